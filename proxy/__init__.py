@@ -1,0 +1,33 @@
+"""Switchback: a sidecar HTTP proxy that routes LLM traffic by version.
+
+A folder says what its code may do; a module imports only downward (held by tests/test_architecture.py):
+
+    cli          the command: serve, demo, simulate, and every admin verb (through the admin API, never the store)
+    server       composition root: the only module that knows concrete stores and wires; start and stop order
+    settings     file + environment -> frozen Settings; every problem reported at once, with its path
+    edges/       TALKS.      HTTP in: the LLM traffic handler, the admin API. No decisions here
+    runtime/     RUNS.       asyncio, clock, sockets: conductors, upstream, spend ledger, recorder, metrics
+    wires/       TRANSLATES. Pure: one provider wire format a file; bytes <-> core values
+    store/       REMEMBERS.  The Store protocol, SQLite, numbered migrations
+    http1/       FRAMES.     HTTP/1.1 listener and upstream protocols: bytes and limits, nothing of LLMs
+    core/        THINKS.     Pure: values in, values out. No clock, no randomness, no I/O, no logging
+    simulator/   a provider to run against. Imports nothing of ours, so that it can contradict us
+
+Two conductors tell the story: runtime/request_path.py (identify -> resolve -> guard -> inject -> forward -> meter ->
+record) and runtime/release_commands.py (create version -> label -> roll out -> promote or roll back).
+
+Glossary, one word per idea in code, SQL, JSON, metrics and commands:
+
+    agent      a named user of LLMs whose behaviour is versioned
+    component  one part of behaviour: prompt, model, tools, retrieval, policy; content-addressed
+    version    an immutable numbered bundle of the five components of one agent
+    label      a named pointer of one agent to a version; `latest` is reserved
+    release    one row of an agent's append-only ledger: every change of what traffic gets
+    rollout    the gradual move of a label; arm: one side of it (`stable`, `candidate`, or a named variant)
+    subject    whom stickiness is about: the user, else the conversation; bucket: its fixed position 0-99,999
+    run        one proxied LLM call; attempt: one try of it at a provider; outcome: a later fact about a run
+    cap        a spend limit; hold: a reservation against it
+    switch     a kill switch entry; guard: a rule of a rollout that can hold or end it
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,85 @@
+"""The audit log's rule: who, what, when, why, before, after, evidence; each entry carries the hash of the one before.
+
+Published rule, format 1, so that an export verifies offline: `hash` is the SHA-256 (lower-case hex) of the canonical JSON
+(core/canonical.py) of the entry's members without `hash`; `previous` is the hash of entry number-1, and 64 zeros for the
+first. An entry names the content it is about by hash, so a changed version breaks the chain's promise visibly.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from proxy.core.canonical import content_hash
+
+AUDIT_FORMAT = 1
+NO_PREVIOUS = "0" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditDraft:
+    """A change about to be made: what its audit entry will say. `what` is a verb such as `label.moved`."""
+
+    who: str
+    what: str
+    subject: str
+    why: str
+    at_microseconds: int
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    evidence: Sequence[Mapping[str, Any]] = field(default_factory=tuple[Mapping[str, Any], ...])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One appended entry."""
+
+    number: int
+    who: str
+    what: str
+    subject: str
+    why: str
+    at_microseconds: int
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    evidence: Sequence[Mapping[str, Any]]
+    previous: str
+    hash: str
+    format: int = AUDIT_FORMAT
+
+    def content(self) -> dict[str, Any]:
+        """Every member as JSON, the hash included: one line of an export."""
+        return {**_hashed_members(self), "hash": self.hash}
+
+
+def seal(draft: AuditDraft, number: int, previous: str) -> AuditEntry:
+    """The entry that follows the one with hash `previous`."""
+    unsealed = AuditEntry(
+        number=number,
+        who=draft.who,
+        what=draft.what,
+        subject=draft.subject,
+        why=draft.why,
+        at_microseconds=draft.at_microseconds,
+        before=draft.before,
+        after=draft.after,
+        evidence=draft.evidence,
+        previous=previous,
+        hash="",
+    )
+    return replace(unsealed, hash=content_hash(_hashed_members(unsealed)))
+
+
+def _hashed_members(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "format": entry.format,
+        "number": entry.number,
+        "who": entry.who,
+        "what": entry.what,
+        "subject": entry.subject,
+        "why": entry.why,
+        "at_microseconds": entry.at_microseconds,
+        "before": entry.before,
+        "after": entry.after,
+        "evidence": list(entry.evidence),
+        "previous": entry.previous,
+    }

@@ -1,0 +1,123 @@
+"""Caps: spend limits, the windows they count in, and whether one more call fits.
+
+Amounts are integers in the cap's own unit: nano-dollars for `usd`, else tokens, calls, calls in flight. A cap
+of 0 allows nothing. A window is identified by its UTC start, so that setting the clock back never reopens an older one.
+The numbers spent and held are runtime's (spend_ledger); this file only judges.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, assert_never, get_args
+
+from proxy.core.errors import BadInput
+from proxy.core.scopes import EACH, CallFacts, Scope
+
+CapUnit = Literal["usd", "tokens", "calls", "in_flight"]
+CapWindow = Literal["minute", "hour", "day", "month", "rollout", "total"]
+AtLimit = Literal["block", "warn"]
+CAP_UNITS: tuple[CapUnit, ...] = get_args(CapUnit)
+CAP_WINDOWS: tuple[CapWindow, ...] = get_args(CapWindow)
+AT_LIMIT: tuple[AtLimit, ...] = get_args(AtLimit)
+#: Dimensions a cap may name.
+CAP_DIMENSIONS = ("agent", "version", "rollout", "arm", "label", "user", "tag", "model", "provider")
+
+NANODOLLARS = 1_000_000_000
+_MAX_AMOUNT = 2**62
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """A spend limit. `limit_amount` is in the cap's unit (nano-dollars for usd). It counts from its creation."""
+
+    id: str
+    scope: Scope
+    window: CapWindow
+    unit: CapUnit
+    limit_amount: int
+    at_limit: AtLimit
+    why: str
+    created_by: str
+    created_at_microseconds: int
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether a call that does not fit is kept from the provider (all but `warn`)."""
+        return self.at_limit != "warn"
+
+    @property
+    def needs_price(self) -> bool:
+        return self.unit == "usd"
+
+    @property
+    def passes_soon(self) -> bool:
+        """Whether waiting helps within a minute: then the refusal is a 429, else a final 402."""
+        return self.unit == "in_flight" or (self.window == "minute" and self.unit in ("calls", "tokens"))
+
+
+@dataclass(frozen=True, slots=True)
+class CounterKey:
+    """Which counter a call adds to: one per cap, window and (for `user: "*"`) user."""
+
+    cap: str
+    window_start_microseconds: int
+    part: str = ""
+
+
+def counter_key(cap: Cap, facts: CallFacts, now_microseconds: int) -> CounterKey:
+    """The counter of `cap` that a call at this moment belongs to."""
+    part = facts.user or "" if cap.scope.user == EACH else ""
+    if cap.window == "rollout":
+        part = f"{facts.rollout or ''}/{part}"
+    return CounterKey(cap.id, window_start(cap.window, now_microseconds), part)
+
+
+def window_start(window: CapWindow, now_microseconds: int) -> int:
+    """UTC start of the window that holds `now`, in microseconds since 1970; 0 for windows without a calendar."""
+    now = _EPOCH + timedelta(microseconds=now_microseconds)
+    match window:
+        case "minute":
+            start = now.replace(second=0, microsecond=0)
+        case "hour":
+            start = now.replace(minute=0, second=0, microsecond=0)
+        case "day":
+            start = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        case "month":
+            start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        case "rollout" | "total":
+            return 0
+        case _:
+            assert_never(window)
+    return (start - _EPOCH) // timedelta(microseconds=1)
+
+
+def fits(cap: Cap, spent: int, held: int, wanted: int) -> bool:
+    """Whether `wanted` more may be held: never does spent plus held pass the limit."""
+    return spent + held + wanted <= cap.limit_amount
+
+
+def limit_amount(unit: CapUnit, limit: Any) -> int:
+    """An operator's limit (dollars for usd, else a whole number) as the cap's integer amount.
+
+    Raises BadInput(`bad_limit`) for negative, fractional where whole is wanted, not finite, or absurdly large.
+    """
+    try:
+        exact = Decimal(str(limit)) if isinstance(limit, int | float | str) and not isinstance(limit, bool) else None
+    except InvalidOperation:
+        exact = None
+    if exact is None or not exact.is_finite() or exact < 0:
+        raise BadInput("bad_limit", "limit must be a number of at least 0 (0 allows nothing)", param="limit")
+    amount = exact * NANODOLLARS if unit == "usd" else exact
+    if amount != amount.to_integral_value() or amount > _MAX_AMOUNT:
+        raise BadInput(
+            "bad_limit",
+            "limit must be whole in its unit (nine decimals for usd) and below 4e18",
+            param="limit",
+        )
+    return int(amount)
+
+
+def shown_amount(unit: CapUnit, amount: int) -> float | int:
+    """An amount as people read it: dollars for usd, else the number itself."""
+    return amount / NANODOLLARS if unit == "usd" else amount

@@ -1,0 +1,235 @@
+"""Who is calling: which agent, which version or label it asks for, and whose behaviour is to be sticky.
+
+The agent can be named by base-URL path, header, model name or the listener's default; two different names are an error.
+Names are trusted claims (a sidecar on loopback). Everything here is facts already read from bytes by edges and wires.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import orjson
+
+from proxy.core.errors import BadInput, NotFound
+from proxy.core.names import UNASSIGNED, AgentReference, parse_agent_reference
+
+SubjectKind = Literal["user", "conversation", "none"]
+
+MODEL_PREFIX = "agent:"
+#: Request headers that say who calls, lower case; each may occur once. None of them reaches a provider.
+AGENT_HEADER = b"switchback-agent"
+VERSION_HEADER = b"switchback-version"
+LABEL_HEADER = b"switchback-label"
+USER_HEADER = b"switchback-user"
+CONVERSATION_HEADER = b"switchback-conversation"
+TAGS_HEADER = b"switchback-tags"
+VARIABLES_HEADER = b"switchback-variables"
+OUR_PREFIX = b"switchback-"
+#: Headers that carry a credential; each may occur once.
+CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+
+_MAX_ID_CHARACTERS = 512
+_MAX_TAGS = 32
+_TAG = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyClaims:
+    """What a wire read from the request body about the caller."""
+
+    model: str | None = None
+    user: str | None = None
+    #: The top-level `switchback` object, if the caller sent one.
+    switchback: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who calls, as claimed. `agent` None: the call names no agent."""
+
+    agent: str | None
+    pin: int | None = None
+    label: str | None = None
+    user: str | None = None
+    conversation: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def agent_name(self) -> str:
+        return self.agent if self.agent is not None else UNASSIGNED
+
+    @property
+    def subject(self) -> str | None:
+        """Whom stickiness is about: the user, else the conversation, else nobody."""
+        return self.user if self.user is not None else self.conversation
+
+    @property
+    def subject_kind(self) -> SubjectKind:
+        if self.user is not None:
+            return "user"
+        return "conversation" if self.conversation is not None else "none"
+
+
+def identify(
+    path_agent: str | None,
+    headers: Iterable[tuple[bytes, bytes]],
+    claims: BodyClaims,
+    default_agent: str | None,
+) -> Caller:
+    """Put the claims of path, headers and body together.
+
+    Raises BadInput: `agent_conflict`, `duplicate_header`, `bad_agent`, `bad_tags`, `bad_variables`, `bad_switchback_member`.
+    """
+    ours = _own_headers(headers)
+    member = _Member(claims.switchback)
+    reference = _agent_reference(path_agent, ours, claims, member, default_agent)
+    tags = {**_tags(ours.get(TAGS_HEADER)), **member.texts("tags")}
+    variables = {**_header_variables(ours.get(VARIABLES_HEADER)), **member.texts("variables")}
+    return Caller(
+        agent=None if reference is None else reference.name,
+        pin=None if reference is None else reference.pin,
+        label=None if reference is None else reference.label,
+        user=_identifier("user", ours.get(USER_HEADER) or member.text("user") or claims.user),
+        conversation=_identifier("conversation", ours.get(CONVERSATION_HEADER) or member.text("conversation")),
+        tags=tags,
+        variables=variables,
+    )
+
+
+def _own_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
+    """Our own request headers as text; an identity or credential header that occurs twice is refused."""
+    found: dict[bytes, str] = {}
+    credentials: set[bytes] = set()
+    for name, value in headers:
+        if name.startswith(OUR_PREFIX):
+            if name in found:
+                raise _duplicate(name)
+            try:
+                found[name] = value.decode("utf-8").strip()
+            except UnicodeDecodeError:
+                raise BadInput("bad_header", f"the header {name.decode('ascii')} is not UTF-8") from None
+        elif name in CREDENTIAL_HEADERS:
+            if name in credentials:
+                raise _duplicate(name)
+            credentials.add(name)
+    return found
+
+
+def _duplicate(name: bytes) -> BadInput:
+    return BadInput("duplicate_header", f"the header {name.decode('ascii')} occurs twice", param=name.decode("ascii"))
+
+
+def _agent_reference(
+    path_agent: str | None,
+    ours: Mapping[bytes, str],
+    claims: BodyClaims,
+    member: "_Member",
+    default_agent: str | None,
+) -> AgentReference | None:
+    model = claims.model
+    from_model = model.removeprefix(MODEL_PREFIX) if model is not None and model.startswith(MODEL_PREFIX) else None
+    named = [
+        parse_agent_reference(text)
+        for text in (path_agent, ours.get(AGENT_HEADER), member.text("agent"), from_model)
+        if text
+    ]
+    pins = {reference.pin for reference in named if reference.pin is not None}
+    labels = {reference.label for reference in named if reference.label is not None}
+    if ours.get(VERSION_HEADER):
+        pins.add(_version_number(ours[VERSION_HEADER]))
+    if ours.get(LABEL_HEADER):
+        labels.add(ours[LABEL_HEADER])
+    names = {reference.name for reference in named}
+    if not names and default_agent is not None:
+        names.add(default_agent)
+    if len(names) > 1 or len(pins) > 1 or len(labels) > 1 or (pins and labels):
+        raise BadInput("agent_conflict", "the call names two different agents, versions or labels; name one")
+    if not names:
+        if pins or labels:
+            raise BadInput("bad_agent", "a version or label is named without an agent")
+        return None
+    return AgentReference(names.pop(), pins.pop() if pins else None, labels.pop() if labels else None)
+
+
+def _version_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise BadInput("bad_version_number", "Switchback-Version must be a version number", param="switchback-version")
+    return int(text)
+
+
+def _identifier(name: str, value: str | None) -> str | None:
+    if not value:
+        return None
+    if len(value) > _MAX_ID_CHARACTERS:
+        raise BadInput("bad_identifier", f"the {name} is longer than {_MAX_ID_CHARACTERS} characters", param=name)
+    return value
+
+
+def _tags(header: str | None) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    if not header:
+        return tags
+    for part in header.split(","):
+        key, separator, value = part.strip().partition("=")
+        if not separator or not _TAG.match(key) or len(value) > _MAX_ID_CHARACTERS or len(tags) >= _MAX_TAGS:
+            raise BadInput("bad_tags", "tags are written key=value, separated by commas, at most 32", param="tags")
+        tags[key] = value
+    return tags
+
+
+def _header_variables(header: str | None) -> dict[str, str]:
+    if not header:
+        return {}
+    try:
+        decoded: Any = orjson.loads(header)
+    except orjson.JSONDecodeError:
+        decoded = None
+    return texts_of("variables", decoded)
+
+
+def texts_of(name: str, value: Any) -> dict[str, str]:
+    """A JSON object of texts (numbers and booleans are taken as they are written). Raises BadInput(`bad_{name}`)."""
+    if not isinstance(value, dict):
+        raise BadInput(f"bad_{name}", f"{name} must be a JSON object of texts", param=name)
+    texts: dict[str, str] = {}
+    for key, item in cast("dict[str, Any]", value).items():
+        if isinstance(item, bool | int | float):
+            item = orjson.dumps(item).decode()
+        if not isinstance(item, str):
+            raise BadInput(f"bad_{name}", f"{name}.{key} must be a text", param=f"{name}.{key}")
+        texts[key] = item
+    return texts
+
+
+class _Member:
+    """The body's `switchback` object: agent, user, conversation, tags, variables."""
+
+    _KNOWN = ("agent", "user", "conversation", "tags", "variables")
+
+    def __init__(self, content: Mapping[str, Any] | None) -> None:
+        self._content = content or {}
+        for key in self._content:
+            if key not in self._KNOWN:
+                raise BadInput(
+                    "bad_switchback_member",
+                    f"switchback.{key} is unknown; there are {', '.join(self._KNOWN)}",
+                    param=f"switchback.{key}",
+                )
+
+    def text(self, key: str) -> str | None:
+        value = self._content.get(key)
+        if value is not None and not isinstance(value, str):
+            raise BadInput("bad_switchback_member", f"switchback.{key} must be a text", param=f"switchback.{key}")
+        return value or None
+
+    def texts(self, key: str) -> dict[str, str]:
+        value = self._content.get(key)
+        return {} if value is None else texts_of(key, value)
+
+
+def check_agent_known(known: bool, name: str) -> None:
+    """Raises NotFound(`agent_not_found`): a named agent is never passed through silently."""
+    if not known:
+        raise NotFound("agent_not_found", f"there is no agent {name!r} here", param="agent")

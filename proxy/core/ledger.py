@@ -1,0 +1,31 @@
+"""Rows of the spend ledger: a hold placed before an attempt is sent, settled once. Counters are sums of these rows."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from proxy.core.caps import CapUnit, CounterKey
+
+#: How a hold ended: `reported` usage, `held` in full (usage unknown, or a crash), `released` (nothing was sent or billed).
+SettledBy = Literal["reported", "held", "released"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """`amount` of a cap's unit reserved for one attempt, in one counter."""
+
+    attempt: str
+    key: CounterKey
+    unit: CapUnit
+    amount: int
+    placed_at_microseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of a hold: what was really spent. Settling the same hold twice changes nothing."""
+
+    attempt: str
+    key: CounterKey
+    spent: int
+    settled_by: SettledBy
+    settled_at_microseconds: int

@@ -1,0 +1,76 @@
+"""Prompt text with {{name}} placeholders: checked once when a version is made, rendered in one literal pass per call.
+
+`{{ name }}` may have spaces inside the braces; `\\{{` is a literal `{{`. Anything else in braces (`{{ 7*7 }}`, `{x}`) is
+plain text. Values are never scanned again, so no value can inject a placeholder. There is no template language, by
+design: prompt stores with one have been a way to run code.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from proxy.core.errors import BadInput
+
+MAX_VALUE_BYTES = 64 * 1024
+_PLACEHOLDER = re.compile(r"\\\{\{|\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A prompt cut into literal texts and names: texts[0] name[0] texts[1] name[1] ... texts[-1]."""
+
+    texts: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def render(self, values: Mapping[str, str], defaults: Mapping[str, str | None]) -> str:
+        """The prompt with every name replaced by its value, else its default.
+
+        Raises BadInput(`variable_missing`) or BadInput(`variable_too_large`).
+        """
+        if not self.names:
+            return self.texts[0]
+        parts = [self.texts[0]]
+        for name, text in zip(self.names, self.texts[1:], strict=True):
+            parts.append(_value_of(name, values, defaults))
+            parts.append(text)
+        return "".join(parts)
+
+
+def parse_template(text: str) -> Template:
+    """Cut `text` at its placeholders; `\\{{` becomes `{{`."""
+    texts: list[str] = []
+    names: list[str] = []
+    literal: list[str] = []
+    position = 0
+    for match in _PLACEHOLDER.finditer(text):
+        literal.append(text[position : match.start()])
+        position = match.end()
+        if match[1] is None:
+            literal.append("{{")
+            continue
+        texts.append("".join(literal))
+        names.append(match[1])
+        literal = []
+    literal.append(text[position:])
+    texts.append("".join(literal))
+    return Template(tuple(texts), tuple(names))
+
+
+def _value_of(name: str, values: Mapping[str, str], defaults: Mapping[str, str | None]) -> str:
+    value = values.get(name)
+    if value is None:
+        value = defaults.get(name)
+    if value is None:
+        raise BadInput(
+            "variable_missing",
+            f"the prompt needs a value for the variable {name!r} and it has no default",
+            param=f"variables.{name}",
+        )
+    if len(value) * 4 > MAX_VALUE_BYTES and len(value.encode("utf-8", "surrogatepass")) > MAX_VALUE_BYTES:
+        raise BadInput(
+            "variable_too_large",
+            f"the value of the variable {name!r} is larger than {MAX_VALUE_BYTES} bytes",
+            param=f"variables.{name}",
+        )
+    return value

@@ -1,0 +1,88 @@
+"""A run: the record of one proxied LLM call, and how its outcome is judged.
+
+Outcomes are judged in two steps, at the answer's head and at its end, because a stream that began with 200 can still break.
+Nothing here holds prompt text, answer text or a key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+RunKind = Literal["live", "shadow", "drill", "replay", "evaluation"]
+UsageSource = Literal["reported", "estimated", "held", "none"]
+Finish = Literal["stop", "length", "tool_call", "refused", "filtered", "paused", "other"]
+#: ok: a complete 2xx answer; error: the version's or provider's; refused: ours (switch, cap, bad input before sending);
+#: client_left: the client went away first.
+RunOutcome = Literal["ok", "error", "refused", "client_left"]
+RUN_OUTCOMES: tuple[RunOutcome, ...] = get_args(RunOutcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One proxied call. Times are UTC microseconds, durations microseconds, money nano-dollars."""
+
+    id: str
+    kind: RunKind = "live"
+    parent_run: str | None = None
+    agent: str
+    version: int | None = None
+    bundle_hash: str | None = None
+    effective_hash: str | None = None
+    label: str | None = None
+    release: int | None = None
+    rollout: str | None = None
+    step: int | None = None
+    arm: str | None = None
+    bucket: int | None = None
+    reason: str | None = None
+    subject_kind: str = "none"
+    in_analysis: bool = False
+    user: str | None = None
+    conversation: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    wire: str
+    operation: str
+    provider: str | None = None
+    model_asked: str | None = None
+    model_answered: str | None = None
+    status: int
+    outcome: RunOutcome
+    #: A stable code: ours (`spend_cap_exceeded`, `upstream_reset`), `provider_error`, `stream_broken`; None when ok.
+    error_class: str | None = None
+    finish: Finish | None = None
+    refusal: bool = False
+    streamed: bool = False
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_nanodollars: int | None = None
+    #: What a missing usage was estimated at, beside the hold that was charged.
+    estimated_cost_nanodollars: int | None = None
+    price_id: str | None = None
+    usage_source: UsageSource = "none"
+    dropped_parameters: tuple[str, ...] = ()
+    tool_calls: tuple[str, ...] = ()
+    tool_call_count: int = 0
+    time_to_first_byte_microseconds: int | None = None
+    duration_microseconds: int
+    started_at_microseconds: int
+    request_id: str | None = None
+    trace_id: str | None = None
+    quarantined: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a run at a provider."""
+
+    run: str
+    number: int
+    provider: str
+    model: str | None
+    status: int | None
+    error_class: str | None
+    started_at_microseconds: int
+    duration_microseconds: int
+    cost_nanodollars: int | None

@@ -1,0 +1,109 @@
+"""Scopes: which calls a switch or a cap is about.
+
+A scope names any of a fixed set of dimensions; it matches a call when every named dimension equals the call's; `{}` is
+everything. `user: "*"` (caps only) matches every call with a user and counts each user apart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from proxy.core.errors import BadInput
+
+EACH = "*"
+DIMENSIONS = ("agent", "version", "arm", "rollout", "label", "user", "tag", "model", "provider", "tool")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFacts:
+    """What is known of a call once it is resolved; the facts scopes are matched against."""
+
+    agent: str
+    provider: str
+    model: str
+    version: int | None = None
+    label: str | None = None
+    rollout: str | None = None
+    arm: str | None = None
+    user: str | None = None
+    tags: Mapping[str, str]
+    #: Names of the tools the version or the caller offers the model.
+    tools: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The dimensions a switch or cap names; `version` belongs to `agent`, `arm` to `rollout`."""
+
+    agent: str | None = None
+    version: int | None = None
+    label: str | None = None
+    rollout: str | None = None
+    arm: str | None = None
+    user: str | None = None
+    tag: tuple[str, str] | None = None
+    model: str | None = None
+    provider: str | None = None
+    tool: str | None = None
+
+    def matches(self, facts: CallFacts) -> bool:
+        """Whether every named dimension equals the call's."""
+        return (
+            (self.agent is None or self.agent == facts.agent)
+            and (self.version is None or self.version == facts.version)
+            and (self.label is None or self.label == facts.label)
+            and (self.rollout is None or self.rollout == facts.rollout)
+            and (self.arm is None or self.arm == facts.arm)
+            and (self.user is None or (facts.user is not None and self.user in (EACH, facts.user)))
+            and (self.tag is None or facts.tags.get(self.tag[0]) == self.tag[1])
+            and (self.model is None or self.model == facts.model)
+            and (self.provider is None or self.provider == facts.provider)
+            and (self.tool is None or self.tool in facts.tools)
+        )
+
+    def content(self) -> dict[str, Any]:
+        """As JSON: only what is named; a tag is `"key=value"`."""
+        named = {name: getattr(self, name) for name in DIMENSIONS if getattr(self, name) is not None}
+        if self.tag is not None:
+            named["tag"] = f"{self.tag[0]}={self.tag[1]}"
+        return named
+
+    def kind(self) -> str:
+        """The narrowest named dimension, for metrics and tables: `everything`, `agent`, `version`, ..."""
+        return next((name for name in reversed(DIMENSIONS) if getattr(self, name) is not None), "everything")
+
+
+def parse_scope(content: Any, allowed: tuple[str, ...]) -> Scope:
+    """A scope from JSON, with only the `allowed` dimensions. Raises BadInput(`bad_scope`)."""
+    if not isinstance(content, dict):
+        raise _bad("scope", "must be an object; {} is everything")
+    given = cast("dict[str, Any]", content)
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in allowed:
+            raise _bad(f"scope.{name}", f"is unknown here; there are {', '.join(allowed)}")
+        values[name] = _dimension(name, value)
+    if "version" in values and "agent" not in values:
+        raise _bad("scope.version", "needs scope.agent: versions are numbered per agent")
+    if "label" in values and "agent" not in values:
+        raise _bad("scope.label", "needs scope.agent: labels belong to an agent")
+    return Scope(**values)
+
+
+def _dimension(name: str, value: Any) -> Any:
+    if name == "version":
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise _bad("scope.version", "must be a version number")
+        return value
+    if not isinstance(value, str) or not value:
+        raise _bad(f"scope.{name}", "must be a text")
+    if name == "tag":
+        key, separator, rest = value.partition("=")
+        if not separator or not key:
+            raise _bad("scope.tag", "must be written key=value")
+        return (key, rest)
+    return value
+
+
+def _bad(path: str, problem: str) -> BadInput:
+    return BadInput("bad_scope", f"{path} {problem}", param=path)

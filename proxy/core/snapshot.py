@@ -1,0 +1,105 @@
+"""What traffic is decided on: one immutable picture of agents, labels, rollouts, switches and caps.
+
+A snapshot is never changed, only replaced whole by one with a higher revision, so a call sees one consistent state and
+needs no lock. It holds the versions that labels, rollouts and fallbacks can reach; other pinned versions are loaded
+beside it. How rows become a snapshot is the store's matter, when it is swapped is runtime's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from proxy.core.caps import Cap
+from proxy.core.switches import Switch
+from proxy.core.versions import Version
+
+RolloutState = Literal["running", "paused", "promoted", "aborted", "rolled_back"]
+#: States in which a rollout decides traffic and its label may not be moved otherwise.
+ACTIVE_ROLLOUT_STATES: frozenset[RolloutState] = frozenset({"running", "paused"})
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One side of a rollout: its version and its ordered, half-open bucket ranges."""
+
+    name: str
+    version: int
+    ranges: tuple[tuple[int, int], ...]
+
+    @property
+    def share_buckets(self) -> int:
+        """How many of the 100,000 buckets this arm holds."""
+        return sum(end - start for start, end in self.ranges)
+
+    def holds(self, bucket: int) -> bool:
+        return any(start <= bucket < end for start, end in self.ranges)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """The gradual move of a label. Its stable arm is the label's version when it started."""
+
+    id: str
+    agent: str
+    label: str
+    salt: str
+    arms: tuple[Arm, ...]
+    state: RolloutState
+    step: int = 0
+    eligible: Mapping[str, str] = field(default_factory=dict[str, str])
+    conversations: Literal["now", "drain"] = "now"
+    created_by: str = ""
+    why: str = ""
+    created_at_microseconds: int = 0
+    ended_at_microseconds: int | None = None
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE_ROLLOUT_STATES
+
+    def arm(self, name: str) -> Arm | None:
+        """The arm of that name, if there is one."""
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A named pointer of one agent; `release` is the newest row of the ledger that changed what it serves."""
+
+    name: str
+    version: int
+    release: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """A named user of LLMs; `newest` is its highest version number (0 before the first)."""
+
+    name: str
+    description: str = ""
+    default_label: str = "prod"
+    allow_latest: bool = False
+    archived: bool = False
+    newest: int = 0
+    created_at_microseconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """Everything resolving a call of one agent may need, without waiting."""
+
+    agent: Agent
+    labels: Mapping[str, Label] = field(default_factory=dict[str, Label])
+    #: The active rollout by label.
+    rollouts: Mapping[str, Rollout] = field(default_factory=dict[str, Rollout])
+    versions: Mapping[int, Version] = field(default_factory=dict[int, Version])
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole picture at one revision."""
+
+    revision: int
+    agents: Mapping[str, AgentState] = field(default_factory=dict[str, AgentState])
+    switches: tuple[Switch, ...] = ()
+    caps: tuple[Cap, ...] = ()

@@ -1,0 +1,86 @@
+"""What a call costs: usage, prices, exact cost, and the upper bound that is held before it is sent.
+
+Money is integer nano-dollars, rounded up so that the ledger never shows less than the bill. Prices per token are integer
+pico-dollars ($1 per million tokens = 1,000,000 pico-dollars per token). A price is one of three things: known, explicitly
+free, or unknown (None); unknown is never taken for free.
+"""
+
+from dataclasses import dataclass
+
+_PICO_PER_NANO = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call. `input_tokens` includes cached and written ones; `output_tokens` includes reasoning."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    #: The part of cache_write_tokens that is kept for an hour and costs more (Anthropic).
+    cache_write_1h_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Pico-dollars per token, by kind; they hold for calls with at least `from_input_tokens` input tokens."""
+
+    input: int
+    cached: int
+    cache_write: int
+    cache_write_1h: int
+    output: int
+    from_input_tokens: int = 0
+
+    @property
+    def dearest_input(self) -> int:
+        return max(self.input, self.cached, self.cache_write, self.cache_write_1h)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one model costs: rates by size of the input (ascending), and an id that names the source of the price."""
+
+    id: str
+    tiers: tuple[Rates, ...]
+    context_window: int | None = None
+
+    def rates_for(self, input_tokens: int) -> Rates:
+        """The tier whose threshold the input has reached."""
+        found = self.tiers[0]
+        for rates in self.tiers:
+            if input_tokens >= rates.from_input_tokens:
+                found = rates
+        return found
+
+
+FREE = Price("free", (Rates(input=0, cached=0, cache_write=0, cache_write_1h=0, output=0),))
+
+
+def cost_of(usage: Usage, price: Price) -> int:
+    """Exact cost in nano-dollars, rounded up."""
+    rates = price.rates_for(usage.input_tokens)
+    long_writes = min(usage.cache_write_1h_tokens, usage.cache_write_tokens)
+    plain = max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens)
+    pico = (
+        plain * rates.input
+        + usage.cached_tokens * rates.cached
+        + (usage.cache_write_tokens - long_writes) * rates.cache_write
+        + long_writes * rates.cache_write_1h
+        + usage.output_tokens * rates.output
+    )
+    return _nano(pico)
+
+
+def hold_cost(input_tokens_bound: int, output_tokens_bound: int, price: Price) -> int:
+    """Upper bound of what the call can cost, in nano-dollars: dearest input price of any reachable tier."""
+    reachable = [rates for rates in price.tiers if rates.from_input_tokens <= max(input_tokens_bound, 0)]
+    dearest_input = max(rates.dearest_input for rates in reachable)
+    dearest_output = max(rates.output for rates in reachable)
+    return _nano(input_tokens_bound * dearest_input + output_tokens_bound * dearest_output)
+
+
+def _nano(pico: int) -> int:
+    return -(-pico // _PICO_PER_NANO)

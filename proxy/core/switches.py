@@ -1,0 +1,47 @@
+"""Kill switches: which one is in force for a call, and what it does.
+
+Modes, strongest first: `block` (refused in the wire's error shape), `reply` (a fixed text as a valid answer),
+`fallback` (another version), `observe` (counted only). Only the decision is here; runtime carries it out.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from proxy.core.scopes import CallFacts, Scope
+
+SwitchMode = Literal["block", "reply", "fallback", "observe"]
+SWITCH_MODES: tuple[SwitchMode, ...] = get_args(SwitchMode)
+#: Dimensions a switch may name.
+SWITCH_DIMENSIONS = ("agent", "version", "label", "model", "provider", "tag", "tool")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """One kill switch entry. `expires_at_microseconds` is UTC; after it the switch no longer counts."""
+
+    id: str
+    scope: Scope
+    mode: SwitchMode
+    why: str
+    created_by: str
+    created_at_microseconds: int
+    expires_at_microseconds: int | None = None
+    #: mode `reply`: the text; mode `fallback`: the version number of the call's agent.
+    reply_text: str | None = None
+    fallback_version: int | None = None
+    cut_streams: bool = False
+
+    def is_active(self, now_microseconds: int) -> bool:
+        return self.expires_at_microseconds is None or now_microseconds < self.expires_at_microseconds
+
+
+def switch_in_force(switches: Iterable[Switch], facts: CallFacts, now_microseconds: int) -> Switch | None:
+    """The strongest active switch whose scope matches, the oldest among equals; None where none does."""
+    strongest: Switch | None = None
+    for switch in switches:
+        if not switch.scope.matches(facts) or not switch.is_active(now_microseconds):
+            continue
+        if strongest is None or SWITCH_MODES.index(switch.mode) < SWITCH_MODES.index(strongest.mode):
+            strongest = switch
+    return strongest

@@ -1,0 +1,36 @@
+"""A version: an immutable numbered bundle of the five components of one agent, with who, when and why.
+
+The bundle (what is injected) lives in components.py; this file holds the identity around it. Nothing here changes after
+creation, and the store's schema refuses to change it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy.core.components import COMPONENT_KINDS, Bundle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One version of one agent. `created_at_microseconds` is UTC since 1970; `parent` is the newest the author saw."""
+
+    agent: str
+    number: int
+    bundle: Bundle
+    parent: int | None
+    author: str
+    message: str
+    created_at_microseconds: int
+    tested_against: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    #: Where it came from, when not from a person: {"git": {"commit": ..., "path": ...}} or {"import": ...}.
+    source: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def stamp(self) -> str:
+        """`support-triage@7`, as answered in the Switchback-Version header."""
+        return f"{self.agent}@{self.number}"
+
+    def contents(self) -> dict[str, Any]:
+        """The five components in their normal form, by kind."""
+        return {kind: self.bundle.content(kind) for kind in COMPONENT_KINDS}

@@ -1,0 +1,10 @@
+"""FRAMES. HTTP/1.1 on asyncio transports and llhttp: bytes, framing and limits, nothing of what they carry.
+
+Two halves that meet in one place, the relay:
+
+* `listener.py` accepts clients: a `Call` and a `Reply` per request (`client_connection.py`, `request_head.py`, `reply.py`);
+* `upstream.py` sends requests on: an `Answer` per request (`upstream_connection.py`, `answer.py`, `pool.py`, `dial.py`,
+  `tls.py`, `egress.py`, `origin.py`).
+
+Both share `message.py`, `limits.py` and `errors.py`. Nothing here imports another part of the package.
+"""

@@ -1,0 +1,235 @@
+"""One upstream's answer: read whole, or relayed to a client while it comes.
+
+The relay is the hot path of streams: `pump` is called once per read of the upstream socket and hands the bytes to the
+client's transport in the same turn of the loop; the waiting coroutine wakes once, at the end. A client that cannot take
+more pauses the upstream's socket, a client that leaves aborts it, at once. Bytes come from `upstream_connection.py`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from proxy.http1.errors import ClientGone, Reason, UpstreamError
+from proxy.http1.message import Headers
+
+Tap = Callable[[bytes], bytes]
+"""Sees every piece of a body on its way and returns what to pass on, which may be nothing."""
+
+
+class ReplyChannel(Protocol):
+    """What a relay needs of a reply."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether more may be written."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send one piece."""
+        ...
+
+    def on_client_gone(self, callback: Callable[[], None]) -> None:
+        """Register for the client's leaving."""
+        ...
+
+    def on_writable(self, callback: Callable[[], None] | None) -> None:
+        """Register for the end of back-pressure."""
+        ...
+
+
+class AnswerSource(Protocol):
+    """What an answer needs of the connection it comes from."""
+
+    def pause(self) -> None:
+        """Stop reading."""
+        ...
+
+    def resume(self) -> None:
+        """Read on."""
+        ...
+
+    def abort(self) -> None:
+        """Break the connection."""
+        ...
+
+
+class Answer:
+    """An answer whose head is there. Exactly one of `read`, `relay` and `close` must follow."""
+
+    __slots__ = (
+        "_buffered",
+        "_error",
+        "_limit",
+        "_loop",
+        "_pieces",
+        "_reply",
+        "_source",
+        "_tap",
+        "_unclaimed",
+        "_waiter",
+        "_wants_end",
+        "_watched",
+        "complete",
+        "headers",
+        "status",
+    )
+
+    def __init__(self, source: AnswerSource, loop: asyncio.AbstractEventLoop, unclaimed_bytes: int) -> None:
+        self.status = 0
+        self.headers: Headers = []
+        self.complete = False
+        self._source: AnswerSource | None = source
+        self._loop = loop
+        self._unclaimed = unclaimed_bytes
+        self._pieces: list[bytes] = []
+        self._buffered = 0
+        self._limit: int | None = None
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._wants_end = False
+        self._reply: ReplyChannel | None = None
+        self._tap: Tap | None = None
+        self._watched: ReplyChannel | None = None
+
+    async def read(self, limit_bytes: int | None = None) -> bytes:
+        """The whole body. Raises UpstreamError (also when it is longer than the limit) and, when the client was named
+        to `UpstreamClient.send`, ClientGone."""
+        self._limit = limit_bytes
+        self._check_limit()
+        if self._source is not None:
+            self._source.resume()
+            await self._end()
+        if self._error is not None:
+            raise self._error
+        return self._take()
+
+    async def relay(self, reply: ReplyChannel, tap: Tap | None = None) -> None:
+        """Pass the body on until its clean end; finishing the reply is the caller's part.
+
+        Raises UpstreamError when the answer breaks, ClientGone when the client leaves, and whatever `tap` raises; the
+        upstream connection is aborted then.
+        """
+        self._reply = reply
+        self._tap = tap
+        self.watch(reply)
+        if self._error is None:
+            reply.on_writable(self._resume)
+            self.pump()
+        if self._source is not None:
+            if reply.writable:
+                self._source.resume()
+            try:
+                await self._end()
+            finally:
+                reply.on_writable(None)
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """Abort the answer, unless it is complete; its connection is never used again."""
+        self.fail("closed")
+
+    # --- for the connection ---------------------------------------------------------------------------------------
+
+    async def head(self) -> None:
+        """Wait for the head. Raises UpstreamError and ClientGone."""
+        await self._wait()
+
+    def watch(self, reply: ReplyChannel) -> None:
+        """Abort at once when this client leaves."""
+        if self._watched is not reply:
+            self._watched = reply
+            reply.on_client_gone(self._client_left)
+
+    def add(self, data: bytes) -> None:
+        """Take one piece of the body; `pump` follows."""
+        self._pieces.append(data)
+        self._buffered += len(data)
+
+    def finish(self) -> None:
+        """The body is complete and its connection no longer ours; `pump` follows."""
+        self.complete = True
+        self._source = None
+
+    def pump(self) -> None:
+        """Move what has come: to the client in a relay, else to whoever waits."""
+        if self._reply is not None:
+            self._pass_on(self._reply)
+        elif self._wants_end:
+            self._check_limit()
+        elif self._buffered > self._unclaimed and self._source is not None:
+            self._source.pause()
+        if self.complete or not self._wants_end:
+            self._wake()
+
+    def fail(self, reason: Reason) -> None:
+        """End with an UpstreamError, unless complete or failed before."""
+        self._break(UpstreamError(reason, request_sent=True, answer_begun=self.status > 0))
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    async def _end(self) -> None:
+        self._wants_end = True
+        await self._wait()
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _pass_on(self, reply: ReplyChannel) -> None:
+        if not self._pieces:
+            return
+        data = self._take()
+        try:
+            if self._tap is not None:
+                data = self._tap(data)
+            if data:
+                reply.write(data)
+        except Exception as error:
+            self.complete = False
+            self._break(error)
+            return
+        if self._source is not None and not reply.writable:
+            self._source.pause()
+
+    def _take(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        self._buffered = 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _check_limit(self) -> None:
+        if self._limit is not None and self._buffered > self._limit:
+            self.complete = False
+            self.fail("answer_too_large")
+
+    def _resume(self) -> None:
+        if self._source is not None:
+            self._source.resume()
+
+    def _client_left(self) -> None:
+        self._break(ClientGone())
+
+    def _break(self, error: Exception) -> None:
+        if self.complete or self._error is not None:
+            return
+        self._error = error
+        self._pieces.clear()
+        source, self._source = self._source, None
+        if source is not None:
+            source.abort()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)

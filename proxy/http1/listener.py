@@ -1,0 +1,164 @@
+"""Accepts clients and runs one task per call; keeps the deadlines of all connections with one timer.
+
+The conductor's whole view of the client side: a handler `(Call, Reply) -> coroutine`. Bytes are the business of
+`client_connection.py`. Its counterpart towards servers is `upstream.py`.
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from proxy.http1.client_connection import ClientConnection
+from proxy.http1.errors import UnfinishedReply
+from proxy.http1.limits import ListenerLimits, sweep_seconds
+from proxy.http1.message import Call
+from proxy.http1.reply import Reply
+
+__all__ = ["Handler", "Listener", "Reply"]
+
+Handler = Callable[[Call, Reply], Coroutine[Any, Any, None]]
+
+_ABORT_GRACE_SECONDS = 1.0
+_BACKLOG = 1024
+_PLAIN_TEXT = [(b"content-type", b"text/plain")]
+
+
+class Listener:
+    """A server for any number of addresses. `on_error` is told what a handler raised, or `UnfinishedReply`."""
+
+    def __init__(self, handler: Handler, limits: ListenerLimits, on_error: Callable[[BaseException], None]) -> None:
+        self.draining = False
+        self._handler = handler
+        self._limits = limits
+        self._on_error = on_error
+        self._servers: list[asyncio.Server] = []
+        self._unix_paths: list[str] = []
+        self._connections: set[ClientConnection] = set()
+        self._tasks: dict[Reply, asyncio.Task[None]] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self._all_closed: asyncio.Future[None] | None = None
+
+    async def start(
+        self, host: str | None, port: int, *, tls: ssl.SSLContext | None = None, reuse_port: bool = False
+    ) -> None:
+        """Listen on TCP; port 0 takes a free one (see `addresses`). Raises OSError."""
+        loop = asyncio.get_running_loop()
+        self._started(
+            await loop.create_server(
+                self._connection,
+                host,
+                port,
+                ssl=tls,
+                ssl_handshake_timeout=self._limits.header_seconds if tls else None,
+                reuse_port=reuse_port or None,
+                backlog=_BACKLOG,
+            )
+        )
+
+    async def start_unix(self, path: str) -> None:
+        """Listen on a unix socket, which is removed again by `drain`. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        self._started(await loop.create_unix_server(self._connection, path, backlog=_BACKLOG))
+        self._unix_paths.append(path)
+
+    async def start_sock(self, sock: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on a socket that is bound already, which is closed by `drain`. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        self._started(await loop.create_server(self._connection, sock=sock, ssl=tls, backlog=_BACKLOG))
+
+    @property
+    def addresses(self) -> list[Any]:
+        """What is listened on: `(host, port, …)` for TCP, the path for unix sockets."""
+        return [sock.getsockname() for server in self._servers for sock in server.sockets]
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Stop accepting, close idle connections, let running calls finish (their answers close the connection), and
+        abort what is left after the timeout. Returns when nothing is left. Safe to call again, also meanwhile."""
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        for path in self._unix_paths:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+        self._unix_paths.clear()
+        for connection in list(self._connections):
+            connection.close_if_idle()
+        await self._wait_closed(timeout_seconds)
+        for connection in list(self._connections):
+            connection.drop()
+        tasks = list(self._tasks.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=_ABORT_GRACE_SECONDS)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._wait_closed(_ABORT_GRACE_SECONDS)
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+
+    async def _wait_closed(self, timeout_seconds: float) -> None:
+        if self._connections:
+            if self._all_closed is None:
+                self._all_closed = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._all_closed], timeout=timeout_seconds)
+
+    # --- the connections' view (`CallSink`) -----------------------------------------------------------------------
+
+    def call_ready(self, call: Call, reply: Reply) -> None:
+        """Run the handler in a task of its own."""
+        self._tasks[reply] = asyncio.get_running_loop().create_task(self._run(call, reply))
+
+    def opened(self, connection: ClientConnection) -> bool:
+        """Count a new connection; False when there are too many, or when draining."""
+        self._connections.add(connection)
+        return len(self._connections) <= self._limits.connections and not self.draining
+
+    def closed(self, connection: ClientConnection) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+        if not self._connections and self._all_closed is not None:
+            self._all_closed.set_result(None)
+            self._all_closed = None
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _connection(self) -> ClientConnection:
+        return ClientConnection(self, self._limits, asyncio.get_running_loop())
+
+    def _started(self, server: asyncio.Server) -> None:
+        self._servers.append(server)
+        if self._sweep is None:
+            self._schedule_sweep()
+
+    def _schedule_sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweep = loop.call_later(sweep_seconds(self._limits), self._check_deadlines, loop)
+
+    def _check_deadlines(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for connection in list(self._connections):
+            connection.check(now)
+        self._schedule_sweep()
+
+    async def _run(self, call: Call, reply: Reply) -> None:
+        try:
+            await self._handler(call, reply)
+            if not reply.finished and not reply.ended:
+                reply.abort()
+                self._on_error(UnfinishedReply())
+        except asyncio.CancelledError:
+            reply.abort()
+            raise
+        except Exception as error:
+            if reply.started:
+                reply.abort()
+            else:
+                reply.send(500, _PLAIN_TEXT, b"500 Internal Server Error\n")
+            self._on_error(error)
+        finally:
+            self._tasks.pop(reply, None)

@@ -1,0 +1,70 @@
+"""The words both halves share: header pairs, a call, and how a head is written.
+
+Hop-by-hop fields (RFC 9110 §7.6.1) are dropped here, in both directions and in one place, because framing belongs to
+this layer alone; callers pass end-to-end fields. Parsing lives in the two connection modules.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+Headers = list[tuple[bytes, bytes]]
+"""Names lower-cased, order and duplicates kept."""
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Fields this layer computes or ends; `content-length` is among them because only the writer knows it."""
+
+HOP_BY_HOP_OR_OURS = HOP_BY_HOP | {b"expect", b"host", b"proxy-authorization"}
+"""For requests sent on: these are between the client and this proxy, or made anew."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One complete request. `received_at` is loop time in seconds, when the first byte of the head came."""
+
+    method: str
+    target: bytes
+    """Exactly as sent: always begins with `/`, not decoded, not normalised, without a fragment."""
+    headers: Headers
+    body: bytes
+    received_at: float
+
+
+def _status_line(status: int) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase.encode()
+    except ValueError:
+        phrase = b""
+    return b"HTTP/1.1 %d %b\r\n" % (status, phrase)
+
+
+STATUS_LINES = {status: _status_line(status) for status in range(200, 600)}
+"""Ready status lines, 200 to 599: a status outside is a mistake of the caller (KeyError)."""
+
+
+def render_head(
+    first_line: bytes,
+    headers: Iterable[tuple[bytes, bytes]],
+    last_lines: bytes,
+    dropped: frozenset[bytes] = HOP_BY_HOP,
+) -> bytes:
+    """First line, end-to-end headers, then `last_lines` (complete lines of this layer), and the empty line.
+
+    Raises ValueError when a name or value carries a line break, so that no header can become two.
+    """
+    lines = [b"%b: %b\r\n" % pair for pair in headers if pair[0] not in dropped]
+    head = b"".join(lines)
+    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
+        raise ValueError("a header contains a line break")
+    return b"%b%b%b\r\n" % (first_line, head, last_lines)

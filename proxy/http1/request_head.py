@@ -1,0 +1,132 @@
+"""What a request head must satisfy beyond llhttp's grammar, and the fixed answers to one that does not.
+
+Pure: raw header pairs in, checked ones out. llhttp (strict mode, as httptools sets it) already refuses bare LF, obs-fold,
+space before a colon, control characters, signed, listed or repeated Content-Length, Content-Length beside
+Transfer-Encoding, and malformed chunks. What it lets pass is decided here. Known and harmless: several spaces between
+method and target are read as one, and the request is written anew upstream.
+"""
+
+import re
+from functools import lru_cache
+from http import HTTPStatus
+from typing import NamedTuple
+
+from proxy.http1.message import Headers
+
+METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
+_SPECIAL = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+
+
+class Refused(Exception):
+    """The request is answered with a fixed text of this status, and the connection is closed."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Head(NamedTuple):
+    """A checked head: `length` is the Content-Length, if there is one."""
+
+    headers: Headers
+    length: int | None
+    chunked: bool
+    expects_continue: bool
+
+
+def _refusal(status: int) -> bytes:
+    text = b"%d %b\n" % (status, HTTPStatus(status).phrase.encode())
+    return b"HTTP/1.1 %d %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
+        status,
+        HTTPStatus(status).phrase.encode(),
+        len(text),
+        text,
+    )
+
+
+REFUSALS = {s: _refusal(s) for s in (400, 405, 408, 413, 414, 417, 431, 500, 501, 503, 505)}
+"""Whole answers. Nothing of the request is in them."""
+
+
+@lru_cache(maxsize=256)
+def is_host(value: bytes) -> bool:
+    """Whether a Host value is a name or address literal with an optional port (RFC 3986 §3.2.2, without user info)."""
+    match = _HOST.fullmatch(value)
+    return match is not None and (match[1] is None or int(match[1]) < 65536)
+
+
+def check_line(method: bytes, target: bytes, version: str) -> str:
+    """The method as text. Raises Refused for a version, method or target that is not served.
+
+    OPTIONS over 1.0 is refused because llhttp reads `OPTIONS / RTSP/1.0` as that.
+    """
+    if version != "1.1" and (version != "1.0" or method == b"OPTIONS"):
+        raise Refused(505)
+    name = METHODS.get(method)
+    if name is None:
+        raise Refused(405)
+    if target[:1] != b"/" or b"#" in target:
+        raise Refused(400)
+    return name
+
+
+def check_headers(raw: Headers, version: str) -> Head:
+    """Lower-case and check the header fields of one request. Raises Refused."""
+    headers: Headers = []
+    special: dict[bytes, bytes] = {}
+    for name, value in raw:
+        name = name.lower()
+        if b"_" in name or not (value.isascii() or _is_utf8(value)):
+            raise Refused(400)
+        value = value.rstrip(b" \t")
+        headers.append((name, value))
+        if name in _SPECIAL:
+            if name in special:
+                value = _joined(name, special[name], value)
+            special[name] = value
+    host = special.get(b"host")
+    if host is None:
+        if version == "1.1":
+            raise Refused(400)
+    elif not is_host(host):
+        raise Refused(400)
+    length = special.get(b"content-length")
+    return Head(
+        headers,
+        None if length is None else int(length),
+        b"transfer-encoding" in special and _chunked(special[b"transfer-encoding"], version),
+        b"expect" in special and _continue(special[b"expect"], version),
+    )
+
+
+def _joined(name: bytes, first: bytes, second: bytes) -> bytes:
+    if name == b"transfer-encoding":
+        return first + b"," + second
+    raise Refused(400)
+
+
+def _chunked(value: bytes, version: str) -> bool:
+    codings = [coding.strip(b" \t").lower() for coding in value.split(b",")]
+    if version == "1.0" or codings[-1] != b"chunked" or codings.count(b"chunked") > 1 or b"" in codings:
+        raise Refused(400)
+    if len(codings) > 1:
+        raise Refused(501)
+    return True
+
+
+def _continue(value: bytes, version: str) -> bool:
+    if version == "1.0":
+        return False
+    if value.lower() != b"100-continue":
+        raise Refused(417)
+    return True
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,209 @@
+"""Bytes of one client connection in, complete calls out: llhttp, the size limits, and what is ignored on the way.
+
+No sockets, no deadlines: `client_connection.py` has those, and acts on `Refused`. Dropped here: trailers, chunk extensions,
+and `Upgrade`, which never switches protocols.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+import httptools
+
+from proxy.http1.limits import ListenerLimits
+from proxy.http1.message import Call, Headers
+from proxy.http1.request_head import Refused, check_headers, check_line
+
+_CHUNK_OVERHEAD_BYTES = 12  # size line and line ends of an ordinary chunk
+
+
+class Phase(Enum):
+    """How far the present message is."""
+
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
+    LAST = 3
+    """The latest message closes the connection: nothing after it is read."""
+
+
+class RequestSink(Protocol):
+    """What a parser tells its connection."""
+
+    def request_ready(self, call: Call, *, http10: bool, keep_alive: bool) -> None:
+        """A complete request."""
+        ...
+
+    def continue_wanted(self) -> None:
+        """The client waits for `100 Continue` before it sends a body that is welcome."""
+        ...
+
+
+class RequestParser:
+    """llhttp's callbacks, gathered into calls. Unusable after `feed` raised, and after `close`."""
+
+    def __init__(self, sink: RequestSink, limits: ListenerLimits, clock: Callable[[], float]) -> None:
+        self.phase = Phase.IDLE
+        self.head_at = 0.0
+        """When the first byte of the present head came, in the clock's seconds."""
+        self._sink = sink
+        self._limits = limits
+        self._clock = clock
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+        self._refused: Refused | None = None
+        self._resuming = False
+        self._headers: Headers = []
+        self._method = ""
+        self._length: int | None = None
+        self._chunked = False
+        self._keep_alive = False
+        self._http10 = False
+        self._begin_message()
+
+    def _begin_message(self) -> None:
+        self._target = b""
+        self._raw: Headers = []
+        self._head_bytes = 0
+        self._pieces: list[bytes] = []
+        self._body_bytes = 0
+        self._chunks = 0
+        self._wire_bytes = 0
+
+    @property
+    def missing_bytes(self) -> int:
+        """How much of a body of known length is still to come; 0 otherwise."""
+        if self.phase is Phase.BODY and self._length is not None:
+            return self._length - self._body_bytes
+        return 0
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Read on. Raises Refused; nothing may be fed after that."""
+        phase = self.phase
+        if phase is Phase.BODY:
+            self._wire_bytes += len(data)
+        else:
+            self._head_bytes += len(data)
+            if phase is Phase.IDLE:
+                self.phase = Phase.HEAD
+                self.head_at = self._clock()
+        parser = self._parser
+        if phase is Phase.LAST or parser is None:
+            return
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            end: int = upgrade.args[0]
+            self._ignore_upgrade(parser, data[end:])
+        except httptools.HttpParserError as error:
+            if self.phase is not Phase.LAST:
+                raise self._refusal(error) from None
+        else:
+            self._check_growth(len(data))
+
+    def close(self) -> None:
+        """Break the reference cycle with llhttp's wrapper and let go of a partial message."""
+        self._parser = None
+        self._begin_message()
+
+    def _refusal(self, error: httptools.HttpParserError) -> Refused:
+        if self._refused is not None:
+            return self._refused
+        return Refused(505 if error.args == ("Invalid HTTP version",) else 400)
+
+    def _check_growth(self, fed: int) -> None:
+        limits = self._limits
+        if self.phase is Phase.HEAD:
+            if self._head_bytes > limits.header_bytes + limits.request_line_bytes:
+                raise Refused(431)
+            if self._head_bytes == 0:  # the head began behind another message in the same bytes
+                self._head_bytes = fed
+        elif self.phase is Phase.BODY and self._chunked:
+            framing = self._wire_bytes - self._body_bytes - _CHUNK_OVERHEAD_BYTES * self._chunks
+            if framing > limits.header_bytes:  # chunk extensions or trailers without end
+                raise Refused(400)
+
+    def _ignore_upgrade(self, parser: httptools.HttpRequestParser, rest: bytes | memoryview) -> None:
+        """Read on as if `Upgrade` were not there: llhttp stops at the head and leaves the body to a new protocol, so the
+        same parser is given a head of ours with the same framing."""
+        if self._resuming:
+            framing = b"transfer-encoding: chunked" if self._chunked else b"content-length: %d" % (self._length or 0)
+            parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
+        if rest:
+            self.feed(rest)
+
+    def _stop(self, status: int) -> Refused:
+        self._refused = Refused(status)
+        return self._refused
+
+    # --- llhttp callbacks -----------------------------------------------------------------------------------------
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        if self._resuming:
+            return
+        if self.phase is Phase.IDLE:  # pipelined behind another message in the same bytes
+            self.phase = Phase.HEAD
+            self.head_at = self._clock()
+        self._target += url
+        if len(self._target) > self._limits.request_line_bytes:
+            raise self._stop(414)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header field, or a trailer field, which is dropped."""
+        if self.phase is not Phase.BODY:
+            self._raw.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The end of a head: check it and learn how the body is framed."""
+        parser = self._parser
+        assert parser is not None
+        if self._resuming:
+            self._resuming = False
+            return
+        try:
+            wants_continue = self._check_head(parser.get_method(), parser.get_http_version())
+        except Refused as refused:
+            self._refused = refused
+            raise
+        self._keep_alive = parser.should_keep_alive()
+        self.phase = Phase.BODY
+        if self._length or self._chunked:
+            self._resuming = parser.should_upgrade()
+            if wants_continue:
+                self._sink.continue_wanted()
+
+    def _check_head(self, method: bytes, version: str) -> bool:
+        limits, raw = self._limits, self._raw
+        self._method = check_line(method, self._target, version)
+        self._http10 = version == "1.0"
+        if len(raw) > limits.header_count:
+            raise Refused(431)
+        may_be_large = not 0 < self._head_bytes <= limits.header_bytes
+        if may_be_large and sum(len(name) + len(value) + 4 for name, value in raw) > limits.header_bytes:
+            raise Refused(431)
+        self._headers, self._length, self._chunked, wants_continue = check_headers(raw, version)
+        if self._length is not None and self._length > limits.body_bytes:
+            raise Refused(413)
+        return wants_continue
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        self._pieces.append(data)
+        self._body_bytes += len(data)
+        if self._body_bytes > self._limits.body_bytes:
+            raise self._stop(413)
+
+    def on_chunk_header(self) -> None:
+        """The size line of a chunk."""
+        self._chunks += 1
+
+    def on_message_complete(self) -> None:
+        """The end of a message, trailers included."""
+        if self._resuming:  # the end llhttp sees at an upgrade; the real one comes after `_ignore_upgrade`
+            return
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        call = Call(self._method, self._target, self._headers, body, self.head_at)
+        self._begin_message()
+        self.phase = Phase.IDLE if self._keep_alive else Phase.LAST
+        self._sink.request_ready(call, http10=self._http10, keep_alive=self._keep_alive)

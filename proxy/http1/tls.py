@@ -1,0 +1,44 @@
+"""The client side's TLS: verification against the system's roots, TLS 1.2 or newer, and session reuse.
+
+asyncio has no parameter for a TLS session, so the context hands the last one of a host to each new connection itself.
+"""
+
+import ssl
+from typing import Any
+
+_SESSIONS = 256
+
+
+class ResumingContext(ssl.SSLContext):
+    """A client context that offers the server the session of the latest connection to the same host name."""
+
+    def __init__(self, protocol: int) -> None:
+        self._sessions: dict[str, ssl.SSLSession] = {}
+
+    def remember(self, host: str, session: ssl.SSLSession | None) -> None:
+        """Keep a session for the next connection to `host`. The oldest of 256 hosts is forgotten."""
+        if session is None:
+            return
+        sessions = self._sessions
+        sessions.pop(host, None)
+        sessions[host] = session
+        if len(sessions) > _SESSIONS:
+            del sessions[next(iter(sessions))]
+
+    def wrap_bio(self, *args: Any, server_hostname: str | bytes | None = None, **kwargs: Any) -> ssl.SSLObject:
+        """As the base class, with the remembered session of the host."""
+        if isinstance(server_hostname, str):
+            kwargs["session"] = self._sessions.get(server_hostname)
+        return super().wrap_bio(*args, server_hostname=server_hostname, **kwargs)
+
+
+def client_context(authorities: str | None = None) -> ResumingContext:
+    """A verifying context. `authorities` is a PEM file of roots to trust instead of the system's."""
+    context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if authorities is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(authorities)
+    return context

@@ -1,0 +1,107 @@
+"""Sends requests to origins over pooled connections; gives their answers.
+
+The conductor's whole view of the upstream side: `UpstreamClient.send` gives an `Answer`, which is read or relayed.
+Redirects are not followed, nothing is decoded, no cookie is kept. Its counterpart towards clients is `listener.py`.
+"""
+
+import asyncio
+import ssl
+
+from proxy.http1.answer import Answer
+from proxy.http1.dial import Dialer, Resolver, resolve
+from proxy.http1.egress import Egress
+from proxy.http1.errors import ClientGone, UpstreamError
+from proxy.http1.limits import UpstreamLimits
+from proxy.http1.message import HOP_BY_HOP_OR_OURS, Headers, render_head
+from proxy.http1.origin import Origin
+from proxy.http1.pool import Pool
+from proxy.http1.reply import Reply
+from proxy.http1.tls import client_context
+from proxy.http1.upstream_connection import UpstreamConnection
+
+__all__ = ["Answer", "ClientGone", "Origin", "UpstreamClient", "UpstreamError"]
+
+
+class UpstreamClient:
+    """A client for any number of origins. One per process is enough; it belongs to one event loop."""
+
+    def __init__(
+        self,
+        limits: UpstreamLimits,
+        *,
+        egress: Egress | None = None,
+        tls: ssl.SSLContext | None = None,
+        resolver: Resolver = resolve,
+    ) -> None:
+        self._limits = limits
+        self._pool = Pool(limits)
+        self._dialer = Dialer(limits, egress or Egress(), tls or client_context(), resolver)
+
+    async def send(
+        self,
+        origin: Origin,
+        method: str,
+        target: bytes,
+        headers: Headers,
+        body: bytes,
+        client: Reply | None = None,
+    ) -> Answer:
+        """Send a request; returns when the head of its answer is there.
+
+        `headers` are end-to-end ones; `host` and `content-length` are added. With `client`, the client's leaving aborts
+        this wait and the answer's `read` at once. Once, and only if not one byte of an answer came, a request that found
+        its pooled connection closed by the upstream is sent again on a new one.
+
+        Raises UpstreamError, ClientGone, and ValueError for a request that cannot be written. Cancelling closes the
+        connection.
+        """
+        head = self._head(origin, method, target, headers, body)
+        head_only = method == "HEAD"
+        if client is not None and client.ended:
+            raise ClientGone
+        connection = self._pool.take(origin)
+        if connection is not None:
+            try:
+                return await connection.exchange(head, body, head_only=head_only, client=client)
+            except UpstreamError as error:
+                if connection.touched or error.reason not in ("reset", "early_close"):
+                    raise
+        connection = await self._open(origin)
+        if client is not None and client.ended:
+            self._pool.give(connection)
+            raise ClientGone
+        return await connection.exchange(head, body, head_only=head_only, client=client)
+
+    async def close(self) -> None:
+        """Close idle connections and abort the others, whose answers fail with `closed`."""
+        await self._pool.close()
+
+    async def _open(self, origin: Origin) -> UpstreamConnection:
+        if not self._pool.reserve(origin):
+            raise UpstreamError("pool_exhausted", request_sent=False, answer_begun=False)
+        loop = asyncio.get_running_loop()
+        try:
+            connection = await self._dialer.dial(
+                origin, lambda: UpstreamConnection(origin, self._pool, self._limits, loop)
+            )
+        except BaseException:
+            self._pool.unreserve(origin)
+            raise
+        self._pool.add(connection)
+        if self._pool.closing:
+            connection.shut()
+        if connection.transport.is_closing():
+            raise UpstreamError("early_close", request_sent=False, answer_begun=False)
+        return connection
+
+    def _head(self, origin: Origin, method: str, target: bytes, headers: Headers, body: bytes) -> bytes:
+        if target[:1] != b"/" or b" " in target or b"\r" in target or b"\n" in target:
+            raise ValueError("the target is not a path")
+        last = b"content-length: %d\r\n" % len(body) if body or method not in ("GET", "HEAD") else b""
+        proxy = self._dialer.plain_proxy_for(origin)
+        if proxy is not None:
+            target = b"http://%b%b" % (origin.authority, target)
+            if proxy.authorization is not None:
+                last += b"proxy-authorization: %b\r\n" % proxy.authorization
+        line = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode(), target, origin.authority)
+        return render_head(line, headers, last, HOP_BY_HOP_OR_OURS)

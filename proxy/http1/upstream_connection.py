@@ -1,0 +1,276 @@
+"""One connection to an upstream: a request out, the bytes of its answer in, one exchange at a time.
+
+A state machine driven by llhttp's callbacks, with no task and no timer of its own: the pool sweeps the deadlines. What is
+told apart: a clean end, an early close, a reset, framing that cannot be trusted. After any doubt the connection is closed.
+
+Decision: reads go into one buffer of 64 KB shared by all connections (the transport fills it and calls back in one step),
+since a plain protocol may be handed 256 KB at once by uvloop, which a slow client's reply would then have to hold.
+Measured cost: 0.9 µs of CPU for a read of 600 bytes, none for 8 KB.
+"""
+
+import asyncio
+from typing import Protocol, cast
+
+import httptools
+
+from proxy.http1.answer import Answer, ReplyChannel
+from proxy.http1.answer_head import BadAnswer, check_answer, check_status
+from proxy.http1.errors import Reason
+from proxy.http1.limits import UpstreamLimits
+from proxy.http1.message import Headers
+from proxy.http1.origin import Origin
+from proxy.http1.sockets import Stall, abort
+
+_BUFFER = memoryview(bytearray(64 * 1024))
+_COPY_BYTES = 64 * 1024  # up to here head and body are joined into one write
+_BREAKING = httptools.HttpParserError, httptools.HttpParserUpgrade
+
+
+class ConnectionPool(Protocol):
+    """What a connection needs of its pool."""
+
+    def give(self, connection: "UpstreamConnection") -> None:
+        """Take a connection back for another request."""
+        ...
+
+    def closed(self, connection: "UpstreamConnection") -> None:
+        """Forget a connection."""
+        ...
+
+
+class UpstreamConnection(asyncio.BufferedProtocol):
+    """The asyncio protocol of one connection to an origin."""
+
+    def __init__(
+        self, origin: Origin, pool: ConnectionPool, limits: UpstreamLimits, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.origin = origin
+        self.transport = cast("asyncio.Transport", None)
+        self.touched = False
+        """Whether a byte of the present or latest answer came."""
+        self.opened_at = self.since = loop.time()
+        """`since`: when the present exchange began, or the last one ended."""
+        self._pool = pool
+        self._limits = limits
+        self._loop = loop
+        self._parser = httptools.HttpResponseParser(self)
+        self._answer: Answer | None = None
+        self._written = 0
+        self._stall = Stall()
+        self._head_only = False
+        self._head_bytes = 0
+        self._raw: Headers = []
+        self._head_done = False
+        self._interim = False
+        self._interims = 0
+        self._until_close = False
+        self._keep_alive = False
+        self._complete = False
+        self._reason: Reason = "bad_framing"
+        self._barren_bytes = 0
+        self._paused = False
+        self._active = False
+        self._active_at = 0.0
+
+    async def exchange(self, head: bytes, body: bytes, *, head_only: bool, client: ReplyChannel | None) -> Answer:
+        """Send a request and wait for the head of its answer. Raises UpstreamError and, with `client`, ClientGone.
+        Cancelling aborts the connection."""
+        answer = Answer(self, self._loop, self._limits.unclaimed_bytes)
+        self._answer = answer
+        self.touched = False
+        self.since = self._loop.time()
+        self._head_only = head_only
+        self._head_bytes = 0
+        self._raw = []
+        self._head_done = self._complete = self._until_close = False
+        self._interims = 0
+        self._written += len(head) + len(body)
+        if len(body) < _COPY_BYTES:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self.transport.write(body)
+        if client is not None:
+            answer.watch(client)
+        await answer.head()
+        return answer
+
+    # --- for the answer -------------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Stop reading: the reader of the answer is slower than its sender."""
+        if not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._paused:
+            self._paused = False
+            self._active = True
+            self.transport.resume_reading()
+
+    def shut(self) -> None:
+        """Close because the client is closed: an exchange under way fails with `closed`."""
+        if self._answer is not None:
+            self._answer.fail("closed")
+        else:
+            self.transport.abort()
+
+    def abort(self) -> None:
+        """Break the connection at once, so that the upstream stops working."""
+        self._answer = None
+        abort(self.transport)
+
+    # --- transport events -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        answer = self._answer
+        if answer is None:
+            self.transport.abort()  # bytes that nobody asked for
+            return
+        self._active = True
+        if not self._head_done:
+            self._head_bytes += nbytes
+        if not self.touched:
+            self.touched = True
+            if _BUFFER[0] != 0x48:  # "H": llhttp would also take line breaks, RTSP/ and ICE/
+                answer.fail("bad_framing")
+                return
+        try:
+            self._parser.feed_data(_BUFFER[:nbytes])
+        except _BREAKING:
+            self._keep_alive = False
+            if not self._complete:
+                answer.fail(self._reason)
+                return
+        if self._complete:
+            self._end_exchange(answer)
+        elif self._is_excessive(nbytes):
+            answer.fail("bad_framing" if self._head_done else "header_limits")
+            return
+        if self._head_done:
+            answer.pump()
+
+    def eof_received(self) -> bool:
+        answer = self._answer
+        if answer is not None:
+            if self._until_close and self._head_done:
+                self._keep_alive = False
+                self._end_exchange(answer)
+                answer.pump()
+            else:
+                answer.fail("early_close")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.fail("early_close" if exc is None else "reset")
+        self._pool.closed(self)
+        self._parser = cast("httptools.HttpResponseParser", None)  # it refers to us
+
+    # --- llhttp callbacks -----------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            raise BadAnswer("bad_framing")  # something follows the answer
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._head_done:  # else a trailer, dropped
+            self._raw.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        limits = self._limits
+        raw, self._raw = self._raw, []
+        answer = self._answer
+        try:
+            status = parser.get_status_code()
+            if len(raw) > limits.header_count or (
+                self._head_bytes > limits.header_bytes
+                and sum(len(name) + len(value) + 4 for name, value in raw) > limits.header_bytes
+            ):
+                raise BadAnswer("header_limits")
+            if not check_status(status):
+                self._count_interim()
+                return
+            headers, self._until_close = check_answer(raw, status, parser.get_http_version())
+        except BadAnswer as bad:
+            self._reason = bad.reason
+            raise
+        self._keep_alive = parser.should_keep_alive() and not self._until_close
+        self._head_done = True
+        self._barren_bytes = 0
+        if answer is not None:
+            answer.status = status
+            answer.headers = headers
+        if self._head_only:
+            self._complete = True
+            self._keep_alive = False  # llhttp cannot be told that no body follows
+
+    def on_body(self, data: bytes) -> None:
+        if self._answer is not None and not self._complete:
+            self._barren_bytes = -1
+            self._answer.add(data)
+
+    def on_message_complete(self) -> None:
+        if self._interim:
+            self._interim = False
+        else:
+            self._complete = True
+
+    def _count_interim(self) -> None:
+        self._interim = True
+        self._interims += 1
+        if self._interims > self._limits.interim_answers:
+            raise BadAnswer("bad_framing")
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _is_excessive(self, nbytes: int) -> bool:
+        """Whether a head, or framing without a body byte (chunk extensions, trailers), grows without end."""
+        if not self._head_done:
+            return self._head_bytes > self._limits.header_bytes * (1 + self._interims)
+        if self._barren_bytes < 0:
+            self._barren_bytes = 0
+        else:
+            self._barren_bytes += nbytes
+        return self._barren_bytes > self._limits.header_bytes
+
+    def _end_exchange(self, answer: Answer) -> None:
+        self._answer = None
+        answer.finish()
+        if self._keep_alive and not self.transport.get_write_buffer_size():
+            self.resume()
+            self.since = self._loop.time()
+            self._pool.give(self)
+        else:
+            self.transport.abort()  # nothing is left to be sent that anybody waits for
+
+    # --- deadlines ------------------------------------------------------------------------------------------------
+
+    def check(self, now: float) -> None:
+        """The sweep: act on whatever deadline of the exchange has passed at loop time `now`."""
+        answer = self._answer
+        if answer is None:
+            return
+        limits = self._limits
+        waiting = self.transport.get_write_buffer_size()
+        if waiting and self._stall.seconds(self._written - waiting, now) >= limits.write_no_progress_seconds:
+            answer.fail("write_timeout")
+        elif not self._head_done:
+            if now - self.since >= limits.first_byte_seconds:
+                answer.fail("first_byte_timeout")
+            self._active = True
+        elif self._active or self._paused:
+            self._active = False
+            self._active_at = now
+        elif now - self._active_at >= limits.idle_seconds:
+            answer.fail("idle_timeout")

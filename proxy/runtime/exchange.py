@@ -1,0 +1,62 @@
+"""The conductor's only view of HTTP: a call and its reply channel, and an upstream exchange. Never a socket.
+
+http1 satisfies these protocols; tests may pass anything that does. Header names are lower-case bytes; order and duplicates
+are kept.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Call(Protocol):
+    """One request, read whole. `target` is exactly as sent."""
+
+    method: str
+    target: bytes
+    headers: Headers
+    body: bytes
+
+
+class Reply(Protocol):
+    """The way back to the client of one call."""
+
+    @property
+    def started(self) -> bool: ...
+    @property
+    def client_gone(self) -> bool: ...
+    def start(self, status: int, headers: Headers) -> None:
+        """Send the head; the framing is the channel's matter."""
+        ...
+
+    def send(self, status: int, headers: Headers, body: bytes) -> None:
+        """A whole answer at once."""
+        ...
+
+    def write(self, data: bytes) -> None: ...
+    def finish(self) -> None: ...
+    def abort(self) -> None:
+        """Break the connection, so that the client cannot take what it has for complete."""
+        ...
+
+
+class Answer(Protocol):
+    """What a provider answers: the head is there, the body comes."""
+
+    status: int
+    headers: Headers
+
+    async def read(self, limit_bytes: int | None = None) -> bytes: ...
+    async def relay(self, reply: Reply, tap: Callable[[bytes], bytes]) -> None:
+        """Pass every piece through `tap` to the reply as it comes; returns at the clean end of the body.
+
+        Raises UpstreamFailed on a broken answer, ClientLeft when the client went away (the provider's connection is
+        closed at once)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ClientLeft(Exception):
+    """The client of this call is gone; nobody reads the answer any more."""

@@ -1,0 +1,160 @@
+"""What operators order about switches and caps. Each command is one atomic change, in force before it is answered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from proxy.core.caps import CAP_DIMENSIONS, AtLimit, Cap, CapUnit, CapWindow, limit_amount
+from proxy.core.documents import cap_document, switch_document
+from proxy.core.errors import BadInput, NotFound
+from proxy.core.names import UNASSIGNED
+from proxy.core.releases import check_versions_exist
+from proxy.core.scopes import parse_scope
+from proxy.core.switches import SWITCH_DIMENSIONS, Switch, SwitchMode
+from proxy.runtime.changes import Changes, Work
+from proxy.runtime.clock import Identifiers
+from proxy.runtime.request_path import RequestPath
+
+_MAX_REPLY_CHARACTERS = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchDraft:
+    """A switch an operator wants on. `expires_at_microseconds` is UTC."""
+
+    scope: Mapping[str, Any]
+    mode: SwitchMode
+    expires_at_microseconds: int | None = None
+    reply_text: str | None = None
+    fallback_version: int | None = None
+    cut_streams: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapDraft:
+    """A cap an operator wants. `limit` is in dollars for usd, else a whole number."""
+
+    scope: Mapping[str, Any]
+    window: CapWindow
+    unit: CapUnit
+    limit: Any
+    at_limit: AtLimit = "block"
+
+
+class GuardCommands:
+    """Switches and caps."""
+
+    def __init__(self, changes: Changes, identifiers: Identifiers, request_path: RequestPath) -> None:
+        self._changes = changes
+        self._identifiers = identifiers
+        self._request_path = request_path
+
+    async def switch_on(self, who: str, draft: SwitchDraft, why: str) -> Switch:
+        """Put a kill switch on; the next call meets it.
+
+        Raises BadInput (`bad_scope`, `bad_switch`), NotFound (`agent_not_found`, `version_not_found`).
+        """
+        scope = parse_scope(draft.scope, SWITCH_DIMENSIONS)
+        _check_mode_members(draft)
+        async with self._changes.begin() as work:
+            await _check_agent(work, scope.agent, *([draft.fallback_version] if draft.fallback_version else []))
+            switch = Switch(
+                id=self._identifiers.new("sw"),
+                scope=scope,
+                mode=draft.mode,
+                why=why,
+                created_by=who,
+                created_at_microseconds=work.now,
+                expires_at_microseconds=draft.expires_at_microseconds,
+                reply_text=draft.reply_text,
+                fallback_version=draft.fallback_version,
+                cut_streams=draft.cut_streams,
+            )
+            if not switch.is_active(work.now):
+                raise BadInput("bad_switch", "expires lies in the past", param="expires")
+            await work.change.insert_switch(switch)
+            await work.audit(who, "switch.on", f"switches/{switch.id}", why, after=switch_document(switch))
+        if switch.cut_streams:
+            self._request_path.cut(switch)
+        return switch
+
+    async def switch_off(self, who: str, switch_id: str, why: str) -> Switch:
+        """Take a kill switch off. Raises NotFound(`switch_not_found`)."""
+        async with self._changes.begin() as work:
+            switch = await work.change.switch(switch_id)
+            if switch is None:
+                raise NotFound("switch_not_found", f"no switch {switch_id!r} is on", param="switch")
+            await work.change.end_switch(switch_id, who, work.now)
+            await work.audit(who, "switch.off", f"switches/{switch_id}", why, switch_document(switch))
+        return switch
+
+    async def set_cap(self, who: str, draft: CapDraft, why: str) -> Cap:
+        """A new cap; it counts from now. Raises BadInput (`bad_scope`, `bad_cap`, `bad_limit`), NotFound."""
+        scope = parse_scope(draft.scope, CAP_DIMENSIONS)
+        if draft.window == "rollout" and scope.rollout is None:
+            raise BadInput("bad_cap", "a window of one rollout needs scope.rollout", param="window")
+        if draft.unit == "in_flight" and draft.window != "total":
+            raise BadInput("bad_cap", "calls in flight are counted without a window: say total", param="window")
+        async with self._changes.begin() as work:
+            await _check_agent(work, scope.agent)
+            cap = Cap(
+                id=self._identifiers.new("cap"),
+                scope=scope,
+                window=draft.window,
+                unit=draft.unit,
+                limit_amount=limit_amount(draft.unit, draft.limit),
+                at_limit=draft.at_limit,
+                why=why,
+                created_by=who,
+                created_at_microseconds=work.now,
+            )
+            await work.change.insert_cap(cap)
+            await work.audit(who, "cap.set", f"caps/{cap.id}", why, after=cap_document(cap))
+        return cap
+
+    async def change_cap(self, who: str, cap_id: str, limit: Any, at_limit: AtLimit | None, why: str) -> Cap:
+        """Another limit for the same cap; what it has counted stays. Raises NotFound(`cap_not_found`), BadInput."""
+        async with self._changes.begin() as work:
+            before = await _cap(work, cap_id)
+            after = replace(
+                before,
+                limit_amount=limit_amount(before.unit, limit),
+                at_limit=before.at_limit if at_limit is None else at_limit,
+                why=why,
+            )
+            await work.change.replace_cap(after)
+            await work.audit(who, "cap.changed", f"caps/{cap_id}", why, cap_document(before), cap_document(after))
+        return after
+
+    async def end_cap(self, who: str, cap_id: str, why: str) -> Cap:
+        """Remove a cap. Raises NotFound(`cap_not_found`)."""
+        async with self._changes.begin() as work:
+            cap = await _cap(work, cap_id)
+            await work.change.end_cap(cap_id, who, work.now)
+            await work.audit(who, "cap.ended", f"caps/{cap_id}", why, cap_document(cap))
+        return cap
+
+
+async def _cap(work: Work, cap_id: str) -> Cap:
+    cap = await work.change.cap(cap_id)
+    if cap is None:
+        raise NotFound("cap_not_found", f"there is no cap {cap_id!r}", param="cap")
+    return cap
+
+
+async def _check_agent(work: Work, name: str | None, *versions: int) -> None:
+    """A scope must name an agent that exists: a typing error must not make a switch that stops nothing."""
+    if name is not None and name != UNASSIGNED:
+        agent = await work.agent(name)
+        check_versions_exist(name, agent.newest, *versions)
+
+
+def _check_mode_members(draft: SwitchDraft) -> None:
+    if (draft.mode == "reply") != (draft.reply_text is not None):
+        raise BadInput("bad_switch", "mode reply, and only it, needs `reply`", param="reply")
+    if draft.reply_text is not None and len(draft.reply_text) > _MAX_REPLY_CHARACTERS:
+        raise BadInput("bad_switch", f"reply is longer than {_MAX_REPLY_CHARACTERS} characters", param="reply")
+    if (draft.mode == "fallback") != (draft.fallback_version is not None):
+        raise BadInput("bad_switch", "mode fallback, and only it, needs `fallback_version`", param="fallback_version")
+    if draft.mode == "fallback" and "agent" not in draft.scope:
+        raise BadInput("bad_switch", "mode fallback needs scope.agent: versions are numbered per agent", param="scope")

@@ -1,0 +1,33 @@
+"""`GET /v1/models`: the provider's list with the agents appended, so that model pickers can choose an agent."""
+
+from proxy.core.snapshot import Snapshot
+from proxy.runtime.answering import deliver
+from proxy.runtime.flight import Flight
+from proxy.runtime.forwarding import answer_headers, header, stamps
+from proxy.runtime.routing import MODELS_PATH
+
+_MAX_LIST_BYTES = 8 * 1024 * 1024
+
+
+def is_model_list(flight: Flight) -> bool:
+    """Whether this call asks for the list of models and no agent of its own."""
+    route = flight.route
+    return flight.call.method == "GET" and route is not None and route.operation.path == MODELS_PATH
+
+
+async def deliver_model_list(flight: Flight, snapshot: Snapshot) -> None:
+    """Pass the list on with the agents behind it; an error or a compressed answer passes untouched."""
+    answer, route = flight.answer, flight.route
+    assert answer is not None
+    assert route is not None
+    if answer.status != 200 or header(answer.headers, b"content-encoding") not in (None, b"identity"):
+        await deliver(flight)
+        return
+    body = await answer.read(_MAX_LIST_BYTES)
+    flight.status = answer.status
+    flight.saw_first_byte()
+    agents = [
+        (state.agent.name, state.agent.created_at_microseconds // 1_000_000) for state in snapshot.agents.values()
+    ]
+    headers = answer_headers(answer.headers, stamps(flight.run_id, flight.resolution))
+    flight.reply.send(answer.status, headers, route.wire.append_agents(body, agents))

@@ -1,0 +1,262 @@
+"""Conductor of the data path: identify -> resolve -> guard -> inject -> forward -> meter -> record.
+
+One coroutine per call. Each step is a function of another module or a short method here that calls one; what the steps
+learn is in the Flight. Every way out, refusals, broken streams and clients that leave included, ends in exactly one run
+record and a settled hold.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxy.core.caps import Cap
+from proxy.core.errors import BadInput, Refusal
+from proxy.core.identity import BodyClaims, check_agent_known, identify
+from proxy.core.resolution import resolve
+from proxy.core.snapshot import AgentState
+from proxy.core.switches import Switch
+from proxy.runtime.answering import deliver
+from proxy.runtime.clock import Clock, Identifiers
+from proxy.runtime.conversations import Conversations
+from proxy.runtime.exchange import Call, ClientLeft, Reply
+from proxy.runtime.flight import Flight
+from proxy.runtime.forwarding import header, request_headers
+from proxy.runtime.guarding import guard
+from proxy.runtime.inflate import plain_body
+from proxy.runtime.live_snapshot import LiveSnapshot
+from proxy.runtime.metering import UNMETERED, hold_bound, needs_ceiling, settle
+from proxy.runtime.metrics import Metrics
+from proxy.runtime.model_list import deliver_model_list, is_model_list
+from proxy.runtime.prices import PriceBook
+from proxy.runtime.providers import Providers
+from proxy.runtime.recorder import Recorder
+from proxy.runtime.refusing import answer_with_refusal, answer_with_text
+from proxy.runtime.routing import Routes
+from proxy.runtime.spend_ledger import HoldTicket, SpendLedger, Spent
+from proxy.runtime.trace_context import trace_id
+from proxy.runtime.upstream import ProviderFailed, Upstream
+from proxy.wires.wire import InjectionPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathOptions:
+    """Settings of the data path."""
+
+    default_agent: str | None = None
+    #: False: calls that name no agent are refused.
+    passes_unassigned: bool = True
+    output_ceiling: int = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathParts:
+    """What the data path works with; put together by the composition root."""
+
+    live: LiveSnapshot
+    routes: Routes
+    providers: Providers
+    prices: PriceBook
+    ledger: SpendLedger
+    upstream: Upstream
+    recorder: Recorder
+    metrics: Metrics
+    conversations: Conversations
+    clock: Clock
+    identifiers: Identifiers
+    on_error: Callable[[BaseException], None]
+
+
+class RequestPath:
+    """Serves calls. `handle` is the listener's handler."""
+
+    def __init__(self, parts: PathParts, options: PathOptions) -> None:
+        self._parts = parts
+        self._options = options
+        self._flights: set[Flight] = set()
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._flights)
+
+    async def handle(self, call: Call, reply: Reply) -> None:
+        """Serve one call to its end; returns when the answer is complete, refused or broken off."""
+        flight = Flight(call, reply, self._parts.identifiers.new("run"), self._parts.clock)
+        self._flights.add(flight)
+        try:
+            await self._serve(flight)
+        except Refusal as refusal:
+            self._refuse(flight, refusal)
+        except ClientLeft:
+            pass
+        except asyncio.CancelledError:
+            flight.failed("error", "proxy_stopped")
+            raise
+        except Exception as error:
+            self._parts.on_error(error)
+            self._refuse(flight, Refusal("proxy_error", "the proxy failed on this call; its log says more"))
+        finally:
+            self._flights.discard(flight)
+            self._record(flight)
+
+    def cut(self, switch: Switch) -> int:
+        """Break off the calls in flight that a switch matches; how many there were."""
+        matching = [flight for flight in self._flights if flight.facts and switch.scope.matches(flight.facts)]
+        for flight in matching:
+            flight.was_cut = True
+            if flight.answer is not None:
+                flight.answer.close()
+            flight.reply.abort()
+        return len(matching)
+
+    async def _serve(self, flight: Flight) -> None:
+        self._identify(flight)
+        await self._resolve(flight)
+        switch = guard(flight, self._parts.live, self._parts.providers)
+        if switch is not None and self._carry_out(flight, switch):
+            return
+        caps = self._caps(flight)
+        self._inject(flight, needs_ceiling(caps))
+        async with self._hold(flight, caps) as hold:
+            try:
+                await self._forward(flight, hold)
+                await self._deliver(flight)
+            except ProviderFailed as failure:
+                self._parts.metrics.upstream_failed(flight.metric_labels().provider, failure.reason)
+                flight.failed("error", failure.code)
+                raise
+            finally:
+                self._meter(flight, hold)
+
+    def _identify(self, flight: Flight) -> None:
+        call = flight.call
+        flight.trace_id = trace_id(header(call.headers, b"traceparent"))
+        is_anthropic = header(call.headers, b"anthropic-version") is not None
+        route = flight.route = self._parts.routes.route(call.method, call.target, is_anthropic=is_anthropic)
+        claims = BodyClaims()
+        if route.operation.is_metered:
+            body = plain_body(call.body, header(call.headers, b"content-encoding"))
+            flight.request = route.wire.read(body)
+            claims = flight.request.claims
+        flight.caller = identify(route.agent, call.headers, claims, self._options.default_agent)
+        if flight.caller.agent is None and not self._options.passes_unassigned:
+            raise BadInput(
+                "agent_missing", "this proxy serves only calls that name an agent: put /a/NAME in the base URL"
+            )
+
+    async def _resolve(self, flight: Flight) -> None:
+        caller = flight.caller
+        assert caller is not None
+        if caller.agent is None:
+            return
+        state = self._parts.live.agent(caller.agent)
+        check_agent_known(state is not None, caller.agent)
+        assert state is not None
+        pinned = None if caller.pin is None else await self._parts.live.version(state, caller.pin)
+        began_on = self._conversation_arm(flight, state)
+        flight.resolution = resolution = resolve(state, caller, pinned=pinned, conversation_arm=began_on)
+        flight.version_is_reachable = resolution.version.number in state.versions
+        if began_on is None and resolution.in_analysis and caller.conversation is not None:
+            where = (caller.agent, resolution.rollout or "", caller.conversation)
+            self._parts.conversations.remember(*where, resolution.arm or "", flight.started_at)
+
+    def _conversation_arm(self, flight: Flight, state: AgentState) -> str | None:
+        caller = flight.caller
+        if caller is None or caller.conversation is None or caller.pin is not None or not state.rollouts:
+            return None
+        rollout = state.rollouts.get(caller.label or state.agent.default_label)
+        if rollout is None:
+            return None
+        return self._parts.conversations.arm(state.agent.name, rollout.id, caller.conversation, flight.started_at)
+
+    def _carry_out(self, flight: Flight, switch: Switch) -> bool:
+        """What a switch that does not block asks for; True when the call is answered with it."""
+        if switch.mode == "observe" or flight.request is None:
+            self._parts.metrics.observed_switches.inc()
+            return False
+        answer_with_text(flight, switch.reply_text or "", self._parts.clock)
+        flight.failed("refused", "switch_reply")
+        self._parts.metrics.refused(flight.metric_labels().agent, "switch_reply")
+        return True
+
+    def _caps(self, flight: Flight) -> tuple[Cap, ...]:
+        caps = self._parts.live.caps_for(flight.agent)
+        if not caps or flight.route is None or not flight.route.operation.is_billable:
+            return ()
+        facts = flight.facts
+        return tuple(cap for cap in caps if facts is not None and cap.scope.matches(facts))
+
+    def _inject(self, flight: Flight, bounds_output: bool) -> None:
+        request, route, caller = flight.request, flight.route, flight.caller
+        if request is None or route is None or caller is None:
+            return
+        version = header(flight.call.headers, b"anthropic-version")
+        plan = InjectionPlan(
+            bundle=None if flight.resolution is None else flight.resolution.version.bundle,
+            variables=caller.variables,
+            output_ceiling=self._options.output_ceiling if bounds_output else None,
+            wire_version=None if version is None else version.decode("latin-1"),
+        )
+        injection = flight.injection = route.wire.inject(request, plan)
+        if injection.ignored_variables:
+            self._parts.metrics.ignored_variables.inc(injection.ignored_variables)
+        assert flight.provider is not None
+        flight.price = self._parts.prices.price(flight.provider, injection.model)
+
+    def _hold(self, flight: Flight, caps: tuple[Cap, ...]) -> HoldTicket:
+        assert flight.facts is not None
+        bound = UNMETERED
+        if caps and flight.request is not None and flight.injection is not None and flight.route is not None:
+            bound = hold_bound(flight.route.wire, flight.request, flight.injection, flight.price)
+        return self._parts.ledger.hold(flight.run_id, caps, flight.facts, bound)
+
+    async def _forward(self, flight: Flight, hold: HoldTicket) -> None:
+        call, route, provider = flight.call, flight.route, flight.provider
+        assert route is not None
+        assert provider is not None
+        path = route.operation.path.encode("ascii")
+        target = path + b"?" + route.query if route.query else path
+        headers = request_headers(call.headers, provider, is_metered=route.operation.is_metered)
+        body = call.body if flight.injection is None else flight.injection.body
+        flight.sent_at = self._parts.clock.monotonic_microseconds()
+        hold.sent = True
+        try:
+            flight.answer = await self._parts.upstream.send(provider, call.method, target, headers, body, flight.reply)
+        except ProviderFailed as failure:
+            hold.sent = failure.request_sent
+            raise
+
+    async def _deliver(self, flight: Flight) -> None:
+        if is_model_list(flight):
+            await deliver_model_list(flight, self._parts.live.current)
+        else:
+            await deliver(flight)
+
+    def _meter(self, flight: Flight, hold: HoldTicket) -> None:
+        """Settle what was held; runs also when the answer broke off or nobody waits for it any more."""
+        if flight.broke_off:
+            flight.failed("client_left", "switched_off" if flight.was_cut else "client_left")
+            if flight.answer is not None:
+                flight.answer.close()
+        facts, answer = flight.answer_facts, flight.answer
+        if answer is not None and answer.status >= 400:
+            # Providers do not bill a call they refuse or fail before it began.
+            hold.settle(Spent())
+        elif flight.injection is not None and hold.sent:
+            answered = None if facts is None or facts.model is None else facts.model
+            price = None if flight.provider is None else self._parts.prices.price(flight.provider, answered)
+            settle(flight, hold, price)
+
+    def _refuse(self, flight: Flight, refusal: Refusal) -> None:
+        if flight.sent_at is None and refusal.status < 500:
+            flight.failed("refused", refusal.code)
+        elif flight.outcome != "error":
+            flight.failed("error", refusal.code)
+        is_anthropic = header(flight.call.headers, b"anthropic-version") is not None
+        wire = flight.route.wire if flight.route is not None else self._parts.routes.default_wire(is_anthropic)
+        answer_with_refusal(flight, refusal, wire)
+        self._parts.metrics.refused(flight.metric_labels().agent, refusal.code)
+
+    def _record(self, flight: Flight) -> None:
+        run = flight.to_run()
+        self._parts.metrics.run_finished(run, flight.metric_labels())
+        self._parts.recorder.record(run, flight.to_attempt())

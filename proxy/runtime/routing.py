@@ -1,0 +1,76 @@
+"""From a raw request target to an agent prefix, a wire and an operation, over an exact reading of the path.
+
+Nothing is decoded, joined or normalised: a path with empty, `.` or `..` segments, percent escapes or anything unusual is
+not routed at all, so that no two readers can disagree about it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy.core.errors import NotFound
+from proxy.wires.wire import Operation, Wire, WireFamily
+
+_CANONICAL = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@!$&'()*+,;=-]+)+\Z")
+_QUERY = re.compile(rb"[\x21-\x22\x24-\x7e]*\Z")
+_AGENT_PREFIX = b"/a/"
+_VERSIONED = re.compile(r"/v\d")
+#: Operations that cost nothing at the provider though they are POSTs.
+_FREE_PATHS = frozenset({"/v1/messages/count_tokens", "/v1/responses/input_tokens"})
+MODELS_PATH = "/v1/models"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a call goes. `wire` is the one that renders errors, also for operations it does not meter."""
+
+    agent: str | None
+    wire: Wire
+    operation: Operation
+    query: bytes
+
+
+class Routes:
+    """The routing table over the configured wires; the first wire of a family renders its unmetered paths."""
+
+    def __init__(self, wires: Sequence[Wire]) -> None:
+        self._wires = wires
+        self._known: dict[tuple[str, bytes], tuple[Wire, Operation] | None] = {}
+
+    def default_wire(self, is_anthropic: bool) -> Wire:
+        """The wire whose error shape a call gets that names no path of any: by its anthropic-version header."""
+        family: WireFamily = "anthropic" if is_anthropic else "openai"
+        return next(wire for wire in self._wires if wire.family == family)
+
+    def route(self, method: str, target: bytes, *, is_anthropic: bool) -> Route:
+        """Route one call. Raises NotFound(`path_not_found`) for a path that is not canonical."""
+        path, _, query = target.partition(b"?")
+        agent: str | None = None
+        if path.startswith(_AGENT_PREFIX):
+            name, slash, rest = path[len(_AGENT_PREFIX) :].partition(b"/")
+            agent, path = name.decode("ascii", "replace"), slash + rest
+        if not _CANONICAL.match(path) or not _QUERY.match(query):
+            raise NotFound("path_not_found", "this path is not one the proxy forwards; check the base URL")
+        found = self._metered(method, path)
+        if found is not None:
+            return Route(agent, found[0], found[1], query)
+        return Route(agent, self.default_wire(is_anthropic), _passed_through(method, path.decode("ascii")), query)
+
+    def _metered(self, method: str, path: bytes) -> tuple[Wire, Operation] | None:
+        if method != "POST":
+            return None
+        key = (method, path)
+        if key not in self._known:
+            text = path.decode("ascii")
+            found = ((wire, wire.operation(method, text)) for wire in self._wires)
+            match = next(((wire, operation) for wire, operation in found if operation is not None), None)
+            if match is None:
+                return None
+            self._known[key] = match
+        return self._known[key]
+
+
+def _passed_through(method: str, path: str) -> Operation:
+    upstream = path if _VERSIONED.match(path) else "/v1" + path
+    is_billable = method == "POST" and upstream not in _FREE_PATHS
+    return Operation(name=f"{method} {upstream}", path=upstream, is_metered=False, is_billable=is_billable)

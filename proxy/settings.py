@@ -1,0 +1,308 @@
+"""Settings: defaults, then a YAML file, then the environment, into one frozen value; every problem reported at once.
+
+Every key has a default. Unknown keys are errors that name the nearest known one. In the file `${NAME}` and `${NAME:-default}`
+stand for environment variables. Any setting can come from the environment: SWITCHBACK_LISTEN, SWITCHBACK_ADMIN__LISTEN,
+SWITCHBACK_PROVIDERS__OPENAI__BASE_URL, ... Read by the composition root and the command only; nothing is done here.
+"""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, cast
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from proxy.core.names import check_agent_name
+
+PREFIX = "SWITCHBACK_"
+#: Environment variables that are not settings: where state lives, and what the command's admin verbs use.
+_NOT_SETTINGS = frozenset({"SWITCHBACK_HOME", "SWITCHBACK_TOKEN", "SWITCHBACK_ADMIN_URL"})
+_MAX_FILE_BYTES = 1024 * 1024
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `problems` has one line for each reason, with its path."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class Address(NamedTuple):
+    """Where to listen. Port 0 means any free port."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def _address(value: Any) -> Any:
+    if isinstance(value, str):
+        host, separator, port = value.rpartition(":")
+        if separator and host and port.isascii() and port.isdigit() and int(port) < 65536:
+            return Address(host.strip("[]"), int(port))
+    raise ValueError("must be HOST:PORT, such as 127.0.0.1:8100")
+
+
+def _origin(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        port_is_good = parts.port != 0
+    except ValueError:
+        raise ValueError("must be an origin such as https://api.openai.com") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_good:
+        raise ValueError("must be an origin such as https://api.openai.com")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be an origin without path, query or user: leave out /v1")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+ListenAddress = Annotated[Address, BeforeValidator(_address)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class AdminSettings(_Frozen):
+    """The listener of admin API, metrics and health."""
+
+    listen: ListenAddress = Address("127.0.0.1", 8101)
+
+
+class LimitSettings(_Frozen):
+    """Bounds of calls."""
+
+    #: Output ceiling where a hard cap applies and neither version nor caller set one.
+    max_output_tokens: Annotated[int, Field(ge=1)] = 4096
+    body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 32 * 1024 * 1024
+    connections: Annotated[int, Field(ge=1)] = 10_000
+
+
+class TimeoutSettings(_Frozen):
+    """Deadlines of the data plane."""
+
+    connect_seconds: Seconds = 5
+    first_byte_seconds: Seconds = 600
+    stream_idle_seconds: Seconds = 300
+    drain_seconds: Seconds = 25
+
+
+class ProviderSettings(_Frozen):
+    """One provider. A set `api_key` replaces the caller's."""
+
+    wire: Literal["openai", "anthropic"]
+    base_url: Annotated[str, AfterValidator(_origin)]
+    api_key: SecretStr | None = None
+    #: Allow plain http to a host that is not this machine.
+    allow_http: bool = False
+
+
+class PriceSettings(_Frozen):
+    """Dollars per million tokens for a model the price library does not know, or knows wrongly."""
+
+    input: Annotated[Decimal, Field(ge=0)]
+    output: Annotated[Decimal, Field(ge=0)]
+    cached: Annotated[Decimal, Field(ge=0)] | None = None
+    cache_write: Annotated[Decimal, Field(ge=0)] | None = None
+    context_window: Annotated[int, Field(ge=1)] | None = None
+
+
+def _default_providers() -> dict[str, ProviderSettings]:
+    return {
+        "openai": ProviderSettings(wire="openai", base_url="https://api.openai.com"),
+        "anthropic": ProviderSettings(wire="anthropic", base_url="https://api.anthropic.com"),
+    }
+
+
+class Settings(_Frozen):
+    """Everything that can be set. `home` is where state lives ($SWITCHBACK_HOME, default `.switchback`)."""
+
+    home: Path = Path(".switchback")
+    listen: ListenAddress = Address("127.0.0.1", 8100)
+    admin: AdminSettings = AdminSettings()
+    store: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///switchback.db"
+    unassigned: Literal["pass", "reject"] = "pass"
+    default_agent: Annotated[str, AfterValidator(check_agent_name)] | None = None
+    #: Allow listening beyond this machine although callers need no key of their own.
+    allow_remote: bool = False
+    limits: LimitSettings = LimitSettings()
+    timeouts: TimeoutSettings = TimeoutSettings()
+    providers: dict[str, ProviderSettings] = Field(default_factory=_default_providers)
+    #: By `provider/model`; `free` says that a model costs nothing.
+    prices: dict[str, PriceSettings | Literal["free"]] = Field(
+        default_factory=dict[str, PriceSettings | Literal["free"]]
+    )
+
+    @property
+    def database_path(self) -> Path:
+        """Where the SQLite file is; relative paths are below `home`."""
+        return self.home / self.store.removeprefix("sqlite:///")
+
+
+def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Read file and environment. Raises SettingsError with every problem found."""
+    problems: list[str] = []
+    content = {} if path is None else _file_content(path)
+    content = cast("dict[str, Any]", _expand(content, environment, "", problems))
+    _overlay_environment(content, environment, problems)
+    content.setdefault("home", environment.get("SWITCHBACK_HOME") or ".switchback")
+    _merge_default_providers(content)
+    try:
+        settings = Settings.model_validate(content)
+    except ValidationError as error:
+        raise SettingsError(problems + [_sentence(item) for item in error.errors()]) from None
+    problems += _unsafe(settings)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without duplicate keys (the last would silently win) and without aliases (which can explode)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:  # pyright: ignore[reportIncompatibleMethodOverride] types-PyYAML leaves index untyped
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not supported")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key: Any = self.construct_object(key_node, deep=True)  # pyright: ignore[reportUnknownMemberType] untyped in types-PyYAML
+            if key in seen:
+                raise yaml.YAMLError(f"the key {key!r} occurs twice (line {key_node.start_mark.line + 1})")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(text: str) -> Any:
+    """One YAML document, read strictly. Raises yaml.YAMLError."""
+    return yaml.load(text, _StrictLoader)  # noqa: S506 a SafeLoader, made stricter
+
+
+def _file_content(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise SettingsError([f"{path}: larger than {_MAX_FILE_BYTES} bytes"])
+        content = load_yaml(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise SettingsError([f"{path}: is not UTF-8"]) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise SettingsError([f"{path}: is not valid YAML: {' '.join(str(error).split())}"]) from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError([f"{path}: must be a mapping of settings"])
+    return cast("dict[str, Any]", content)
+
+
+def _expand(value: Any, environment: Mapping[str, str], path: str, problems: list[str]) -> Any:
+    if isinstance(value, dict):
+        items = cast("dict[Any, Any]", value).items()
+        return {str(key): _expand(item, environment, f"{path}.{key}".lstrip("."), problems) for key, item in items}
+    if isinstance(value, list):
+        return [_expand(item, environment, f"{path}[]", problems) for item in cast("list[Any]", value)]
+    if not isinstance(value, str):
+        return value
+
+    def replaced(match: re.Match[str]) -> str:
+        found = environment.get(match[1]) or match[2]
+        if found is None:
+            problems.append(f"{path}: the environment variable {match[1]} is not set")
+            return ""
+        return found
+
+    expanded = _REFERENCE.sub(replaced, value)
+    # A reference that expands to nothing leaves the setting unset rather than set to an empty secret.
+    return None if expanded == "" and value != "" else expanded
+
+
+def _overlay_environment(content: dict[str, Any], environment: Mapping[str, str], problems: list[str]) -> None:
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in _NOT_SETTINGS:
+            continue
+        keys = name.removeprefix(PREFIX).lower().split("__")
+        if keys[0] not in Settings.model_fields:
+            problems.append(f"{name}: unknown setting{_nearest(keys[0], list(Settings.model_fields))}")
+            continue
+        place: Any = content
+        for key in keys[:-1]:
+            place = cast("dict[str, Any]", place).setdefault(key, {}) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            cast("dict[str, Any]", place)[keys[-1]] = environment[name]
+        else:
+            problems.append(f"{name}: does not fit the settings file, which has no mapping there")
+
+
+def _merge_default_providers(content: dict[str, Any]) -> None:
+    """A known provider may be given in part: only its base_url, or only its api_key."""
+    providers = content.get("providers")
+    if not isinstance(providers, dict):
+        return
+    for name, default in _default_providers().items():
+        given = cast("dict[str, Any]", providers).get(name)
+        if isinstance(given, dict):
+            cast("dict[str, Any]", given).setdefault("wire", default.wire)
+            cast("dict[str, Any]", given).setdefault("base_url", default.base_url)
+
+
+def _unsafe(settings: Settings) -> list[str]:
+    problems: list[str] = []
+    has_keys = any(provider.api_key is not None for provider in settings.providers.values())
+    if has_keys and not settings.listen.is_loopback and not settings.allow_remote:
+        problems.append(
+            "listen: beyond this machine anybody could spend the configured provider keys; "
+            "listen on 127.0.0.1 or set allow_remote: true"
+        )
+    for name, provider in settings.providers.items():
+        parts = urlsplit(provider.base_url)
+        is_local = Address(parts.hostname or "", 0).is_loopback
+        if parts.scheme == "http" and not is_local and not provider.allow_http:
+            problems.append(
+                f"providers.{name}.base_url: keys would cross the network in clear; use https or allow_http: true"
+            )
+    for key in settings.prices:
+        provider_name, separator, _ = key.partition("/")
+        if not separator or provider_name not in settings.providers:
+            problems.append(f"prices.{key}: must be written PROVIDER/MODEL with a provider of the settings")
+    return problems
+
+
+def _sentence(item: Any) -> str:
+    location = [str(part) for part in item["loc"]]
+    path = ".".join(location)
+    if item["type"] == "extra_forbidden":
+        return f"{path}: unknown setting{_nearest(location[-1], _known_keys(location[:-1]))}"
+    return f"{path}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _known_keys(location: list[str]) -> list[str]:
+    model: Any = Settings
+    for part in location:
+        field = getattr(model, "model_fields", {}).get(part)
+        annotation = None if field is None else field.annotation
+        model = annotation if annotation is not None and hasattr(annotation, "model_fields") else ProviderSettings
+    return list(model.model_fields)
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(known))}"

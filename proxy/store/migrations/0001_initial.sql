@@ -1,0 +1,335 @@
+-- The first schema. Times are UTC microseconds, money nano-dollars, JSON is canonical (core/canonical.py).
+--
+-- Append-only tables (components, versions, releases, release_arms, audit) are held by triggers, for every program that
+-- opens the file: no UPDATE, no DELETE, and inserts only where the next row belongs. Checks before an insert are what
+-- stops INSERT OR REPLACE, whose implied delete fires no delete trigger by default; WITHOUT ROWID leaves no second key
+-- through which a row could be replaced.
+
+CREATE TABLE meta (
+    only_row     INTEGER PRIMARY KEY CHECK (only_row = 1),
+    installation TEXT    NOT NULL,
+    revision     INTEGER NOT NULL,
+    writes_tried INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE agents (
+    name                    TEXT    NOT NULL PRIMARY KEY,
+    description             TEXT    NOT NULL,
+    default_label           TEXT    NOT NULL,
+    allow_latest            INTEGER NOT NULL,
+    archived                INTEGER NOT NULL,
+    created_at_microseconds INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE components (
+    hash    TEXT NOT NULL PRIMARY KEY,
+    kind    TEXT NOT NULL,
+    content TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE versions (
+    agent                   TEXT    NOT NULL REFERENCES agents (name),
+    number                  INTEGER NOT NULL,
+    parent                  INTEGER,
+    bundle_hash             TEXT    NOT NULL,
+    prompt                  TEXT    NOT NULL REFERENCES components (hash),
+    model                   TEXT    NOT NULL REFERENCES components (hash),
+    tools                   TEXT    NOT NULL REFERENCES components (hash),
+    retrieval               TEXT    NOT NULL REFERENCES components (hash),
+    policy                  TEXT    NOT NULL REFERENCES components (hash),
+    author                  TEXT    NOT NULL,
+    message                 TEXT    NOT NULL,
+    tested_against          TEXT    NOT NULL,
+    source                  TEXT    NOT NULL,
+    created_at_microseconds INTEGER NOT NULL,
+    PRIMARY KEY (agent, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rollouts (
+    agent                   TEXT    NOT NULL REFERENCES agents (name),
+    id                      TEXT    NOT NULL,
+    number                  INTEGER NOT NULL,
+    label                   TEXT    NOT NULL,
+    salt                    TEXT    NOT NULL,
+    state                   TEXT    NOT NULL,
+    step                    INTEGER NOT NULL,
+    eligible                TEXT    NOT NULL,
+    conversations           TEXT    NOT NULL,
+    created_by              TEXT    NOT NULL,
+    why                     TEXT    NOT NULL,
+    created_at_microseconds INTEGER NOT NULL,
+    ended_at_microseconds   INTEGER,
+    PRIMARY KEY (agent, id),
+    UNIQUE (agent, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX rollouts_active ON rollouts (agent, label) WHERE state IN ('running', 'paused');
+
+CREATE TABLE releases (
+    agent                   TEXT    NOT NULL REFERENCES agents (name),
+    number                  INTEGER NOT NULL,
+    kind                    TEXT    NOT NULL,
+    label                   TEXT    NOT NULL,
+    arm_count               INTEGER NOT NULL CHECK (arm_count > 0),
+    salt                    TEXT,
+    rollout                 TEXT,
+    who                     TEXT    NOT NULL,
+    approved_by             TEXT,
+    why                     TEXT    NOT NULL,
+    evidence                TEXT    NOT NULL,
+    undoes                  INTEGER,
+    created_at_microseconds INTEGER NOT NULL,
+    PRIMARY KEY (agent, number),
+    FOREIGN KEY (agent, rollout) REFERENCES rollouts (agent, id) DEFERRABLE INITIALLY DEFERRED,
+    FOREIGN KEY (agent, undoes) REFERENCES releases (agent, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX releases_by_label ON releases (agent, label, number);
+CREATE INDEX releases_by_rollout ON releases (agent, rollout, number) WHERE rollout IS NOT NULL;
+
+-- `ranges` is a JSON array of half-open bucket ranges, [[0, 10000]].
+CREATE TABLE release_arms (
+    agent    TEXT    NOT NULL,
+    release  INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    name     TEXT    NOT NULL,
+    version  INTEGER NOT NULL,
+    ranges   TEXT    NOT NULL,
+    PRIMARY KEY (agent, release, position),
+    FOREIGN KEY (agent, release) REFERENCES releases (agent, number),
+    FOREIGN KEY (agent, version) REFERENCES versions (agent, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE labels (
+    agent   TEXT    NOT NULL REFERENCES agents (name),
+    name    TEXT    NOT NULL,
+    version INTEGER NOT NULL,
+    release INTEGER NOT NULL,
+    PRIMARY KEY (agent, name),
+    FOREIGN KEY (agent, version) REFERENCES versions (agent, number),
+    FOREIGN KEY (agent, release) REFERENCES releases (agent, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE switches (
+    id                      TEXT    NOT NULL PRIMARY KEY,
+    scope                   TEXT    NOT NULL,
+    mode                    TEXT    NOT NULL,
+    reply_text              TEXT,
+    fallback_version        INTEGER,
+    cut_streams             INTEGER NOT NULL,
+    why                     TEXT    NOT NULL,
+    created_by              TEXT    NOT NULL,
+    created_at_microseconds INTEGER NOT NULL,
+    expires_at_microseconds INTEGER,
+    ended_by                TEXT,
+    ended_at_microseconds   INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX switches_on ON switches (created_at_microseconds) WHERE ended_at_microseconds IS NULL;
+
+CREATE TABLE caps (
+    id                      TEXT    NOT NULL PRIMARY KEY,
+    scope                   TEXT    NOT NULL,
+    window                  TEXT    NOT NULL,
+    unit                    TEXT    NOT NULL,
+    limit_amount            INTEGER NOT NULL,
+    at_limit                TEXT    NOT NULL,
+    fallback_version        INTEGER,
+    why                     TEXT    NOT NULL,
+    created_by              TEXT    NOT NULL,
+    created_at_microseconds INTEGER NOT NULL,
+    ended_by                TEXT,
+    ended_at_microseconds   INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX caps_in_force ON caps (created_at_microseconds) WHERE ended_at_microseconds IS NULL;
+
+-- The spend ledger. The key begins with the counter, so that a counter's sum is one range of the table itself.
+CREATE TABLE holds (
+    cap                       TEXT    NOT NULL REFERENCES caps (id),
+    window_start_microseconds INTEGER NOT NULL,
+    part                      TEXT    NOT NULL,
+    attempt                   TEXT    NOT NULL,
+    unit                      TEXT    NOT NULL,
+    amount                    INTEGER NOT NULL,
+    placed_at_microseconds    INTEGER NOT NULL,
+    spent                     INTEGER,
+    settled_by                TEXT,
+    settled_at_microseconds   INTEGER,
+    PRIMARY KEY (cap, window_start_microseconds, part, attempt)
+) STRICT, WITHOUT ROWID;
+
+-- One proxied call a row; what is null was not known. Neither prompt nor answer text is ever here.
+CREATE TABLE runs (
+    id                              TEXT    NOT NULL PRIMARY KEY,
+    kind                            TEXT    NOT NULL,
+    parent_run                      TEXT,
+    agent                           TEXT    NOT NULL,
+    version                         INTEGER,
+    bundle_hash                     TEXT,
+    effective_hash                  TEXT,
+    label                           TEXT,
+    release                         INTEGER,
+    rollout                         TEXT,
+    step                            INTEGER,
+    arm                             TEXT,
+    bucket                          INTEGER,
+    reason                          TEXT,
+    subject_kind                    TEXT    NOT NULL,
+    in_analysis                     INTEGER NOT NULL,
+    user                            TEXT,
+    conversation                    TEXT,
+    tags                            TEXT    NOT NULL,
+    wire                            TEXT    NOT NULL,
+    operation                       TEXT    NOT NULL,
+    provider                        TEXT,
+    model_asked                     TEXT,
+    model_answered                  TEXT,
+    status                          INTEGER NOT NULL,
+    outcome                         TEXT    NOT NULL,
+    error_class                     TEXT,
+    finish                          TEXT,
+    refusal                         INTEGER NOT NULL,
+    streamed                        INTEGER NOT NULL,
+    input_tokens                    INTEGER,
+    cached_tokens                   INTEGER,
+    cache_write_tokens              INTEGER,
+    output_tokens                   INTEGER,
+    reasoning_tokens                INTEGER,
+    cost_nanodollars                INTEGER,
+    estimated_cost_nanodollars      INTEGER,
+    price_id                        TEXT,
+    usage_source                    TEXT    NOT NULL,
+    dropped_parameters              TEXT    NOT NULL,
+    tool_calls                      TEXT    NOT NULL,
+    tool_call_count                 INTEGER NOT NULL,
+    time_to_first_byte_microseconds INTEGER,
+    duration_microseconds           INTEGER NOT NULL,
+    started_at_microseconds         INTEGER NOT NULL,
+    request_id                      TEXT,
+    trace_id                        TEXT,
+    quarantined                     INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX runs_by_start ON runs (started_at_microseconds, id);
+CREATE INDEX runs_by_agent ON runs (agent, started_at_microseconds, id);
+CREATE INDEX runs_by_version ON runs (agent, version, started_at_microseconds, id);
+CREATE INDEX runs_by_release ON runs (agent, release, started_at_microseconds, id);
+CREATE INDEX runs_by_user ON runs (user, started_at_microseconds, id) WHERE user IS NOT NULL;
+CREATE INDEX runs_by_conversation ON runs (conversation, started_at_microseconds, id) WHERE conversation IS NOT NULL;
+
+CREATE TABLE attempts (
+    run                     TEXT    NOT NULL,
+    number                  INTEGER NOT NULL,
+    provider                TEXT    NOT NULL,
+    model                   TEXT,
+    status                  INTEGER,
+    error_class             TEXT,
+    started_at_microseconds INTEGER NOT NULL,
+    duration_microseconds   INTEGER NOT NULL,
+    cost_nanodollars        INTEGER,
+    PRIMARY KEY (run, number)
+) STRICT, WITHOUT ROWID;
+
+-- How many runs took how long, by bucket of core/latency.py; version 0 stands for calls without one.
+CREATE TABLE latency_histograms (
+    agent             TEXT    NOT NULL,
+    version           INTEGER NOT NULL,
+    hour_microseconds INTEGER NOT NULL,
+    bucket            INTEGER NOT NULL,
+    count             INTEGER NOT NULL,
+    PRIMARY KEY (agent, version, hour_microseconds, bucket)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE conversation_pins (
+    agent                   TEXT    NOT NULL,
+    conversation            TEXT    NOT NULL,
+    rollout                 TEXT    NOT NULL,
+    arm                     TEXT    NOT NULL,
+    pinned_at_microseconds  INTEGER NOT NULL,
+    expires_at_microseconds INTEGER NOT NULL,
+    PRIMARY KEY (agent, conversation, rollout)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX conversation_pins_by_expiry ON conversation_pins (expires_at_microseconds);
+
+-- Later facts about a run; `value` is JSON.
+CREATE TABLE outcomes (
+    id                       TEXT    NOT NULL PRIMARY KEY,
+    run                      TEXT    NOT NULL,
+    name                     TEXT    NOT NULL,
+    value                    TEXT    NOT NULL,
+    severity                 TEXT,
+    comment                  TEXT,
+    recorded_by              TEXT    NOT NULL,
+    recorded_at_microseconds INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX outcomes_by_run ON outcomes (run);
+
+CREATE TABLE tokens (
+    id                      TEXT    NOT NULL PRIMARY KEY,
+    name                    TEXT    NOT NULL,
+    role                    TEXT    NOT NULL,
+    hash                    TEXT    NOT NULL UNIQUE,
+    created_by              TEXT    NOT NULL,
+    created_at_microseconds INTEGER NOT NULL,
+    revoked_at_microseconds INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- `before`, `after` and `evidence` are JSON; `hash` follows the rule published in core/audit.py.
+CREATE TABLE audit (
+    number          INTEGER NOT NULL PRIMARY KEY,
+    format          INTEGER NOT NULL,
+    who             TEXT    NOT NULL,
+    what            TEXT    NOT NULL,
+    subject         TEXT    NOT NULL,
+    why             TEXT    NOT NULL,
+    before          TEXT,
+    after           TEXT,
+    evidence        TEXT    NOT NULL,
+    previous        TEXT    NOT NULL,
+    hash            TEXT    NOT NULL,
+    at_microseconds INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER components_no_update BEFORE UPDATE ON components
+BEGIN SELECT RAISE(ABORT, 'components are append-only'); END;
+CREATE TRIGGER components_no_delete BEFORE DELETE ON components
+BEGIN SELECT RAISE(ABORT, 'components are append-only'); END;
+CREATE TRIGGER components_no_replace BEFORE INSERT ON components
+WHEN EXISTS (SELECT 1 FROM components WHERE hash = NEW.hash)
+BEGIN SELECT RAISE(ABORT, 'components are append-only: this one exists'); END;
+
+CREATE TRIGGER versions_no_update BEFORE UPDATE ON versions
+BEGIN SELECT RAISE(ABORT, 'versions are append-only'); END;
+CREATE TRIGGER versions_no_delete BEFORE DELETE ON versions
+BEGIN SELECT RAISE(ABORT, 'versions are append-only'); END;
+CREATE TRIGGER versions_next_number BEFORE INSERT ON versions
+WHEN NEW.number IS NOT 1 + (SELECT COALESCE(MAX(number), 0) FROM versions WHERE agent = NEW.agent)
+BEGIN SELECT RAISE(ABORT, 'versions are append-only: not the next number'); END;
+
+CREATE TRIGGER releases_no_update BEFORE UPDATE ON releases
+BEGIN SELECT RAISE(ABORT, 'releases are append-only'); END;
+CREATE TRIGGER releases_no_delete BEFORE DELETE ON releases
+BEGIN SELECT RAISE(ABORT, 'releases are append-only'); END;
+CREATE TRIGGER releases_next_number BEFORE INSERT ON releases
+WHEN NEW.number IS NOT 1 + (SELECT COALESCE(MAX(number), 0) FROM releases WHERE agent = NEW.agent)
+BEGIN SELECT RAISE(ABORT, 'releases are append-only: not the next number'); END;
+
+CREATE TRIGGER release_arms_no_update BEFORE UPDATE ON release_arms
+BEGIN SELECT RAISE(ABORT, 'release arms are append-only'); END;
+CREATE TRIGGER release_arms_no_delete BEFORE DELETE ON release_arms
+BEGIN SELECT RAISE(ABORT, 'release arms are append-only'); END;
+CREATE TRIGGER release_arms_complete BEFORE INSERT ON release_arms
+WHEN NEW.position IS NOT (SELECT COUNT(*) FROM release_arms WHERE agent = NEW.agent AND release = NEW.release)
+    OR NEW.position >= (SELECT arm_count FROM releases WHERE agent = NEW.agent AND number = NEW.release)
+BEGIN SELECT RAISE(ABORT, 'release arms are append-only: this release has all of its arms'); END;
+
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER audit_next_number BEFORE INSERT ON audit
+WHEN NEW.number IS NOT 1 + (SELECT COALESCE(MAX(number), 0) FROM audit)
+BEGIN SELECT RAISE(ABORT, 'audit is append-only: not the next number'); END;

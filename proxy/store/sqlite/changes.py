@@ -1,0 +1,228 @@
+"""One admin change: reads and writes of a transaction that is open on the writer.
+
+Each method is one hop to the writer's thread. Whether a change is allowed is decided by its caller with core's rules; the
+schema holds what must hold in any case. The transaction around it is database.py's.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from proxy.core.audit import NO_PREVIOUS, AuditDraft, AuditEntry, seal
+from proxy.core.caps import Cap
+from proxy.core.components import COMPONENT_KINDS
+from proxy.core.errors import NotFound
+from proxy.core.releases import Release
+from proxy.core.snapshot import Agent, AgentState, Rollout
+from proxy.core.switches import Switch
+from proxy.core.versions import Version
+from proxy.store.rows import (
+    Columns,
+    agent_columns,
+    arm_columns,
+    audit_columns,
+    cap_columns,
+    cap_of,
+    json_text,
+    release_columns,
+    rollout_columns,
+    switch_columns,
+    switch_of,
+    version_columns,
+)
+from proxy.store.sqlite.connection import ThreadConnection
+from proxy.store.sqlite.lists import read_label_history
+from proxy.store.sqlite.traffic import read_agent, read_agent_state, read_version, rollouts_of
+
+_UPDATE_AGENT = """
+UPDATE agents SET description = :description, default_label = :default_label, allow_latest = :allow_latest,
+    archived = :archived
+WHERE name = :name
+"""
+_INSERT_COMPONENT = """
+INSERT INTO components (hash, kind, content) SELECT :hash, :kind, :content
+WHERE NOT EXISTS (SELECT 1 FROM components WHERE hash = :hash)
+"""
+_SET_LABEL = """
+INSERT INTO labels (agent, name, version, release) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET version = excluded.version, release = excluded.release
+"""
+_NEXT_RELEASE = "SELECT COALESCE(MAX(number), 0) + 1 FROM releases WHERE agent = ?"
+_NEXT_ROLLOUT = "SELECT COALESCE(MAX(number), 0) + 1 FROM rollouts WHERE agent = ?"
+_UPDATE_ROLLOUT = """
+UPDATE rollouts SET state = :state, step = :step, ended_at_microseconds = :ended_at_microseconds
+WHERE agent = :agent AND id = :id
+"""
+_ROLLOUT = "SELECT * FROM rollouts WHERE agent = ? AND id = ?"
+_LAST_ROLLOUT_OF = """
+SELECT * FROM rollouts WHERE agent = :agent AND label = :label AND EXISTS (
+    SELECT 1 FROM releases JOIN release_arms
+        ON release_arms.agent = releases.agent AND release_arms.release = releases.number
+    WHERE releases.agent = rollouts.agent AND releases.rollout = rollouts.id
+        AND releases.kind IN ('rollout_started', 'share_changed')
+        AND release_arms.name <> 'stable' AND release_arms.version = :candidate
+) ORDER BY number DESC LIMIT 1
+"""
+_SWITCH = "SELECT * FROM switches WHERE id = ? AND ended_at_microseconds IS NULL"
+_END_SWITCH = """
+UPDATE switches SET ended_by = ?, ended_at_microseconds = ? WHERE id = ? AND ended_at_microseconds IS NULL
+"""
+_CAP = "SELECT * FROM caps WHERE id = ? AND ended_at_microseconds IS NULL"
+_REPLACE_CAP = """
+UPDATE caps SET limit_amount = :limit_amount, at_limit = :at_limit, why = :why
+WHERE id = :id AND ended_at_microseconds IS NULL
+"""
+_END_CAP = "UPDATE caps SET ended_by = ?, ended_at_microseconds = ? WHERE id = ? AND ended_at_microseconds IS NULL"
+
+
+class SqliteChange:
+    """The Change of the SQLite store. What is to be replaced or ended and is not there raises NotFound."""
+
+    def __init__(self, writer: ThreadConnection, revision: int) -> None:
+        self._writer = writer
+        self._revision = revision
+        self.audit_entries = 0
+
+    @property
+    def revision(self) -> int:
+        return self._revision
+
+    async def agent(self, name: str) -> Agent | None:
+        return await self._writer.run(read_agent, name)
+
+    async def insert_agent(self, agent: Agent) -> None:
+        await self._writer.run(_insert, "agents", [agent_columns(agent)])
+
+    async def update_agent(self, agent: Agent) -> None:
+        await self._alter(_UPDATE_AGENT, agent_columns(agent), _missing("agent", agent.name))
+
+    async def version(self, agent: str, number: int) -> Version | None:
+        return await self._writer.run(read_version, agent, number)
+
+    async def insert_version(self, version: Version) -> None:
+        await self._writer.run(_insert_version, version)
+
+    async def agent_state(self, name: str) -> AgentState | None:
+        return await self._writer.run(read_agent_state, name)
+
+    async def label_history(self, agent: str, label: str) -> list[Release]:
+        return await self._writer.run(read_label_history, agent, label)
+
+    async def next_release_number(self, agent: str) -> int:
+        return (await self._writer.run(_fetch, _NEXT_RELEASE, (agent,)))[0][0]
+
+    async def append_release(self, release: Release) -> None:
+        await self._writer.run(_append_release, release)
+
+    async def delete_label(self, agent: str, label: str) -> None:
+        await self._alter("DELETE FROM labels WHERE agent = ? AND name = ?", (agent, label), _missing("label", label))
+
+    async def next_rollout_id(self, agent: str) -> str:
+        return f"r{(await self._writer.run(_fetch, _NEXT_ROLLOUT, (agent,)))[0][0]}"
+
+    async def insert_rollout(self, rollout: Rollout) -> None:
+        await self._writer.run(_insert_rollout, rollout)
+
+    async def update_rollout(self, rollout: Rollout) -> None:
+        await self._alter(_UPDATE_ROLLOUT, rollout_columns(rollout), _missing("rollout", rollout.id))
+
+    async def rollout(self, agent: str, rollout_id: str) -> Rollout | None:
+        return await self._writer.run(_read_rollout, _ROLLOUT, (agent, rollout_id))
+
+    async def last_rollout_of(self, agent: str, label: str, candidate: int) -> Rollout | None:
+        wanted = {"agent": agent, "label": label, "candidate": candidate}
+        return await self._writer.run(_read_rollout, _LAST_ROLLOUT_OF, wanted)
+
+    async def insert_switch(self, switch: Switch) -> None:
+        await self._writer.run(_insert, "switches", [switch_columns(switch)])
+
+    async def switch(self, switch_id: str) -> Switch | None:
+        rows = await self._writer.run(_fetch, _SWITCH, (switch_id,))
+        return switch_of(rows[0]) if rows else None
+
+    async def end_switch(self, switch_id: str, who: str, at_microseconds: int) -> None:
+        await self._alter(_END_SWITCH, (who, at_microseconds, switch_id), _missing("switch", switch_id))
+
+    async def insert_cap(self, cap: Cap) -> None:
+        await self._writer.run(_insert, "caps", [cap_columns(cap)])
+
+    async def cap(self, cap_id: str) -> Cap | None:
+        rows = await self._writer.run(_fetch, _CAP, (cap_id,))
+        return cap_of(rows[0]) if rows else None
+
+    async def replace_cap(self, cap: Cap) -> None:
+        await self._alter(_REPLACE_CAP, cap_columns(cap), _missing("cap", cap.id))
+
+    async def end_cap(self, cap_id: str, who: str, at_microseconds: int) -> None:
+        await self._alter(_END_CAP, (who, at_microseconds, cap_id), _missing("cap", cap_id))
+
+    async def append_audit(self, draft: AuditDraft) -> AuditEntry:
+        entry = await self._writer.run(_append_audit, draft)
+        self.audit_entries += 1
+        return entry
+
+    async def _alter(self, statement: str, values: Sequence[Any] | Columns, missing: NotFound) -> None:
+        if not await self._writer.run(_execute, statement, values):
+            raise missing
+
+
+def _missing(what: str, name: str) -> NotFound:
+    return NotFound(f"{what}_not_found", f"there is no {what} {name!r}", param=what)
+
+
+def _fetch(plain: sqlite3.Connection, statement: str, values: Sequence[Any]) -> list[sqlite3.Row]:
+    return plain.execute(statement, values).fetchall()
+
+
+def _execute(plain: sqlite3.Connection, statement: str, values: Sequence[Any] | Columns) -> int:
+    return plain.execute(statement, values).rowcount
+
+
+def _insert(plain: sqlite3.Connection, table: str, rows: Sequence[Columns]) -> None:
+    columns = rows[0].keys()
+    names, marks = ", ".join(columns), ", ".join(f":{column}" for column in columns)
+    # Only names from this code base are put together; every value is bound.
+    plain.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608
+
+
+def _insert_version(plain: sqlite3.Connection, version: Version) -> None:
+    components = [
+        {"hash": version.bundle.hashes[kind], "kind": kind, "content": json_text(version.bundle.content(kind))}
+        for kind in COMPONENT_KINDS
+    ]
+    plain.executemany(_INSERT_COMPONENT, components)
+    _insert(plain, "versions", [version_columns(version)])
+
+
+def _append_release(plain: sqlite3.Connection, release: Release) -> None:
+    _insert(plain, "releases", [release_columns(release)])
+    _insert(plain, "release_arms", arm_columns(release))
+    plain.execute(_SET_LABEL, (release.agent, release.label, release.version, release.number))
+
+
+def _insert_rollout(plain: sqlite3.Connection, rollout: Rollout) -> None:
+    number: int = plain.execute(_NEXT_ROLLOUT, (rollout.agent,)).fetchone()[0]
+    _insert(plain, "rollouts", [{**rollout_columns(rollout), "number": number}])
+
+
+def _read_rollout(plain: sqlite3.Connection, statement: str, values: Sequence[Any] | Columns) -> Rollout | None:
+    found = rollouts_of(plain, plain.execute(statement, values).fetchall())
+    return found[0] if found else None
+
+
+def _append_audit(plain: sqlite3.Connection, draft: AuditDraft) -> AuditEntry:
+    last = plain.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+    number, previous = (last["number"] + 1, last["hash"]) if last is not None else (1, NO_PREVIOUS)
+    entry = seal(draft, number, previous)
+    _insert(plain, "audit", [audit_columns(entry)])
+    return entry
+
+
+def begun_at(plain: sqlite3.Connection) -> int:
+    """How many rows this connection has ever written, for `finish` to compare with."""
+    return plain.total_changes
+
+
+def finish(plain: sqlite3.Connection, revision: int) -> None:
+    """The last statement of a change."""
+    plain.execute("UPDATE meta SET revision = ?", (revision,))

@@ -1,0 +1,134 @@
+"""The SQLite store: the Store protocol, each promise handed to the module that keeps it.
+
+Nothing is decided here. Files, connections and transactions are database.py's; the SQL is in changes.py, traffic.py, lists.py
+and batches.py.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from proxy.core.audit import AuditEntry
+from proxy.core.caps import Cap, CounterKey
+from proxy.core.ledger import Hold, Settlement
+from proxy.core.pages import DEFAULT_PAGE, Page
+from proxy.core.releases import Release
+from proxy.core.runs import Attempt, Run
+from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
+from proxy.core.versions import Version
+from proxy.store.sqlite import batches, lists, traffic
+from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
+from proxy.store.sqlite.database import Database
+from proxy.store.sqlite.ownership import size_in_bytes
+from proxy.store.store import RunFilter, UnauditedChange
+
+BUSY_TIMEOUT_SECONDS = 5.0
+#: The first SQLite without the WAL-reset bug, which needs two writing connections; this store has one.
+_WAL_RESET_FIXED = (3, 51, 3)
+
+
+class SqliteStore:
+    """Everything in one SQLite file that this process alone owns."""
+
+    def __init__(self, path: Path, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
+        """`path`: the database file, made at `open` in a folder that exists."""
+        self._database = Database(path, busy_timeout_seconds)
+
+    async def open(self) -> None:
+        await self._database.open()
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    @asynccontextmanager
+    async def change(self) -> AsyncGenerator[SqliteChange, None]:
+        """One atomic change. Raises UnauditedChange at its end where something was written without an audit entry; a
+        change that wrote nothing is none, and leaves the revision as it is."""
+        async with self._database.change() as writer:
+            before, revision = await writer.run(_begun)
+            change = SqliteChange(writer, revision + 1)
+            yield change
+            if await writer.run(begun_at) == before:
+                return
+            if not change.audit_entries:
+                raise UnauditedChange
+            await writer.run(finish, change.revision)
+        self._database.revision = change.revision
+
+    async def load_snapshot(self) -> Snapshot:
+        return await self._database.read_for_traffic(traffic.read_snapshot)
+
+    async def agent_state(self, name: str) -> AgentState | None:
+        return await self._database.read_for_traffic(traffic.read_agent_state, name)
+
+    async def version(self, agent: str, number: int) -> Version | None:
+        return await self._database.read_for_traffic(traffic.read_version, agent, number)
+
+    async def agents(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Agent]:
+        return await self._database.read_for_lists(lists.list_agents, cursor, limit)
+
+    async def versions(self, agent: str, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Version]:
+        return await self._database.read_for_lists(lists.list_versions, agent, cursor, limit)
+
+    async def releases(
+        self, agent: str, label: str | None = None, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    ) -> Page[Release]:
+        return await self._database.read_for_lists(lists.list_releases, agent, label, cursor, limit)
+
+    async def rollouts(self, agent: str, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Rollout]:
+        return await self._database.read_for_lists(lists.list_rollouts, agent, cursor, limit)
+
+    async def audit(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[AuditEntry]:
+        return await self._database.read_for_lists(lists.list_audit, cursor, limit)
+
+    async def runs(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Run]:
+        return await self._database.read_for_lists(lists.list_runs, wanted, cursor, limit)
+
+    async def run(self, run_id: str) -> Run | None:
+        return await self._database.read_for_lists(lists.read_run, run_id)
+
+    async def attempts(self, run_id: str) -> Sequence[Attempt]:
+        return await self._database.read_for_lists(lists.read_attempts, run_id)
+
+    async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
+        await self._database.write(batches.write_runs, runs, attempts)
+
+    async def place_holds(self, holds: Sequence[Hold]) -> None:
+        await self._database.write(batches.write_holds, holds)
+
+    async def settle_holds(self, settlements: Sequence[Settlement]) -> None:
+        await self._database.write(batches.write_settlements, settlements)
+
+    async def recover_holds(self, at_microseconds: int) -> int:
+        return await self._database.write(batches.settle_what_is_left, at_microseconds)
+
+    async def spent(self, cap: Cap, from_window_start_microseconds: int) -> Mapping[CounterKey, int]:
+        return await self._database.read_for_traffic(batches.read_spent, cap.id, from_window_start_microseconds)
+
+    async def ping(self) -> None:
+        await self._database.write(batches.try_write)
+
+    async def diagnostics(self) -> Mapping[str, Any]:
+        """Answers also while the store is away."""
+        database = self._database
+        warnings: list[str] = []
+        if sqlite3.sqlite_version_info < _WAL_RESET_FIXED:
+            warnings.append(
+                f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug, fixed in 3.51.3; no other program may write this file"
+            )
+        return {
+            "kind": "sqlite",
+            "path": str(database.path),
+            "schema_version": database.schema_version,
+            "library_version": sqlite3.sqlite_version,
+            "size_bytes": await asyncio.to_thread(size_in_bytes, database.path),
+            "installation": database.installation,
+            "warnings": warnings,
+        }
+
+
+def _begun(plain: sqlite3.Connection) -> tuple[int, int]:
+    return begun_at(plain), plain.execute("SELECT revision FROM meta").fetchone()[0]

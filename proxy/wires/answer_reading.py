@@ -1,0 +1,163 @@
+"""Reading an answer beside its way to the client: one reader for streams, one for whole bodies, and sound token counts.
+
+Belongs here: what every wire's reader does alike: passing pieces on, taking one event out, collecting a body, refusing
+nonsense in usage. Does not belong here: what an event or a body says (each wire's own `..._answer` module).
+Nothing is ever re-encoded: what goes on is slices of what came in, and the very same object where nothing is removed.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+from proxy.wires.event_stream import Chunk, EventSplitter, data_of
+from proxy.wires.wire import AnswerFacts
+
+#: A whole body larger than this passes on unread; its usage counts as not reported.
+MAX_BODY_BYTES = 8 * 1024 * 1024
+#: No model reads or writes this many tokens in one call; a larger number is nonsense.
+MAX_PLAUSIBLE_TOKENS = 1_000_000_000
+
+
+class EventReader(Protocol):
+    """What a wire knows of its streams."""
+
+    facts: AnswerFacts
+
+    def read_event(self, data: bytes) -> bool:
+        """Read one event's data; whether it is the usage event that exists only because the proxy asked for it."""
+        ...
+
+    def settle(self) -> None:
+        """The stream ended cleanly: put what was read together."""
+        ...
+
+
+class BodyReader(Protocol):
+    """What a wire knows of its whole bodies."""
+
+    facts: AnswerFacts
+
+    def read_body(self, body: bytes) -> None:
+        """Fill the facts from a whole answer."""
+        ...
+
+
+class StreamReader:
+    """An AnswerReader for streams. Holds bytes back only where an event may have to be taken out."""
+
+    __slots__ = ("_events", "_removes", "_splitter", "facts")
+
+    def __init__(self, events: EventReader, *, removes_usage_event: bool) -> None:
+        self._events = events
+        self._removes = removes_usage_event
+        self._splitter = EventSplitter()
+        self.facts: AnswerFacts = events.facts
+
+    def feed(self, piece: bytes) -> bytes:
+        """Read a piece; return the bytes to pass on now."""
+        held = self._splitter.held_bytes
+        chunks = self._splitter.feed(piece)
+        if not self._removes:
+            for chunk in chunks:
+                self._read(chunk)
+            return piece
+        kept = [chunk[0] for chunk in chunks if not self._read(chunk)]
+        if len(kept) == len(chunks) and not held and not self._splitter.held_bytes:
+            return piece
+        return b"".join(kept)
+
+    def finish(self) -> bytes:
+        """The answer ended cleanly: return held-back bytes, and settle the facts."""
+        given_back = b""
+        for raw, is_whole in self._splitter.finish():
+            # Some providers leave out the last empty line; what such an end says counts, but it is never taken out.
+            data = data_of(raw)
+            is_usage_event = data is not None and self._events.read_event(data)
+            given_back += b"" if is_usage_event and is_whole else raw
+        self._events.settle()
+        return given_back if self._removes else b""
+
+    def _read(self, chunk: Chunk) -> bool:
+        raw, is_whole = chunk
+        if not is_whole:
+            if len(raw) > 2:  # more than an empty line: part of an event too large to read
+                self.facts.unreadable += 1
+                self.facts.output_bytes += len(raw)
+            return False
+        data = data_of(raw)
+        return data is not None and self._events.read_event(data)
+
+
+class WholeReader:
+    """An AnswerReader for bodies that are one JSON document: pieces pass at once, a copy is read at the end."""
+
+    __slots__ = ("_body", "_pieces", "_size", "facts")
+
+    def __init__(self, body: BodyReader) -> None:
+        self._body = body
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.facts: AnswerFacts = body.facts
+
+    def feed(self, piece: bytes) -> bytes:
+        """Keep a reference to the piece for reading; return it."""
+        self._size += len(piece)
+        if self._size <= MAX_BODY_BYTES:
+            self._pieces.append(piece)
+        else:
+            self._pieces.clear()
+        return piece
+
+    def finish(self) -> bytes:
+        """The answer ended cleanly: read it."""
+        self.facts.is_complete = True
+        if self._size > MAX_BODY_BYTES:
+            self.facts.unreadable += 1
+            self.facts.output_bytes += self._size
+        else:
+            self._body.read_body(b"".join(self._pieces))
+        return b""
+
+
+class TokenCounts:
+    """A usage object read with suspicion: what is no plausible count is left out and makes `is_sound` False."""
+
+    __slots__ = ("_content", "is_sound")
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self._content = content
+        self.is_sound = True
+
+    def get(self, name: str) -> int | None:
+        """The count of that name, None where absent, null or nonsense (text, fraction, negative, absurdly large)."""
+        value = self._content.get(name)
+        if value is None:
+            return None
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_PLAUSIBLE_TOKENS:
+            return value
+        self.is_sound = False
+        return None
+
+    def inner(self, name: str) -> "TokenCounts":
+        """The counts of a nested object; an empty one where it is absent or no object."""
+        value = self._content.get(name)
+        if isinstance(value, dict):
+            return TokenCounts(cast("dict[str, Any]", value))
+        self.is_sound = self.is_sound and value is None
+        return TokenCounts({})
+
+
+def text_bytes(text: Any) -> int:
+    """UTF-8 length of a text an answer holds; 0 for anything else."""
+    if not isinstance(text, str):
+        return 0
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def error_type_of(error: Any) -> str:
+    """The stable type of an error object inside an answer: its `type`, else its `code`, else `error`."""
+    if isinstance(error, dict):
+        members = cast("dict[str, Any]", error)
+        for name in ("type", "code"):
+            if isinstance(members.get(name), str) and members[name]:
+                return str(members[name])[:64]
+    return "error"

@@ -1,0 +1,221 @@
+"""Reading answers of Anthropic Messages: usage, finish, refusals, tool calls, errors, the end marker.
+
+Belongs here: what one event or one message says. How a stream is cut and passed on is answer_reading.py. Counterpart:
+openai_chat_answer.py.
+
+Protocol facts: `message_start` carries the input's usage and a first small output count; `message_delta.usage` holds
+cumulative totals that replace what they name, never increments; `message_stop` ends the stream. `input_tokens` excludes
+what was read from or written to the cache. `iterations` of a usage (a beta) lists the passes of one call; the top-level
+totals leave some of them out.
+"""
+
+from typing import Any, cast
+
+import msgspec
+
+from proxy.core.runs import Finish
+from proxy.core.spend import Usage
+from proxy.wires.answer_reading import TokenCounts, error_type_of, text_bytes
+from proxy.wires.wire import AnswerFacts
+
+_FINISHES: dict[str, Finish] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_call",
+    "refusal": "refused",
+    "pause_turn": "paused",
+}
+_CALLING_BLOCKS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
+_TOTALS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
+
+
+class _Answering(msgspec.Struct):
+    """Which model goes on after another declined."""
+
+    model: Any = None
+
+
+class _Block(msgspec.Struct):
+    type: Any = None
+    name: Any = None
+    text: Any = None
+    thinking: Any = None
+    input: Any = None
+    to: _Answering | None = None
+
+
+class _Delta(msgspec.Struct):
+    text: Any = None
+    partial_json: Any = None
+    thinking: Any = None
+    stop_reason: Any = None
+
+
+class _Message(msgspec.Struct):
+    type: Any = None
+    model: Any = None
+    content: list[_Block] | None = None
+    stop_reason: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    message: _Message | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
+    usage: Any = None
+    error: Any = None
+
+
+_event: msgspec.json.Decoder[_Event] = msgspec.json.Decoder(_Event)
+_message: msgspec.json.Decoder[_Message] = msgspec.json.Decoder(_Message)
+
+
+class _Messages:
+    """What streams and whole messages have in common."""
+
+    def __init__(self) -> None:
+        self.facts = AnswerFacts()
+        self._usage: dict[str, Any] = {}
+
+    def read_model(self, model: Any) -> None:
+        if isinstance(model, str) and model:
+            self.facts.model = model
+
+    def read_stop(self, reason: Any) -> None:
+        if isinstance(reason, str):
+            self.facts.finish = _FINISHES.get(reason, "other")
+            self.facts.refusal = self.facts.refusal or reason == "refusal"
+
+    def read_block(self, block: _Block) -> None:
+        """A content block, whole or as it begins in a stream."""
+        facts = self.facts
+        if block.type in _CALLING_BLOCKS and isinstance(block.name, str):
+            facts.tool_calls.append(block.name)
+            if block.input:
+                facts.output_bytes += len(msgspec.json.encode(block.input))
+        elif block.type == "fallback" and block.to is not None:
+            self.read_model(block.to.model)
+        facts.output_bytes += text_bytes(block.text) + text_bytes(block.thinking)
+
+    def read_usage(self, content: Any) -> Usage | None:
+        """Lay these totals over the earlier ones; the usage they now make, None while a total is missing."""
+        if content is None:
+            return None
+        if not isinstance(content, dict):
+            self.facts.unreadable += 1
+            return None
+        newer = cast("dict[str, Any]", content)
+        is_sound = self._overlay(newer)
+        usage, details_are_sound = _usage(self._usage)
+        if not (is_sound and details_are_sound):
+            self.facts.unreadable += 1
+        return usage
+
+    def _overlay(self, newer: dict[str, Any]) -> bool:
+        counts = TokenCounts(newer)
+        totals = {name: counts.get(name) for name in _TOTALS}
+        self._usage.update({name: value for name, value in totals.items() if value is not None})
+        for name in ("cache_creation", "output_tokens_details", "iterations"):
+            if newer.get(name) is not None:
+                self._usage[name] = newer[name]
+        return counts.is_sound
+
+
+class MessageEvents(_Messages):
+    """Reads the events of one stream (an EventReader)."""
+
+    def read_event(self, data: bytes) -> bool:
+        """Read one event. This wire always tells its usage, so nothing is ever taken out."""
+        if self.facts.is_complete:
+            return False
+        try:
+            event = _event.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            self.facts.unreadable += 1
+            return False
+        if event.type == "content_block_delta":
+            if event.delta is not None:
+                self._read_delta(event.delta)
+        else:
+            self._read_rarer(event)
+        return False
+
+    def settle(self) -> None:
+        """Nothing waits: every fact is set as its event passes."""
+
+    def _read_delta(self, delta: _Delta) -> None:
+        self.facts.output_bytes += text_bytes(delta.text) + text_bytes(delta.partial_json) + text_bytes(delta.thinking)
+
+    def _read_rarer(self, event: _Event) -> None:
+        match event.type:
+            case "content_block_start" if event.content_block is not None:
+                self.read_block(event.content_block)
+            case "message_start" if event.message is not None:
+                self.read_model(event.message.model)
+                # Not reported yet: its output count is a first one, and a stream cut here would look metered.
+                self.read_usage(event.message.usage)
+            case "message_delta":
+                if event.delta is not None:
+                    self.read_stop(event.delta.stop_reason)
+                self.facts.usage = self.read_usage(event.usage) or self.facts.usage
+            case "message_stop":
+                self.facts.is_complete = True
+            case "error":
+                self.facts.error_type = error_type_of(event.error)
+            case _:
+                pass  # ping, content_block_stop, and what the provider will think of next
+
+
+class MessageBody(_Messages):
+    """Reads one whole message (a BodyReader)."""
+
+    def read_body(self, body: bytes) -> None:
+        """Fill the facts from the body."""
+        try:
+            message = _message.decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            self.facts.unreadable += 1
+            return
+        if message.error is not None:
+            self.facts.error_type = error_type_of(message.error)
+        self.read_model(message.model)
+        for block in message.content or ():
+            self.read_block(block)
+        self.read_stop(message.stop_reason)
+        self.facts.usage = self.read_usage(message.usage)
+
+
+def _usage(merged: dict[str, Any]) -> tuple[Usage | None, bool]:
+    """The usage of merged totals, and whether its details are sound; None without input or output total."""
+    if "input_tokens" not in merged or "output_tokens" not in merged:
+        return None, True
+    totals = {name: int(merged.get(name, 0)) for name in _TOTALS}
+    passes_are_sound = _include_iterations(totals, merged.get("iterations"))
+    details = TokenCounts(merged)
+    written = totals["cache_creation_input_tokens"]
+    creation, output = details.inner("cache_creation"), details.inner("output_tokens_details")
+    usage = Usage(
+        input_tokens=totals["input_tokens"] + totals["cache_read_input_tokens"] + written,
+        cached_tokens=totals["cache_read_input_tokens"],
+        cache_write_tokens=written,
+        cache_write_1h_tokens=min(creation.get("ephemeral_1h_input_tokens") or 0, written),
+        output_tokens=totals["output_tokens"],
+        reasoning_tokens=min(output.get("thinking_tokens") or 0, totals["output_tokens"]),
+    )
+    return usage, passes_are_sound and details.is_sound and creation.is_sound and output.is_sound
+
+
+def _include_iterations(totals: dict[str, int], iterations: Any) -> bool:
+    """Raise each total to the sum over all passes, where that is more; whether every count was sound."""
+    if not isinstance(iterations, list):
+        return iterations is None
+    items = [cast("dict[str, Any]", item) for item in cast("list[Any]", iterations) if isinstance(item, dict)]
+    passes = [TokenCounts(item) for item in items]
+    for name in _TOTALS:
+        totals[name] = max(totals[name], sum(counts.get(name) or 0 for counts in passes))
+    return all(counts.is_sound for counts in passes)

@@ -1,0 +1,259 @@
+"""Putting a version into an Anthropic Messages request.
+
+Belongs here: which member of this format holds what. The rules that hold on every wire are version_parts.py. Counterpart:
+openai_chat_request.py.
+
+Protocol facts: the system prompt is the top-level `system`, a text or a list of text blocks (messages with role `system`
+in the middle of a conversation are part of the conversation). `max_tokens` is required. From API version 2026-10-21 on,
+and with the models listed below at any version, `temperature` and `top_p` are refused; there is no `seed` and no JSON mode
+without a schema. A call may mark at most four cache breakpoints, so injecting never adds one.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+import orjson
+
+from proxy.core.components import NEUTRAL_PARAMETERS, Bundle
+from proxy.core.errors import BadInput
+from proxy.wires.json_members import (
+    JsonMembers,
+    MemberEdits,
+    decode,
+    json_text,
+    parse_items,
+    parse_members,
+    wrong_kind,
+)
+from proxy.wires.version_parts import (
+    applies,
+    edited_tools,
+    final_model,
+    ignored_variables,
+    output_bound,
+    prompt_text,
+    set_extra,
+    tool_choice_of,
+)
+from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
+
+#: The first API version that refuses sampling parameters (versions are dates and compare as text).
+_WITHOUT_SAMPLING_SINCE = "2026-10-21"
+#: Models that refuse them at any API version; names may stand behind a region, as in `us.anthropic.claude-...`.
+_WITHOUT_SAMPLING = (
+    "claude-opus-4-7",
+    "claude-opus-4-8",
+    "claude-opus-5",
+    "claude-sonnet-5",
+    "claude-haiku-5-5",
+    "claude-fable-",
+    "claude-mythos",
+)
+#: Efforts of this wire under their neutral names; others (`none`) do not exist here.
+_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+#: Where each neutral parameter lives: a member, and a member inside it.
+_PLACES: dict[str, tuple[str, str | None]] = {
+    "temperature": ("temperature", None),
+    "top_p": ("top_p", None),
+    "stop": ("stop_sequences", None),
+    "reasoning_effort": ("output_config", "effort"),
+    "response_format": ("output_config", "format"),
+    "tool_choice": ("tool_choice", None),
+}
+
+
+def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
+    """The body with the version in it. Raises BadInput."""
+    bundle = plan.bundle
+    edits = cast("JsonMembers", request.document).edit()
+    edits.remove("switchback")
+    model = final_model(bundle, request.model)
+    dropped: tuple[str, ...] = ()
+    tool_names = request.tool_names
+    if bundle is not None:
+        if model != request.model:
+            edits.set("model", json_text(model or ""))
+        set_extra(edits, bundle)
+        _set_prompt(edits, bundle, plan.variables)
+        dropped = _set_parameters(edits, bundle, model or "", plan.wire_version)
+        tool_names = _set_tools(edits, bundle, request.tool_names)
+    bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
+    if bound is not None and bound != request.max_output_tokens:
+        edits.set("max_tokens", orjson.dumps(bound))
+    if bound is not None and (bound != request.max_output_tokens or (bundle and "thinking" in bundle.model.extra)):
+        _check_thinking(edits, bound)
+    return Injection(
+        body=edits.render(),
+        model=model,
+        max_output_tokens=bound,
+        dropped_parameters=dropped,
+        ignored_variables=ignored_variables(bundle, plan.variables),
+        tool_names=tool_names,
+    )
+
+
+class _Thinking(msgspec.Struct):
+    type: Any = None
+    budget_tokens: Any = None
+
+
+_thinking: msgspec.json.Decoder[_Thinking] = msgspec.json.Decoder(_Thinking)
+
+
+def _check_thinking(edits: MemberEdits, bound: int) -> None:
+    raw = edits.given("thinking")
+    if raw is None:
+        return
+    thinking = decode(raw, _thinking, "thinking", "an object")
+    if thinking.type == "enabled" and isinstance(thinking.budget_tokens, int) and thinking.budget_tokens >= bound:
+        raise BadInput(
+            "thinking_too_large",
+            f"thinking.budget_tokens ({thinking.budget_tokens}) must be below the output bound of {bound} tokens that "
+            "the agent's version or the proxy's limit sets as max_tokens",
+            param="thinking.budget_tokens",
+        )
+
+
+class _SystemBlock(msgspec.Struct):
+    cache_control: msgspec.Raw = msgspec.Raw(b"")
+
+
+_system_block: msgspec.json.Decoder[_SystemBlock] = msgspec.json.Decoder(_SystemBlock)
+
+
+def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]) -> None:
+    prompt = bundle.prompt
+    if not prompt.is_set:
+        return
+    raw = edits.given("system")
+    if raw is not None and raw[:1] not in (b'"', b"["):
+        raise wrong_kind("system", "a text or a list of text blocks")
+    is_absent = raw is None or raw == b'""' or not raw.strip(b"[] \t\r\n")
+    if prompt.mode == "if_absent" and not is_absent:
+        return
+    text = json_text(prompt_text(bundle, variables))
+    if raw is None or is_absent:
+        edits.set("system", text)
+    elif raw[:1] == b"[":
+        edits.set("system", _beside_blocks(raw, text, prompt.mode))
+    elif prompt.mode == "replace":
+        edits.set("system", text)
+    else:
+        blocks = (_block(text), _block(raw)) if prompt.mode == "prepend" else (_block(raw), _block(text))
+        edits.set("system", b"[" + b",".join(blocks) + b"]")
+
+
+def _beside_blocks(raw: bytes, text: bytes, mode: str) -> bytes:
+    """The caller's list of blocks with ours before, after, or instead of them; the block structure stays."""
+    blocks = parse_items(raw, "system")
+    if mode == "prepend":
+        return blocks.insert(0, _block(text))
+    if mode == "append":
+        return blocks.insert(len(blocks.spans), _block(text))
+    # The caller's last cache breakpoint stays where it was meant: behind the system prompt.
+    marks = [
+        bytes(decode(blocks.item(index), _system_block, f"system[{index}]", "a text block").cache_control)
+        for index in range(len(blocks.spans))
+    ]
+    mark = next((mark for mark in reversed(marks) if mark and mark != b"null"), b"")
+    return blocks.replace_leading(len(blocks.spans), _block(text, mark))
+
+
+def _block(text: bytes, cache_control: bytes = b"") -> bytes:
+    mark = b',"cache_control":' + cache_control if cache_control else b""
+    return b'{"type":"text","text":' + text + mark + b"}"
+
+
+def _set_parameters(edits: MemberEdits, bundle: Bundle, model: str, wire_version: str | None) -> tuple[str, ...]:
+    """Put in the neutral parameters; the names of those this model or wire does not take, which are left out."""
+    dropped: list[str] = []
+    for name in NEUTRAL_PARAMETERS:
+        parameter = bundle.model.parameters.get(name)
+        if parameter is None or name == "max_output_tokens" or not applies(parameter, _callers(edits, name)):
+            continue
+        written = _written(name, parameter.value)
+        if written is None or (name in ("temperature", "top_p") and _refuses_sampling(model, wire_version)):
+            dropped.append(name)
+        else:
+            _set_place(edits, _PLACES[name], orjson.dumps(written))
+    return tuple(dropped)
+
+
+def _callers(edits: MemberEdits, parameter: str) -> bytes | None:
+    """What the request already says where this parameter lives."""
+    if parameter not in _PLACES:
+        return None
+    member, inner = _PLACES[parameter]
+    raw = edits.given(member)
+    return raw if raw is None or inner is None else parse_members(raw, member).given(inner)
+
+
+def _set_place(edits: MemberEdits, place: tuple[str, str | None], written: bytes) -> None:
+    member, inner = place
+    if inner is None:
+        edits.set(member, written)
+        return
+    inside = parse_members(edits.given(member) or b"{}", member).edit()
+    inside.set(inner, written)
+    edits.set(member, inside.render())
+
+
+def _refuses_sampling(model: str, wire_version: str | None) -> bool:
+    name = model[max(0, model.find("claude-")) :]
+    return name.startswith(_WITHOUT_SAMPLING) or (wire_version is not None and wire_version >= _WITHOUT_SAMPLING_SINCE)
+
+
+def _written(parameter: str, value: Any) -> Any:
+    """A neutral value in this wire's shape; None where the wire has nothing like it."""
+    match parameter:
+        case "seed":
+            return None
+        case "stop":
+            return [value] if isinstance(value, str) else value
+        case "reasoning_effort":
+            return _EFFORTS.get(value)
+        case "response_format":
+            return _written_format(value)
+        case "tool_choice":
+            return _written_tool_choice(value)
+        case _:
+            return value
+
+
+def _written_format(value: Mapping[str, Any]) -> Any:
+    if value.get("type") != "json_schema":
+        return None
+    schema = value.get("schema", cast("Mapping[str, Any]", value.get("json_schema") or {}).get("schema"))
+    return None if schema is None else {"type": "json_schema", "schema": schema}
+
+
+def _written_tool_choice(value: Any) -> Any:
+    kind, name = tool_choice_of(value)
+    match kind:
+        case "auto" | "none":
+            return {"type": kind}
+        case "required":
+            return {"type": "any"}
+        case "tool":
+            return {"type": "tool", "name": name}
+        case "raw":
+            return value
+
+
+def _tool_shape(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    shaped = {key: item[key] for key in ("name", "description") if key in item}
+    shaped["input_schema"] = item.get("parameters", {"type": "object", "properties": {}})
+    return {**shaped, **{key: value for key, value in item.items() if key not in (*shaped, "parameters")}}
+
+
+def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> frozenset[str]:
+    raw = edits.given("tools")
+    tools, names = edited_tools(raw, callers, bundle, _tool_shape)
+    if tools is None and raw is not None:
+        # Without tools the provider refuses a choice among them.
+        edits.remove("tools")
+        edits.remove("tool_choice")
+    elif tools is not None and tools is not raw:
+        edits.set("tools", tools)
+    return names

@@ -1,0 +1,124 @@
+"""Server-sent events: cutting a byte stream into events, exactly, however it arrives in pieces.
+
+Belongs here: the framing of the event stream format (WHATWG HTML, section 9.2): lines end with LF, CR or CRLF, an event
+ends with an empty line, `:` begins a comment, a byte order mark may open the stream. Does not belong here: what the data
+says (the wires), when it is passed on (answer_reading.py).
+
+The chunks handed out are a partition of the stream: joined again they are the bytes that came in. Each byte is searched
+once, also when it arrives alone. An empty line that ends with a bare CR is only sure once the next byte is there, for a LF
+would belong to it; that event is handed out one piece later, or by `finish`.
+"""
+
+import re
+
+#: An event larger than this is passed on in fragments, unread, so that one answer cannot fill the memory.
+MAX_EVENT_BYTES = 32 * 1024 * 1024
+
+#: Bytes of the stream, and whether they are one whole event (else: an empty line, or part of an event).
+Chunk = tuple[bytes, bool]
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_END = rb"(?:\r\n|\n|\r(?=[^\n]))"
+_EMPTY_LINE = re.compile(_LINE_END)
+_EVENT_END = re.compile(_LINE_END + _LINE_END)
+_ANY_LINE_END = re.compile(rb"\r\n|\n|\r")
+#: How far an event's end may begin before the newest byte: CR LF CR, waiting for the last LF.
+_OVERLAP = 3
+
+
+class EventSplitter:
+    """Cuts one stream. `held_bytes` of an event that is not complete yet wait inside."""
+
+    __slots__ = ("_has_carriage_return", "_in_fragment", "_limit", "_tail")
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._tail = bytearray()
+        self._has_carriage_return = False
+        self._in_fragment = False
+        self._limit = max_event_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        return len(self._tail)
+
+    def feed(self, piece: bytes) -> list[Chunk]:
+        """What has become complete with this piece, in order."""
+        if not self._has_carriage_return and b"\r" in piece:
+            self._has_carriage_return = True
+        searched = len(self._tail)
+        if searched:
+            self._tail += piece
+            if self._end_of_event(self._tail, max(0, searched - _OVERLAP)) < 0:
+                return self._shed()
+            piece = bytes(self._tail)
+        chunks, start = self._cut(piece, max(0, searched - _OVERLAP))
+        if searched or start < len(piece):
+            self._tail = bytearray(piece[start:])
+            chunks += self._shed()
+        return chunks
+
+    def finish(self) -> list[Chunk]:
+        """What was held when the stream ended: an event whose empty line ended with CR, else an incomplete rest."""
+        if not self._tail:
+            return []
+        rest = bytes(self._tail)
+        self._tail.clear()
+        is_whole = not self._in_fragment and re.search(rb"[\r\n]\r\Z", rest) is not None
+        return [(rest, is_whole)]
+
+    def _cut(self, data: bytes, search_from: int) -> tuple[list[Chunk], int]:
+        chunks: list[Chunk] = []
+        start, size = 0, len(data)
+        while start < size:
+            if data[start] in b"\r\n" and not self._in_fragment:
+                empty = _EMPTY_LINE.match(data, start)
+                if empty is not None:
+                    chunks.append((data[start : empty.end()], False))
+                    start = empty.end()
+                    continue
+            end = self._end_of_event(data, max(start, search_from))
+            if end < 0:
+                break
+            chunks.append((data[start:end], not self._in_fragment))
+            self._in_fragment = False
+            start = end
+        return chunks, start
+
+    def _end_of_event(self, data: bytes | bytearray, search_from: int) -> int:
+        if not self._has_carriage_return:
+            found = data.find(b"\n\n", search_from)
+            return found if found < 0 else found + 2
+        match = _EVENT_END.search(data, search_from)
+        return -1 if match is None else match.end()
+
+    def _shed(self) -> list[Chunk]:
+        """Too much held for one event: hand it out unread, but for the bytes its end may begin with."""
+        if len(self._tail) <= self._limit:
+            return []
+        self._in_fragment = True
+        fragment = bytes(self._tail[:-_OVERLAP])
+        del self._tail[:-_OVERLAP]
+        return [(fragment, False)]
+
+
+def data_of(event: bytes) -> bytes | None:
+    """The data of one event (its `data` lines joined by LF); None for an event without any, such as a comment."""
+    # The two shapes that providers send: one data line, and one name line before one data line.
+    end = len(event) - 2
+    first = event.find(b"\n")
+    if b"\r" in event:
+        return _joined_data(event)
+    if first == end and event.startswith(b"data: "):
+        return event[6:end]
+    if event.startswith(b"data: ", first + 1) and event.startswith(b"event") and event.find(b"\n", first + 1) == end:
+        return event[first + 7 : end]
+    return _joined_data(event)
+
+
+def _joined_data(event: bytes) -> bytes | None:
+    lines = [
+        line[5:].removeprefix(b" ")
+        for line in _ANY_LINE_END.split(event.removeprefix(_BYTE_ORDER_MARK))
+        if line.startswith(b"data:") or line == b"data"
+    ]
+    return b"\n".join(lines) if lines else None

@@ -1,0 +1,56 @@
+"""The provider's `GET /v1/models` with the agents appended, spliced in raw so that the provider's own part stays as sent.
+
+Belongs here: the two shapes of that list. Which agents there are is the caller's question. Agents appear under the model
+name that calls them: `agent:NAME`.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import orjson
+
+from proxy.core.errors import BadInput
+from proxy.core.identity import MODEL_PREFIX
+from proxy.wires.json_members import NULL, parse_items, parse_members
+
+_flag: msgspec.json.Decoder[bool] = msgspec.json.Decoder(bool)
+
+
+def append_agents(body: bytes, agents: Sequence[tuple[str, int]]) -> bytes:
+    """`body` with one entry per agent (name, UTC seconds of its creation) at the end of `data`.
+
+    OpenAI's list says `"object": "list"`, Anthropic's has `has_more` (agents stand on the last page). Anything else, an
+    error for one, comes back unchanged.
+    """
+    if not agents:
+        return body
+    try:
+        members = parse_members(body)
+        data = members.raw("data")
+        if data is None:
+            return body
+        items = parse_items(data, "data")
+        if members.raw("has_more") not in (None, NULL):
+            if members.decoded("has_more", _flag, "a flag"):
+                return body
+            entries = [_anthropic_entry(name, created) for name, created in agents]
+        elif members.raw("object") == b'"list"':
+            entries = [_openai_entry(name, created) for name, created in agents]
+        else:
+            return body
+        edits = members.edit()
+        edits.set("data", items.insert(len(items.spans), b",".join(orjson.dumps(entry) for entry in entries)))
+        return edits.render()
+    except BadInput:
+        return body
+
+
+def _openai_entry(name: str, created: int) -> dict[str, Any]:
+    return {"id": MODEL_PREFIX + name, "object": "model", "created": created, "owned_by": "switchback"}
+
+
+def _anthropic_entry(name: str, created: int) -> dict[str, Any]:
+    moment = datetime.fromtimestamp(created, UTC).isoformat().replace("+00:00", "Z")
+    return {"type": "model", "id": MODEL_PREFIX + name, "display_name": name, "created_at": moment}

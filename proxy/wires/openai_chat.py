@@ -1,0 +1,119 @@
+"""The wire of OpenAI Chat Completions, also spoken by many other servers.
+
+Belongs here: its paths, what is read from a request body, its error and fixed-text shapes. Injecting a version is
+openai_chat_request.py, reading answers openai_chat_answer.py. Its counterpart is anthropic_messages.py.
+"""
+
+from typing import Any
+
+import msgspec
+import orjson
+
+from proxy.core.errors import Refusal
+from proxy.core.identity import BodyClaims
+from proxy.wires.answer_reading import StreamReader, WholeReader
+from proxy.wires.json_members import parse_members
+from proxy.wires.openai_chat_answer import ChatBody, ChatEvents
+from proxy.wires.openai_chat_input import input_bound
+from proxy.wires.openai_chat_request import inject_version, read_output_bound
+from proxy.wires.version_parts import (
+    FLAG,
+    TEXT,
+    names_of_tools,
+    read_model,
+    read_switchback_member,
+    read_whole_number,
+)
+from proxy.wires.wire import AnswerReader, Injection, InjectionPlan, Operation, RequestFacts, WireFamily
+
+_COMPLETIONS = Operation("chat_completions", "/v1/chat/completions", is_metered=True, is_billable=True)
+_OPERATIONS = {
+    ("POST", "/v1/chat/completions"): _COMPLETIONS,
+    ("POST", "/chat/completions"): _COMPLETIONS,
+}
+#: The provider's own limit of answers to one call.
+_MAX_CHOICES = 128
+
+_ERROR_TYPES = {
+    402: "insufficient_quota",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+
+_functions: msgspec.json.Decoder[list[dict[str, Any]]] = msgspec.json.Decoder(list[dict[str, Any]])
+
+
+class OpenAIChat:
+    """Implements Wire for `/v1/chat/completions`."""
+
+    name: str = "openai_chat"
+    family: WireFamily = "openai"
+
+    def operation(self, method: str, path: str) -> Operation | None:
+        """The operation of an exact raw path, with or without `/v1`."""
+        return _OPERATIONS.get((method, path))
+
+    def read(self, body: bytes) -> RequestFacts:
+        """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`."""
+        members = parse_members(body)
+        model = read_model(members)
+        user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
+        tools = names_of_tools(members.given("tools"))
+        functions = members.decoded("functions", _functions, "a list of functions") or []
+        return RequestFacts(
+            claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
+            model=model,
+            streamed=members.decoded("stream", FLAG, "true or false") or False,
+            choices=read_whole_number(members, "n", 1, _MAX_CHOICES) or 1,
+            max_output_tokens=read_output_bound(members),
+            tool_names=frozenset((*tools, *(str(function.get("name")) for function in functions))),
+            document=members,
+        )
+
+    def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
+        """The body with the version in it. Raises BadInput: `model_missing`, `variable_missing`, `wrong_kind`, ..."""
+        return inject_version(request, plan)
+
+    def input_tokens_bound(self, body: bytes) -> int | None:
+        """An upper bound of the input tokens; None where there is more to read than text."""
+        return input_bound(body)
+
+    def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
+        """A reader for one 2xx answer."""
+        if streamed:
+            return StreamReader(ChatEvents(), removes_usage_event=removes_usage_event)
+        return WholeReader(ChatBody())
+
+    def error_body(self, refusal: Refusal, request_id: str) -> bytes:
+        """`{"error": {message, type, param, code}}`; the request id travels in the headers alone on this wire."""
+        kind = "server_error" if refusal.status >= 500 else _ERROR_TYPES.get(refusal.status, "invalid_request_error")
+        error = {"message": refusal.message, "type": kind, "param": refusal.param, "code": refusal.code}
+        return orjson.dumps({"error": error})
+
+    def text_reply(self, text: str, *, model: str, reply_id: str, created: int, streamed: bool) -> bytes:
+        """`text` as a chat completion, or as a stream of four events."""
+        head: dict[str, Any] = {"id": reply_id, "created": created, "model": model}
+        if streamed:
+            chunks: list[tuple[dict[str, Any], str | None]] = [
+                ({"role": "assistant", "content": ""}, None),
+                ({"content": text}, None),
+                ({}, "stop"),
+            ]
+            events = [
+                {
+                    **head,
+                    "object": "chat.completion.chunk",
+                    "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+                }
+                for delta, finish in chunks
+            ]
+            return b"".join(b"data: " + orjson.dumps(event) + b"\n\n" for event in events) + b"data: [DONE]\n\n"
+        message = {"role": "assistant", "content": text, "refusal": None}
+        return orjson.dumps(
+            {
+                **head,
+                "object": "chat.completion",
+                "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+            }
+        )

@@ -1,0 +1,142 @@
+"""The Wire protocol: what the request conductor needs from a provider format, and the values that cross over.
+
+A wire is stateless and pure. Per call the conductor asks, in this order: `operation` (is this path mine, and what is it),
+`read` (facts of the request body), `inject` (the body with the version in it), `answer_reader` (an object that lives for one
+answer and sees its bytes). Everything a version does not mention passes byte for byte.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from proxy.core.components import Bundle
+from proxy.core.errors import Refusal
+from proxy.core.identity import BodyClaims
+from proxy.core.runs import Finish
+from proxy.core.spend import Usage
+
+WireFamily = Literal["openai", "anthropic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a path asks of a provider. `path` is the canonical one sent upstream, such as `/v1/chat/completions`."""
+
+    name: str
+    path: str
+    #: Whether the body is read, injected and metered; other paths pass through untouched.
+    is_metered: bool
+    #: Whether a call can cost money; only billable calls are refused by caps.
+    is_billable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFacts:
+    """What a wire read from a request body; `document` is the wire's own view of it, handed back to `inject`."""
+
+    claims: BodyClaims
+    model: str | None
+    streamed: bool
+    #: Answers asked for (`n`); each may use the whole output bound.
+    choices: int
+    #: The caller's own output bound, if it sent one.
+    max_output_tokens: int | None
+    tool_names: frozenset[str]
+    document: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Injection:
+    """What to send upstream, and what was decided on the way. `body` still is the caller's where nothing applies."""
+
+    body: bytes
+    model: str | None
+    #: The output bound that is now in the body; None: unbounded.
+    max_output_tokens: int | None
+    #: Parameters of the version that this model or wire no longer takes, left out.
+    dropped_parameters: tuple[str, ...] = ()
+    #: The proxy asked for the stream's usage and takes exactly that event out of the answer again.
+    removes_usage_event: bool = False
+    #: Variables the caller sent that the prompt does not declare.
+    ignored_variables: int = 0
+    tool_names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InjectionPlan:
+    """What the conductor wants injected; `bundle` None (no agent named): only usage asking and the output ceiling."""
+
+    bundle: Bundle | None
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: The configured ceiling for calls under a hard cap that bound their output nowhere; None: no such cap applies.
+    output_ceiling: int | None = None
+    #: Lower-case request header values that change the format, such as anthropic-version.
+    wire_version: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class AnswerFacts:
+    """What has been read from an answer so far. Filled while bytes pass; complete when `is_complete` says so."""
+
+    model: str | None = None
+    usage: Usage | None = None
+    finish: Finish | None = None
+    refusal: bool = False
+    tool_calls: list[str] = field(default_factory=list[str])
+    #: UTF-8 bytes of answer text and tool arguments seen, for an estimate where usage never came.
+    output_bytes: int = 0
+    #: The protocol's own end marker was seen ([DONE], message_stop), or a whole body was read.
+    is_complete: bool = False
+    #: An error event inside a 2xx stream, by its stable type (`overloaded_error`).
+    error_type: str | None = None
+    #: Events or members that could not be read; they passed through all the same.
+    unreadable: int = 0
+
+
+class AnswerReader(Protocol):
+    """Sees one answer. For a stream `feed` returns what goes to the client; nothing is ever re-encoded."""
+
+    facts: AnswerFacts
+
+    def feed(self, piece: bytes) -> bytes:
+        """Read a piece; return the bytes to pass on now (the same object where nothing is removed)."""
+        ...
+
+    def finish(self) -> bytes:
+        """The answer ended cleanly: return held-back bytes, and settle the facts."""
+        ...
+
+
+class Wire(Protocol):
+    """One provider format. `name` goes to runs (`openai_chat`), `family` groups wires a provider speaks together."""
+
+    name: str
+    family: WireFamily
+
+    def operation(self, method: str, path: str) -> Operation | None:
+        """The operation of a raw path below the agent prefix (`/v1/...` or without `/v1`), None if it is not this wire's."""
+        ...
+
+    def read(self, body: bytes) -> RequestFacts:
+        """Facts of a metered request body. Raises BadInput (malformed JSON, not an object, duplicate member, ...)."""
+        ...
+
+    def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
+        """The body with the version in it. Raises BadInput (missing variable, ...)."""
+        ...
+
+    def input_tokens_bound(self, body: bytes) -> int | None:
+        """An upper bound of the input tokens of an injected body; None where the proxy cannot see all of the input."""
+        ...
+
+    def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
+        """A reader for one 2xx answer. `streamed` is what the answer's content type says."""
+        ...
+
+    def error_body(self, refusal: Refusal, request_id: str) -> bytes:
+        """A refusal as the provider's own error JSON."""
+        ...
+
+    def text_reply(self, text: str, *, model: str, reply_id: str, created: int, streamed: bool) -> bytes:
+        """A fixed text as a valid completion, or as a whole valid stream. `created` is UTC seconds since 1970."""
+        ...

@@ -1,0 +1,171 @@
+"""Raw bytes on real sockets: a client that sends what it likes, a server that answers what its script says."""
+
+import asyncio
+import socket
+import struct
+from contextlib import asynccontextmanager, suppress
+
+from proxy.http1.limits import ListenerLimits
+from proxy.http1.listener import Listener
+
+DEADLINE_SECONDS = 10
+
+
+def within(awaitable):
+    return asyncio.wait_for(awaitable, DEADLINE_SECONDS)
+
+
+class RawClient:
+    """One connection. Answers are split by the framing they announce."""
+
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def connect(cls, address, **options):
+        return cls(*await asyncio.open_connection(*address[:2], limit=2**26, **options))
+
+    def send(self, data):
+        self.writer.write(data)
+
+    async def answer(self, method="GET"):
+        """`(status, headers, body)` of the next final answer; raises IncompleteReadError when it breaks off."""
+        head = (await within(self.reader.readuntil(b"\r\n\r\n"))).split(b"\r\n")
+        status = int(head[0].split(b" ")[1])
+        headers = dict(line.split(b": ", 1) for line in head[1:-2])
+        if method == "HEAD" or status in (100, 204, 304):
+            return status, headers, b""
+        if headers.get(b"transfer-encoding") == b"chunked":
+            return status, headers, await self._chunks()
+        if b"content-length" in headers:
+            return status, headers, await within(self.reader.readexactly(int(headers[b"content-length"])))
+        return status, headers, await within(self.reader.read())
+
+    async def _chunks(self):
+        body = b""
+        while size := int(await within(self.reader.readuntil(b"\r\n")), 16):
+            body += (await within(self.reader.readexactly(size + 2)))[:-2]
+        assert await within(self.reader.readexactly(2)) == b"\r\n"
+        return body
+
+    async def rest(self):
+        """Everything until the server closes."""
+        return await within(self.reader.read())
+
+    def half_close(self):
+        self.writer.write_eof()
+
+    def reset(self):
+        reset(self.writer)
+
+    async def close(self):
+        self.writer.close()
+        with suppress(OSError):
+            await within(self.writer.wait_closed())
+
+
+def reset(writer):
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+class Served:
+    """A listener under test, what its handler saw, and what it reported."""
+
+    def __init__(self):
+        self.calls = []
+        self.errors = []
+        self.listener = None
+
+    @property
+    def address(self):
+        return self.listener.addresses[0]
+
+    async def connect(self, **options):
+        return await RawClient.connect(self.address, **options)
+
+
+async def echo(call, reply):
+    reply.send(200, [(b"x-target", call.target)], call.body)
+
+
+@asynccontextmanager
+async def serving(handler=echo, limits=None, **start_options):
+    served = Served()
+
+    async def recorded(call, reply):
+        served.calls.append((call.method, call.target, call.body))
+        await handler(call, reply)
+
+    served.listener = Listener(recorded, limits or ListenerLimits(), served.errors.append)
+    await served.listener.start("127.0.0.1", 0, **start_options)
+    try:
+        yield served
+    finally:
+        await served.listener.drain(0)
+
+
+class Upstream:
+    """A scripted server. `script(reader, writer)` runs for every connection; `connections` counts them."""
+
+    def __init__(self):
+        self.connections = 0
+        self.requests = []
+        self.port = 0
+        self.closed = asyncio.Event()
+        """Set when a client's connection ended while the script was reading."""
+
+    async def request(self, reader):
+        """The next request as `(head, body)`, or None at the end."""
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.closed.set()
+            return None
+        length = 0
+        for line in head.split(b"\r\n"):
+            if line.startswith(b"content-length: "):
+                length = int(line.split()[1])
+        request = head, await reader.readexactly(length)
+        self.requests.append(request)
+        return request
+
+    async def gone(self, reader):
+        """Wait until the client leaves."""
+        with suppress(ConnectionError):
+            while await reader.read(65536):
+                pass
+        self.closed.set()
+
+
+@asynccontextmanager
+async def upstream(script, **server_options):
+    """A scripted server; `script(server, reader, writer)`. Given bytes, it answers every request with them."""
+    server_state = Upstream()
+    running = set()
+
+    async def connected(reader, writer):
+        server_state.connections += 1
+        running.add(asyncio.current_task())
+        try:
+            if callable(script):
+                await script(server_state, reader, writer)
+            else:
+                while await server_state.request(reader):
+                    writer.write(script)
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the end of the test cancels; streams would report it as an error
+        finally:
+            running.discard(asyncio.current_task())
+            writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=2**26, **server_options)
+    server_state.port = server.sockets[0].getsockname()[1]
+    try:
+        yield server_state
+    finally:
+        server.close()
+        for task in list(running):
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
