@@ -217,17 +217,16 @@ async def run_until_signal(settings: Settings) -> int:
     try:
         await server.start()
     except (Refusal, OSError) as error:
-        print(f"switchback: cannot start: {error}", file=sys.stderr)
+        sys.stderr.write(f"switchback: cannot start: {error}\n")
         return 1
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    print(
+    sys.stderr.write(
         f"switchback {__version__}: LLM traffic on {server.traffic_url}, admin on {server.admin_url}, "
-        f"admin token in {server.admin_token_path}",
-        file=sys.stderr,
-        flush=True,
+        f"admin token in {server.admin_token_path}\n"
     )
+    sys.stderr.flush()
     await stop.wait()
     await server.stop()
     writer.close()

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
 
 PREFIX = "SWITCHBACK_"
@@ -69,6 +70,13 @@ def _origin(value: str) -> str:
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
         raise ValueError("must be an origin without path, query or user: leave out /v1")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _agent_name(value: str) -> str:
+    try:
+        return check_agent_name(value)
+    except BadInput as error:
+        raise ValueError(error.message) from None
 
 
 class _Frozen(BaseModel):
@@ -138,7 +146,7 @@ class Settings(_Frozen):
     admin: AdminSettings = AdminSettings()
     store: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///switchback.db"
     unassigned: Literal["pass", "reject"] = "pass"
-    default_agent: Annotated[str, AfterValidator(check_agent_name)] | None = None
+    default_agent: Annotated[str, AfterValidator(_agent_name)] | None = None
     #: Allow listening beyond this machine although callers need no key of their own.
     allow_remote: bool = False
     limits: LimitSettings = LimitSettings()

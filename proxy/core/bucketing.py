@@ -35,7 +35,7 @@ def buckets_for(percentage: float) -> int:
     Raises BadInput(`bad_percentage`) outside that range or precision.
     """
     exact = Decimal(str(percentage)) * 1000
-    if not 0 <= exact <= BUCKETS or exact != exact.to_integral_value():
+    if not exact.is_finite() or not 0 <= exact <= BUCKETS or exact != exact.to_integral_value():
         raise BadInput(
             "bad_percentage",
             f"percentage must be between 0 and 100 with at most three decimals, not {percentage}",

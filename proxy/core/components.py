@@ -210,7 +210,7 @@ def _parse_model(content: Mapping[str, Any]) -> Model:
     return Model(provider, name, parameters, extra)
 
 
-#: Raw members that would let a version steer the proxy itself or undo another component.
+#: Raw members that would let a version steer the proxy itself, undo another component, or cost more than was held.
 _NEVER_EXTRA = frozenset(
     {
         "model",
@@ -222,6 +222,9 @@ _NEVER_EXTRA = frozenset(
         "stream_options",
         "switchback",
         "tools",
+        "n",
+        "max_tokens",
+        "max_completion_tokens",
     }
 )
 

@@ -3,13 +3,15 @@
 Times are RFC 3339, money is US dollars where people set or read it, members carry the same names everywhere.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from proxy.core.bucketing import BUCKETS
-from proxy.core.caps import Cap, shown_amount
+from proxy.core.caps import Cap, CounterKey, shown_amount
 from proxy.core.releases import Release
 from proxy.core.runs import Attempt, Run
 from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout
+from proxy.core.spend import Price, Rates
 from proxy.core.switches import Switch
 from proxy.core.times import rfc3339
 from proxy.core.versions import Version
@@ -145,6 +147,63 @@ def cap_document(cap: Cap) -> Document:
         "why": cap.why,
         "created_by": cap.created_by,
         "created_at": rfc3339(cap.created_at_microseconds),
+    }
+
+
+def counter_document(cap: Cap, key: CounterKey, spent: int, held: int) -> Document:
+    """One counter of a cap in the cap's unit, dollars for usd; `user` where each user is counted apart."""
+    rollout, _, user = key.part.rpartition("/") if cap.window == "rollout" else ("", "", key.part)
+    return {
+        "user": user or None,
+        "rollout": rollout or None,
+        "spent": shown_amount(cap.unit, spent),
+        "held": shown_amount(cap.unit, held),
+        "remaining": shown_amount(cap.unit, max(0, cap.limit_amount - spent - held)),
+    }
+
+
+def cap_state_document(
+    cap: Cap, window_start_microseconds: int, counters: Sequence[tuple[CounterKey, int, int]], most: int
+) -> Document:
+    """A cap with its counters (key, spent, held) of the window that began then, the fullest first, at most `most` shown.
+
+    The cap's own `spent` and `held` are sums over all of them; its `remaining` is what the fullest has left.
+    """
+    ordered = sorted(counters, key=lambda counter: (-counter[1] - counter[2], counter[0].part))
+    shown = [counter_document(cap, *counter) for counter in ordered[:most]]
+    return {
+        **cap_document(cap),
+        "window_start": rfc3339(window_start_microseconds) if window_start_microseconds else None,
+        "spent": shown_amount(cap.unit, sum(spent for _, spent, _ in counters)),
+        "held": shown_amount(cap.unit, sum(held for _, _, held in counters)),
+        "remaining": shown[0]["remaining"] if shown else shown_amount(cap.unit, cap.limit_amount),
+        "counters": shown,
+        "counters_in_all": len(counters),
+    }
+
+
+def price_document(provider: str, model: str, price: Price | None) -> Document:
+    """What a model costs, dollars per million tokens by size of the input; state `unknown` is never free."""
+    tiers = () if price is None else price.tiers
+    is_free = all(rates.dearest_input == 0 and rates.output == 0 for rates in tiers)
+    return {
+        "provider": provider,
+        "model": model,
+        "state": "unknown" if price is None else "free" if is_free else "priced",
+        "price_id": None if price is None else price.id,
+        "context_window": None if price is None else price.context_window,
+        "usd_per_million_tokens": [_rates_document(rates) for rates in tiers],
+    }
+
+
+def _rates_document(rates: Rates) -> Document:
+    return {
+        "from_input_tokens": rates.from_input_tokens,
+        "input": rates.input / 1e6,
+        "cached": rates.cached / 1e6,
+        "cache_write": rates.cache_write / 1e6,
+        "cache_write_1h": rates.cache_write_1h / 1e6,
+        "output": rates.output / 1e6,
     }
 
 

@@ -32,6 +32,7 @@ CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-
 _MAX_ID_CHARACTERS = 512
 _MAX_TAGS = 32
 _TAG = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +165,8 @@ def _identifier(name: str, value: str | None) -> str | None:
         return None
     if len(value) > _MAX_ID_CHARACTERS:
         raise BadInput("bad_identifier", f"the {name} is longer than {_MAX_ID_CHARACTERS} characters", param=name)
+    if _CONTROL.search(value):
+        raise BadInput("bad_identifier", f"the {name} holds a control character", param=name)
     return value
 
 

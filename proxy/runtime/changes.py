@@ -1,18 +1,21 @@
 """One command at a time: the store's atomic change, then the live snapshot, then the answer.
 
 `begin` opens a Work; when its block ends the change is committed with its audit entry and the snapshot is swapped, in this
-order and before the command returns, so that an acknowledged change is in force in this process.
+order and before the command returns, so that an acknowledged change is in force in this process. Everything the new
+snapshot needs is read inside the change: after the commit nothing is awaited that could fail or take long, so that no
+committed change is answered as failed, and a kill switch never waits for a store of a thousand agents to be read.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from proxy.core.audit import AuditDraft
 from proxy.core.errors import BadInput
 from proxy.core.identity import check_agent_known
-from proxy.core.snapshot import Agent, AgentState
+from proxy.core.snapshot import Agent, AgentState, Snapshot
 from proxy.runtime.clock import Clock
 from proxy.runtime.live_snapshot import LiveSnapshot
 from proxy.store.store import Change, Store
@@ -31,6 +34,8 @@ class Work:
         self.change = change
         self.now = now_microseconds
         self.has_effect = True
+        #: What the change does to the snapshot, beside its agent's own state.
+        self.snapshot_edit: Callable[[Snapshot], Snapshot] = _unchanged
 
     async def agent(self, name: str) -> Agent:
         """The agent, in service. Raises NotFound(`agent_not_found`)."""
@@ -89,13 +94,13 @@ class Changes:
     async def begin(self, agent: str | None = None) -> AsyncGenerator[Work]:
         """A change about one agent, or (None) about switches and caps. Raises what the store raises."""
         async with self._turn:
-            state: AgentState | None = None
             try:
                 async with self._store.change() as change:
                     work = Work(change, self._clock.now_microseconds())
                     yield work
                     if not work.has_effect:
                         raise NothingChanged
+                    # After the work's own writes, so that it sees them.
                     state = None if agent is None else await change.agent_state(agent)
                     revision = change.revision
             except NothingChanged:
@@ -103,4 +108,8 @@ class Changes:
             if state is not None:
                 self._live.replace_agent(state, revision)
             else:
-                self._live.replace(await self._store.load_snapshot())
+                self._live.replace(replace(work.snapshot_edit(self._live.current), revision=revision))
+
+
+def _unchanged(snapshot: Snapshot) -> Snapshot:
+    return snapshot

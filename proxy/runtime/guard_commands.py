@@ -7,9 +7,10 @@ from typing import Any
 from proxy.core.caps import CAP_DIMENSIONS, AtLimit, Cap, CapUnit, CapWindow, limit_amount
 from proxy.core.documents import cap_document, switch_document
 from proxy.core.errors import BadInput, NotFound
-from proxy.core.names import UNASSIGNED
+from proxy.core.names import RESERVED_LABEL, UNASSIGNED
 from proxy.core.releases import check_versions_exist
-from proxy.core.scopes import parse_scope
+from proxy.core.scopes import Scope, parse_scope
+from proxy.core.snapshot import Snapshot
 from proxy.core.switches import SWITCH_DIMENSIONS, Switch, SwitchMode
 from proxy.runtime.changes import Changes, Work
 from proxy.runtime.clock import Identifiers
@@ -57,7 +58,8 @@ class GuardCommands:
         scope = parse_scope(draft.scope, SWITCH_DIMENSIONS)
         _check_mode_members(draft)
         async with self._changes.begin() as work:
-            await _check_agent(work, scope.agent, *([draft.fallback_version] if draft.fallback_version else []))
+            await _check_scope(work, scope)
+            await _check_fallback(work, scope, draft.fallback_version)
             switch = Switch(
                 id=self._identifiers.new("sw"),
                 scope=scope,
@@ -74,6 +76,7 @@ class GuardCommands:
                 raise BadInput("bad_switch", "expires lies in the past", param="expires")
             await work.change.insert_switch(switch)
             await work.audit(who, "switch.on", f"switches/{switch.id}", why, after=switch_document(switch))
+            await _switch_in_snapshot(work, switch)
         if switch.cut_streams:
             self._request_path.cut(switch)
         return switch
@@ -86,6 +89,9 @@ class GuardCommands:
                 raise NotFound("switch_not_found", f"no switch {switch_id!r} is on", param="switch")
             await work.change.end_switch(switch_id, who, work.now)
             await work.audit(who, "switch.off", f"switches/{switch_id}", why, switch_document(switch))
+            work.snapshot_edit = lambda snapshot: replace(
+                snapshot, switches=tuple(other for other in snapshot.switches if other.id != switch_id)
+            )
         return switch
 
     async def set_cap(self, who: str, draft: CapDraft, why: str) -> Cap:
@@ -96,7 +102,7 @@ class GuardCommands:
         if draft.unit == "in_flight" and draft.window != "total":
             raise BadInput("bad_cap", "calls in flight are counted without a window: say total", param="window")
         async with self._changes.begin() as work:
-            await _check_agent(work, scope.agent)
+            await _check_scope(work, scope)
             cap = Cap(
                 id=self._identifiers.new("cap"),
                 scope=scope,
@@ -110,6 +116,7 @@ class GuardCommands:
             )
             await work.change.insert_cap(cap)
             await work.audit(who, "cap.set", f"caps/{cap.id}", why, after=cap_document(cap))
+            work.snapshot_edit = lambda snapshot: replace(snapshot, caps=(*snapshot.caps, cap))
         return cap
 
     async def change_cap(self, who: str, cap_id: str, limit: Any, at_limit: AtLimit | None, why: str) -> Cap:
@@ -124,6 +131,9 @@ class GuardCommands:
             )
             await work.change.replace_cap(after)
             await work.audit(who, "cap.changed", f"caps/{cap_id}", why, cap_document(before), cap_document(after))
+            work.snapshot_edit = lambda snapshot: replace(
+                snapshot, caps=tuple(after if cap.id == cap_id else cap for cap in snapshot.caps)
+            )
         return after
 
     async def end_cap(self, who: str, cap_id: str, why: str) -> Cap:
@@ -132,6 +142,9 @@ class GuardCommands:
             cap = await _cap(work, cap_id)
             await work.change.end_cap(cap_id, who, work.now)
             await work.audit(who, "cap.ended", f"caps/{cap_id}", why, cap_document(cap))
+            work.snapshot_edit = lambda snapshot: replace(
+                snapshot, caps=tuple(other for other in snapshot.caps if other.id != cap_id)
+            )
         return cap
 
 
@@ -142,11 +155,38 @@ async def _cap(work: Work, cap_id: str) -> Cap:
     return cap
 
 
-async def _check_agent(work: Work, name: str | None, *versions: int) -> None:
-    """A scope must name an agent that exists: a typing error must not make a switch that stops nothing."""
-    if name is not None and name != UNASSIGNED:
-        agent = await work.agent(name)
-        check_versions_exist(name, agent.newest, *versions)
+async def _switch_in_snapshot(work: Work, switch: Switch) -> None:
+    """Have the snapshot carry the switch, and the version it falls back to, which nothing else may reach."""
+    name = switch.scope.agent
+    state = None if name is None or switch.fallback_version is None else await work.change.agent_state(name)
+
+    def edit(snapshot: Snapshot) -> Snapshot:
+        agents = snapshot.agents if state is None else {**snapshot.agents, state.agent.name: state}
+        return replace(snapshot, agents=agents, switches=(*snapshot.switches, switch))
+
+    work.snapshot_edit = edit
+
+
+async def _check_scope(work: Work, scope: Scope) -> None:
+    """A scope must name an agent, version and label that exist: a typing error must not make a switch that stops nothing.
+
+    Raises NotFound (`agent_not_found`, `version_not_found`, `label_not_set`).
+    """
+    if scope.agent is None or scope.agent == UNASSIGNED:
+        return
+    state = await work.state(scope.agent)
+    if scope.version is not None:
+        check_versions_exist(scope.agent, state.agent.newest, scope.version)
+    if scope.label is not None and scope.label != RESERVED_LABEL and scope.label not in state.labels:
+        raise NotFound(
+            "label_not_set", f"the label {scope.label!r} of agent {scope.agent!r} is not set", param="scope.label"
+        )
+
+
+async def _check_fallback(work: Work, scope: Scope, version: int | None) -> None:
+    if scope.agent is not None and version is not None:
+        agent = await work.agent(scope.agent)
+        check_versions_exist(scope.agent, agent.newest, version)
 
 
 def _check_mode_members(draft: SwitchDraft) -> None:

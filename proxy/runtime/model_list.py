@@ -5,6 +5,7 @@ from proxy.runtime.answering import deliver
 from proxy.runtime.flight import Flight
 from proxy.runtime.forwarding import answer_headers, header, stamps
 from proxy.runtime.routing import MODELS_PATH
+from proxy.wires.model_list import append_agents
 
 _MAX_LIST_BYTES = 8 * 1024 * 1024
 
@@ -17,9 +18,8 @@ def is_model_list(flight: Flight) -> bool:
 
 async def deliver_model_list(flight: Flight, snapshot: Snapshot) -> None:
     """Pass the list on with the agents behind it; an error or a compressed answer passes untouched."""
-    answer, route = flight.answer, flight.route
+    answer = flight.answer
     assert answer is not None
-    assert route is not None
     if answer.status != 200 or header(answer.headers, b"content-encoding") not in (None, b"identity"):
         await deliver(flight)
         return
@@ -30,4 +30,4 @@ async def deliver_model_list(flight: Flight, snapshot: Snapshot) -> None:
         (state.agent.name, state.agent.created_at_microseconds // 1_000_000) for state in snapshot.agents.values()
     ]
     headers = answer_headers(answer.headers, stamps(flight.run_id, flight.resolution))
-    flight.reply.send(answer.status, headers, route.wire.append_agents(body, agents))
+    flight.reply.send(answer.status, headers, append_agents(body, agents))

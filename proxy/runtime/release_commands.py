@@ -91,6 +91,9 @@ class ReleaseCommands:
         async with self._changes.begin(name) as work:
             before = await work.agent(name)
             after = replace(before, **changed)
+            if after == before:
+                work.nothing_changed()
+                return before
             await work.change.update_agent(after)
             documents = agent_document(before), agent_document(after)
             await work.audit(who, "agent.updated", f"agents/{name}", why, *documents)
@@ -109,8 +112,9 @@ class ReleaseCommands:
 
     # Versions
 
-    async def create_version(self, who: str, agent: str, draft: VersionDraft) -> tuple[Version, bool]:
-        """The new version and True, or the newest one and False where it is identical already.
+    async def create_version(self, who: str, agent: str, draft: VersionDraft, why: str = "") -> tuple[Version, bool]:
+        """The new version and True, or the newest one and False where it is identical already. `why` defaults to the
+        draft's message.
 
         Raises BadInput(`bad_version`), NotFound(`agent_not_found`), Conflict(`stale_parent`).
         """
@@ -136,7 +140,7 @@ class ReleaseCommands:
             )
             await work.change.insert_version(version)
             subject = f"agents/{agent}/versions/{version.number}"
-            await work.audit(who, "version.created", subject, draft.message, after=version_summary(version))
+            await work.audit(who, "version.created", subject, why or draft.message, after=version_summary(version))
         return version, True
 
     # Labels
@@ -368,9 +372,10 @@ def _rollout_running(rollout: Rollout) -> Conflict:
 def _stale_parent(parent: int | None, newest: Version | None) -> Conflict:
     if newest is None:
         return Conflict("stale_parent", "the agent has no version yet: leave `parent` out", param="parent")
+    given = "no parent was given" if parent is None else f"not {parent}"
     return Conflict(
         "stale_parent",
-        f"version {newest.number} by {newest.author} is the newest, not {parent}; look at it and build on it",
+        f"version {newest.number} by {newest.author} is the newest, {given}; look at it and build on it",
         param="parent",
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from proxy.core.errors import NotFound
 from proxy.wires.wire import Operation, Wire, WireFamily
 
-_CANONICAL = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@!$&'()*+,;=-]+)+\Z")
+_CANONICAL = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@+,=-]+)+\Z")
 _QUERY = re.compile(rb"[\x21-\x22\x24-\x7e]*\Z")
 _AGENT_PREFIX = b"/a/"
 _VERSIONED = re.compile(r"/v\d")
@@ -49,7 +49,7 @@ class Routes:
         if path.startswith(_AGENT_PREFIX):
             name, slash, rest = path[len(_AGENT_PREFIX) :].partition(b"/")
             agent, path = name.decode("ascii", "replace"), slash + rest
-        if not _CANONICAL.match(path) or not _QUERY.match(query):
+        if agent == "" or not _CANONICAL.match(path) or not _QUERY.match(query):
             raise NotFound("path_not_found", "this path is not one the proxy forwards; check the base URL")
         found = self._metered(method, path)
         if found is not None:

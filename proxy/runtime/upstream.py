@@ -1,12 +1,14 @@
 """The only module that calls a provider: http1's client behind the conductor's view, its errors translated once.
 
 Codes a client can see: `upstream_unreachable` (502, SDKs may retry), `upstream_timeout` (504, not retried: the model may have
-run), `upstream_broken` (502, the provider broke the protocol), `upstream_redirect` (502).
+run), `upstream_broken` (502, the provider broke the protocol), `upstream_redirect` (502). The reply channel that comes down here is always http1's own: the conductor only knows less of it.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 from proxy.core.errors import UpstreamFailed
+from proxy.http1.reply import Reply as Http1Reply
 from proxy.http1.upstream import Answer as Http1Answer
 from proxy.http1.upstream import ClientGone, Origin, UpstreamClient, UpstreamError
 from proxy.runtime.exchange import ClientLeft, Headers, Reply
@@ -52,7 +54,7 @@ class ProviderAnswer:
     async def relay(self, reply: Reply, tap: Callable[[bytes], bytes]) -> None:
         """Pass the body on as it comes. Raises ProviderFailed, ClientLeft."""
         try:
-            await self._answer.relay(reply, tap)
+            await self._answer.relay(cast("Http1Reply", reply), tap)
         except UpstreamError as error:
             raise ProviderFailed(self._provider, error) from error
         except ClientGone as error:
@@ -80,7 +82,7 @@ class Upstream:
         if origin is None:
             origin = self._origins[provider.base_url] = Origin.parse(provider.base_url)
         try:
-            answer = await self._client.send(origin, method, target, headers, body, reply)
+            answer = await self._client.send(origin, method, target, headers, body, cast("Http1Reply", reply))
         except UpstreamError as error:
             raise ProviderFailed(provider.name, error) from error
         except ClientGone as error:

@@ -148,7 +148,7 @@ class Delivery:
 
     def _transport(self) -> asyncio.Transport:
         transport = self._request.transport
-        if not isinstance(transport, asyncio.Transport):
+        if transport is None:
             raise ConnectionResetError("the client is gone")
         return transport
 

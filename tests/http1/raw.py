@@ -71,9 +71,10 @@ def reset(writer):
 
 
 class Served:
-    """A listener under test, what its handler saw, and what it reported."""
+    """A listener under test, what its handler saw, and what it reported. Its clients are closed with it."""
 
     def __init__(self):
+        self.clients = []
         self.calls = []
         self.errors = []
         self.listener = None
@@ -83,7 +84,9 @@ class Served:
         return self.listener.addresses[0]
 
     async def connect(self, **options):
-        return await RawClient.connect(self.address, **options)
+        client = await RawClient.connect(self.address, **options)
+        self.clients.append(client)
+        return client
 
 
 async def echo(call, reply):
@@ -103,6 +106,8 @@ async def serving(handler=echo, limits=None, **start_options):
     try:
         yield served
     finally:
+        for client in served.clients:
+            await client.close()
         await served.listener.drain(0)
 
 

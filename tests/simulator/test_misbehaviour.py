@@ -1,11 +1,14 @@
 """Every misbehaviour on order, as it looks on the connection."""
 
+import asyncio
 import gzip
 import zlib
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
+import uvloop
 
 from proxy.simulator.app import Simulator
 from proxy.simulator.recording import Outcome
@@ -232,3 +235,21 @@ async def test_the_same_requests_get_the_same_bytes_from_a_fresh_simulator(chat:
 
 async def test_orders_by_header_hold_where_nothing_is_generated(send: Any) -> None:
     assert (await send("GET", "/v1/models", orders="status=500")).status == 500
+
+
+def test_streams_break_on_the_faster_event_loop_too() -> None:
+    async def read(orders: str) -> None:
+        simulator = Simulator()
+        await simulator.start()
+        ask = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+        headers = {"Authorization": "Bearer k", "X-Simulate": orders}
+        url = f"{simulator.url}/v1/chat/completions"
+        try:
+            async with asyncio.timeout(10), aiohttp.request("POST", url, json=ask, headers=headers) as answer:
+                await answer.read()
+        finally:
+            await simulator.stop()
+
+    for orders in ("cut_after_events=2", "close_after_events=2"):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            uvloop.run(read(orders))

@@ -8,6 +8,7 @@ Order is the other reason. Work given to a connection runs in the order given, w
 the answer. So a caller that is cancelled in the middle gives the rollback to the thread before anybody else can write.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,6 +27,15 @@ Work = Callable[Concatenate[sqlite3.Connection, Parameters], Answer]
 
 class ThreadConnection(aiosqlite.Connection):
     """An aiosqlite connection that runs functions over the plain connection on its thread."""
+
+    async def start(self) -> None:
+        """Start the thread and open the connection on it. Raises the driver's exceptions."""
+        try:
+            await self
+        except BaseException:
+            # aiosqlite would leave the thread to end in its own time and then report to a loop that may be closed.
+            await asyncio.to_thread(self._thread.join)
+            raise
 
     async def run(self, work: Work[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
         """`work(connection, ...)` on the thread. Raises what `refusal_of` makes of the driver's exceptions."""
@@ -60,7 +70,7 @@ async def connect(path: Path, *, read_only: bool, busy_timeout_seconds: float) -
 
     connection = ThreadConnection(connector, iter_chunk_size=64)
     try:
-        await connection
+        await connection.start()
     except sqlite3.Error as error:
         raise refusal_of(error) from error
     return connection
@@ -72,6 +82,8 @@ def _prepare(plain: sqlite3.Connection, read_only: bool) -> None:
     if read_only:
         plain.execute("PRAGMA query_only = ON")
         plain.execute("PRAGMA wal_autocheckpoint = 0")
+        # The first read opens the log; later it could not, where the database file is away for a while.
+        plain.execute("SELECT COUNT(*) FROM sqlite_master")
     else:
         plain.execute("PRAGMA synchronous = NORMAL")
         # A long export keeps the log from being reused; afterwards it shrinks to this again.

@@ -51,6 +51,7 @@ class _Connections:
             # What was committed is safe in the log; a connection that cannot even close has nothing more to lose.
             with suppress(sqlite3.Error):
                 await connection.close()
+        self.file.forget_log_if_replaced()
 
 
 class Database:
@@ -167,7 +168,6 @@ class Database:
 
     async def _connect(self) -> _Connections:
         async with AsyncExitStack() as opened:
-            file = OpenFile(self.path)
 
             async def another(read_only: bool) -> ThreadConnection:
                 connection = await connect(
@@ -178,8 +178,8 @@ class Database:
 
             writer = await another(read_only=False)
             self._recognise(*await writer.run(_prepare))
+            file = OpenFile(self.path)
             connections = _Connections(file, writer, await another(read_only=True), await another(read_only=True))
-            file.check()
             opened.pop_all()
         self._connections = connections
         self._is_trusted = True

@@ -8,7 +8,7 @@ import base64
 import binascii
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import orjson
 
@@ -152,9 +152,10 @@ def _key_of(cursor: str | None, *first: str | int) -> tuple[Any, ...]:
     if cursor is None:
         return first
     try:
-        key: Any = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        decoded: Any = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, binascii.Error):
-        key = None
-    if not isinstance(key, list) or [type(part) for part in key] != [type(part) for part in first]:  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] -- JSON of a stranger
+        decoded = None
+    key = cast("list[Any]", decoded) if isinstance(decoded, list) else []
+    if [type(part) for part in key] != [type(part) for part in first]:
         raise BadInput("bad_cursor", "the cursor is not one this list gave out", param="cursor")
-    return tuple(key)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] -- checked above
+    return tuple(key)

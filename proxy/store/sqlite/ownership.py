@@ -7,6 +7,7 @@ database when two connections write and checkpoint at the same instant.
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from proxy.core.errors import Unavailable
@@ -67,25 +68,41 @@ class OpenFile:
     """Which file the connections have open; a deleted one would still take writes and lose them all."""
 
     def __init__(self, path: Path) -> None:
-        """Raises Unavailable(`store_unavailable`)."""
+        """For connections that are open and have written. Raises Unavailable(`store_unavailable`)."""
         self._path = path
-        self._identity = self._look()
+        self._log = [path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")]
+        self._identity = _identity_of(path)
+        self._log_identities = [_identity_of(file) for file in self._log]
 
     def check(self) -> None:
         """Raises Unavailable(`store_unavailable`) where the open file is no longer the one at its path."""
-        if self._look() != self._identity:
+        if _identity_of(self._path) != self._identity:
             raise FileReplaced
 
-    def _look(self) -> tuple[int, int]:
+    def forget_log_if_replaced(self) -> None:
+        """Once the connections are closed: SQLite leaves their log behind where another file took the database's place,
+        and would play it back into that one. A file that only went away keeps its log, for when it is put back."""
         try:
-            status = os.stat(self._path)
-        except FileNotFoundError:
-            raise DatabaseFailed(
-                "the database file was deleted or moved away; put it back", needs_reopening=False
-            ) from None
-        except OSError as error:
-            raise file_failure(error) from error
-        return status.st_dev, status.st_ino
+            self.check()
+        except FileReplaced:
+            for file, identity in zip(self._log, self._log_identities, strict=True):
+                with suppress(OSError, DatabaseFailed):
+                    if _identity_of(file) == identity:
+                        file.unlink()
+        except DatabaseFailed:
+            return
+
+
+def _identity_of(file: Path) -> tuple[int, int]:
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        raise DatabaseFailed(
+            "the database file was deleted or moved away; put it back", needs_reopening=False
+        ) from None
+    except OSError as error:
+        raise file_failure(error) from error
+    return status.st_dev, status.st_ino
 
 
 def create_private(path: Path) -> None:

@@ -1,0 +1,178 @@
+"""The admin API as the command sees it: JSON over HTTP, problem+json turned into CommandFailed.
+
+Decision: the standard library's client, because a verb makes one or two calls and must start fast. It never follows a
+redirect and never asks the environment for a forward proxy, so that the token reaches the named server only. Counterpart:
+the admin application in edges.
+"""
+
+import http.client
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+from proxy.cli.failures import EXIT_CONFLICT, EXIT_UNREACHABLE, EXIT_USAGE, CommandFailed
+
+Document = dict[str, Any]
+
+DEFAULT_URL = "http://127.0.0.1:8101"
+API_PREFIX = "/api/v1"
+TIMEOUT_SECONDS = 30.0
+_MAX_ANSWER_BYTES = 256 * 1024 * 1024
+_PAGE = 500
+_STARTING = "start it with `switchback serve`, or name another one with --admin-url or SWITCHBACK_ADMIN_URL"
+
+
+class AdminClient:
+    """Calls to one admin API. `base_url` is its origin, with or without `/api/v1`."""
+
+    def __init__(self, base_url: str, token: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        """Raises CommandFailed for an address that is none."""
+        self._parts = _parse(base_url)
+        self.origin = f"{self._parts.scheme}://{self._parts.netloc}"
+        self._prefix = self._parts.path.rstrip("/").removesuffix(API_PREFIX) + API_PREFIX
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        self._timeout_seconds = timeout_seconds
+
+    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Document:
+        """The document at `path`; members of `query` that are None are left out. Raises CommandFailed."""
+        return self.request("GET", path, query=query)[1]
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Document:
+        """Raises CommandFailed."""
+        return self.request("POST", path, body)[1]
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Document:
+        """Raises CommandFailed."""
+        return self.request("PUT", path, body)[1]
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Document:
+        """Raises CommandFailed."""
+        return self.request("PATCH", path, body)[1]
+
+    def delete(self, path: str, why: str) -> Document:
+        """The reason travels in the query, because many intermediaries drop the body of a DELETE. Raises CommandFailed."""
+        return self.request("DELETE", path, query={"why": why})[1]
+
+    def items(self, path: str, limit: int, query: Mapping[str, Any] | None = None) -> Document:
+        """Up to `limit` items over as many pages as that takes: `{"items": […], "next": cursor or null}`."""
+        found: list[Any] = []
+        cursor: str | None = None
+        while True:
+            asked = {**(query or {}), "limit": min(limit - len(found), _PAGE), "cursor": cursor}
+            page = self.get(path, asked)
+            fresh = cast("list[Any]", page.get("items") or [])
+            found += fresh
+            cursor = page.get("next")
+            if cursor is None or not fresh or len(found) >= limit:
+                return {"items": found[:limit], "next": cursor}
+
+    def request(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, query: Mapping[str, Any] | None = None
+    ) -> tuple[int, Document]:
+        """One call: the status (2xx) and the document. Raises CommandFailed for everything else."""
+        asked = {name: value for name, value in (query or {}).items() if value is not None}
+        target = self._prefix + path + (f"?{urlencode(asked)}" if asked else "")
+        status, content = self._exchange(method, target, None if body is None else json.dumps(body).encode())
+        document = _document(content)
+        if 200 <= status < 300 and (document is not None or not content):
+            return status, document or {}
+        raise self._refused(status, document)
+
+    def _exchange(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
+        is_tls = self._parts.scheme == "https"
+        connect = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
+        connection = connect(self._parts.hostname or "", self._parts.port, timeout=self._timeout_seconds)
+        headers = dict(self._headers) if body is None else {**self._headers, "Content-Type": "application/json"}
+        try:
+            connection.request(method, target, body, headers)
+            answer = connection.getresponse()
+            content = answer.read(_MAX_ANSWER_BYTES + 1)
+        except TimeoutError:
+            unknown = "" if method == "GET" else "; whether the change was made is not known, look before repeating"
+            raise CommandFailed(
+                f"{self.origin} did not answer within {self._timeout_seconds:g} s{unknown}", EXIT_UNREACHABLE
+            ) from None
+        except http.client.HTTPException as error:
+            raise CommandFailed(f"{self.origin} does not answer in HTTP ({type(error).__name__})") from None
+        except OSError as error:
+            raise CommandFailed(
+                f"cannot reach {self.origin} ({_reason(error)}): {_STARTING}", EXIT_UNREACHABLE
+            ) from None
+        finally:
+            connection.close()
+        if len(content) > _MAX_ANSWER_BYTES:
+            raise CommandFailed(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes; ask for less")
+        return answer.status, content
+
+    def _refused(self, status: int, document: Document | None) -> CommandFailed:
+        code = None if document is None else document.get("code")
+        if document is None or not isinstance(code, str):
+            return CommandFailed(
+                f"{self.origin} does not answer like the admin API (status {status}); check --admin-url"
+            )
+        detail = str(document.get("detail") or document.get("title") or f"status {status}")
+        if status == 401:
+            detail += "; name the token file of the server you speak to with --token-file"
+        return CommandFailed(detail, EXIT_CONFLICT if status == 409 else 1, code)
+
+
+def connect(admin_url: str | None, token_file: Path | None, environment: Mapping[str, str]) -> AdminClient:
+    """A client from options and environment.
+
+    The token comes from `token_file`, else SWITCHBACK_TOKEN, else `$SWITCHBACK_HOME/admin-token`; never from the command
+    line, where every user of the machine could read it. Raises CommandFailed.
+    """
+    url = admin_url or environment.get("SWITCHBACK_ADMIN_URL") or DEFAULT_URL
+    return AdminClient(url, _token(token_file, environment))
+
+
+def segment(name: object) -> str:
+    """`name` as one segment of a path, whatever it contains."""
+    quoted = quote(str(name), safe="")
+    return quoted.replace(".", "%2E") if quoted.strip(".") == "" else quoted
+
+
+def _parse(url: str) -> SplitResult:
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or parts.query or parts.fragment or parts.username is not None:
+        raise CommandFailed(f"{url!r} is not an admin address such as {DEFAULT_URL}", EXIT_USAGE)
+    return parts
+
+
+def _token(token_file: Path | None, environment: Mapping[str, str]) -> str:
+    token, source = environment.get("SWITCHBACK_TOKEN", "").strip(), "SWITCHBACK_TOKEN"
+    if token_file is not None or not token:
+        path = token_file or Path(environment.get("SWITCHBACK_HOME") or ".switchback") / "admin-token"
+        source = str(path)
+        try:
+            token = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = _reason(error) if isinstance(error, OSError) else "not a text"
+            raise CommandFailed(
+                f"no admin token: {path}: {reason}; `switchback serve` makes it at its first start, "
+                "or name one with --token-file or SWITCHBACK_TOKEN"
+            ) from None
+    if not token or not token.isascii() or not token.isprintable():
+        raise CommandFailed(f"{source} holds no usable token")
+    return token
+
+
+def _document(content: bytes) -> Document | None:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return cast("Document", value) if isinstance(value, dict) else None
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "no such host"
+    return (error.strerror or type(error).__name__).lower()

@@ -1,0 +1,83 @@
+"""Turns a function into an admin verb: adds the options every one has, connects, and explains failures.
+
+The function is written as `verb(api, show, …)`; what follows the first two are its own arguments and options. Each verb
+has an example, shown at the end of its `--help`.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from proxy.cli.admin_client import connect
+from proxy.cli.failures import CommandFailed
+from proxy.cli.showing import Show, note
+
+Verb = TypeVar("Verb", bound=Callable[..., None])
+
+AdminUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Where the admin API is [env SWITCHBACK_ADMIN_URL; default http://127.0.0.1:8101]."
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="File with the admin token [default SWITCHBACK_TOKEN, else $SWITCHBACK_HOME/admin-token]."),
+]  # fmt: skip
+AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON, for programs.")]
+
+Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="Show at most so many.")]
+Why = Annotated[str, typer.Option(metavar="TEXT", help="The reason, kept in the audit log.")]
+AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent.")]
+
+NO_REASON = "no reason given"
+
+
+def new_group(**settings: Any) -> typer.Typer:
+    """A group of commands with plain help: text that reads the same in a terminal, a pipe and a log."""
+    return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, **settings)
+
+
+def example_text(*examples: str) -> str:
+    """The end of a help page."""
+    return "\b\nExample:\n" + "\n".join(f"  {example}" for example in examples)
+
+
+def admin_command(group: typer.Typer, name: str, *examples: str) -> Callable[[Verb], Verb]:
+    """Register `verb(api, show, …)` as command `name` of `group`."""
+
+    def register(verb: Verb) -> Verb:
+        def run(*, admin_url: str | None, token_file: Path | None, as_json: bool, **arguments: Any) -> None:
+            with failures_explained():
+                verb(connect(admin_url, token_file, os.environ), Show(as_json), **arguments)
+
+        own = list(inspect.signature(verb).parameters.values())[2:]
+        shared = [_parameter("admin_url", AdminUrl, None), _parameter("token_file", TokenFile, None)]
+        shared.append(_parameter("as_json", AsJson, False))
+        parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*own, *shared]]
+        # Typer learns a command's options from its signature, so the signature is what is put together here.
+        run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess] standard protocol of inspect
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        group.command(name, help=inspect.getdoc(verb), epilog=example_text(*examples))(run)
+        return verb
+
+    return register
+
+
+@contextmanager
+def failures_explained() -> Generator[None]:
+    """One line on standard error and the exit code, in place of a traceback."""
+    try:
+        yield
+    except CommandFailed as failed:
+        note(f"error: {failed}")
+        raise typer.Exit(failed.exit_code) from None
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)

@@ -1,0 +1,136 @@
+"""`switchback agents`: whose behaviour is versioned, and what each agent's labels serve.
+
+Rules about names and labels are the server's. Counterpart: `/agents` of the admin API.
+"""
+
+from typing import Annotated, Any, cast
+
+import typer
+
+from proxy.cli.admin_client import AdminClient, Document, segment
+from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_command, new_group
+from proxy.cli.showing import Columns, Show, member, moment, print_table, say
+
+commands = new_group(no_args_is_help=True, help="Agents: create, list, show with their labels, change, archive.")
+
+Description = Annotated[str | None, typer.Option(metavar="TEXT", help="What the agent does, for people.")]
+DefaultLabel = Annotated[str | None, typer.Option(metavar="LABEL", help="Followed by calls that name none [prod].")]
+AllowLatest = Annotated[
+    bool | None, typer.Option("--allow-latest/--no-allow-latest", help="Whether calls may ask for AGENT@latest.")
+]
+
+AGENTS: Columns = {
+    "AGENT": member("agent"),
+    "NEWEST": member("newest_version"),
+    "DEFAULT LABEL": member("default_label"),
+    "ARCHIVED": member("archived"),
+    "DESCRIPTION": member("description"),
+}
+
+
+def arms_text(document: Document) -> str:
+    """The arms of a rollout or release: `90% v1, 10% v2`."""
+    arms = cast("list[Document]", document.get("arms") or [])
+    return ", ".join(f"{arm.get('percentage', 0):g}% v{arm.get('version')}" for arm in arms)
+
+
+def _rollout_text(label: Document) -> str:
+    rollout = cast("Document | None", label.get("rollout"))
+    return "" if rollout is None else f"{rollout.get('id')} {rollout.get('state')}: {arms_text(rollout)}"
+
+
+LABELS: Columns = {
+    "LABEL": member("label"),
+    "VERSION": member("version"),
+    "RELEASE": member("release"),
+    "ROLLOUT": _rollout_text,
+}
+RELEASES: Columns = {
+    "RELEASE": member("release"),
+    "TIME": moment("created_at"),
+    "KIND": member("kind"),
+    "LABEL": member("label"),
+    "SERVES": arms_text,
+    "UNDOES": member("undoes"),
+    "WHO": member("who"),
+    "WHY": member("why"),
+}
+
+
+@admin_command(commands, "list", "switchback agents list")
+def list_agents(api: AdminClient, show: Show, limit: Limit = 1000) -> None:
+    """List the agents."""
+    show.items(api.items("/agents", limit), AGENTS, "no agents yet: switchback agents create NAME")
+
+
+@admin_command(commands, "create", 'switchback agents create support-triage --description "Routes tickets"')
+def create_agent(
+    api: AdminClient,
+    show: Show,
+    agent: AgentName,
+    description: Description = None,
+    default_label: DefaultLabel = None,
+    allow_latest: AllowLatest = None,
+    why: Why = NO_REASON,
+) -> None:
+    """Create an agent. It serves nothing before it has a version and its default label is set."""
+    body = {"agent": agent, "why": why, **_given(description, default_label, allow_latest)}
+    made = api.post("/agents", body)
+    show.document(made, f"created {agent}; next: switchback versions create {agent} --prompt-file FILE --model MODEL")
+
+
+@admin_command(commands, "show", "switchback agents show support-triage")
+def show_agent(api: AdminClient, show: Show, agent: AgentName) -> None:
+    """Show an agent with its labels: which version each serves, and a rollout that runs on it."""
+    found = api.get(f"/agents/{segment(agent)}")
+    labels = cast("list[Document] | None", found.get("labels"))
+    if show.as_json:
+        show.document(found)
+        return
+    show.fields({name: value for name, value in found.items() if name != "labels"})
+    if labels:
+        say("")
+        print_table(labels, LABELS)
+    else:
+        say("no labels yet: switchback label AGENT LABEL VERSION")
+
+
+@admin_command(commands, "update", 'switchback agents update support-triage --default-label staging --why "tests"')
+def update_agent(
+    api: AdminClient,
+    show: Show,
+    agent: AgentName,
+    description: Description = None,
+    default_label: DefaultLabel = None,
+    allow_latest: AllowLatest = None,
+    why: Why = NO_REASON,
+) -> None:
+    """Change an agent's description, default label, or whether `latest` may be asked for."""
+    changes = _given(description, default_label, allow_latest)
+    if not changes:
+        raise typer.BadParameter("say what to change: --description, --default-label or --allow-latest")
+    show.document(api.patch(f"/agents/{segment(agent)}", {**changes, "why": why}), f"changed {agent}")
+
+
+@admin_command(commands, "archive", 'switchback agents archive support-triage --why "replaced by triage-2"')
+def archive_agent(api: AdminClient, show: Show, agent: AgentName, why: Why = NO_REASON) -> None:
+    """Take an agent out of service: calls that name it get 404. Its history stays."""
+    show.document(api.post(f"/agents/{segment(agent)}/archive", {"why": why}), f"archived {agent}")
+
+
+@admin_command(commands, "releases", "switchback agents releases support-triage --label prod")
+def list_releases(
+    api: AdminClient,
+    show: Show,
+    agent: AgentName,
+    label: Annotated[str | None, typer.Option(help="Only changes of this label.")] = None,
+    limit: Limit = 50,
+) -> None:
+    """List every change of what an agent's traffic gets, newest first."""
+    page = api.items(f"/agents/{segment(agent)}/releases", limit, {"label": label})
+    show.items(page, RELEASES, f"nothing was released yet: switchback label {agent} prod 1")
+
+
+def _given(description: str | None, default_label: str | None, allow_latest: bool | None) -> dict[str, Any]:
+    values = {"description": description, "default_label": default_label, "allow_latest": allow_latest}
+    return {name: value for name, value in values.items() if value is not None}

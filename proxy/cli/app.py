@@ -1,0 +1,72 @@
+"""The command `switchback`: which verbs there are, and the way out of all of them.
+
+Only assembly: each noun has a module. What this imports is what `--help` and every admin verb wait for, so nothing here may
+reach aiohttp, pydantic or the price library; `serving.py` fetches those when a server is really wanted. Exit codes stand
+in `failures.py`.
+"""
+
+import os
+import sys
+from typing import Annotated, TextIO
+
+import typer
+
+from proxy import __version__
+from proxy.cli import agents, audit, caps, demo, labels, rollouts, runs, serving, switches, versions
+from proxy.cli.admin_command import example_text, new_group
+from proxy.cli.failures import EXIT_INTERRUPTED
+
+app = new_group(
+    no_args_is_help=True,
+    help="Switchback routes LLM traffic by version: point your base URL at it, then change what your agents say, "
+    "which model answers and with which tools by moving a label, and take it back the same way.",
+    epilog=example_text("switchback demo", "switchback serve", "switchback agents list"),
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"switchback {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+for commands in (serving.commands, demo.commands):
+    app.add_typer(commands)
+app.add_typer(agents.commands, name="agents")
+app.add_typer(versions.commands, name="versions")
+app.add_typer(labels.commands)
+app.add_typer(rollouts.commands, name="rollout")
+app.add_typer(switches.commands)
+app.add_typer(caps.commands, name="caps")
+app.add_typer(runs.commands, name="runs")
+app.add_typer(audit.commands, name="audit")
+app.add_typer(audit.status_commands)
+
+
+def main() -> None:
+    """The entry point. Exits with a code of `failures.py`."""
+    for stream in (sys.stdout, sys.stderr):
+        _never_fail_to_encode(stream)
+    try:
+        app(prog_name="switchback")
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, a pager) has seen enough; nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _never_fail_to_encode(stream: TextIO) -> None:
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")

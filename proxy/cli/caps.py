@@ -1,0 +1,138 @@
+"""`switchback caps`: spend limits, and how much of each is spent, held and left.
+
+Counterpart: `/caps` of the admin API; a cap counts from the moment it is set.
+"""
+
+import math
+from typing import Annotated
+
+import typer
+
+from proxy.cli.admin_client import AdminClient, Document, segment
+from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
+from proxy.cli.scope_options import (
+    ScopeAgent,
+    ScopeLabel,
+    ScopeModel,
+    ScopeProvider,
+    ScopeTag,
+    ScopeVersion,
+    scope_of,
+    scope_text,
+)
+from proxy.cli.showing import Columns, Show, dollars, member, shown_value
+
+commands = new_group(no_args_is_help=True, help="Spend limits: set, list with what is left, change, end.")
+
+
+def _amount(name: str, cap: Document) -> str:
+    value = cap.get(name)
+    return dollars(value) if cap.get("unit") == "usd" else shown_value(value)
+
+
+CAPS: Columns = {
+    "CAP": member("id"),
+    "SCOPE": scope_text,
+    "WINDOW": member("window"),
+    "UNIT": member("unit"),
+    "LIMIT": lambda cap: _amount("limit", cap),
+    "SPENT": lambda cap: _amount("spent", cap),
+    "HELD": lambda cap: _amount("held", cap),
+    "REMAINING": lambda cap: _amount("remaining", cap),
+    "AT LIMIT": member("at_limit"),
+    "WHY": member("why"),
+}
+
+CapId = Annotated[str, typer.Argument(metavar="CAP", help="Id of the cap.")]
+LimitNumber = Annotated[
+    str, typer.Option("--limit", metavar="NUMBER", help="Dollars for usd, else a whole number; 0 allows nothing.")
+]
+
+
+@admin_command(commands, "list", "switchback caps list")
+def list_caps(api: AdminClient, show: Show, limit: Limit = 1000) -> None:
+    """List the caps with what is spent, held and left in their present window."""
+    show.items(api.items("/caps", limit), CAPS, "no caps: nothing limits what is spent")
+
+
+@admin_command(
+    commands,
+    "set",
+    'switchback caps set --agent support-triage --limit 50 --unit usd --window day --why "budget"',
+    "switchback caps set --user '*' --limit 100 --unit calls --window hour",
+)
+def set_cap(
+    api: AdminClient,
+    show: Show,
+    limit: LimitNumber,
+    unit: Annotated[str, typer.Option(help="usd, tokens, calls or in_flight.")] = "usd",
+    window: Annotated[str, typer.Option(help="minute, hour, day, month (UTC), rollout or total.")] = "day",
+    at_limit: Annotated[str, typer.Option(help="block or warn.")] = "block",
+    agent: ScopeAgent = None,
+    version: ScopeVersion = None,
+    label: ScopeLabel = None,
+    rollout: Annotated[str | None, typer.Option(help="With --agent: calls of this rollout.")] = None,
+    arm: Annotated[str | None, typer.Option(help="With --rollout: of this arm.")] = None,
+    user: Annotated[str | None, typer.Option(help="Calls of this user; '*' counts each user apart.")] = None,
+    tag: ScopeTag = None,
+    model: ScopeModel = None,
+    provider: ScopeProvider = None,
+    why: Why = NO_REASON,
+) -> None:
+    """Limit what calls may spend; without a scope, all of them together."""
+    scope = scope_of(
+        agent=agent,
+        version=version,
+        label=label,
+        rollout=rollout,
+        arm=arm,
+        user=user,
+        tag=tag,
+        model=model,
+        provider=provider,
+    )
+    body = {
+        "scope": scope, "window": window, "unit": unit, "limit": _number(limit), "at_limit": at_limit, "why": why,
+    }  # fmt: skip
+    made = api.post("/caps", body)
+    shown = _amount("limit", made) or limit
+    unit_text = "" if unit == "usd" else f" {unit}"
+    per = "" if window == "total" else f" per {window}"
+    show.document(made, f"cap {made.get('id')}: {scope_text(made)}: {shown}{unit_text}{per}, then {at_limit}")
+
+
+@admin_command(commands, "change", 'switchback caps change cap_06AWX3 --limit 80 --why "busy week"')
+def change_cap(
+    api: AdminClient,
+    show: Show,
+    cap: CapId,
+    limit: LimitNumber,
+    at_limit: Annotated[str | None, typer.Option(help="block or warn [as it is].")] = None,
+    why: Why = NO_REASON,
+) -> None:
+    """Give a cap another limit; what it has counted stays."""
+    body: Document = {"limit": _number(limit), "why": why}
+    if at_limit is not None:
+        body["at_limit"] = at_limit
+    after = api.put(f"/caps/{segment(cap)}", body)
+    show.document(after, f"cap {cap}: the limit is {_amount('limit', after) or limit} now")
+
+
+@admin_command(commands, "end", 'switchback caps end cap_06AWX3 --why "budget moved"')
+def end_cap(api: AdminClient, show: Show, cap: CapId, why: Why = NO_REASON) -> None:
+    """Remove a cap."""
+    show.document(api.delete(f"/caps/{segment(cap)}", why), f"cap {cap} is gone")
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise typer.BadParameter(f"--limit must be a number, not {text!r}")
+    return number

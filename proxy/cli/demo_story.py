@@ -1,0 +1,206 @@
+"""The demo's story: a good version, a worse one at 10 %, a rollback, a cap, a kill switch; and what came of it.
+
+Each step is one command a person would type, sent to the admin API as that command would. At the end the answers the users
+got are judged: did the canary get its share, and did anybody get the bad version after the rollback?
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from proxy.cli.admin_client import AdminClient, Document
+from proxy.cli.demo_screen import Row, Screen
+from proxy.cli.demo_traffic import USERS, Answer, Traffic
+
+AGENT = "support-triage"
+CANARY_PERCENT = 10.0
+#: Three standard deviations of a tenth of the users.
+_TOLERANCE_PERCENT = 4.5
+_PATIENCE_SECONDS = 15.0
+_TICK_SECONDS = 0.1
+_TRIAL_CALLS = 5
+
+# The marker is an order to the simulator, which is told by the prompt how to answer: so a bad prompt can behave badly.
+_GOOD = "You route support tickets. Answer with the name of one team. [[simulate: output_tokens=40]]"
+_WORSE = "You route support tickets. Think aloud, weigh every team. [[simulate: output_tokens=160; error_rate=0.3]]"
+
+
+async def tell(api: AdminClient, traffic: Traffic, screen: Screen, length_seconds: float) -> list[str]:
+    """Play the story in about `length_seconds`; what went wrong, in sentences."""
+    return await _Story(api, traffic, screen, length_seconds).play()
+
+
+class _Story:
+    def __init__(self, api: AdminClient, traffic: Traffic, screen: Screen, length_seconds: float) -> None:
+        self._api = api
+        self._traffic = traffic
+        self._screen = screen
+        self._length_seconds = length_seconds
+        self._now = asyncio.get_running_loop().time
+        self._started_at = self._now()
+        self._problems: list[str] = []
+
+    async def play(self) -> list[str]:
+        await self._first_version()
+        await self._canary()
+        await self._rollback()
+        await self._cap()
+        await self._kill()
+        self._screen.tell("")
+        self._screen.tell("All of it went as it should." if not self._problems else "It did not go as it should.")
+        return self._problems
+
+    async def _first_version(self) -> None:
+        self._say(f"{USERS} users call the proxy; it asks a simulated provider. No key, no network.")
+        await self._command(
+            f"switchback agents create {AGENT}", "POST", "/agents", {"agent": AGENT, "description": "Routes tickets"}
+        )
+        await self._version("good.md", _GOOD, None)
+        await self._command(f"switchback label {AGENT} prod 1", "PUT", f"/agents/{AGENT}/labels/prod", {"version": 1})
+        since = self._now()
+        await self._watch(0.15, lambda: self._seen(since, lambda answer: answer.is_served), "version 1 served nobody")
+
+    async def _canary(self) -> None:
+        await self._version("worse.md", _WORSE, 1)
+        await self._command(
+            f"switchback rollout start {AGENT} --label prod --candidate 2 --percentage {CANARY_PERCENT:g}",
+            "POST",
+            f"/agents/{AGENT}/rollouts",
+            {"label": "prod", "candidate": 2, "percentage": CANARY_PERCENT},
+        )
+        since = self._now()
+        everybody = "not every user was answered while the canary ran"
+        await self._watch(0.35, lambda: len({answer.user for answer in self._since(since)}) == USERS, everybody)
+        answers = self._since(since)
+        lucky = {answer.user for answer in answers if answer.version == 2}
+        share = 100 * len(lucky) / USERS
+        calls = 100 * sum(answer.version == 2 for answer in answers) / max(1, len(answers))
+        self._say(f"Version 2 went to {len(lucky)} of {USERS} users ({share:.1f}%), {calls:.1f}% of the calls.")
+        if abs(share - CANARY_PERCENT) > _TOLERANCE_PERCENT:
+            self._problems.append(f"{share:.1f}% of the users got the canary, not about {CANARY_PERCENT:g}%")
+        if lucky & {answer.user for answer in answers if answer.version == 1}:
+            self._problems.append("a user got both versions while the canary ran")
+
+    async def _rollback(self) -> None:
+        commanded_at = self._now()
+        answer = await self._command(
+            f'switchback rollback {AGENT} --why "errors"', "POST", f"/agents/{AGENT}/rollback", {}
+        )
+        effective_at = self._now()
+        self._say(
+            f"Answered after {1000 * (effective_at - commanded_at):.0f} ms: version {answer.get('version')} serves."
+        )
+        everybody = "not every user was answered after the rollback"
+        await self._watch(0.2, lambda: len({late.user for late in self._since(effective_at)}) == USERS, everybody)
+        late = [answer for answer in self._since(effective_at) if answer.version == 2]
+        last = max((answer.ended_at for answer in self._traffic.answers if answer.version == 2), default=0.0)
+        milliseconds = max(0.0, 1000 * (last - commanded_at))
+        self._say(
+            f"The last answer of version 2 ended {milliseconds:.0f} ms after the command: calls in flight finish."
+        )
+        self._say(f"Sent after the rollback and answered by version 2: {len(late)} calls.")
+        if late:
+            self._problems.append(f"{len(late)} calls sent after the rollback were answered by version 2")
+
+    async def _cap(self) -> None:
+        cap = await self._command(
+            f"switchback caps set --agent {AGENT} --tag plan=trial --unit calls --window total --limit {_TRIAL_CALLS}",
+            "POST",
+            "/caps",
+            {
+                "scope": {"agent": AGENT, "tag": "plan=trial"},
+                "window": "total",
+                "unit": "calls",
+                "limit": _TRIAL_CALLS,
+                "at_limit": "block",
+            },
+        )
+        since = self._now()
+        await self._watch(
+            0.12, lambda: self._seen(since, lambda answer: answer.status == 402), "the cap refused nobody"
+        )
+        refused = sum(answer.status == 402 for answer in self._since(since))
+        self._say(
+            f"Trial users had {_TRIAL_CALLS} calls together, then got 402: {refused} calls. Others saw nothing of it."
+        )
+        await self._command(f"switchback caps end {cap.get('id')}", "DELETE", f"/caps/{cap.get('id')}", {"why": "demo"})
+
+    async def _kill(self) -> None:
+        switch = await self._command(
+            f'switchback kill --agent {AGENT} --why "drill"',
+            "POST",
+            "/switches",
+            {"scope": {"agent": AGENT}, "mode": "block"},
+        )
+        since = self._now()
+        await self._watch(
+            0.08, lambda: self._seen(since, lambda answer: answer.status == 403), "the switch stopped nobody"
+        )
+        stopped = self._since(since)
+        passed = sum(answer.is_served for answer in stopped)
+        if passed:
+            self._problems.append(f"{passed} calls sent while the kill switch was on were served")
+        self._say(f"While the switch was on, {len(stopped)} calls got 403 and {passed} were served.")
+        await self._command(
+            f"switchback restore {switch.get('id')}", "DELETE", f"/switches/{switch.get('id')}", {"why": "drill"}
+        )
+        since = self._now()
+        await self._watch(0.1, lambda: self._seen(since, lambda answer: answer.is_served), "nobody is served again")
+        self._say("Served again with the next call.")
+
+    async def _version(self, file_name: str, prompt: str, parent: int | None) -> None:
+        body = {
+            "parent": parent,
+            "message": file_name,
+            "prompt": {"text": prompt},
+            "model": {"provider": "openai", "name": "gpt-4o-mini"},
+        }
+        words = f"switchback versions create {AGENT} --prompt-file {file_name} --provider openai --model gpt-4o-mini"
+        await self._command(words, "POST", f"/agents/{AGENT}/versions", body)
+
+    async def _command(self, words: str, method: str, path: str, body: Mapping[str, Any]) -> Document:
+        """Show the command and do what it does, in a thread, because the proxy lives in this one's event loop."""
+        self._screen.tell(f"$ {words}")
+        if method == "DELETE":
+            return (await asyncio.to_thread(self._api.request, method, path, query=body))[1]
+        given = body if path.endswith("/versions") else {"why": "demo", **body}
+        return (await asyncio.to_thread(self._api.request, method, path, given))[1]
+
+    async def _watch(self, share: float, is_enough: Callable[[], bool], problem: str) -> None:
+        """Look on for a share of the story's length and until it is enough; `problem` is said if it never is."""
+        least, most = self._now() + share * self._length_seconds, self._now() + _PATIENCE_SECONDS + self._length_seconds
+        while self._now() < least or not is_enough():
+            if self._now() > most:
+                self._problems.append(problem)
+                return
+            await asyncio.sleep(_TICK_SECONDS)
+            await self._frame()
+
+    async def _frame(self) -> None:
+        costs = await self._traffic.costs()
+        answers = self._traffic.answers
+        recent = [answer for answer in self._since(self._now() - 2.0) if answer.version is not None]
+        rows: list[Row] = []
+        for version in sorted({answer.version for answer in answers if answer.version is not None}):
+            own = [answer for answer in answers if answer.version == version]
+            rows.append(
+                Row(
+                    version=version,
+                    share_percent=100 * sum(answer.version == version for answer in recent) / max(1, len(recent)),
+                    calls=len(own),
+                    errors=sum(not answer.is_served and not answer.is_refused for answer in own),
+                    refused=sum(answer.is_refused for answer in own),
+                    cost_usd=costs.get(version, 0.0),
+                )
+            )
+        self._screen.frame(self._now() - self._started_at, rows)
+
+    def _say(self, text: str) -> None:
+        self._screen.tell(f"  {text}")
+
+    def _since(self, moment: float) -> list[Answer]:
+        """Answers to calls sent after `moment`."""
+        return [answer for answer in self._traffic.answers if answer.sent_at >= moment]
+
+    def _seen(self, since: float, wanted: Callable[[Answer], bool]) -> bool:
+        return any(wanted(answer) for answer in self._since(since))

@@ -1,0 +1,143 @@
+"""`switchback rollout`: the gradual move of a label from one version to another.
+
+Taking a rollout back is `switchback rollback`, the one control point. Counterpart: `/agents/{agent}/rollouts`.
+"""
+
+from typing import Annotated, Any, cast
+
+import typer
+
+from proxy.cli.admin_client import AdminClient, Document, segment
+from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_command, new_group
+from proxy.cli.agents import arms_text
+from proxy.cli.failures import EXIT_USAGE, CommandFailed
+from proxy.cli.showing import Columns, Show, member, moment
+
+commands = new_group(no_args_is_help=True, help="Give a share of a label's traffic to another version.")
+
+ROLLOUTS: Columns = {
+    "ROLLOUT": member("id"),
+    "LABEL": member("label"),
+    "STATE": member("state"),
+    "SHARES": arms_text,
+    "STARTED": moment("created_at"),
+    "ENDED": moment("ended_at"),
+    "BY": member("created_by"),
+    "WHY": member("why"),
+}
+_ACTIVE = ("running", "paused", "waiting")
+
+RolloutId = Annotated[
+    str | None, typer.Argument(metavar="[ROLLOUT]", help="Its id [the one that runs, where there is only one].")
+]
+Percentage = Annotated[float, typer.Option(min=0, max=100, help="The candidate's share of the traffic, 0 to 100.")]
+
+
+@admin_command(
+    commands,
+    "start",
+    'switchback rollout start support-triage --label prod --candidate 8 --percentage 10 --why "canary"',
+)
+def start_rollout(
+    api: AdminClient,
+    show: Show,
+    agent: AgentName,
+    candidate: Annotated[int, typer.Option(metavar="VERSION", min=1, help="The version that is tried.")],
+    percentage: Percentage,
+    label: Annotated[str, typer.Option(help="Whose traffic is shared.")] = "prod",
+    eligible: Annotated[
+        list[str] | None, typer.Option(metavar="TAG=VALUE", help="Only calls with this tag; once for each.")
+    ] = None,
+    conversations: Annotated[
+        str | None, typer.Option(help="At the end: `now` moves running conversations too, `drain` lets them end [now].")
+    ] = None,
+    why: Why = NO_REASON,
+) -> None:
+    """Start giving a fixed share of users to a candidate version. The same user always gets the same one."""
+    body: Document = {"label": label, "candidate": candidate, "percentage": percentage, "why": why}
+    if eligible:
+        body["eligible"] = dict(_tag(pair) for pair in eligible)
+    if conversations is not None:
+        body["conversations"] = conversations
+    made = api.post(f"/agents/{segment(agent)}/rollouts", body)
+    show.document(
+        made,
+        f"{agent}: rollout {made.get('id')} runs on {label}: {arms_text(made)}",
+        f"take it back with: switchback rollback {agent} --label {label}",
+    )
+
+
+@admin_command(commands, "list", "switchback rollout list support-triage")
+def list_rollouts(api: AdminClient, show: Show, agent: AgentName, limit: Limit = 50) -> None:
+    """List an agent's rollouts, newest first."""
+    show.items(api.items(_rollouts(agent), limit), ROLLOUTS, f"{agent} had no rollout yet")
+
+
+@admin_command(commands, "show", "switchback rollout show support-triage r3")
+def show_rollout(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None) -> None:
+    """Show a rollout: shares, state, salt, eligibility."""
+    found = api.get(_path(api, agent, rollout))
+    if show.as_json:
+        show.document(found)
+    else:
+        show.fields({**found, "arms": arms_text(found)})
+
+
+@admin_command(commands, "set-percentage", "switchback rollout set-percentage support-triage --percentage 25")
+def set_percentage(
+    api: AdminClient,
+    show: Show,
+    agent: AgentName,
+    percentage: Percentage,
+    rollout: RolloutId = None,
+    why: Why = NO_REASON,
+) -> None:
+    """Change the candidate's share. Users who have the candidate keep it when the share grows."""
+    after = api.post(f"{_path(api, agent, rollout)}/set-percentage", {"percentage": percentage, "why": why})
+    show.document(after, f"{agent}: rollout {after.get('id')} on {after.get('label')}: {arms_text(after)}")
+
+
+@admin_command(commands, "promote", 'switchback rollout promote support-triage --why "a week without errors"')
+def promote(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None, why: Why = NO_REASON) -> None:
+    """End a rollout well: the label points to the candidate, everyone gets it."""
+    _finish(api, show, agent, rollout, "promote", "candidate", why)
+
+
+@admin_command(commands, "abort", 'switchback rollout abort support-triage --why "not needed"')
+def abort(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None, why: Why = NO_REASON) -> None:
+    """End a rollout: the stable version serves everyone again."""
+    _finish(api, show, agent, rollout, "abort", "stable", why)
+
+
+def _finish(api: AdminClient, show: Show, agent: str, rollout: str | None, verb: str, arm: str, why: str) -> None:
+    ended = api.post(f"{_path(api, agent, rollout)}/{verb}", {"why": why})
+    arms = cast("list[Document]", ended.get("arms") or [])
+    serving = next((other.get("version") for other in arms if other.get("name") == arm), "?")
+    show.document(
+        ended,
+        f"{agent}: rollout {ended.get('id')} {ended.get('state')}; {ended.get('label')} serves version {serving}, everyone",
+    )
+
+
+def _rollouts(agent: str) -> str:
+    return f"/agents/{segment(agent)}/rollouts"
+
+
+def _path(api: AdminClient, agent: str, rollout: str | None) -> str:
+    """The path of the named rollout, else of the only one that runs."""
+    if rollout is None:
+        listed = cast("list[dict[str, Any]]", api.items(_rollouts(agent), 1000)["items"])
+        running = [str(item.get("id")) for item in listed if item.get("state") in _ACTIVE]
+        if not running:
+            raise CommandFailed(f"no rollout of {agent} runs")
+        if len(running) > 1:
+            raise CommandFailed(f"several rollouts of {agent} run; name one of {', '.join(running)}", EXIT_USAGE)
+        rollout = running[0]
+    return f"{_rollouts(agent)}/{segment(rollout)}"
+
+
+def _tag(pair: str) -> tuple[str, str]:
+    key, separator, value = pair.partition("=")
+    if not separator or not key:
+        raise CommandFailed(f"--eligible is written TAG=VALUE, not {pair!r}", EXIT_USAGE)
+    return key, value

@@ -1,0 +1,98 @@
+"""`switchback serve` and `switchback simulate`: the two verbs that run until they are stopped.
+
+What they need is imported when they run, so that `--help` and the admin verbs need not wait for it. Counterparts:
+`proxy/server.py` (the composition root) and `proxy/simulator/`.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from proxy.cli.admin_command import example_text, failures_explained, new_group
+from proxy.cli.failures import EXIT_USAGE, CommandFailed
+from proxy.cli.showing import note
+from proxy.cli.until_signal import until_signal
+
+commands = new_group()
+
+DEFAULT_SIMULATOR = "127.0.0.1:8200"
+
+
+@commands.command(epilog=example_text("switchback serve", "switchback serve --config config/switchback.yaml"))
+def serve(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="Settings (YAML); without, everything has a default."),
+    ] = None,
+) -> None:
+    """Run the proxy and its admin API until SIGTERM or Ctrl-C; calls in flight are finished first."""
+    # Heavy: HTTP, pydantic and prices, which only a server needs.
+    from proxy.server import serve as serve_until_signal  # noqa: PLC0415
+    from proxy.settings import SettingsError, load_settings  # noqa: PLC0415
+
+    with failures_explained():
+        try:
+            settings = load_settings(config, os.environ)
+        except SettingsError as wrong:
+            for problem in wrong.problems[:-1]:
+                note(f"error: {problem}")
+            raise CommandFailed(wrong.problems[-1], EXIT_USAGE) from None
+    raise typer.Exit(serve_until_signal(settings))
+
+
+@commands.command(
+    epilog=example_text(
+        "switchback simulate",
+        "switchback simulate --listen 127.0.0.1:8200 --realistic --error-rate 0.05",
+        "switchback simulate --order cut_after_events=3 --ledger bills.jsonl",
+    )
+)
+def simulate(
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where; port 0 takes any free one.")
+    ] = DEFAULT_SIMULATOR,
+    realistic: Annotated[bool, typer.Option("--realistic", help="Pace of a small hosted model.")] = False,
+    slow: Annotated[bool, typer.Option("--slow", help="First byte after 1.5 s, then 50 ms a piece.")] = False,
+    error_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Share of calls that fail, 0 to 1.")] = None,
+    status: Annotated[
+        int | None, typer.Option(min=300, max=599, help="Status of failures; alone, of all calls.")
+    ] = None,
+    order: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Any order of proxy/simulator/scenario.py; once for each."),
+    ] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append every bill, before its answer, as a JSON line.")
+    ] = None,
+) -> None:
+    """Run a pretended provider that speaks the OpenAI and the Anthropic wire, and misbehaves on order."""
+    # Heavy: an HTTP server, which only this verb needs.
+    from proxy.simulator.command import serve as serve_simulator  # noqa: PLC0415
+    from proxy.simulator.scenario import HEALTHY, REALISTIC, OrderError, parse_orders  # noqa: PLC0415
+
+    said: dict[str, Any] = {"slow": slow or None, "error_rate": error_rate, "status": status}
+    with failures_explained():
+        host, port = _address(listen)
+        try:
+            orders = {**parse_orders("; ".join(order or ())), **said}
+            scenario = (REALISTIC if realistic else HEALTHY).ordered(orders)
+        except OrderError as wrong:
+            raise CommandFailed(str(wrong), EXIT_USAGE) from None
+        try:
+            asyncio.run(until_signal(serve_simulator(host, port, scenario, ledger, _announce)))
+        except OSError as error:
+            raise CommandFailed(f"cannot listen on {listen} or write the ledger: {error.strerror or error}") from None
+
+
+def _announce(origin: str) -> None:
+    note(f"simulator listens on {origin} (OpenAI and Anthropic; /_simulator/calls tells what it received)")
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise CommandFailed(f"{text!r} is not HOST:PORT, such as {DEFAULT_SIMULATOR}", EXIT_USAGE)
+    return host.strip("[]"), int(port)

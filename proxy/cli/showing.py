@@ -1,0 +1,180 @@
+"""Prints what a server sent: tables for people, JSON for programs. The only place that writes to standard output.
+
+Every text of a server is somebody's text: a prompt, a reason, a user id. Terminal control characters, direction overrides
+and markup in it are made harmless before it is printed; JSON output escapes everything outside ASCII.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from proxy.cli.admin_client import Document
+
+#: Column title to what stands in it.
+Columns = Mapping[str, Callable[[Document], object]]
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+#: C0 without tab and line feed, DEL, C1, surrogates, and the characters that reorder a line.
+_HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_LINE_ENDS = re.compile(r"\r\n|[\u2028\u2029]")
+#: Wide enough that a table in a pipe or file is never wrapped.
+_PIPE_COLUMNS = 2000
+
+
+def clean_block(text: object) -> str:
+    """`text` without anything that moves the cursor, colours, or reorders; lines and tabs stay."""
+    return _HARMFUL.sub(REPLACEMENT, _LINE_ENDS.sub("\n", str(text)))
+
+
+def clean(text: object) -> str:
+    """`text` on one line, harmless."""
+    return " ".join(clean_block(text).split())
+
+
+def member(path: str) -> Callable[[Document], object]:
+    """A column that shows the member at a dotted path; empty where there is none."""
+    names = path.split(".")
+
+    def read(document: Document) -> object:
+        value: Any = document
+        for name in names:
+            value = cast("Document", value).get(name) if isinstance(value, dict) else None
+        return value
+
+    return read
+
+
+def moment(path: str) -> Callable[[Document], object]:
+    """A column that shows a time: RFC 3339 text or microseconds since 1970, to the second, in UTC."""
+    read = member(path)
+
+    def shown(document: Document) -> object:
+        value = read(document)
+        if isinstance(value, int):
+            return datetime.fromtimestamp(value // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        return str(value)[:19].replace("T", " ") if value else None
+
+    return shown
+
+
+def dollars(amount: object) -> str:
+    """An amount in dollars, with the digits that small sums need."""
+    if not isinstance(amount, int | float):
+        return ""
+    return f"${amount:,.2f}" if amount >= 100 else f"${amount:.6f}"
+
+
+def shown_value(value: object) -> str:
+    """A value of a document in one line."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return clean(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """How this command's result is shown."""
+
+    as_json: bool = False
+
+    def document(self, document: Document, *lines: str) -> None:
+        """A result that is told in a few sentences, or as it came."""
+        if self.as_json:
+            print_json(document)
+        else:
+            for line in lines:
+                say(line)
+
+    def fields(self, document: Document) -> None:
+        """All members that are set, one a line."""
+        if self.as_json:
+            print_json(document)
+            return
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in _flat(document):
+            table.add_row(Text(clean(name)), Text(shown_value(value)))
+        _console().print(table)
+
+    def items(self, page: Document, columns: Columns, none: str) -> None:
+        """A list as a table; `none` is said where it is empty."""
+        if self.as_json:
+            print_json(page)
+            return
+        items = cast("list[Document]", page.get("items") or [])
+        if not items:
+            say(none)
+            return
+        print_table(items, columns)
+        if page.get("next") is not None:
+            note("there are more: raise --limit")
+
+
+def print_table(items: Sequence[Document], columns: Columns) -> None:
+    """One row an item."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for title in columns:
+        table.add_column(title, overflow="fold")
+    for item in items:
+        table.add_row(*(Text(shown_value(read(item))) for read in columns.values()))
+    _console().print(table)
+
+
+def print_json(document: object) -> None:
+    """For programs: ASCII only, so that nothing in it can reach a terminal."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+def say(line: str) -> None:
+    """One line of our own words; what it quotes is made harmless."""
+    sys.stdout.write(clean(line) + "\n")
+
+
+def say_block(text: object) -> None:
+    """A text of several lines, such as a prompt."""
+    sys.stdout.write(clean_block(text).rstrip("\n") + "\n")
+
+
+def say_exactly(text: str) -> None:
+    """A text as it is, to the last byte, into a pipe or file; made harmless where a terminal would read it."""
+    if sys.stdout.isatty():
+        say_block(text)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
+
+
+def note(line: str) -> None:
+    """One line beside the result, on standard error."""
+    sys.stderr.write(clean(line) + "\n")
+
+
+def _console() -> Console:
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    return Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)
+
+
+def _flat(document: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    flat: list[tuple[str, object]] = []
+    for name, value in document.items():
+        if isinstance(value, dict):
+            flat += _flat(cast("Mapping[str, object]", value), f"{prefix}{name}.")
+        elif value is not None and value != []:
+            flat.append((prefix + name, value))
+    return flat

@@ -1,0 +1,138 @@
+"""`switchback kill` and `switchback restore`: stop traffic now, and let it flow again.
+
+Without a scope everything is meant, which is asked for once more unless `--yes` says so. Counterpart: `/switches`.
+"""
+
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any, cast
+
+import typer
+
+from proxy.cli.admin_client import AdminClient, Document, segment
+from proxy.cli.admin_command import NO_REASON, Why, admin_command, new_group
+from proxy.cli.scope_options import (
+    ScopeAgent,
+    ScopeLabel,
+    ScopeModel,
+    ScopeProvider,
+    ScopeTag,
+    ScopeVersion,
+    scope_of,
+    scope_text,
+)
+from proxy.cli.showing import Columns, Show, member, moment
+
+commands = new_group()
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SPAN = re.compile(r"(\d{1,6})([smhd])\Z")
+_ALL = 10_000
+
+SWITCHES: Columns = {
+    "SWITCH": member("id"),
+    "MODE": member("mode"),
+    "SCOPE": scope_text,
+    "SINCE": moment("created_at"),
+    "EXPIRES": moment("expires"),
+    "BY": member("created_by"),
+    "WHY": member("why"),
+}
+
+
+@admin_command(
+    commands,
+    "kill",
+    'switchback kill --agent support-triage --why "sends wrong refunds" --expires 15m',
+    'switchback kill --agent support-triage --mode reply --reply "We are back soon." --why "incident 12"',
+    "switchback kill --list",
+)
+def kill(
+    api: AdminClient,
+    show: Show,
+    why: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The reason; callers and the audit log see it.")
+    ] = None,
+    agent: ScopeAgent = None,
+    version: ScopeVersion = None,
+    label: ScopeLabel = None,
+    model: ScopeModel = None,
+    provider: ScopeProvider = None,
+    tag: ScopeTag = None,
+    tool: Annotated[str | None, typer.Option(help="That offer the model this tool.")] = None,
+    mode: Annotated[
+        str,
+        typer.Option(
+            help="block: refuse; reply: answer --reply; fallback: serve another version; observe: only count."
+        ),
+    ] = "block",
+    reply: Annotated[str | None, typer.Option(metavar="TEXT", help="What mode reply answers.")] = None,
+    fallback_version: Annotated[int | None, typer.Option(min=1, help="What mode fallback serves.")] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(metavar="15m|TIME", help="Goes off by itself after this span, or at this RFC 3339 time."),
+    ] = None,
+    cut_streams: Annotated[bool, typer.Option("--cut-streams", help="Also cut streams in flight.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the switches that are on.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before stopping everything.")] = False,
+) -> None:
+    """Stop traffic: the next matching call is refused. Without a scope, everything stops."""
+    if listing:
+        show.items(api.items("/switches", _ALL), SWITCHES, "no switch is on: all traffic flows")
+        return
+    if not why:
+        raise typer.BadParameter("say --why")
+    scope = scope_of(agent=agent, version=version, label=label, model=model, provider=provider, tag=tag, tool=tool)
+    if not scope and not yes:
+        _confirm_everything()
+    body: Document = {"scope": scope, "mode": mode, "why": why, "cut_streams": cut_streams}
+    said = {"reply": reply, "fallback_version": fallback_version, "expires": expires and _moment(expires)}
+    made = api.post("/switches", {**body, **{name: value for name, value in said.items() if value is not None}})
+    show.document(
+        made,
+        f"switch {made.get('id')} is on: {mode} for {scope_text(made)}",
+        f"take it off with: switchback restore {made.get('id')}",
+    )
+
+
+@admin_command(
+    commands, "restore", "switchback restore sw_06AWX3", 'switchback restore --all --why "incident 12 is over"'
+)
+def restore(
+    api: AdminClient,
+    show: Show,
+    switch: Annotated[str | None, typer.Argument(metavar="[SWITCH]", help="Id of the switch.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Take off every switch.")] = False,
+    why: Why = NO_REASON,
+) -> None:
+    """Take a switch off: its traffic flows again."""
+    if (switch is None) != everything:
+        raise typer.BadParameter("name one SWITCH (switchback kill --list shows them), or say --all")
+    wanted = [switch] if switch is not None else _switches_on(api)
+    for name in wanted:
+        api.delete(f"/switches/{segment(name)}", why)
+    lines = [f"switch {name} is off" for name in wanted] or ["nothing changed: no switch was on"]
+    show.document({"items": [{"id": name} for name in wanted], "next": None}, *lines)
+
+
+def _switches_on(api: AdminClient) -> list[str]:
+    listed = cast("list[dict[str, Any]]", api.items("/switches", _ALL)["items"])
+    return [str(item.get("id")) for item in listed]
+
+
+def _confirm_everything() -> None:
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("this stops everything: narrow it (--agent, --model, …) or say --yes")
+    typer.confirm("This stops ALL traffic through the proxy. Go on?", abort=True, err=True)
+
+
+def _moment(expires: str) -> str:
+    """`15m` as an RFC 3339 time from now on; anything else is a time already, for the server to judge."""
+    span = _SPAN.match(expires)
+    if span is None:
+        return expires
+    # The command line is the outside: here a person's "in 15 minutes" meets the wall clock.
+    seconds = time.time_ns() // 1_000_000_000 + int(span[1]) * _SECONDS[span[2]]
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,149 @@
+"""Builds the body of a new version from command line options: from nothing, or from a version that exists.
+
+Only shapes are made here; whether they are allowed is the server's to say. Files are read as they are, to the last byte of
+a prompt. Counterpart: `versions.py`, which has the options.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from proxy.cli.admin_client import Document
+from proxy.cli.failures import EXIT_USAGE, CommandFailed
+
+COMPONENTS = ("prompt", "model", "tools", "retrieval", "policy")
+_STANDARD_INPUT = Path("-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionOptions:
+    """What the command line says of a new version; what is None or empty was not said."""
+
+    prompt: str | None = None
+    prompt_file: Path | None = None
+    mode: str | None = None
+    variables: Sequence[str] = field(default_factory=tuple[str, ...])
+    provider: str | None = None
+    model: str | None = None
+    temperature: float | None = None
+    max_output_tokens: int | None = None
+    parameters: Sequence[str] = field(default_factory=tuple[str, ...])
+    tools_file: Path | None = None
+    tools_mode: str | None = None
+    retrieval_file: Path | None = None
+    policy_file: Path | None = None
+    policy: Sequence[str] = field(default_factory=tuple[str, ...])
+    tested_against: Sequence[str] = field(default_factory=tuple[str, ...])
+
+
+def version_body(options: VersionOptions, start: Mapping[str, Any]) -> Document:
+    """The components of `start` with what `options` say laid over them. Raises CommandFailed."""
+    body: Document = {kind: dict(start[kind]) for kind in COMPONENTS if start.get(kind)}
+    _lay_over(body, "prompt", _prompt(options, _object(body, "prompt")))
+    _lay_over(body, "model", _model(options, _object(body, "model")))
+    _lay_over(body, "tools", _tools(options))
+    if options.retrieval_file is not None:
+        body["retrieval"] = _object_file(options.retrieval_file)
+    if options.policy_file is not None:
+        body["policy"] = _object_file(options.policy_file)
+    _lay_over(body, "policy", _pairs("--policy", options.policy))
+    _lay_over(body, "tested_against", _pairs("--tested-against", options.tested_against))
+    return body
+
+
+def _prompt(options: VersionOptions, start: Document) -> Document:
+    if options.prompt is not None and options.prompt_file is not None:
+        raise CommandFailed("--prompt and --prompt-file exclude each other", EXIT_USAGE)
+    text = options.prompt if options.prompt_file is None else read_text(options.prompt_file)
+    variables = dict(_object(start, "variables"))
+    for declared in options.variables:
+        name, separator, default = declared.partition("=")
+        variables[name.strip()] = {"default": default} if separator else {}
+    given = {"text": text, "mode": options.mode, "variables": variables if options.variables else None}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _model(options: VersionOptions, start: Document) -> Document:
+    parameters = dict(_object(start, "parameters"))
+    extra = dict(_object(parameters, "extra"))
+    said = _pairs("--parameter", options.parameters)
+    shorthand = {"temperature": options.temperature, "max_output_tokens": options.max_output_tokens}
+    said.update({name: value for name, value in shorthand.items() if value is not None})
+    for name, value in said.items():
+        holder, key = (extra, name.removeprefix("extra.")) if name.startswith("extra.") else (parameters, name)
+        if value is None:
+            holder.pop(key, None)
+        else:
+            holder[key] = value
+    if extra:
+        parameters["extra"] = extra
+    else:
+        parameters.pop("extra", None)
+    given = {"provider": options.provider, "name": options.model, "parameters": parameters if said else None}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _tools(options: VersionOptions) -> Document:
+    given: Document = {}
+    if options.tools_file is not None:
+        content = read_json(options.tools_file)
+        if isinstance(content, list):
+            given = {"mode": "merge", "items": content}
+        elif isinstance(content, dict):
+            given = cast("Document", content)
+        else:
+            raise CommandFailed(f"{options.tools_file}: must be a list of tools or {{mode, items}}", EXIT_USAGE)
+    return given if options.tools_mode is None else {**given, "mode": options.tools_mode}
+
+
+def _pairs(option: str, pairs: Sequence[str]) -> Document:
+    """`name=value` pairs; a value that is no JSON is taken as text."""
+    found: Document = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or not name.strip():
+            raise CommandFailed(f"{option} is written NAME=VALUE, not {pair!r}", EXIT_USAGE)
+        try:
+            found[name.strip()] = json.loads(value)
+        except (ValueError, RecursionError):
+            found[name.strip()] = value
+    return found
+
+
+def _lay_over(body: Document, kind: str, given: Document) -> None:
+    if given:
+        body[kind] = {**_object(body, kind), **given}
+
+
+def _object(holder: Mapping[str, Any], name: str) -> Document:
+    value = holder.get(name)
+    return cast("Document", value) if isinstance(value, dict) else {}
+
+
+def read_text(path: Path) -> str:
+    """A file (or `-`, standard input) as UTF-8, every byte kept. Raises CommandFailed."""
+    try:
+        content = sys.stdin.buffer.read() if path == _STANDARD_INPUT else path.read_bytes()
+        return content.decode("utf-8")
+    except OSError as error:
+        raise CommandFailed(f"{path}: cannot be read: {error.strerror}", EXIT_USAGE) from None
+    except UnicodeDecodeError:
+        raise CommandFailed(f"{path}: is not UTF-8", EXIT_USAGE) from None
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file. Raises CommandFailed."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise CommandFailed(f"{path}: is not JSON: {error}", EXIT_USAGE) from None
+
+
+def _object_file(path: Path) -> Document:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise CommandFailed(f"{path}: must be a JSON object", EXIT_USAGE)
+    return cast("Document", content)

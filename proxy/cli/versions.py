@@ -1,0 +1,153 @@
+"""`switchback versions`: immutable numbered bundles of an agent's behaviour.
+
+`version_body.py` makes the body of a new one. Counterpart: `/agents/{agent}/versions` of the admin API.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from proxy.cli.admin_client import AdminClient, Document, segment
+from proxy.cli.admin_command import AgentName, Limit, admin_command, new_group
+from proxy.cli.showing import Columns, Show, member, moment, say, say_block, say_exactly
+from proxy.cli.version_body import COMPONENTS, VersionOptions, version_body
+
+commands = new_group(no_args_is_help=True, help="Versions of an agent: create, list, show.")
+
+VERSIONS: Columns = {
+    "VERSION": member("version"),
+    "TIME": moment("created_at"),
+    "AUTHOR": member("author"),
+    "PARENT": member("parent"),
+    "ID": lambda version: str(version.get("version_id") or "")[:12],
+    "MESSAGE": member("message"),
+}
+
+VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Number of the version.")]
+Pairs = list[str] | None
+
+
+@admin_command(commands, "list", "switchback versions list support-triage")
+def list_versions(api: AdminClient, show: Show, agent: AgentName, limit: Limit = 50) -> None:
+    """List an agent's versions, newest first."""
+    page = api.items(f"/agents/{segment(agent)}/versions", limit)
+    show.items(page, VERSIONS, f"no versions yet: switchback versions create {agent} --prompt-file FILE")
+
+
+@admin_command(
+    commands,
+    "show",
+    "switchback versions show support-triage 7",
+    "switchback versions show support-triage 7 --prompt-only > prompt.md",
+)
+def show_version(
+    api: AdminClient,
+    show: Show,
+    agent: AgentName,
+    version: VersionNumber,
+    prompt_only: Annotated[bool, typer.Option("--prompt-only", help="Print only the text of the prompt.")] = False,
+) -> None:
+    """Show a version with all its components."""
+    found = api.get(_path(agent, version))
+    prompt: Any = found.get("prompt") or {}
+    if prompt_only and not show.as_json:
+        say_exactly(str(prompt.get("text", "")))
+        return
+    if show.as_json:
+        show.document(found)
+        return
+    show.fields({**found, "prompt": {name: value for name, value in prompt.items() if name != "text"}})
+    if prompt.get("text"):
+        say("")
+        say("prompt.text:")
+        say_block(prompt["text"])
+
+
+@admin_command(
+    commands,
+    "create",
+    "switchback versions create support-triage --prompt-file prompt.md --model gpt-4o-mini --temperature 0.2",
+    "switchback versions create support-triage --from 7 --prompt-file new.md --message 'shorter answers'",
+)
+def create_version(
+    api: AdminClient,
+    show: Show,
+    agent: AgentName,
+    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="The prompt.")] = None,
+    prompt_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File with the prompt; - reads stdin.")
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="How it meets the caller's own: replace, prepend, append or if_absent [replace].")
+    ] = None,
+    variable: Annotated[
+        Pairs, typer.Option(metavar="NAME[=DEFAULT]", help="A variable of the prompt; once for each.")
+    ] = None,
+    provider: Annotated[str | None, typer.Option(help="Provider of the settings, such as openai.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model that answers.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Enforced temperature.")] = None,
+    max_output_tokens: Annotated[int | None, typer.Option(help="Enforced output limit.")] = None,
+    parameter: Annotated[
+        Pairs,
+        typer.Option(
+            metavar="NAME=JSON",
+            help="A model parameter, enforced; NAME='{\"default\": …}' yields to the caller, extra.NAME is a raw member of "
+            "the wire, NAME=null takes it out.",
+        ),
+    ] = None,
+    tools_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON: a list of tools, or {mode, items}.")
+    ] = None,
+    tools_mode: Annotated[str | None, typer.Option(help="replace, merge or keep [merge for a list].")] = None,
+    retrieval_file: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON object.")] = None,
+    policy_file: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON object.")] = None,
+    policy: Annotated[Pairs, typer.Option(metavar="KEY=JSON", help="One key of the policy.")] = None,
+    tested_against: Annotated[Pairs, typer.Option(metavar="KEY=JSON", help="What it was tested against.")] = None,
+    message: Annotated[str, typer.Option("--message", "-m", help="What changed, for people.")] = "",
+    parent: Annotated[
+        int | None,
+        typer.Option(min=1, help="The newest version you saw; another one since is a conflict [the newest]."),
+    ] = None,
+    start: Annotated[
+        int | None,
+        typer.Option("--from", min=1, help="Begin with this version's components, change only what is said."),
+    ] = None,
+) -> None:
+    """Create a version. It serves nobody before a label points to it.
+
+    Content identical to the newest version makes no new one.
+    """
+    options = VersionOptions(
+        prompt=prompt,
+        prompt_file=prompt_file,
+        mode=mode,
+        variables=variable or (),
+        provider=provider,
+        model=model,
+        temperature=temperature,
+        max_output_tokens=max_output_tokens,
+        parameters=parameter or (),
+        tools_file=tools_file,
+        tools_mode=tools_mode,
+        retrieval_file=retrieval_file,
+        policy_file=policy_file,
+        policy=policy or (),
+        tested_against=tested_against or (),
+    )
+    base: Document = {} if start is None else api.get(_path(agent, start))
+    body = version_body(options, {kind: base.get(kind) for kind in COMPONENTS})
+    # Read before the new one is sent, so that somebody who was quicker makes a conflict instead of being overlooked.
+    newest = api.get(f"/agents/{segment(agent)}").get("newest_version") if parent is None else parent
+    status, made = api.request(
+        "POST", f"/agents/{segment(agent)}/versions", {**body, "parent": newest, "message": message}
+    )
+    number = made.get("version")
+    if status == 201:
+        show.document(made, f"created version {number} of {agent}; next: switchback label {agent} LABEL {number}")
+    else:
+        show.document(made, f"nothing changed: version {number} of {agent} has the same content already")
+
+
+def _path(agent: str, version: int) -> str:
+    return f"/agents/{segment(agent)}/versions/{version}"

@@ -1,0 +1,109 @@
+"""Everything that goes wrong, as application/problem+json (RFC 9457) with a stable `code`.
+
+A refusal is told as it is; an exception nobody expected is told to `on_error` and to the client only as `internal_error`. No
+answer repeats a value that was sent, only names of members.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+from pydantic import ValidationError
+
+from proxy.core.errors import Refusal, Unauthorized
+
+PROBLEM_TYPE = "application/problem+json"
+_MAX_NAME = 100
+_MAX_ERRORS = 20
+_PHRASES = {400: "bad_request", 413: "too_large", 417: "expectation_failed"}
+
+
+class BadShape(Exception):
+    """A body or query of the wrong shape: which members, and why. `where` is `body` or `query`."""
+
+    def __init__(self, where: str, error: ValidationError, known: tuple[str, ...]) -> None:
+        super().__init__(f"bad {where}")
+        self.where = where
+        self.errors = [
+            {"param": _path(found["loc"]), "message": _explained(where, found["type"], found["msg"], known)}
+            for found in error.errors(include_url=False, include_input=False, include_context=False)[:_MAX_ERRORS]
+        ]
+
+
+def problems(on_error: Callable[[BaseException], None]) -> Middleware:
+    """The outermost middleware: whatever is raised inside becomes a problem document."""
+
+    @web.middleware
+    async def answer_problems(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Refusal as refusal:
+            return _of_refusal(refusal)
+        except BadShape as bad:
+            first = bad.errors[0]
+            detail = f"{first['param']}: {first['message']}" if first["param"] else first["message"]
+            return problem(400, f"bad_{bad.where}", detail, param=first["param"] or None, errors=bad.errors)
+        except web.HTTPMethodNotAllowed as wrong:
+            allow = ", ".join(sorted(wrong.allowed_methods))
+            detail = f"{request.method} is not allowed here; there is {allow}"
+            return problem(405, "method_not_allowed", detail, headers={hdrs.ALLOW: allow})
+        except web.HTTPNotFound:
+            return problem(404, "path_not_found", "there is nothing at this path; see /api/v1/openapi.json")
+        except web.HTTPException as error:
+            return problem(error.status, _PHRASES.get(error.status, "request_refused"), error.reason)
+        except Exception as error:
+            on_error(error)
+            return problem(500, "internal_error", "the proxy failed on this request; its log says more")
+
+    return answer_problems
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    param: str | None = None,
+    errors: list[dict[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """One problem document."""
+    content: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if param is not None:
+        content["param"] = param
+    if errors is not None:
+        content["errors"] = errors
+    return web.Response(status=status, body=orjson.dumps(content), content_type=PROBLEM_TYPE, headers=headers)
+
+
+def _of_refusal(refusal: Refusal) -> web.Response:
+    headers: dict[str, str] = {}
+    if refusal.retry_after_seconds is not None:
+        headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_seconds)
+    if isinstance(refusal, Unauthorized):
+        headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+    return problem(refusal.status, refusal.code, refusal.message, param=refusal.param, headers=headers)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part)[:_MAX_NAME] for part in location)
+
+
+def _explained(where: str, kind: str, message: str, known: tuple[str, ...]) -> str:
+    if kind == "extra_forbidden":
+        there_is = f"; there are {', '.join(known)}" if known else ""
+        return f"is unknown in this {where}{there_is}"
+    if kind == "missing":
+        return "is missing"
+    return message.removeprefix("Value error, ")

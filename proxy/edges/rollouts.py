@@ -1,0 +1,68 @@
+"""Handlers: rollouts."""
+
+from proxy.core.documents import rollout_document
+from proxy.core.errors import NotFound
+from proxy.core.pages import MAX_PAGE
+from proxy.core.snapshot import Rollout
+from proxy.edges.agents import known_agent
+from proxy.edges.bodies import PercentageBody, ReasonBody, RolloutBody
+from proxy.edges.pages import page_answer
+from proxy.edges.parts import AdminParts, Answer, Ask
+from proxy.edges.queries import PageQuery
+from proxy.runtime.release_commands import RolloutDraft
+
+
+async def list_rollouts(parts: AdminParts, ask: Ask) -> Answer:
+    query = ask.query_as(PageQuery)
+    state = await known_agent(parts, ask)
+    return page_answer(await parts.store.rollouts(state.agent.name, query.cursor, query.limit), rollout_document)
+
+
+async def start_rollout(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(RolloutBody)
+    draft = RolloutDraft(
+        label=body.label,
+        candidate=body.candidate,
+        percentage=body.percentage,
+        eligible=body.eligible,
+        conversations=body.conversations,
+    )
+    return Answer(
+        rollout_document(await parts.releases.start_rollout(ask.who, ask.path["agent"], draft, body.why)), 201
+    )
+
+
+async def get_rollout(parts: AdminParts, ask: Ask) -> Answer:
+    state = await known_agent(parts, ask)
+    wanted = ask.path["id"]
+    active = (rollout for rollout in state.rollouts.values() if rollout.id == wanted)
+    rollout = next(active, None) or await _from_the_list(parts, state.agent.name, wanted)
+    if rollout is None:
+        raise NotFound("rollout_not_found", f"agent {state.agent.name!r} has no rollout {wanted!r}", param="rollout")
+    return Answer(rollout_document(rollout))
+
+
+async def promote(parts: AdminParts, ask: Ask) -> Answer:
+    why = ask.body_as(ReasonBody).why
+    return Answer(rollout_document(await parts.releases.promote(ask.who, ask.path["agent"], ask.path["id"], why)))
+
+
+async def abort(parts: AdminParts, ask: Ask) -> Answer:
+    why = ask.body_as(ReasonBody).why
+    return Answer(rollout_document(await parts.releases.abort(ask.who, ask.path["agent"], ask.path["id"], why)))
+
+
+async def set_percentage(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(PercentageBody)
+    rollout = await parts.releases.set_percentage(ask.who, ask.path["agent"], ask.path["id"], body.percentage, body.why)
+    return Answer(rollout_document(rollout))
+
+
+async def _from_the_list(parts: AdminParts, agent: str, rollout_id: str) -> Rollout | None:
+    cursor: str | None = None
+    while True:
+        page = await parts.store.rollouts(agent, cursor, MAX_PAGE)
+        found = next((rollout for rollout in page.items if rollout.id == rollout_id), None)
+        if found is not None or page.next_cursor is None:
+            return found
+        cursor = page.next_cursor

@@ -1,0 +1,125 @@
+"""The one table of the admin API's routes: what the application serves, the description describes, the tests go through.
+
+`role` is the least role a token will need once tokens have roles; the description shows it as x-role.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from proxy.edges import agents, audit, caps, labels, rollouts, runs, status, switches, versions
+from proxy.edges.bodies import (
+    AgentBody,
+    AgentChangesBody,
+    Body,
+    CapBody,
+    CapChangesBody,
+    LabelBody,
+    PercentageBody,
+    ReasonBody,
+    RollbackBody,
+    RolloutBody,
+    SwitchBody,
+    VersionBody,
+)
+from proxy.edges.parts import Handler
+from proxy.edges.queries import PageQuery, PriceQuery, Query, ReasonQuery, ReleasesQuery, RunsQuery
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Role = Literal["viewer", "operator", "author", "admin"]
+API_PREFIX = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `path` is below API_PREFIX; `body` None: a body is not looked at."""
+
+    method: Method
+    path: str
+    operation: str
+    summary: str
+    role: Role
+    handler: Handler
+    answer: str
+    body: type[Body] | None = None
+    query: type[Query] = Query
+    statuses: tuple[int, ...] = (200,)
+
+
+_AGENT = "/agents/{agent}"
+_LABEL = "/agents/{agent}/labels/{label}"
+_ROLLOUT = "/agents/{agent}/rollouts/{id}"
+
+# One operation a row: a table is read by columns.
+# fmt: off
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/agents", "list_agents", "All agents, by name", "viewer", agents.list_agents, "A page of agents",
+          query=PageQuery),
+    Route("POST", "/agents", "create_agent", "A new agent", "author", agents.create_agent, "The agent", AgentBody,
+          statuses=(201,)),
+    Route("GET", _AGENT, "get_agent", "One agent and what its labels serve", "viewer", agents.get_agent, "The agent"),
+    Route("PATCH", _AGENT, "update_agent", "Change an agent's description or defaults", "author", agents.update_agent,
+          "The agent as it now is", AgentChangesBody),
+    Route("POST", _AGENT + "/archive", "archive_agent", "Take an agent out of service", "admin", agents.archive_agent,
+          "The agent as it now is", ReasonBody),
+
+    Route("GET", _AGENT + "/versions", "list_versions", "An agent's versions, newest first", "viewer",
+          versions.list_versions, "A page of versions without their contents", query=PageQuery),
+    Route("POST", _AGENT + "/versions", "create_version", "A new version on top of the newest", "author",
+          versions.create_version, "The version; 200 where the newest is identical already", VersionBody,
+          statuses=(201, 200)),
+    Route("GET", _AGENT + "/versions/{n}", "get_version", "One version by number, or `latest`", "viewer",
+          versions.get_version, "The version with its components"),
+
+    Route("GET", _AGENT + "/labels", "list_labels", "An agent's labels and their rollouts", "viewer",
+          labels.list_labels, "A page of labels", query=PageQuery),
+    Route("PUT", _LABEL, "move_label", "Point a label at a version", "operator", labels.move_label,
+          "What the label serves, and whether it moved", LabelBody),
+    Route("DELETE", _LABEL, "delete_label", "Remove a label", "operator", labels.delete_label,
+          "The label that is gone", ReasonBody, query=ReasonQuery),
+    Route("POST", _AGENT + "/rollback", "rollback", "End the label's rollout, else take the label back", "operator",
+          labels.rollback, "What the label serves, whether it moved, and which release was undone", RollbackBody),
+    Route("GET", _AGENT + "/releases", "list_releases", "The release ledger, newest first", "viewer",
+          labels.list_releases, "A page of releases", query=ReleasesQuery),
+
+    Route("GET", _AGENT + "/rollouts", "list_rollouts", "An agent's rollouts, newest first", "viewer",
+          rollouts.list_rollouts, "A page of rollouts", query=PageQuery),
+    Route("POST", _AGENT + "/rollouts", "start_rollout", "Give a candidate a share of a label's traffic", "operator",
+          rollouts.start_rollout, "The rollout", RolloutBody, statuses=(201,)),
+    Route("GET", _ROLLOUT, "get_rollout", "One rollout", "viewer", rollouts.get_rollout, "The rollout"),
+    Route("POST", _ROLLOUT + "/promote", "promote_rollout", "The candidate serves everyone", "operator",
+          rollouts.promote, "The rollout as it ended", ReasonBody),
+    Route("POST", _ROLLOUT + "/abort", "abort_rollout", "The stable version serves everyone again", "operator",
+          rollouts.abort, "The rollout as it ended", ReasonBody),
+    Route("POST", _ROLLOUT + "/set-percentage", "set_rollout_percentage", "Change the candidate's share", "operator",
+          rollouts.set_percentage, "The rollout as it now is", PercentageBody),
+
+    Route("GET", "/switches", "list_switches", "Kill switches that are on", "viewer", switches.list_switches,
+          "A page of switches", query=PageQuery),
+    Route("POST", "/switches", "switch_on", "Put a kill switch on", "operator", switches.switch_on,
+          "The switch, in force", SwitchBody, statuses=(201,)),
+    Route("DELETE", "/switches/{id}", "switch_off", "Take a kill switch off", "operator", switches.switch_off,
+          "The switch that is gone", ReasonBody, query=ReasonQuery),
+
+    Route("GET", "/caps", "list_caps", "Spend limits with what is spent, held and left", "viewer", caps.list_caps,
+          "A page of caps", query=PageQuery),
+    Route("POST", "/caps", "set_cap", "A new spend limit, counting from now", "operator", caps.set_cap,
+          "The cap, in force", CapBody, statuses=(201,)),
+    Route("PUT", "/caps/{id}", "change_cap", "Another limit for the same cap", "operator", caps.change_cap,
+          "The cap as it now is", CapChangesBody),
+    Route("DELETE", "/caps/{id}", "end_cap", "Remove a spend limit", "operator", caps.end_cap, "The cap that is gone",
+          ReasonBody, query=ReasonQuery),
+
+    Route("GET", "/runs", "list_runs", "Recorded runs, newest first", "viewer", runs.list_runs, "A page of runs",
+          query=RunsQuery),
+    Route("GET", "/runs/{id}", "get_run", "One run with its attempts", "viewer", runs.get_run, "The run"),
+
+    Route("GET", "/audit", "list_audit", "The audit log, newest first", "viewer", audit.list_audit,
+          "A page of entries, each with exactly the members its hash covers", query=PageQuery),
+    Route("GET", "/audit/head", "get_audit_head", "The newest audit entry's hash, to anchor it elsewhere", "viewer",
+          audit.audit_head, "Number, hash and time of the newest entry"),
+
+    Route("GET", "/prices", "get_price", "What a model costs", "viewer", status.get_price,
+          "The price, or that it is unknown", query=PriceQuery),
+    Route("GET", "/status", "get_status", "How this process is", "viewer", status.get_status, "The status"),
+)
+# fmt: on

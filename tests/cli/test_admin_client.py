@@ -1,0 +1,154 @@
+"""How the command reaches the admin API: addresses, tokens, failures, pages."""
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from proxy.cli.admin_client import AdminClient, segment
+from proxy.cli.failures import CommandFailed
+
+AGENTS = {"items": [{"agent": "support-triage", "newest_version": 7}], "next": None}
+
+
+async def test_the_token_comes_from_the_environment_and_is_sent_as_a_bearer(switchback, admin):
+    admin.answer("GET", "/agents", AGENTS)
+    assert (await switchback("agents", "list")).exit_code == 0
+    assert admin.last.headers["Authorization"] == "Bearer token-of-the-test"
+
+
+async def test_a_token_file_wins_over_the_environment(switchback, admin, tmp_path: Path):
+    (tmp_path / "other").write_text("from-a-file\n")
+    admin.answer("GET", "/agents", AGENTS)
+    await switchback("agents", "list", "--token-file", str(tmp_path / "other"))
+    assert admin.last.headers["Authorization"] == "Bearer from-a-file"
+
+
+@pytest.mark.parametrize("home", [None, "elsewhere"])
+async def test_without_either_the_token_is_that_of_the_home_directory(switchback, admin, tmp_path: Path, home):
+    directory = tmp_path / (home or ".switchback")
+    directory.mkdir()
+    (directory / "admin-token").write_text("from-home\n")
+    admin.answer("GET", "/agents", AGENTS)
+    await switchback("agents", "list", SWITCHBACK_TOKEN=None, SWITCHBACK_HOME=home and str(directory))
+    assert admin.last.headers["Authorization"] == "Bearer from-home"
+
+
+async def test_a_missing_token_says_where_it_was_looked_for_and_who_makes_it(switchback):
+    result = await switchback("agents", "list", SWITCHBACK_TOKEN=None)
+    assert result.exit_code == 1
+    assert ".switchback/admin-token" in result.stderr
+    assert "switchback serve" in result.stderr
+
+
+async def test_a_token_that_would_break_the_header_is_refused_here(switchback, admin):
+    result = await switchback("agents", "list", SWITCHBACK_TOKEN="a\r\nX-Evil: 1")
+    assert (result.exit_code, admin.asked) == (1, [])
+    assert "a\r\nX-Evil" not in result.stderr
+
+
+async def test_no_option_takes_a_token():
+    with pytest.raises(TypeError):
+        AdminClient("http://127.0.0.1:1")  # pyright: ignore[reportCallIssue] the point of the test
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/api/v1", "/api/v1/"])
+async def test_the_address_may_be_given_with_or_without_the_api_path(switchback, admin, suffix):
+    admin.answer("GET", "/agents", AGENTS)
+    assert (await switchback("agents", "list", "--admin-url", admin.url + suffix)).exit_code == 0
+    assert admin.last.path == "/agents"
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://x", "http://", "http://u:p@h", "http://h:99999", "http://h/?a=b", "http://[::1"]
+)
+async def test_an_address_that_is_none_is_wrong_usage(switchback, url):
+    result = await switchback("agents", "list", "--admin-url", url)
+    assert result.exit_code == 2
+    assert "is not an admin address" in result.stderr
+    assert "Traceback" not in result.output
+
+
+async def test_a_server_that_is_not_there_is_told_with_how_to_start_it_and_exit_code_3(switchback):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        result = await switchback("status", "--admin-url", "http://127.0.0.1:{}".format(unused.getsockname()[1]))
+    assert result.exit_code == 3
+    assert result.stderr.startswith("error: cannot reach http://127.0.0.1:")
+    assert "switchback serve" in result.stderr
+
+
+async def test_forward_proxies_of_the_environment_are_not_asked(switchback, admin):
+    admin.answer("GET", "/agents", AGENTS)
+    proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:1")
+    assert (await switchback("agents", "list", **proxies)).exit_code == 0
+
+
+async def test_a_refusal_is_one_line_with_its_code(switchback, admin):
+    admin.refuse("GET", "/agents/nobody", 404, "agent_not_found", "there is no agent 'nobody'")
+    result = await switchback("agents", "show", "nobody")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: there is no agent 'nobody' [agent_not_found]\n"
+
+
+async def test_a_conflict_has_an_exit_code_of_its_own(switchback, admin):
+    admin.refuse("PUT", "/agents/a/labels/prod", 409, "label_moved", "the label moved since")
+    assert (await switchback("label", "a", "prod", "2", "--if-release", "3")).exit_code == 4
+
+
+async def test_a_wrong_token_is_told_with_the_way_to_name_another(switchback, admin):
+    admin.refuse("GET", "/status", 401, "unauthorized", "no or wrong token")
+    result = await switchback("status")
+    assert (result.exit_code, "--token-file" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [("<html>hello", 200), ("", 404), ([1], 200), ({"error": "model not found"}, 404), ("[" * 99999, 200)],
+)
+async def test_something_else_at_that_address_is_recognised(switchback, admin, content, status):
+    admin.answer("GET", "/status", content, status)
+    result = await switchback("status")
+    assert result.exit_code == 1
+    assert "does not answer like the admin API" in result.stderr
+
+
+async def test_a_redirect_is_not_followed_so_that_the_token_stays_here(switchback, admin):
+    admin.answer("GET", "/status", "", 302, {"Location": f"{admin.url}/api/v1/elsewhere"})
+    assert (await switchback("status")).exit_code == 1
+    assert [asked.path for asked in admin.asked] == ["/status"]
+
+
+async def test_a_server_that_does_not_answer_leaves_a_change_unknown_and_says_so():
+    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    async with silent:
+        client = AdminClient("http://127.0.0.1:{}".format(silent.sockets[0].getsockname()[1]), "t", timeout_seconds=0.1)
+        with pytest.raises(CommandFailed) as read:
+            await asyncio.to_thread(client.get, "/agents")
+        with pytest.raises(CommandFailed) as written:
+            await asyncio.to_thread(client.post, "/switches", {})
+    assert (read.value.exit_code, written.value.exit_code) == (3, 3)
+    assert "not known" in written.value.message
+    assert "not known" not in read.value.message
+
+
+async def test_lists_are_read_over_all_their_pages(switchback, admin):
+    admin.answer("GET", "/agents", {"items": [{"agent": "a"}, {"agent": "b"}], "next": "b"})
+    admin.answer("GET", "/agents", {"items": [{"agent": "c"}], "next": None})
+    result = await switchback("agents", "list", "--json")
+    assert [item["agent"] for item in json.loads(result.stdout)["items"]] == ["a", "b", "c"]
+    assert [asked.query.get("cursor") for asked in admin.asked] == [None, "b"]
+
+
+async def test_a_list_stops_at_the_limit_and_says_that_there_is_more(switchback, admin):
+    admin.answer("GET", "/agents", {"items": [{"agent": "a"}, {"agent": "b"}], "next": "b"})
+    result = await switchback("agents", "list", "--limit", "2")
+    assert (len(admin.asked), admin.last.query["limit"]) == (1, "2")
+    assert "--limit" in result.stderr
+
+
+def test_names_cannot_leave_their_segment_of_the_path():
+    assert segment("a/../b?c#d e") == "a%2F..%2Fb%3Fc%23d%20e"
+    assert (segment(".."), segment("."), segment("")) == ("%2E%2E", "%2E", "")

@@ -1,0 +1,78 @@
+"""The command as a whole: help, start, ways out."""
+
+import subprocess
+import sys
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from proxy import __version__
+from proxy.cli.app import app
+
+
+def _commands(command, path=()):
+    """Every command below `command` with its path, groups left out."""
+    children = getattr(command, "commands", None)
+    if children is None:
+        return [(path, command)]
+    return [found for name, child in children.items() for found in _commands(child, (*path, name))]
+
+
+COMMANDS = _commands(typer.main.get_command(app))
+
+
+def test_the_verbs_of_the_design_are_there():
+    assert {" ".join(path) for path, _ in COMMANDS} == {
+        "serve", "demo", "simulate", "label", "rollback", "kill", "restore", "status",
+        "agents list", "agents create", "agents show", "agents update", "agents archive", "agents releases",
+        "versions list", "versions show", "versions create",
+        "rollout start", "rollout list", "rollout show", "rollout set-percentage", "rollout promote", "rollout abort",
+        "caps list", "caps set", "caps change", "caps end", "runs list", "runs show", "audit list", "audit head",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [path for path, _ in COMMANDS], ids=" ".join)
+def test_every_help_says_what_the_command_does_and_shows_an_example_of_it(path):
+    result = CliRunner().invoke(app, [*path, "--help"])
+    assert result.exit_code == 0
+    assert "Example:" in result.stdout
+    assert f"switchback {' '.join(path)}" in result.stdout.partition("Example:")[2]
+    assert "<str>" not in result.stdout
+    assert "<int" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, _ in COMMANDS if path[0] not in ("serve", "demo", "simulate")], ids=" ".join
+)
+def test_every_admin_verb_has_json_and_no_option_for_a_token_itself(path):
+    text = CliRunner().invoke(app, [*path, "--help"]).stdout
+    assert "--json" in text
+    assert "--token-file" in text
+    assert "--token " not in text
+
+
+def test_the_version_is_told():
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"switchback {__version__}\n"
+
+
+@pytest.mark.parametrize("line", ["--help", "agents list --help", "demo --help", "serve --help", "status"])
+def test_help_and_admin_verbs_start_without_the_heavy_libraries(line):
+    script = (
+        "import sys; from proxy.cli.app import app\n"
+        "try: app()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'aiohttp', 'pydantic', 'genai_prices', 'uvloop', 'yaml', 'proxy.server'} & set(sys.modules)\n"
+        "sys.stderr.write(f'heavy={sorted(heavy)}')"
+    )
+    environment = {"SWITCHBACK_TOKEN": "t", "SWITCHBACK_ADMIN_URL": "http://127.0.0.1:1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, *line.split()], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert done.stderr.endswith("heavy=[]"), done.stderr
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly():
+    script = f"{sys.executable} -m proxy --help | true"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.stderr, done.stdout) == ("", "")

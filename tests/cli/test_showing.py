@@ -1,0 +1,72 @@
+"""What a server sends is somebody's text: it must not reach the terminal as anything but text."""
+
+import json
+
+import pytest
+
+from proxy.cli.showing import clean, clean_block, dollars
+
+HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]no[/bold] :smile: \x9b2J\u202eevil\x7f\r\nnext"
+HARMFUL = "\x1b\x07\x9b\x7f\r\u202e\x08\x00"
+
+
+def _is_harmless(text: str) -> bool:
+    return not any(character in text for character in HARMFUL)
+
+
+def test_control_characters_become_a_sign_that_something_was_there():
+    assert clean("a\x1b[2Jb") == "a\N{REPLACEMENT CHARACTER}[2Jb"
+    assert _is_harmless(clean(HOSTILE))
+    assert _is_harmless(clean_block(HOSTILE))
+
+
+def test_a_line_stays_a_line_and_a_block_keeps_its_lines():
+    assert clean("a\r\nb\tc\u2028d") == "a b c d"
+    assert clean_block("a\r\n\tb\nc") == "a\n\tb\nc"
+
+
+def test_text_of_any_language_and_joined_emoji_stay_as_they_are():
+    text = "Grüße 你好 שלום 👩\u200d💻"
+    assert clean(text) == text
+
+
+async def test_tables_show_hostile_text_harmless_and_markup_as_text(switchback, admin):
+    admin.answer("GET", "/agents", {"items": [{"agent": "a", "description": HOSTILE}], "next": None})
+    result = await switchback("agents", "list")
+    assert _is_harmless(result.stdout)
+    assert "[bold]no[/bold] :smile:" in result.stdout
+
+
+async def test_a_prompt_is_shown_harmless_and_whole(switchback, admin):
+    prompt = {"text": HOSTILE, "mode": "replace", "variables": {"name": {"default": HOSTILE}}}
+    admin.answer("GET", "/agents/a/versions/1", {"agent": "a", "version": 1, "message": HOSTILE, "prompt": prompt})
+    result = await switchback("versions", "show", "a", "1")
+    assert _is_harmless(result.stdout)
+    assert result.stdout.rstrip().endswith("next")
+
+
+async def test_a_prompt_into_a_pipe_is_exact(switchback, admin):
+    admin.answer("GET", "/agents/a/versions/1", {"agent": "a", "version": 1, "prompt": {"text": HOSTILE}})
+    result = await switchback("versions", "show", "a", "1", "--prompt-only")
+    assert result.stdout_bytes == HOSTILE.encode()
+
+
+async def test_errors_of_the_server_are_harmless(switchback, admin):
+    admin.refuse("GET", "/status", 400, "bad\x1b[2J", HOSTILE)
+    assert _is_harmless((await switchback("status")).stderr.rstrip("\n"))
+
+
+async def test_json_is_ascii_and_loses_nothing(switchback, admin):
+    page = {"items": [{"agent": "a", "description": HOSTILE + "ü"}], "next": None}
+    admin.answer("GET", "/agents", page)
+    result = await switchback("agents", "list", "--json")
+    assert result.stdout.isascii()
+    assert _is_harmless(result.stdout)
+    assert json.loads(result.stdout) == page
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"), [(None, ""), (0, "$0.000000"), (0.000123, "$0.000123"), (1234.5, "$1,234.50")]
+)
+def test_small_sums_keep_their_digits(amount, shown):
+    assert dollars(amount) == shown

@@ -1,0 +1,281 @@
+"""Every admin verb: what it asks of the server, what it tells a person, and that --json gives the server's document."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+ROLLOUT = {
+    "id": "r1",
+    "label": "prod",
+    "state": "running",
+    "arms": [
+        {"name": "stable", "version": 1, "percentage": 90.0},
+        {"name": "candidate", "version": 2, "percentage": 10.0},
+    ],
+}
+PROD = {"label": "prod", "version": 1, "release": 3, "rollout": ROLLOUT}
+AGENT = {"agent": "a", "newest_version": 2, "labels": [PROD]}
+RELEASE = {
+    "release": 3,
+    "kind": "rollout_started",
+    "label": "prod",
+    "arms": ROLLOUT["arms"],
+    "who": "ann",
+    "why": "try",
+}
+MOVED = {"changed": True, "label": "prod", "version": 2, "release": 4, "reason": ""}
+UNCHANGED = {"changed": False, "label": "prod", "version": 2, "release": 4, "reason": "prod serves version 2 already"}
+SWITCH = {"id": "sw_1", "scope": {"agent": "a"}, "mode": "block", "created_at": "2026-11-20T14:03:00.1Z", "why": "bad"}
+CAP = {
+    "id": "cap_1",
+    "scope": {"agent": "a"},
+    "window": "day",
+    "unit": "usd",
+    "limit": 50.0,
+    "spent": 1.5,
+    "at_limit": "block",
+}
+RUN = {
+    "id": "run_1",
+    "agent": "a",
+    "version": 2,
+    "status": 200,
+    "outcome": "ok",
+    "cost_usd": 0.00012,
+    "tokens": {"input": 12, "output": 3},
+    "duration_ms": 41.5,
+}
+ENTRY = {
+    "number": 9,
+    "who": "ann",
+    "what": "label.moved",
+    "subject": "agents/a",
+    "why": "y",
+    "at_microseconds": 1_790_000_000_000_000,
+}
+
+
+def _page(*items: Any) -> dict[str, Any]:
+    return {"items": list(items), "next": None}
+
+
+@dataclass
+class Case:
+    """One command line, the exchange it makes, and words a person then sees."""
+
+    line: str
+    method: str
+    path: str
+    answer: Any
+    told: list[str]
+    body: Any = None
+    query: Any = None
+    status: int = 200
+
+
+READ = [
+    Case("agents list", "GET", "/agents", _page(AGENT), ["a", "2"], query={"limit": "500"}),
+    Case("agents show a", "GET", "/agents/a", AGENT, ["r1 running: 90% v1, 10% v2"]),
+    Case(
+        "agents releases a --label prod", "GET", "/agents/a/releases", _page(RELEASE), ["rollout_started", "10% v2", "ann"],
+        query={"limit": "50", "label": "prod"},
+    ),
+    Case("versions list a", "GET", "/agents/a/versions", _page({"version": 2, "version_id": "f" * 64}), ["f" * 12]),
+    Case("versions show a 2", "GET", "/agents/a/versions/2", {"version": 2, "prompt": {"text": "Hi\nyou"}}, ["Hi\nyou"]),
+    Case("rollout list a", "GET", "/agents/a/rollouts", _page(ROLLOUT), ["r1", "90% v1, 10% v2"]),
+    Case("rollout show a r1", "GET", "/agents/a/rollouts/r1", ROLLOUT, ["90% v1, 10% v2"]),
+    Case("kill --list", "GET", "/switches", _page(SWITCH), ["sw_1", "agent a", "2026-11-20 14:03:00"]),
+    Case("caps list", "GET", "/caps", _page(CAP), ["$50.000000", "$1.500000"]),
+    Case(
+        "runs list --agent a --version 2 --outcome error --from 2026-11-20T00:00:00Z", "GET", "/runs", _page(RUN),
+        ["run_1", "a@2", "$0.000120"],
+        query={"limit": "50", "agent": "a", "version": "2", "outcome": "error", "from": "2026-11-20T00:00:00Z"},
+    ),
+    Case("runs show run_1", "GET", "/runs/run_1", RUN, ["tokens.input", "12"]),
+    Case("audit list --limit 5", "GET", "/audit", _page(ENTRY), ["label.moved", "2026-09-21 "], query={"limit": "5"}),
+    Case("audit head", "GET", "/audit/head", {"number": 9, "hash": "ab"}, ["ab"]),
+    Case("status", "GET", "/status", {"revision": 4, "store": {"up": True}}, ["store.up", "yes"]),
+]  # fmt: skip
+
+CHANGE = [
+    Case(
+        "agents create a --description Routes --no-allow-latest", "POST", "/agents", AGENT, ["created a"],
+        {"agent": "a", "description": "Routes", "allow_latest": False, "why": "no reason given"}, status=201,
+    ),
+    Case(
+        "agents update a --default-label staging --why tests", "PATCH", "/agents/a", AGENT, ["changed a"],
+        {"default_label": "staging", "why": "tests"},
+    ),
+    Case("agents archive a --why old", "POST", "/agents/a/archive", AGENT, ["archived a"], {"why": "old"}),
+    Case(
+        "label a prod 2 --why good --if-release 3", "PUT", "/agents/a/labels/prod", MOVED,
+        ["prod serves version 2 now (release 4)"], {"version": 2, "why": "good", "if_release": 3},
+    ),
+    Case(
+        "label a prod 2", "PUT", "/agents/a/labels/prod", UNCHANGED,
+        ["nothing changed: prod serves version 2 already"], {"version": 2, "why": "no reason given"},
+    ),
+    Case(
+        "label a old --delete --why tidy", "DELETE", "/agents/a/labels/old", {"label": "old", "removed": True},
+        ["removed the label old"], query={"why": "tidy"},
+    ),
+    Case(
+        "rollback a", "POST", "/agents/a/rollback", {**MOVED, "version": 1, "undoes": 3},
+        ["undone: release 3", "prod serves version 1 to everyone now (release 4)"], {"why": "no reason given"},
+    ),
+    Case(
+        "rollback a --label prod --undoes 3 --to 1 --why wrong", "POST", "/agents/a/rollback", {**UNCHANGED, "undoes": None},
+        ["nothing changed: prod serves version 2 already", "prod serves version 2"],
+        {"label": "prod", "undoes": 3, "to": 1, "why": "wrong"},
+    ),
+    Case(
+        "rollout start a --candidate 2 --percentage 12.5 --eligible plan=pro --conversations drain", "POST",
+        "/agents/a/rollouts", ROLLOUT, ["rollout r1 runs on prod: 90% v1, 10% v2", "switchback rollback a --label prod"],
+        {
+            "label": "prod", "candidate": 2, "percentage": 12.5, "why": "no reason given",
+            "eligible": {"plan": "pro"}, "conversations": "drain",
+        }, status=201,
+    ),
+    Case(
+        "rollout set-percentage a r1 --percentage 25", "POST", "/agents/a/rollouts/r1/set-percentage", ROLLOUT, ["r1"],
+        {"percentage": 25, "why": "no reason given"},
+    ),
+    Case(
+        "rollout promote a r1", "POST", "/agents/a/rollouts/r1/promote", {**ROLLOUT, "state": "promoted"},
+        ["r1 promoted; prod serves version 2, everyone"], {"why": "no reason given"},
+    ),
+    Case(
+        "rollout abort a r1", "POST", "/agents/a/rollouts/r1/abort", {**ROLLOUT, "state": "aborted"},
+        ["r1 aborted; prod serves version 1, everyone"], {"why": "no reason given"},
+    ),
+    Case(
+        "kill --agent a --version 2 --tag plan=pro --why bad --cut-streams", "POST", "/switches", SWITCH,
+        ["switch sw_1 is on: block for agent a", "switchback restore sw_1"],
+        {
+            "scope": {"agent": "a", "version": 2, "tag": "plan=pro"}, "mode": "block", "why": "bad", "cut_streams": True,
+        }, status=201,
+    ),
+    Case(
+        "kill --agent a --mode reply --reply Soon --expires 2030-01-01T00:00:00Z --why bad", "POST", "/switches", SWITCH,
+        ["sw_1"],
+        {
+            "scope": {"agent": "a"}, "mode": "reply", "reply": "Soon", "expires": "2030-01-01T00:00:00Z", "why": "bad",
+            "cut_streams": False,
+        }, status=201,
+    ),
+    Case("restore sw_1 --why over", "DELETE", "/switches/sw_1", SWITCH, ["switch sw_1 is off"], query={"why": "over"}),
+    Case(
+        "caps set --agent a --user * --limit 50 --why budget", "POST", "/caps", CAP,
+        ["cap cap_1: agent a: $50.000000 per day, then block"],
+        {
+            "scope": {"agent": "a", "user": "*"}, "window": "day", "unit": "usd", "limit": 50, "at_limit": "block",
+            "why": "budget",
+        }, status=201,
+    ),
+    Case(
+        "caps change cap_1 --limit 0.5 --at-limit warn", "PUT", "/caps/cap_1", CAP, ["the limit is $50"],
+        {"limit": 0.5, "at_limit": "warn", "why": "no reason given"},
+    ),
+    Case("caps end cap_1", "DELETE", "/caps/cap_1", CAP, ["cap_1 is gone"], query={"why": "no reason given"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", READ + CHANGE, ids=lambda case: case.line)
+async def test_a_verb_asks_the_server_once_and_tells_what_came_of_it(switchback, admin, case: Case):
+    admin.answer(case.method, case.path, case.answer, case.status)
+    result = await switchback(*case.line.split())
+    assert result.exit_code == 0, result.output
+    assert [(asked.method, asked.path) for asked in admin.asked] == [(case.method, case.path)]
+    assert admin.last.body == case.body
+    if case.query is not None:
+        assert admin.last.query == case.query
+    for words in case.told:
+        assert words in result.stdout
+
+
+@pytest.mark.parametrize("case", READ + CHANGE, ids=lambda case: case.line)
+async def test_json_gives_programs_the_servers_document_and_nothing_else(switchback, admin, case: Case):
+    admin.answer(case.method, case.path, case.answer, case.status)
+    result = await switchback(*case.line.split(), "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    given = json.loads(result.stdout)
+    assert given == ({"items": [{"id": "sw_1"}], "next": None} if case.line.startswith("restore") else case.answer)
+
+
+@pytest.mark.parametrize("case", [case for case in READ if "items" in case.answer], ids=lambda case: case.line)
+async def test_an_empty_list_says_so_in_words(switchback, admin, case: Case):
+    admin.answer(case.method, case.path, _page())
+    result = await switchback(*case.line.split())
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "agents update a",
+        "label a prod",
+        "label a prod 2 --delete",
+        "label a prod zero",
+        "rollout start a --candidate 2 --percentage 101",
+        "rollout start a --candidate 2 --percentage 5 --eligible plan",
+        "rollout start a --percentage 5",
+        "kill --agent a",
+        "kill --why everything",
+        "restore",
+        "restore sw_1 --all",
+        "caps set --agent a --limit much",
+        "caps set --agent a --limit nan",
+        "runs list --limit 0",
+        "nonsense",
+    ],
+)
+async def test_wrong_usage_is_exit_code_2_and_asks_nothing_of_the_server(switchback, admin, line):
+    result = await switchback(*line.split())
+    assert (result.exit_code, admin.asked) == (2, [])
+    assert "error" in result.stderr.lower()
+    assert "Traceback" not in result.output
+
+
+async def test_a_rollout_need_not_be_named_where_only_one_runs(switchback, admin):
+    admin.answer("GET", "/agents/a/rollouts", _page({**ROLLOUT, "id": "r2"}, {**ROLLOUT, "state": "rolled_back"}))
+    admin.answer("POST", "/agents/a/rollouts/r2/abort", ROLLOUT)
+    assert (await switchback("rollout", "abort", "a")).exit_code == 0
+
+
+async def test_a_rollout_must_be_named_where_several_run_or_none(switchback, admin):
+    admin.answer("GET", "/agents/a/rollouts", _page({**ROLLOUT, "id": "r2"}, ROLLOUT))
+    admin.answer("GET", "/agents/b/rollouts", _page())
+    several, none = await switchback("rollout", "promote", "a"), await switchback("rollout", "promote", "b")
+    assert (several.exit_code, none.exit_code) == (2, 1)
+    assert "r2, r1" in several.stderr
+    assert {asked.method for asked in admin.asked} == {"GET"}
+
+
+async def test_stopping_everything_needs_a_yes(switchback, admin):
+    admin.answer("POST", "/switches", {**SWITCH, "scope": {}}, 201)
+    assert (await switchback("kill", "--why", "fire")).exit_code == 2
+    result = await switchback("kill", "--why", "fire", "--yes")
+    assert "block for everything" in result.stdout
+    assert admin.last.body["scope"] == {}
+
+
+async def test_a_span_until_expiry_becomes_a_time(switchback, admin):
+    admin.answer("POST", "/switches", SWITCH, 201)
+    await switchback("kill", "--agent", "a", "--why", "x", "--expires", "15m")
+    assert admin.last.body["expires"].endswith("Z")
+    assert len(admin.last.body["expires"]) == len("2026-11-20T14:03:00Z")
+
+
+async def test_all_switches_can_be_taken_off_together(switchback, admin):
+    admin.answer("GET", "/switches", _page(SWITCH, {**SWITCH, "id": "sw_2"}))
+    admin.answer("DELETE", "/switches/sw_1", SWITCH)
+    admin.answer("DELETE", "/switches/sw_2", SWITCH)
+    result = await switchback("restore", "--all")
+    assert result.stdout == "switch sw_1 is off\nswitch sw_2 is off\n"
+
+
+async def test_taking_off_all_switches_says_when_none_was_on(switchback, admin):
+    admin.answer("GET", "/switches", _page())
+    assert (await switchback("restore", "--all")).stdout == "nothing changed: no switch was on\n"

@@ -1,0 +1,156 @@
+"""`switchback versions create`: from options to the body of a new version."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+SEVEN = {
+    "version": 7,
+    "prompt": {"text": "Old {{name}}", "mode": "append", "variables": {"name": {"default": "Acme"}}},
+    "model": {"provider": "openai", "name": "gpt-4o-mini", "parameters": {"temperature": 0.2, "extra": {"user": "x"}}},
+    "tools": {"mode": "merge", "items": [{"name": "search"}]},
+    "retrieval": {"index": "kb"},
+    "policy": {"max_tool_calls": 3},
+    "tested_against": {"score": 0.9},
+}
+COMPONENTS = ("prompt", "model", "tools", "retrieval", "policy")
+
+
+@pytest.fixture
+def agent(admin):
+    """An agent with seven versions that takes an eighth."""
+    admin.answer("GET", "/agents/a", {"agent": "a", "newest_version": 7})
+    admin.answer("GET", "/agents/a/versions/7", SEVEN)
+    admin.answer("POST", "/agents/a/versions", {"agent": "a", "version": 8}, 201)
+    return admin
+
+
+async def test_a_version_from_nothing_holds_what_was_said(switchback, agent, tmp_path: Path):
+    (tmp_path / "tools.json").write_text('[{"name": "search"}]')
+    (tmp_path / "policy.json").write_text('{"max_tool_calls": 3}')
+    (tmp_path / "retrieval.json").write_text('{"index": "kb"}')
+    result = await switchback(
+        "versions", "create", "a", "--prompt", "Hello {{name}}", "--mode", "prepend", "--variable", "name=Ann=1",
+        "--variable", "city", "--provider", "openai", "--model", "gpt-4o-mini", "--temperature", "0.2",
+        "--max-output-tokens", "400", "--parameter", 'top_p={"default": 0.9}', "--parameter", "reasoning_effort=low",
+        "--parameter", "extra.logit_bias={}", "--tools-file", "tools.json", "--retrieval-file", "retrieval.json",
+        "--policy-file", "policy.json", "--policy", "max_output_tokens=800", "--tested-against", "score=0.95", "-m", "first",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert agent.last.body == {
+        "parent": 7,
+        "message": "first",
+        "prompt": {
+            "text": "Hello {{name}}",
+            "mode": "prepend",
+            "variables": {"name": {"default": "Ann=1"}, "city": {}},
+        },
+        "model": {
+            "provider": "openai",
+            "name": "gpt-4o-mini",
+            "parameters": {
+                "temperature": 0.2,
+                "max_output_tokens": 400,
+                "top_p": {"default": 0.9},
+                "reasoning_effort": "low",
+                "extra": {"logit_bias": {}},
+            },
+        },
+        "tools": {"mode": "merge", "items": [{"name": "search"}]},
+        "retrieval": {"index": "kb"},
+        "policy": {"max_tool_calls": 3, "max_output_tokens": 800},
+        "tested_against": {"score": 0.95},
+    }
+    assert "created version 8 of a" in result.stdout
+
+
+async def test_from_a_version_only_what_is_said_changes(switchback, agent):
+    await switchback("versions", "create", "a", "--from", "7", "--prompt", "New {{name}} {{x}}", "--variable", "x=1")
+    body = agent.last.body
+    assert body["prompt"] == {
+        "text": "New {{name}} {{x}}",
+        "mode": "append",
+        "variables": {"name": {"default": "Acme"}, "x": {"default": "1"}},
+    }
+    assert {kind: body[kind] for kind in COMPONENTS if kind != "prompt"} == {
+        kind: SEVEN[kind] for kind in COMPONENTS if kind != "prompt"
+    }
+    assert "tested_against" not in body
+
+
+async def test_from_a_version_parameters_can_be_changed_and_taken_out(switchback, agent):
+    await switchback(
+        "versions", "create", "a", "--from", "7", "--parameter", "temperature=null", "--parameter", "extra.user=null",
+        "--parameter", "seed=4", "--tools-mode", "keep",
+    )  # fmt: skip
+    assert agent.last.body["model"] == {"provider": "openai", "name": "gpt-4o-mini", "parameters": {"seed": 4}}
+    assert agent.last.body["tools"] == {"mode": "keep", "items": [{"name": "search"}]}
+
+
+async def test_the_parent_is_the_newest_version_that_was_read_before_sending(switchback, agent):
+    await switchback("versions", "create", "a", "--prompt", "x")
+    assert [asked.method for asked in agent.asked] == ["GET", "POST"]
+    assert agent.last.body["parent"] == 7
+
+
+async def test_a_named_parent_is_sent_as_it_is(switchback, agent):
+    await switchback("versions", "create", "a", "--prompt", "x", "--parent", "5")
+    assert (len(agent.asked), agent.last.body["parent"]) == (1, 5)
+
+
+async def test_the_first_version_has_no_parent(switchback, admin):
+    admin.answer("GET", "/agents/a", {"agent": "a", "newest_version": None})
+    admin.answer("POST", "/agents/a/versions", {"version": 1}, 201)
+    await switchback("versions", "create", "a", "--prompt", "x")
+    assert admin.last.body["parent"] is None
+
+
+async def test_a_newer_version_by_somebody_else_is_exit_code_4(switchback, admin):
+    admin.refuse("POST", "/agents/a/versions", 409, "stale_parent", "version 8 by bob is the newest, not 7")
+    result = await switchback("versions", "create", "a", "--prompt", "x", "--parent", "7")
+    assert (result.exit_code, "bob" in result.stderr) == (4, True)
+
+
+async def test_identical_content_is_told_as_nothing_changed(switchback, admin):
+    admin.answer("POST", "/agents/a/versions", {"version": 7})
+    result = await switchback("versions", "create", "a", "--prompt", "x", "--parent", "7")
+    assert result.stdout == "nothing changed: version 7 of a has the same content already\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["CRLF\r\nand a tab\t\r\n", "\ufeffGrüße 你好 👩\u200d💻", "\x1b[31m [bold] {{x}}\n\n"]
+)
+async def test_a_prompt_file_is_sent_to_the_last_byte(switchback, agent, tmp_path: Path, text):
+    (tmp_path / "prompt.md").write_bytes(text.encode())
+    await switchback("versions", "create", "a", "--prompt-file", "prompt.md")
+    assert agent.last.body["prompt"]["text"] == text
+
+
+async def test_a_prompt_can_come_through_standard_input(switchback, agent):
+    await switchback("versions", "create", "a", "--prompt-file", "-", given="from a pipe\n")
+    assert agent.last.body["prompt"]["text"] == "from a pipe\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--prompt-file", "missing.md"), "cannot be read"),
+        (("--prompt-file", "binary"), "is not UTF-8"),
+        (("--tools-file", "broken.json"), "is not JSON"),
+        (("--tools-file", "number.json"), "must be a list of tools"),
+        (("--policy-file", "list.json"), "must be a JSON object"),
+        (("--policy", "max_tool_calls"), "--policy is written NAME=VALUE"),
+        (("--parameter", "=1"), "--parameter is written NAME=VALUE"),
+        (("--prompt", "x", "--prompt-file", "binary"), "exclude each other"),
+    ],
+)
+async def test_what_cannot_be_read_is_told_before_anything_is_sent(switchback, agent, tmp_path: Path, options, problem):
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "number.json").write_text("7")
+    (tmp_path / "list.json").write_text(json.dumps([]))
+    result = await switchback("versions", "create", "a", *options)
+    assert (result.exit_code, agent.asked) == (2, [])
+    assert problem in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,63 @@
+"""Prices as integers give the same sum as the library they come from; unknown is never free."""
+
+from decimal import Decimal
+
+import pytest
+from genai_prices import Usage as LibraryUsage
+from genai_prices import calc_price
+
+from proxy.core.spend import FREE, Usage, cost_of
+from proxy.runtime.clock import SystemClock
+from proxy.runtime.prices import PriceBook, override_price
+from proxy.runtime.providers import Provider
+
+OPENAI = Provider(name="openai", family="openai", base_url="https://api.openai.com")
+ANTHROPIC = Provider(name="anthropic", family="anthropic", base_url="https://api.anthropic.com")
+ELSEWHERE = Provider(name="my-host", family="openai", base_url="https://llm.example.test")
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        (OPENAI, "gpt-4o-mini"),
+        (OPENAI, "gpt-5.6"),
+        (OPENAI, "gpt-4o-mini-2024-07-18"),
+        (ANTHROPIC, "claude-sonnet-4-5"),
+        (ANTHROPIC, "claude-opus-4-7"),
+    ],
+)
+@pytest.mark.parametrize("input_tokens", [10, 200_000, 200_001, 300_000])
+def test_the_cost_is_what_the_library_says(provider: Provider, model: str, input_tokens: int) -> None:
+    price = PriceBook({}, SystemClock()).price(provider, model)
+    assert price is not None
+    usage = Usage(input_tokens=input_tokens, cached_tokens=4, cache_write_tokens=2, output_tokens=77)
+    library = calc_price(
+        LibraryUsage(input_tokens=input_tokens, cache_read_tokens=4, cache_write_tokens=2, output_tokens=77),
+        model,
+        provider_id=provider.name,
+    )
+    exact = library.total_price * 1_000_000_000
+    assert 0 <= cost_of(usage, price) - exact < 1
+
+
+def test_a_model_nobody_knows_has_no_price_and_a_host_nobody_knows_has_none_either() -> None:
+    book = PriceBook({}, SystemClock())
+    assert book.price(OPENAI, "ft:gpt-4o-mini:acme::1") is None
+    assert book.price(ELSEWHERE, "gpt-4o-mini") is None
+    assert book.price(OPENAI, None) is None
+
+
+def test_an_override_wins_and_free_is_a_price() -> None:
+    own = override_price("my-host/llama", input_mtok=Decimal("0.0375"), output_mtok=Decimal(2))
+    book = PriceBook({"my-host/llama": own, "openai/gpt-4o-mini": FREE}, SystemClock())
+    assert book.price(ELSEWHERE, "llama") is own
+    assert cost_of(Usage(input_tokens=2, output_tokens=1), own) == 75 + 2000
+    assert book.price(OPENAI, "gpt-4o-mini") is FREE
+
+
+def test_a_dearer_service_tier_has_its_own_price() -> None:
+    book = PriceBook({}, SystemClock())
+    plain, priority = book.price(OPENAI, "gpt-5.6"), book.price(OPENAI, "gpt-5.6", "priority")
+    assert plain is not None
+    assert priority is not None
+    assert priority.tiers[0].output > plain.tiers[0].output

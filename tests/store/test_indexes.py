@@ -1,0 +1,64 @@
+"""Every list and every read on the data path is a range of an index: no scan of a whole table, no sort."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from proxy.store.sqlite import batches, lists, traffic
+from proxy.store.sqlite.migrate import migrate
+from proxy.store.store import RunFilter
+
+
+@pytest.fixture
+def plan(database):
+    with closing(sqlite3.connect(database, isolation_level=None)) as plain:
+        migrate(plain)
+
+        def explain(statement: str, values) -> str:
+            return "\n".join(row[3] for row in plain.execute(f"EXPLAIN QUERY PLAN {statement}", values))
+
+        yield explain
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (RunFilter(), "runs_by_start"),
+        (RunFilter(agent="a"), "runs_by_agent"),
+        (RunFilter(agent="a", outcome="error", from_microseconds=1, to_microseconds=2), "runs_by_agent"),
+        (RunFilter(agent="a", version=1), "runs_by_version"),
+        (RunFilter(agent="a", release=1), "runs_by_release"),
+        (RunFilter(user="u"), "runs_by_user"),
+        (RunFilter(conversation="c"), "runs_by_conversation"),
+    ],
+)
+def test_runs_are_listed_by_the_index_of_what_is_asked_for(plan, wanted, index):
+    steps = plan(*lists.runs_statement(wanted, None, 100))
+    assert f"SEARCH runs USING INDEX {index} (" in steps
+    assert "TEMP B-TREE" not in steps
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        (lists._AGENTS, ("", 1)),
+        (lists._VERSIONS, ("a", 9, 1)),
+        (lists._RELEASES, ("a", 9, 1)),
+        (lists._LABEL_RELEASES, ("a", "prod", 9, 1)),
+        (lists._LABEL_HISTORY, ("a", "prod")),
+        (lists._ROLLOUTS, ("a", 9, 1)),
+        (lists._AUDIT, (9, 1)),
+        (traffic._AGENTS, ("[]",)),
+        (traffic._LABELS, ("[]",)),
+        (traffic._ACTIVE_ROLLOUTS, ("[]",)),
+        (traffic._ROLLOUT_RELEASES, ("[]",)),
+        (traffic._VERSIONS, ("[]",)),
+        (traffic._COMPONENTS, ("[]",)),
+        (batches._SETTLEMENT, (1, "", 1, "", 1, "", "")),
+        (batches._SPENT, ("", 1)),
+    ],
+)
+def test_the_other_reads_scan_no_table_and_sort_nothing(plan, statement, values):
+    steps = plan(statement, values).splitlines()
+    assert all(step.startswith("SEARCH") for step in steps if "wanted" not in step and "SUBQUERY" not in step)

@@ -1,0 +1,97 @@
+"""The ledger against a simple model: whatever is placed, settled, settled twice or recovered, in whatever order."""
+
+import asyncio
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.core.caps import CounterKey
+from proxy.core.ledger import Hold, Settlement
+from proxy.store.sqlite import SqliteStore
+from tests.store.given import NOON, audited, cap
+
+CAPS = {"money": cap("money", window="hour"), "flight": cap("flight", unit="in_flight")}
+
+keys = st.builds(
+    CounterKey, st.sampled_from(sorted(CAPS)), st.sampled_from([0, 3_600_000_000]), st.sampled_from(["", "u1", "ü'2"])
+)
+attempts = st.sampled_from([f"a{number}" for number in range(6)])
+amounts = st.integers(0, 1_000)
+placing = st.tuples(st.just("place"), st.lists(st.tuples(attempts, keys, amounts), max_size=5))
+settling = st.tuples(st.just("settle"), st.lists(st.tuples(attempts, keys, amounts), max_size=5))
+recovering = st.tuples(st.just("recover"), st.just([]))
+reopening = st.tuples(st.just("reopen"), st.just([]))
+
+
+@dataclass
+class Model:
+    """Two dictionaries: what is held, what is spent."""
+
+    held: dict[tuple[str, CounterKey], int] = field(default_factory=dict)
+    spent: dict[tuple[str, CounterKey], int] = field(default_factory=dict)
+
+    def place(self, attempt, key, amount):
+        if (attempt, key) not in self.spent:
+            self.held[attempt, key] = max(amount, self.held.get((attempt, key), 0))
+
+    def settle(self, attempt, key, amount):
+        if self.held.pop((attempt, key), None) is not None:
+            self.spent[attempt, key] = amount
+
+    def recover(self):
+        count = len(self.held)
+        for (attempt, key), amount in self.held.items():
+            self.spent[attempt, key] = 0 if key.cap == "flight" else amount
+        self.held = {}
+        return count
+
+    def sums(self, cap_id, from_window):
+        sums: dict[CounterKey, int] = {}
+        for rows in (self.held, self.spent):
+            for (_, key), amount in rows.items():
+                if key.cap == cap_id and key.window_start_microseconds >= from_window:
+                    sums[key] = sums.get(key, 0) + amount
+        return sums
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.one_of(placing, settling, settling, recovering, reopening), max_size=12))
+def test_sums_are_those_of_a_simple_model(steps):
+    asyncio.run(_play(steps))
+
+
+async def _play(steps) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store, model = SqliteStore(Path(folder) / "switchback.db"), Model()
+        await store.open()
+        try:
+            async with audited(store) as change:
+                for limit in CAPS.values():
+                    await change.insert_cap(limit)
+            for verb, rows in steps:
+                await _step(store, model, verb, rows)
+                for cap_id, limit in CAPS.items():
+                    for from_window in (0, 1):
+                        assert await store.spent(limit, from_window) == model.sums(cap_id, from_window)
+        finally:
+            await store.close()
+
+
+async def _step(store: SqliteStore, model: Model, verb: str, rows) -> None:
+    match verb:
+        case "place":
+            await store.place_holds([Hold(name, key, CAPS[key.cap].unit, amount, NOON) for name, key, amount in rows])
+            for name, key, amount in rows:
+                model.place(name, key, amount)
+        case "settle":
+            await store.settle_holds([Settlement(name, key, amount, "reported", NOON) for name, key, amount in rows])
+            for name, key, amount in rows:
+                model.settle(name, key, amount)
+        case "recover":
+            assert await store.recover_holds(NOON) == model.recover()
+        case _:
+            await store.close()
+            await store.open()

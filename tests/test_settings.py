@@ -1,0 +1,107 @@
+"""Settings: every problem at once, with its path and the nearest known key; nothing half read."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.settings import Address, Settings, SettingsError, load_settings
+
+ROOT = Path(__file__).parent.parent
+
+
+def problems(tmp_path: Path, text: str | bytes, **environment: str) -> list[str]:
+    path = tmp_path / "settings.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, environment)
+    return [problem.replace(str(path), "FILE") for problem in caught.value.problems]
+
+
+def load(tmp_path: Path, text: str, **environment: str) -> Settings:
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    return load_settings(path, environment)
+
+
+def test_without_a_file_everything_has_its_default() -> None:
+    settings = load_settings(None, {})
+    assert (settings.listen, settings.admin.listen) == (Address("127.0.0.1", 8100), Address("127.0.0.1", 8101))
+    assert settings.database_path == Path(".switchback/switchback.db")
+    assert settings.providers["openai"].base_url == "https://api.openai.com"
+    assert settings.providers["anthropic"].api_key is None
+
+
+def test_the_example_file_loads_and_takes_keys_from_the_environment() -> None:
+    settings = load_settings(
+        ROOT / "config" / "switchback.yaml", {"OPENAI_API_KEY": "sk-1", "SWITCHBACK_HOME": "/var/x"}
+    )
+    key = settings.providers["openai"].api_key
+    assert key is not None
+    assert key.get_secret_value() == "sk-1"
+    assert settings.providers["anthropic"].api_key is None
+    assert settings.home == Path("/var/x")
+    assert "sk-1" not in repr(settings)
+
+
+def test_any_setting_can_come_from_the_environment_and_wins_over_the_file(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        "listen: 127.0.0.1:1\nproviders: {openai: {api_key: from-file}}",
+        SWITCHBACK_LISTEN="127.0.0.1:2",
+        SWITCHBACK_ADMIN__LISTEN="[::1]:3",
+        SWITCHBACK_PROVIDERS__OPENAI__BASE_URL="http://127.0.0.1:9/",
+        SWITCHBACK_LIMITS__MAX_OUTPUT_TOKENS="77",
+    )
+    assert settings.listen.port == 2
+    assert settings.admin.listen == Address("::1", 3)
+    assert settings.providers["openai"].base_url == "http://127.0.0.1:9"
+    assert settings.limits.max_output_tokens == 77
+
+
+def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None:
+    text = "listn: x\nadmin: {listen: nonsense}\nlimits: {max_output_token: 5, body_bytes: -1}\nunassigned: maybe"
+    found = "\n".join(problems(tmp_path, text, SWITCHBACK_STOER="x"))
+    assert "listn: unknown setting; did you mean listen?" in found
+    assert "admin.listen: must be HOST:PORT" in found
+    assert "limits.max_output_token: unknown setting; did you mean max_output_tokens?" in found
+    assert "limits.body_bytes:" in found
+    assert "unassigned:" in found
+    assert "SWITCHBACK_STOER: unknown setting; did you mean store?" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: [", "not valid YAML"),
+        ("listen: 127.0.0.1:1\nlisten: 127.0.0.1:2", "occurs twice"),
+        ("a: &x [1]\nb: *x", "aliases"),
+        ("- 1", "must be a mapping"),
+        ("listen: !!python/object:os.system x", "not valid YAML"),
+        ("\tlisten: x", "not valid YAML"),
+        (b"\xff\xfe", "not UTF-8"),
+        ("x: " + "y" * 2_000_000, "larger than"),
+        ("[" * 5000, "not valid YAML"),
+        ("providers: {openai: {api_key: '${NOT_SET}'}}", "NOT_SET is not set"),
+        ("providers: {x: {wire: openai, base_url: 'https://h/v1'}}", "leave out /v1"),
+        ("providers: {x: {wire: openai, base_url: 'file:///etc/passwd'}}", "must be an origin"),
+        ("providers: {x: {wire: openai, base_url: 'https://u:p@h'}}", "without path, query or user"),
+        ("providers: {x: {wire: openai, base_url: 'http://example.test'}}", "allow_http"),
+        ("providers: {x: {wire: gemini, base_url: 'https://h'}}", "providers.x.wire"),
+        ("listen: 0.0.0.0:1\nproviders: {openai: {api_key: k}}", "allow_remote"),
+        ("prices: {nonsense: free}", "PROVIDER/MODEL"),
+        ("default_agent: 'No Agent'", "default_agent"),
+        ("store: mysql://x", "store"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_reason(tmp_path: Path, text: str | bytes, expected: str) -> None:
+    assert expected in "\n".join(problems(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_says_so() -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(Path("/nonexistent/settings.yaml"), {})
+
+
+def test_remote_listening_with_keys_is_possible_when_said(tmp_path: Path) -> None:
+    text = "listen: 0.0.0.0:1\nallow_remote: true\nproviders: {openai: {api_key: k}}"
+    assert load(tmp_path, text).listen.host == "0.0.0.0"

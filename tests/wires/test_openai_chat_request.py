@@ -1,0 +1,432 @@
+"""Golden vectors: what goes in, what version meets it, and the exact bytes that go to the provider."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.core.components import parse_bundle
+from proxy.core.errors import BadInput
+from proxy.wires.openai_chat import OpenAIChat
+from proxy.wires.wire import Injection, InjectionPlan
+
+WIRE = OpenAIChat()
+MODEL = {"name": "gpt-4o-mini"}
+
+
+def inject(body: bytes, version: dict[str, Any] | None, **plan: Any) -> Injection:
+    bundle = None if version is None else parse_bundle(version)
+    return WIRE.inject(WIRE.read(body), InjectionPlan(bundle=bundle, **plan))
+
+
+def injected(body: str, version: dict[str, Any] | None, **plan: Any) -> str:
+    return inject(body.encode(), version, **plan).body.decode()
+
+
+def refusal_of(body: str, version: dict[str, Any] | None = None, **plan: Any) -> tuple[str, str | None]:
+    with pytest.raises(BadInput) as refusal:
+        inject(body.encode(), version, **plan)
+    return refusal.value.code, refusal.value.param
+
+
+def prompt(mode: str, text: str = "Ours.") -> dict[str, Any]:
+    return {"prompt": {"text": text, "mode": mode}}
+
+
+S = '{"role":"system","content":"Ours."}'
+D = '{"role":"developer","content":"Ours."}'
+SYS = '{"role": "system", "content": "theirs"}'
+DEV = '{"content":[{"type":"text","text":"dev"}],"role":"developer"}'
+USER = '{ "role":"user","content":"h\\u00ef" }'
+
+
+@pytest.mark.parametrize(
+    ("mode", "messages", "expected"),
+    [
+        ("replace", f"[{SYS}, {USER}]", f"[{S}, {USER}]"),
+        ("replace", f"[ {SYS} , {DEV} , {USER} ]", f"[ {S} , {USER} ]"),
+        ("replace", f"[{DEV},{SYS},{USER}]", f"[{D},{USER}]"),
+        ("replace", f"[{USER}]", f"[{S},{USER}]"),
+        ("replace", f"[{SYS},{USER},{SYS}]", f"[{S},{USER},{SYS}]"),
+        ("replace", f"[{SYS}]", f"[{S}]"),
+        ("replace", "[]", f"[{S}]"),
+        ("prepend", f"[{SYS},{USER}]", f"[{S},{SYS},{USER}]"),
+        ("prepend", f"[{DEV},{USER}]", f"[{D},{DEV},{USER}]"),
+        ("prepend", f"[{USER}]", f"[{S},{USER}]"),
+        ("append", f"[{SYS}, {DEV}, {USER}]", f"[{SYS}, {DEV},{S}, {USER}]"),
+        ("append", f"[ {USER} ]", f"[ {S},{USER} ]"),
+        ("if_absent", f"[{SYS},{USER}]", f"[{SYS},{USER}]"),
+        ("if_absent", f"[{USER}]", f"[{S},{USER}]"),
+        ("if_absent", f"[{USER},{SYS}]", f"[{S},{USER},{SYS}]"),
+        ("replace", '[{"role":"system","content":""},{"role":"user","content":null}]', f'[{S},{{"role":"user","content":null}}]'),
+    ],
+)  # fmt: skip
+def test_the_prompt_meets_the_callers_own(mode: str, messages: str, expected: str) -> None:
+    body = '{"model":"m", "messages": %s ,"x":1e5}'
+    assert injected(body % messages, prompt(mode)) == body % expected
+
+
+def test_a_version_without_a_prompt_leaves_the_callers_untouched() -> None:
+    body = f'{{"messages":[{SYS},{USER}],"model":"m"}}'.encode()
+    assert inject(body, {}).body is body
+
+
+def test_variables_are_filled_in_and_written_as_json() -> None:
+    version = {"prompt": {"text": 'Hi {{who}}, "{{ what }}"\n', "variables": {"who": {}, "what": {"default": "é"}}}}
+    answer = inject(b'{"model":"m","messages":[]}', version, variables={"who": 'A"}\\', "else": "x"})
+    assert json.loads(answer.body)["messages"] == [{"role": "system", "content": 'Hi A"}\\, "é"\n'}]
+    assert answer.ignored_variables == 1
+    assert refusal_of('{"model":"m","messages":[]}', version)[0] == "variable_missing"
+
+
+@pytest.mark.parametrize(
+    "messages", ["null", '"hi"', "{}", "[1]", '[{"content":"x"}]', '[{"role":["system"]}]', "[null]"]
+)
+def test_messages_of_the_wrong_kind_are_refused_where_a_prompt_goes_in(messages: str) -> None:
+    code, param = refusal_of(f'{{"model":"m","messages":{messages}}}', prompt("replace"))
+    assert code == "wrong_kind"
+    assert param is not None
+    assert param.startswith("messages")
+
+
+def test_messages_nobody_edits_are_the_providers_business() -> None:
+    body = b'{"model":"m","messages":[1,{"role":7}]}'
+    assert inject(body, {"model": MODEL}).body == b'{"model":"gpt-4o-mini","messages":[1,{"role":7}]}'
+
+
+def test_missing_messages_are_refused_where_a_prompt_goes_in() -> None:
+    assert refusal_of('{"model":"m"}', prompt("if_absent")) == ("wrong_kind", "messages")
+
+
+@pytest.mark.parametrize(
+    ("body", "parameters", "expected"),
+    [
+        ('{"model":"m","temperature":1}', {"temperature": 0.2}, '{"model":"m","temperature":0.2}'),
+        ('{"model":"m","temperature":1}', {"temperature": {"default": 0.2}}, '{"model":"m","temperature":1}'),
+        ('{"model":"m","temperature":null}', {"temperature": {"default": 0.2}}, '{"model":"m","temperature":0.2}'),
+        ('{"model":"m"}', {"temperature": {"default": 0.2}}, '{"model":"m","temperature":0.2}'),
+        ('{"model":"m"}', {"seed": 7, "top_p": 0.5}, '{"model":"m","top_p":0.5,"seed":7}'),
+        ('{"model":"m","stop":"a"}', {"stop": ["b", "c"]}, '{"model":"m","stop":["b","c"]}'),
+        ('{"model":"m"}', {"reasoning_effort": "low"}, '{"model":"m","reasoning_effort":"low"}'),
+        ('{"model":"m"}', {"tool_choice": "required"}, '{"model":"m","tool_choice":"required"}'),
+        ('{"model":"m"}', {"tool_choice": "any"}, '{"model":"m","tool_choice":"required"}'),
+        ('{"model":"m"}', {"tool_choice": "search"}, '{"model":"m","tool_choice":{"type":"function","function":{"name":"search"}}}'),
+        ('{"model":"m"}', {"tool_choice": {"name": "search"}}, '{"model":"m","tool_choice":{"type":"function","function":{"name":"search"}}}'),
+        ('{"model":"m"}', {"tool_choice": {"type": "tool", "name": "search"}}, '{"model":"m","tool_choice":{"type":"function","function":{"name":"search"}}}'),
+        ('{"model":"m"}', {"tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}, '{"model":"m","tool_choice":{"type":"allowed_tools","allowed_tools":{}}}'),
+        ('{"model":"m"}', {"response_format": {"type": "json_object"}}, '{"model":"m","response_format":{"type":"json_object"}}'),
+        ('{"model":"m"}', {"response_format": {"type": "json_schema", "schema": {"type": "object"}, "strict": True}},
+         '{"model":"m","response_format":{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"},"strict":true}}}'),
+        ('{"model":"m"}', {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}},
+         '{"model":"m","response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{}}}}'),
+        ('{"model":"m","verbosity":"high"}', {"extra": {"verbosity": "low", "logprobs": True}}, '{"model":"m","verbosity":"low","logprobs":true}'),
+    ],
+)  # fmt: skip
+def test_parameters_go_in_under_the_wires_own_names(body: str, parameters: dict[str, Any], expected: str) -> None:
+    assert injected(body, {"model": {"parameters": parameters}}) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "dropped"),
+    [
+        ("o3-mini", ("temperature", "stop")),
+        ("o4-mini-2025-04-16", ("temperature", "stop")),
+        ("o1", ("temperature",)),
+        ("gpt-5", ("temperature",)),
+        ("gpt-4o", ()),
+        ("gpt-5-chat-latest", ()),
+    ],
+)
+def test_parameters_the_model_refuses_are_left_out_and_reported(model: str, dropped: tuple[str, ...]) -> None:
+    version = {"model": {"name": model, "parameters": {"temperature": 0.2, "stop": "x"}}}
+    answer = inject(b'{"model":"m","messages":[]}', version)
+    assert answer.dropped_parameters == dropped
+    assert not set(dropped) & set(json.loads(answer.body))
+
+
+def test_the_callers_own_parameters_are_left_for_the_provider_to_judge() -> None:
+    version = {"model": {"name": "o3", "parameters": {"temperature": 0.2}}}
+    assert injected('{"model":"m","temperature":1}', version) == '{"model":"o3","temperature":1}'
+
+
+@pytest.mark.parametrize(
+    ("callers", "version", "policy", "ceiling", "expected", "bound"),
+    [
+        ("", None, None, None, "", None),
+        ("", None, None, 4096, ',"max_completion_tokens":4096', 4096),
+        (',"max_tokens":9000', None, None, 4096, ',"max_tokens":9000', 9000),
+        (',"max_tokens":50', 100, None, None, ',"max_tokens":100', 100),
+        (',"max_completion_tokens":50', 100, None, None, ',"max_completion_tokens":100', 100),
+        ("", 100, None, 4096, ',"max_completion_tokens":100', 100),
+        (',"max_tokens":50', {"default": 100}, None, None, ',"max_tokens":50', 50),
+        (',"max_tokens":null', {"default": 100}, None, None, ',"max_tokens":100', 100),
+        (',"max_tokens":null,"max_completion_tokens":7', 100, None, None, ',"max_tokens":null,"max_completion_tokens":100', 100),
+        (',"max_tokens":500', None, 200, None, ',"max_tokens":200', 200),
+        (',"max_tokens":50', None, 200, None, ',"max_tokens":50', 50),
+        ("", None, 200, 4096, ',"max_completion_tokens":200', 200),
+        (',"max_tokens":5', 500, 200, None, ',"max_tokens":200', 200),
+    ],
+)  # fmt: skip
+def test_the_output_bound_is_the_versions_then_the_callers_then_the_ceiling(
+    callers: str, version: Any, policy: int | None, ceiling: int | None, expected: str, bound: int | None
+) -> None:
+    parameters = {} if version is None else {"max_output_tokens": version}
+    components = {
+        "model": {"parameters": parameters},
+        "policy": {} if policy is None else {"max_output_tokens": policy},
+    }
+    answer = inject(f'{{"model":"m"{callers}}}'.encode(), components, output_ceiling=ceiling)
+    assert answer.body.decode() == f'{{"model":"m"{expected}}}'
+    assert answer.max_output_tokens == bound
+
+
+TOOL = {"name": "search", "description": "Finds.", "parameters": {"type": "object"}}
+OURS = '{"type":"function","function":{"name":"search","description":"Finds.","parameters":{"type":"object"}}}'
+THEIRS = '{"type": "function", "function": {"name": "search"}}'
+OTHER = '{"type":"function","function":{"name":"other"}}'
+
+
+@pytest.mark.parametrize(
+    ("mode", "items", "callers", "expected", "names"),
+    [
+        ("replace", [TOOL], f',"tools":[{OTHER}]', f',"tools":[{OURS}]', {"search"}),
+        ("replace", [TOOL], "", f',"tools":[{OURS}]', {"search"}),
+        ("replace", [], f',"tools":[{OTHER}],"tool_choice":"auto","parallel_tool_calls":false', "", set()),
+        ("replace", [], "", "", set()),
+        ("replace", [], ',"functions":[{"name":"f"}],"function_call":"auto"', "", set()),
+        ("merge", [TOOL], f',"tools":[ {OTHER} , {THEIRS} ]', f',"tools":[ {OTHER} , {OURS} ]', {"search", "other"}),
+        ("merge", [TOOL], f',"tools":[ {OTHER} ]', f',"tools":[ {OTHER},{OURS} ]', {"search", "other"}),
+        ("merge", [TOOL], ',"tools":[]', f',"tools":[{OURS}]', {"search"}),
+        ("merge", [TOOL], ',"tools":null', f',"tools":{f"[{OURS}]"}', {"search"}),
+        ("merge", [], f',"tools":[{OTHER}]', f',"tools":[{OTHER}]', {"other"}),
+        ("keep", [TOOL], f',"tools":[{OTHER}]', f',"tools":[{OTHER}]', {"other"}),
+        ("merge", [{"type": "custom", "custom": {"name": "c"}, "name": "c"}], "", ',"tools":[{"type":"custom","custom":{"name":"c"},"name":"c"}]', {"c"}),
+        ("merge", [{"name": "bare", "strict": True}], "", ',"tools":[{"type":"function","function":{"name":"bare","strict":true}}]', {"bare"}),
+    ],
+)  # fmt: skip
+def test_tools_are_replaced_merged_or_kept(
+    mode: str, items: list[Any], callers: str, expected: str, names: set[str]
+) -> None:
+    answer = inject(f'{{"model":"m"{callers}}}'.encode(), {"tools": {"mode": mode, "items": items}})
+    assert answer.body.decode() == f'{{"model":"m"{expected}}}'
+    assert answer.tool_names == names
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "removes"),
+    [
+        ('{"model":"m","stream":true}', '{"model":"m","stream":true,"stream_options":{"include_usage":true}}', True),
+        ('{"stream":true,"stream_options":null,"model":"m"}', '{"stream":true,"stream_options":{"include_usage":true},"model":"m"}', True),
+        ('{"stream":true,"stream_options":{ "include_obfuscation" : false }}',
+         '{"stream":true,"stream_options":{ "include_obfuscation" : false,"include_usage":true }}', True),
+        ('{"stream":true,"stream_options":{"include_usage":false}}', '{"stream":true,"stream_options":{"include_usage":true}}', True),
+        ('{"stream":true,"stream_options":{"include_usage": true}}', '{"stream":true,"stream_options":{"include_usage": true}}', False),
+        ('{"stream":false,"stream_options":{}}', '{"stream":false,"stream_options":{}}', False),
+        ('{"model":"m","stream":null}', '{"model":"m","stream":null}', False),
+    ],
+)  # fmt: skip
+def test_the_usage_of_a_stream_is_asked_for_where_the_caller_did_not(body: str, expected: str, removes: bool) -> None:
+    answer = inject(body.encode(), None)
+    assert (answer.body.decode(), answer.removes_usage_event) == (expected, removes)
+
+
+def test_the_switchback_member_never_reaches_the_provider() -> None:
+    body = '{"switchback":{"agent":"x","user":"u"},"model":"m"}'
+    assert WIRE.read(body.encode()).claims.switchback == {"agent": "x", "user": "u"}
+    assert injected(body, None) == '{"model":"m"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "version", "expected"),
+    [
+        ('{"model":"agent:triage"}', {"model": MODEL}, '{"model":"gpt-4o-mini"}'),
+        ('{"n":1}', {"model": MODEL}, '{"n":1,"model":"gpt-4o-mini"}'),
+        ('{"model":null}', {"model": MODEL}, '{"model":"gpt-4o-mini"}'),
+        ('{"model":"gpt-4o"}', {}, '{"model":"gpt-4o"}'),
+        ('{"model":"gpt\\u002d4o-mini"}', {"model": MODEL}, '{"model":"gpt\\u002d4o-mini"}'),
+    ],
+)
+def test_the_versions_model_wins(body: str, version: dict[str, Any], expected: str) -> None:
+    answer = inject(body.encode(), version)
+    assert answer.body.decode() == expected
+    assert answer.model == json.loads(expected)["model"]
+
+
+@pytest.mark.parametrize(
+    ("body", "version"),
+    [('{"model":"agent:triage"}', {}), ("{}", {}), ('{"model":"agent:triage"}', None)],
+)
+def test_the_name_of_an_agent_is_no_model(body: str, version: dict[str, Any] | None) -> None:
+    assert refusal_of(body, version) == ("model_missing", "model")
+
+
+def test_a_call_of_no_agent_passes_unchanged() -> None:
+    body = b' { "model" : "m", "messages":[], "temperature":1.0, "n": 2 } '
+    answer = inject(body, None)
+    assert answer.body is body
+    assert (answer.model, answer.max_output_tokens) == ("m", None)
+
+
+@pytest.mark.parametrize(
+    ("member", "param"),
+    [
+        ('"model":1', "model"),
+        ('"model":["m"]', "model"),
+        ('"model":"a\\u0000b"', "model"),
+        (f'"model":"{"m" * 10_000}"', "model"),
+        ('"stream":"true"', "stream"),
+        ('"stream":1', "stream"),
+        *((f'"max_tokens":{value}', "max_tokens") for value in ("-1", "0", "1.5", '"5"', "1e9", "true", "3000000000", "[]")),
+        ('"max_completion_tokens":"5"', "max_completion_tokens"),
+        ('"max_tokens":1,"max_completion_tokens":2', "max_tokens"),
+        *((f'"n":{value}', "n") for value in ("0", "10000", '"2"', "1.0", "true")),
+        ('"user":7', "user"),
+        ('"safety_identifier":{}', "safety_identifier"),
+        ('"switchback":"x"', "switchback"),
+        ('"tools":{}', "tools"),
+        ('"tools":[1]', "tools"),
+        ('"stream":true,"stream_options":[]', "stream_options"),
+        ('"stream":true,"stream_options":{"include_usage":"yes"}', "include_usage"),
+    ],
+)  # fmt: skip
+def test_a_member_of_the_wrong_kind_is_refused_by_name(member: str, param: str) -> None:
+    assert refusal_of(f"{{{member}}}") == ("wrong_kind", param)
+
+
+@pytest.mark.parametrize("name", ["model", "stream", "n", "max_tokens", "user", "switchback", "tools"])
+def test_a_repeated_member_the_proxy_reads_is_refused(name: str) -> None:
+    assert refusal_of(f'{{"{name}":null,"x":1,"{name}":null}}') == ("duplicate_key", name)
+
+
+def test_a_repeated_member_is_refused_only_where_it_is_edited() -> None:
+    body = '{"model":"m","temperature":1,"temperature":2,"messages":[],"messages":[]}'
+    assert injected(body, {"model": {"parameters": {"top_p": 1.0}}}) == body[:-1] + ',"top_p":1.0}'
+    assert refusal_of(body, {"model": {"parameters": {"temperature": 0.1}}}) == ("duplicate_key", "temperature")
+    assert refusal_of(body, prompt("replace")) == ("duplicate_key", "messages")
+
+
+def test_the_facts_of_a_request() -> None:
+    body = f'{{"model":"m","stream":true,"n":3,"max_tokens":5,"user":"u","safety_identifier":"s","tools":[{OTHER}]}}'
+    facts = WIRE.read(body.encode())
+    assert (facts.model, facts.streamed, facts.choices, facts.max_output_tokens) == ("m", True, 3, 5)
+    assert (facts.claims.model, facts.claims.user, facts.tool_names) == ("m", "s", {"other"})
+
+
+FULL = {
+    "prompt": {"text": "Ours."},
+    "model": {"name": "gpt-4o-mini", "parameters": {"temperature": 0.2, "stop": "x", "extra": {"seed": 1}}},
+    "tools": {"mode": "merge", "items": [TOOL]},
+    "policy": {"max_output_tokens": 10},
+}
+EDITED = {
+    "model",
+    "messages",
+    "temperature",
+    "stop",
+    "seed",
+    "tools",
+    "max_tokens",
+    "max_completion_tokens",
+    "stream_options",
+}
+others = st.dictionaries(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=6).filter(
+        lambda name: name not in {*EDITED, "stream", "n", "user", "safety_identifier", "switchback", "functions", "tool_choice"}
+    ),
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.just([1.50, {}]),
+    max_size=4,
+)  # fmt: skip
+
+
+@given(others, others, st.booleans(), st.sampled_from([None, 1]))
+@settings(max_examples=100)
+def test_what_the_version_does_not_mention_passes_byte_for_byte_in_its_order(
+    before: dict[str, Any], after: dict[str, Any], streamed: bool, indent: int | None
+) -> None:
+    tail = {"role": "user", "content": "é"}
+    sent = {**before, "messages": [{"role": "system", "content": "x"}, tail], "stream": streamed, **after, "model": "m"}
+    body = json.dumps(sent, indent=indent, ensure_ascii=indent is None).encode()
+    answer = inject(body, FULL).body
+    received = json.loads(answer)
+    assert {name: value for name, value in received.items() if name not in EDITED} == {
+        name: value for name, value in sent.items() if name not in EDITED
+    }
+    assert [name for name in received if name in sent] == list(sent)
+    first, last = body.index(b'{"role"' if indent is None else b'{\n   "role"'), body.index(b'"model"')
+    assert answer.startswith(body[:first])
+    between = body[body.index(b"user") : last]
+    assert between in answer
+
+
+def test_the_injected_bytes_are_the_same_every_time_and_leave_the_request_reusable() -> None:
+    body = b'{"model":"m","messages":[],"stream":true}'
+    request = WIRE.read(body)
+    answers = {WIRE.inject(request, InjectionPlan(bundle=parse_bundle(FULL))).body for _ in range(3)}
+    assert len(answers) == 1
+    assert WIRE.inject(request, InjectionPlan(bundle=None)).body.startswith(body[:-1])
+    assert request.document.body is body
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("POST", "/v1/chat/completions", "/v1/chat/completions"),
+        ("POST", "/chat/completions", "/v1/chat/completions"),
+        ("GET", "/v1/chat/completions", None),
+        ("POST", "/v1/chat/completions/", None),
+        ("POST", "/v1/chat/completions/x", None),
+        ("POST", "/v1//chat/completions", None),
+        ("POST", "/v1/chat%2fcompletions", None),
+        ("POST", "/V1/chat/completions", None),
+        ("POST", "/v1/completions", None),
+        ("POST", "/v1/messages", None),
+    ],
+)
+def test_only_the_exact_path_is_this_wires(method: str, path: str, expected: str | None) -> None:
+    operation = WIRE.operation(method, path)
+    assert (None if operation is None else operation.path) == expected
+    if operation is not None:
+        assert operation.is_metered
+        assert operation.is_billable
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        '"messages":[{"role":"user","content":"hello é"}]',
+        '"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]},{"role":"assistant","content":null,'
+        '"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]},'
+        '{"role":"tool","tool_call_id":"1","content":"42"}]',
+        f'"messages":[],"tools":[{OTHER}],"response_format":{{"type":"json_object"}},"new_flag":true,"new_number":7',
+    ],
+)
+def test_text_is_bounded_by_its_bytes(members: str) -> None:
+    body = f'{{"model":"m",{members}}}'.encode()
+    bound = WIRE.input_tokens_bound(body)
+    assert bound is not None
+    assert bound >= len(body)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        '"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x"}}]}]',
+        '"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"f"}}]}]',
+        '"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"x"}}]}]',
+        '"messages":[{"role":"assistant","audio":{"id":"a"}}]',
+        '"messages":[],"tools":[{"type":"web_search"}]',
+        '"messages":[],"web_search_options":{}',
+        '"messages":[],"prediction":{"type":"content","content":"x"}',
+        '"messages":[],"unheard_of":"id_123"',
+        '"messages":[],"messages":[]',
+        '"messages":"x"',
+    ],
+)
+def test_what_is_more_than_text_has_no_bound(members: str) -> None:
+    assert WIRE.input_tokens_bound(f'{{"model":"m",{members}}}'.encode()) is None
+
+
+def test_a_body_that_is_no_object_has_no_bound() -> None:
+    assert WIRE.input_tokens_bound(b"[") is None
