@@ -67,11 +67,11 @@ class Operator:
             await self.label(name, "prod", 1)
 
     async def version(
-        self, agent: str, prompt: str, *, parent: int | None, model: str = MODEL, **components: Any
+        self, agent: str, text: str, *, parent: int | None, model: str = MODEL, **components: Any
     ) -> Any:
         """One more version."""
         body = {
-            "prompt": {"text": prompt},
+            "prompt": {"text": text},
             "model": model if isinstance(model, dict) else {"name": model},
             "message": "a test",
             "parent": parent,
@@ -103,6 +103,12 @@ class Deployment:
         self.simulator = simulator
         self.operator = operator
         self.session = session
+        self._apps: list[AsyncOpenAI | AsyncAnthropic] = []
+
+    async def close(self) -> None:
+        """Close every SDK client that was handed out."""
+        for app in self._apps:
+            await app.close()
 
     def base_url(self, agent: str | None = "support") -> str:
         """The base URL an Anthropic SDK is given; OpenAI's wants `/v1` behind it."""
@@ -110,7 +116,9 @@ class Deployment:
 
     def openai(self, agent: str | None = "support", **options: Any) -> AsyncOpenAI:
         settings = {"base_url": self.base_url(agent) + "/v1", "api_key": CALLER_KEY, "max_retries": 0}
-        return AsyncOpenAI(**(settings | options))
+        app = AsyncOpenAI(**(settings | options))
+        self._apps.append(app)
+        return app
 
     def openai_sync(self, agent: str | None = "support", **options: Any) -> OpenAI:
         settings = {"base_url": self.base_url(agent) + "/v1", "api_key": CALLER_KEY, "max_retries": 0}
@@ -118,7 +126,9 @@ class Deployment:
 
     def anthropic(self, agent: str | None = "support", **options: Any) -> AsyncAnthropic:
         settings = {"base_url": self.base_url(agent), "api_key": CALLER_KEY, "max_retries": 0}
-        return AsyncAnthropic(**(settings | options))
+        app = AsyncAnthropic(**(settings | options))
+        self._apps.append(app)
+        return app
 
     def anthropic_sync(self, agent: str | None = "support", **options: Any) -> Anthropic:
         settings = {"base_url": self.base_url(agent), "api_key": CALLER_KEY, "max_retries": 0}
@@ -164,7 +174,11 @@ async def deployed(
         await server.start()
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             token = server.admin_token_path.read_text().strip()
-            yield Deployment(server, provider, Operator(server.admin_url, token, session), session)
+            deployment = Deployment(server, provider, Operator(server.admin_url, token, session), session)
+            try:
+                yield deployment
+            finally:
+                await deployment.close()
     finally:
         await server.stop()
         if own:

@@ -96,8 +96,15 @@ def imports_of(path: Path) -> list[tuple[str, ast.stmt]]:
             found += [(alias.name, node) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative imports hide layers"
-            found.append((node.module or "", node))
+            # `from package import module` is an import of the module.
+            found += [(_submodule(node.module or "", alias.name), node) for alias in node.names]
     return found
+
+
+def _submodule(package: str, name: str) -> str:
+    candidate = ROOT.joinpath(*package.split("."), name)
+    is_module = candidate.with_suffix(".py").exists() or (candidate / "__init__.py").exists()
+    return f"{package}.{name}" if package.startswith("proxy") and is_module else package
 
 
 def named(path: Path) -> str:

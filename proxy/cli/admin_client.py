@@ -136,13 +136,14 @@ def segment(name: object) -> str:
 
 
 def _parse(url: str) -> SplitResult:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    wrong = CommandFailed(f"{url!r} is not an admin address such as {DEFAULT_URL}", EXIT_USAGE)
     try:
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        is_origin = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        is_address = False
-    if not is_address or parts.query or parts.fragment or parts.username is not None:
-        raise CommandFailed(f"{url!r} is not an admin address such as {DEFAULT_URL}", EXIT_USAGE)
+        raise wrong from None
+    if not is_origin or parts.query or parts.fragment or parts.username is not None:
+        raise wrong
     return parts
 
 

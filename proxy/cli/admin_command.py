@@ -31,7 +31,7 @@ TokenFile = Annotated[
 ]  # fmt: skip
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON, for programs.")]
 
-Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="Show at most so many.")]
+Limit = Annotated[int, typer.Option(metavar="N", min=1, max=1_000_000, help="Show at most so many.")]
 Why = Annotated[str, typer.Option(metavar="TEXT", help="The reason, kept in the audit log.")]
 AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent.")]
 

@@ -123,7 +123,7 @@ def list_releases(
     api: AdminClient,
     show: Show,
     agent: AgentName,
-    label: Annotated[str | None, typer.Option(help="Only changes of this label.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="TEXT", help="Only changes of this label.")] = None,
     limit: Limit = 50,
 ) -> None:
     """List every change of what an agent's traffic gets, newest first."""

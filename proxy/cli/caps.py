@@ -65,15 +65,19 @@ def set_cap(
     api: AdminClient,
     show: Show,
     limit: LimitNumber,
-    unit: Annotated[str, typer.Option(help="usd, tokens, calls or in_flight.")] = "usd",
-    window: Annotated[str, typer.Option(help="minute, hour, day, month (UTC), rollout or total.")] = "day",
-    at_limit: Annotated[str, typer.Option(help="block or warn.")] = "block",
+    unit: Annotated[str, typer.Option(metavar="TEXT", help="usd, tokens, calls or in_flight.")] = "usd",
+    window: Annotated[
+        str, typer.Option(metavar="TEXT", help="minute, hour, day, month (UTC), rollout or total.")
+    ] = "day",
+    at_limit: Annotated[str, typer.Option(metavar="TEXT", help="block or warn.")] = "block",
     agent: ScopeAgent = None,
     version: ScopeVersion = None,
     label: ScopeLabel = None,
-    rollout: Annotated[str | None, typer.Option(help="With --agent: calls of this rollout.")] = None,
-    arm: Annotated[str | None, typer.Option(help="With --rollout: of this arm.")] = None,
-    user: Annotated[str | None, typer.Option(help="Calls of this user; '*' counts each user apart.")] = None,
+    rollout: Annotated[str | None, typer.Option(metavar="TEXT", help="With --agent: calls of this rollout.")] = None,
+    arm: Annotated[str | None, typer.Option(metavar="TEXT", help="With --rollout: of this arm.")] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Calls of this user; '*' counts each user apart.")
+    ] = None,
     tag: ScopeTag = None,
     model: ScopeModel = None,
     provider: ScopeProvider = None,
@@ -107,7 +111,7 @@ def change_cap(
     show: Show,
     cap: CapId,
     limit: LimitNumber,
-    at_limit: Annotated[str | None, typer.Option(help="block or warn [as it is].")] = None,
+    at_limit: Annotated[str | None, typer.Option(metavar="TEXT", help="block or warn [as it is].")] = None,
     why: Why = NO_REASON,
 ) -> None:
     """Give a cap another limit; what it has counted stays."""

@@ -29,7 +29,9 @@ def move_label(
     version: Annotated[int | None, typer.Argument(metavar="VERSION", min=1, help="Number of the version.")] = None,
     if_release: Annotated[
         int | None,
-        typer.Option(min=0, help="The release you saw (0: not set yet); moved since is a conflict, exit code 4."),
+        typer.Option(
+            metavar="N", min=0, help="The release you saw (0: not set yet); moved since is a conflict, exit code 4."
+        ),
     ] = None,
     delete: Annotated[bool, typer.Option("--delete", help="Remove the label.")] = False,
     why: Why = NO_REASON,
@@ -63,7 +65,7 @@ def roll_back(
     api: AdminClient,
     show: Show,
     agent: AgentName,
-    label: Annotated[str | None, typer.Option(help="Which label [the agent's default label].")] = None,
+    label: Annotated[str | None, typer.Option(metavar="TEXT", help="Which label [the agent's default label].")] = None,
     undoes: Annotated[
         int | None, typer.Option(metavar="RELEASE", min=1, help="The release to undo [the one in force].")
     ] = None,

@@ -30,7 +30,9 @@ _ACTIVE = ("running", "paused", "waiting")
 RolloutId = Annotated[
     str | None, typer.Argument(metavar="[ROLLOUT]", help="Its id [the one that runs, where there is only one].")
 ]
-Percentage = Annotated[float, typer.Option(min=0, max=100, help="The candidate's share of the traffic, 0 to 100.")]
+Percentage = Annotated[
+    float, typer.Option(metavar="NUMBER", min=0, max=100, help="The candidate's share of the traffic, 0 to 100.")
+]
 
 
 @admin_command(
@@ -44,12 +46,15 @@ def start_rollout(
     agent: AgentName,
     candidate: Annotated[int, typer.Option(metavar="VERSION", min=1, help="The version that is tried.")],
     percentage: Percentage,
-    label: Annotated[str, typer.Option(help="Whose traffic is shared.")] = "prod",
+    label: Annotated[str, typer.Option(metavar="TEXT", help="Whose traffic is shared.")] = "prod",
     eligible: Annotated[
         list[str] | None, typer.Option(metavar="TAG=VALUE", help="Only calls with this tag; once for each.")
     ] = None,
     conversations: Annotated[
-        str | None, typer.Option(help="At the end: `now` moves running conversations too, `drain` lets them end [now].")
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="At the end: `now` moves running conversations too, `drain` lets them end [now]."
+        ),
     ] = None,
     why: Why = NO_REASON,
 ) -> None:

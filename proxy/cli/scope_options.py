@@ -10,11 +10,15 @@ import typer
 
 from proxy.cli.admin_client import Document
 
-ScopeAgent = Annotated[str | None, typer.Option("--agent", help="Calls of this agent.")]
-ScopeVersion = Annotated[int | None, typer.Option("--version", min=1, help="With --agent: served by this version.")]
-ScopeLabel = Annotated[str | None, typer.Option("--label", help="With --agent: that follow this label.")]
-ScopeModel = Annotated[str | None, typer.Option("--model", help="Answered by this model.")]
-ScopeProvider = Annotated[str | None, typer.Option("--provider", help="Sent to this provider.")]
+ScopeAgent = Annotated[str | None, typer.Option("--agent", metavar="TEXT", help="Calls of this agent.")]
+ScopeVersion = Annotated[
+    int | None, typer.Option("--version", metavar="N", min=1, help="With --agent: served by this version.")
+]
+ScopeLabel = Annotated[
+    str | None, typer.Option("--label", metavar="TEXT", help="With --agent: that follow this label.")
+]
+ScopeModel = Annotated[str | None, typer.Option("--model", metavar="TEXT", help="Answered by this model.")]
+ScopeProvider = Annotated[str | None, typer.Option("--provider", metavar="TEXT", help="Sent to this provider.")]
 ScopeTag = Annotated[str | None, typer.Option("--tag", metavar="KEY=VALUE", help="With this tag.")]
 
 

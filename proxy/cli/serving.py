@@ -56,9 +56,11 @@ def simulate(
     ] = DEFAULT_SIMULATOR,
     realistic: Annotated[bool, typer.Option("--realistic", help="Pace of a small hosted model.")] = False,
     slow: Annotated[bool, typer.Option("--slow", help="First byte after 1.5 s, then 50 ms a piece.")] = False,
-    error_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Share of calls that fail, 0 to 1.")] = None,
+    error_rate: Annotated[
+        float | None, typer.Option(metavar="NUMBER", min=0, max=1, help="Share of calls that fail, 0 to 1.")
+    ] = None,
     status: Annotated[
-        int | None, typer.Option(min=300, max=599, help="Status of failures; alone, of all calls.")
+        int | None, typer.Option(metavar="N", min=300, max=599, help="Status of failures; alone, of all calls.")
     ] = None,
     order: Annotated[
         list[str] | None,

@@ -61,15 +61,16 @@ def kill(
     model: ScopeModel = None,
     provider: ScopeProvider = None,
     tag: ScopeTag = None,
-    tool: Annotated[str | None, typer.Option(help="That offer the model this tool.")] = None,
+    tool: Annotated[str | None, typer.Option(metavar="TEXT", help="That offer the model this tool.")] = None,
     mode: Annotated[
         str,
         typer.Option(
-            help="block: refuse; reply: answer --reply; fallback: serve another version; observe: only count."
+            metavar="TEXT",
+            help="block: refuse; reply: answer --reply; fallback: serve another version; observe: only count.",
         ),
     ] = "block",
     reply: Annotated[str | None, typer.Option(metavar="TEXT", help="What mode reply answers.")] = None,
-    fallback_version: Annotated[int | None, typer.Option(min=1, help="What mode fallback serves.")] = None,
+    fallback_version: Annotated[int | None, typer.Option(metavar="N", min=1, help="What mode fallback serves.")] = None,
     expires: Annotated[
         str | None,
         typer.Option(metavar="15m|TIME", help="Goes off by itself after this span, or at this RFC 3339 time."),

@@ -79,15 +79,20 @@ def create_version(
         Path | None, typer.Option(metavar="FILE", help="File with the prompt; - reads stdin.")
     ] = None,
     mode: Annotated[
-        str | None, typer.Option(help="How it meets the caller's own: replace, prepend, append or if_absent [replace].")
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="How it meets the caller's own: replace, prepend, append or if_absent [replace]."
+        ),
     ] = None,
     variable: Annotated[
         Pairs, typer.Option(metavar="NAME[=DEFAULT]", help="A variable of the prompt; once for each.")
     ] = None,
-    provider: Annotated[str | None, typer.Option(help="Provider of the settings, such as openai.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model that answers.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Enforced temperature.")] = None,
-    max_output_tokens: Annotated[int | None, typer.Option(help="Enforced output limit.")] = None,
+    provider: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Provider of the settings, such as openai.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="TEXT", help="Model that answers.")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="NUMBER", help="Enforced temperature.")] = None,
+    max_output_tokens: Annotated[int | None, typer.Option(metavar="N", help="Enforced output limit.")] = None,
     parameter: Annotated[
         Pairs,
         typer.Option(
@@ -99,19 +104,25 @@ def create_version(
     tools_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON: a list of tools, or {mode, items}.")
     ] = None,
-    tools_mode: Annotated[str | None, typer.Option(help="replace, merge or keep [merge for a list].")] = None,
+    tools_mode: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="replace, merge or keep [merge for a list].")
+    ] = None,
     retrieval_file: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON object.")] = None,
     policy_file: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON object.")] = None,
     policy: Annotated[Pairs, typer.Option(metavar="KEY=JSON", help="One key of the policy.")] = None,
     tested_against: Annotated[Pairs, typer.Option(metavar="KEY=JSON", help="What it was tested against.")] = None,
-    message: Annotated[str, typer.Option("--message", "-m", help="What changed, for people.")] = "",
+    message: Annotated[str, typer.Option("--message", "-m", metavar="TEXT", help="What changed, for people.")] = "",
     parent: Annotated[
         int | None,
-        typer.Option(min=1, help="The newest version you saw; another one since is a conflict [the newest]."),
+        typer.Option(
+            metavar="N", min=1, help="The newest version you saw; another one since is a conflict [the newest]."
+        ),
     ] = None,
     start: Annotated[
         int | None,
-        typer.Option("--from", min=1, help="Begin with this version's components, change only what is said."),
+        typer.Option(
+            "--from", metavar="N", min=1, help="Begin with this version's components, change only what is said."
+        ),
     ] = None,
 ) -> None:
     """Create a version. It serves nobody before a label points to it.

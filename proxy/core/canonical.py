@@ -6,7 +6,8 @@ is the lower-case hex SHA-256 of those bytes. Text is hashed as given: no Unicod
 """
 
 import hashlib
-from typing import Any
+import math
+from typing import Any, cast
 
 import orjson
 
@@ -15,6 +16,7 @@ from proxy.core.errors import BadInput
 
 def canonical_json(value: Any) -> bytes:
     """`value` as canonical JSON bytes. Raises BadInput(`unrepresentable`) for what JSON cannot carry exactly."""
+    _check_finite(value)
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONEncodeError, TypeError) as error:
@@ -24,3 +26,15 @@ def canonical_json(value: Any) -> bytes:
 def content_hash(value: Any) -> str:
     """Lower-case hex SHA-256 over the canonical JSON of `value`."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _check_finite(value: Any) -> None:
+    """The encoder would write a NaN or an infinity as null, silently."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput("unrepresentable", "this content holds a number that JSON cannot carry")
+    if isinstance(value, dict):
+        for item in cast("dict[Any, Any]", value).values():
+            _check_finite(item)
+    elif isinstance(value, list | tuple):
+        for item in cast("list[Any]", value):
+            _check_finite(item)

@@ -5,6 +5,7 @@ path. The content that is hashed and stored is the normal form `content()` gives
 behaviour are one component.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -170,7 +171,7 @@ def parse_prompt(content: Mapping[str, Any]) -> Prompt:
     """Check one prompt: known members, declared variables, no undeclared name in the text. Raises BadInput."""
     _only(content, "prompt", ("text", "mode", "variables"))
     text = _typed(content, "prompt", "text", str, "")
-    if len(text) > MAX_PROMPT_BYTES:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_PROMPT_BYTES:
         raise _bad("prompt.text", f"is larger than {MAX_PROMPT_BYTES} bytes")
     mode = _choice(content, "prompt", "mode", get_args(PromptMode), "replace")
     variables: dict[str, str | None] = {}
@@ -239,7 +240,7 @@ def _parse_parameter(path: str, key: str, value: Any) -> Parameter:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_integer(value: Any) -> bool:

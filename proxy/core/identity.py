@@ -86,7 +86,7 @@ def identify(
     ours = _own_headers(headers)
     member = _Member(claims.switchback)
     reference = _agent_reference(path_agent, ours, claims, member, default_agent)
-    tags = {**_tags(ours.get(TAGS_HEADER)), **member.texts("tags")}
+    tags = _checked_tags({**_header_tags(ours.get(TAGS_HEADER)), **member.texts("tags")})
     variables = {**_header_variables(ours.get(VARIABLES_HEADER)), **member.texts("variables")}
     return Caller(
         agent=None if reference is None else reference.name,
@@ -170,16 +170,27 @@ def _identifier(name: str, value: str | None) -> str | None:
     return value
 
 
-def _tags(header: str | None) -> dict[str, str]:
+def _header_tags(header: str | None) -> dict[str, str]:
     tags: dict[str, str] = {}
-    if not header:
-        return tags
-    for part in header.split(","):
+    for part in header.split(",") if header else ():
         key, separator, value = part.strip().partition("=")
-        if not separator or not _TAG.match(key) or len(value) > _MAX_ID_CHARACTERS or len(tags) >= _MAX_TAGS:
-            raise BadInput("bad_tags", "tags are written key=value, separated by commas, at most 32", param="tags")
+        if not separator:
+            raise _bad_tags()
         tags[key] = value
     return tags
+
+
+def _checked_tags(tags: dict[str, str]) -> dict[str, str]:
+    if len(tags) > _MAX_TAGS:
+        raise _bad_tags()
+    for key, value in tags.items():
+        if not _TAG.match(key) or len(value) > _MAX_ID_CHARACTERS or not value.isprintable():
+            raise _bad_tags()
+    return tags
+
+
+def _bad_tags() -> BadInput:
+    return BadInput("bad_tags", "tags are written key=value, separated by commas, at most 32", param="tags")
 
 
 def _header_variables(header: str | None) -> dict[str, str]:

@@ -21,6 +21,11 @@ def needs_ceiling(caps: tuple[Cap, ...]) -> bool:
     return any(cap.is_hard and cap.unit in ("usd", "tokens") for cap in caps)
 
 
+def needs_bound(caps: tuple[Cap, ...]) -> bool:
+    """Whether a cap counts what has to be bounded first."""
+    return any(cap.unit in ("usd", "tokens") for cap in caps)
+
+
 def hold_bound(wire: Wire, request: RequestFacts, injection: Injection, price: Price | None) -> HoldBound:
     """The most this call can use."""
     if injection.max_output_tokens is None:

@@ -21,6 +21,8 @@ from proxy.runtime.providers import Provider
 _HOUR_MICROSECONDS = 3_600_000_000
 _PICO_PER_DOLLAR_PER_MTOK = 1_000_000
 _MAX_CACHED = 4096
+#: What the library calls the members of a request that choose another price.
+_TIER_KEYS = ("service_tier", "speed")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -54,8 +56,10 @@ class PriceBook:
         found = _library_model(provider, model)
         if found is None:
             return None
+        if service_tier is not None and service_tier not in _tiers(found):
+            return None
         when = _EPOCH + timedelta(hours=hour)
-        context: dict[str, Any] | None = {"service_tier": service_tier} if service_tier else None
+        context: dict[str, Any] | None = dict.fromkeys(_TIER_KEYS, service_tier) if service_tier else None
         return _as_price(found, found.get_prices(when, context))
 
 
@@ -77,6 +81,13 @@ def override_price(
         output=_pico(output_mtok),
     )
     return Price(f"settings:{name}", (rates,), context_window)
+
+
+def _tiers(model: ModelInfo) -> set[str]:
+    """The tiers and speeds of a model that have a price of their own."""
+    return {
+        str(variant.when[key]) for variant in model.price_variants or () for key in _TIER_KEYS if key in variant.when
+    }
 
 
 def _library_model(provider: Provider, model: str) -> ModelInfo | None:

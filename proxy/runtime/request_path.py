@@ -24,7 +24,7 @@ from proxy.runtime.forwarding import header, request_headers
 from proxy.runtime.guarding import guard
 from proxy.runtime.inflate import plain_body
 from proxy.runtime.live_snapshot import LiveSnapshot
-from proxy.runtime.metering import UNMETERED, hold_bound, needs_ceiling, settle
+from proxy.runtime.metering import UNMETERED, hold_bound, needs_bound, needs_ceiling, settle
 from proxy.runtime.metrics import Metrics
 from proxy.runtime.model_list import deliver_model_list, is_model_list
 from proxy.runtime.prices import PriceBook
@@ -85,7 +85,8 @@ class RequestPath:
         try:
             await self._serve(flight)
         except Refusal as refusal:
-            self._refuse(flight, refusal)
+            if not flight.broke_off:
+                self._refuse(flight, refusal)
         except ClientLeft:
             pass
         except asyncio.CancelledError:
@@ -200,12 +201,17 @@ class RequestPath:
         if injection.ignored_variables:
             self._parts.metrics.ignored_variables.inc(injection.ignored_variables)
         assert flight.provider is not None
-        flight.price = self._parts.prices.price(flight.provider, injection.model)
+        flight.price = self._parts.prices.price(flight.provider, injection.model, injection.service_tier)
 
     def _hold(self, flight: Flight, caps: tuple[Cap, ...]) -> HoldTicket:
         assert flight.facts is not None
         bound = UNMETERED
-        if caps and flight.request is not None and flight.injection is not None and flight.route is not None:
+        if (
+            needs_bound(caps)
+            and flight.request is not None
+            and flight.injection is not None
+            and flight.route is not None
+        ):
             bound = hold_bound(flight.route.wire, flight.request, flight.injection, flight.price)
         return self._parts.ledger.hold(flight.run_id, caps, flight.facts, bound)
 
@@ -242,8 +248,9 @@ class RequestPath:
             # Providers do not bill a call they refuse or fail before it began.
             hold.settle(Spent())
         elif flight.injection is not None and hold.sent:
-            answered = None if facts is None or facts.model is None else facts.model
-            price = None if flight.provider is None else self._parts.prices.price(flight.provider, answered)
+            answered = None if facts is None else facts.model
+            tier = flight.injection.service_tier
+            price = None if flight.provider is None else self._parts.prices.price(flight.provider, answered, tier)
             settle(flight, hold, price)
 
     def _refuse(self, flight: Flight, refusal: Refusal) -> None:

@@ -33,6 +33,7 @@ from proxy.wires.version_parts import (
     ignored_variables,
     output_bound,
     prompt_text,
+    service_tier_of,
     set_extra,
     tool_choice_of,
 )
@@ -90,6 +91,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         dropped_parameters=dropped,
         ignored_variables=ignored_variables(bundle, plan.variables),
         tool_names=tool_names,
+        service_tier=service_tier_of(edits),
     )
 
 

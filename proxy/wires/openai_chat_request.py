@@ -27,6 +27,7 @@ from proxy.wires.version_parts import (
     output_bound,
     prompt_text,
     read_whole_number,
+    service_tier_of,
     set_extra,
     tool_choice_of,
 )
@@ -77,6 +78,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         removes_usage_event=asks_usage,
         ignored_variables=ignored_variables(bundle, plan.variables),
         tool_names=tool_names,
+        service_tier=service_tier_of(edits),
     )
 
 

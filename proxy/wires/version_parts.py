@@ -197,3 +197,20 @@ def _merged(callers: JsonItems, names: list[str], ours: Mapping[str, bytes]) -> 
         parts += [b"," + item for name, item in ours.items() if name not in names]
         return b"".join((*parts, callers.raw[end:]))
     return b"[" + b",".join(ours.values()) + b"]"
+
+
+_text: msgspec.json.Decoder[str] = msgspec.json.Decoder(str)
+#: Members that choose a tier, and the values that mean the ordinary price.
+_TIER_MEMBERS = ("service_tier", "speed")
+_ORDINARY_TIERS = frozenset({"auto", "default", "standard", "standard_only"})
+
+
+def service_tier_of(edits: MemberEdits) -> str | None:
+    """The tier an edited body asks for, where it has a price of its own. Raises BadInput(`wrong_kind`)."""
+    for name in _TIER_MEMBERS:
+        raw = edits.given(name)
+        if raw is not None:
+            tier = decode(raw, _text, name, "a text")
+            if tier not in _ORDINARY_TIERS:
+                return tier
+    return None

@@ -60,6 +60,8 @@ class Injection:
     #: Variables the caller sent that the prompt does not declare.
     ignored_variables: int = 0
     tool_names: frozenset[str] = frozenset()
+    #: A service tier or speed with a price of its own (`priority`, `flex`, `fast`), None for the ordinary one.
+    service_tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

