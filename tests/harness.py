@@ -67,7 +67,7 @@ class Operator:
             await self.label(name, "prod", 1)
 
     async def version(
-        self, agent: str, text: str, *, parent: int | None, model: str = MODEL, **components: Any
+        self, agent: str, text: str, *, parent: int | None, model: str | dict[str, Any] = MODEL, **components: Any
     ) -> Any:
         """One more version."""
         body = {

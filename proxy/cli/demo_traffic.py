@@ -84,7 +84,7 @@ class Traffic:
     async def _call(self, number: int) -> None:
         assert self._http is not None
         now = asyncio.get_running_loop().time
-        user, sent_at = f"user-{number:03}", now()
+        user, sent_at = f"u{number:03}", now()
         headers = {"Authorization": "Bearer demo", "Switchback-User": user}
         if number % _TRIAL_EVERY == 0:
             headers["Switchback-Tags"] = "plan=trial"

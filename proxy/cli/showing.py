@@ -80,7 +80,7 @@ def shown_value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.9f}".rstrip("0").rstrip(".")
     if isinstance(value, dict | list):
         return json.dumps(value)
     return clean(value)

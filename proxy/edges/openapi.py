@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
@@ -47,8 +48,12 @@ _LIST_SCHEMA = {
 def with_description(routes: Sequence[Route], version: str) -> tuple[Route, ...]:
     """The routes and one more, which answers with the description of them all, itself included."""
 
+    @cache
+    def document() -> dict[str, Any]:
+        return describe(all_routes, version)
+
     async def get_description(parts: AdminParts, ask: Ask) -> Answer:
-        return Answer(document)
+        return Answer(document())
 
     own = Route(
         "GET",
@@ -60,7 +65,6 @@ def with_description(routes: Sequence[Route], version: str) -> tuple[Route, ...]
         "An OpenAPI 3.1 document",
     )
     all_routes = (*routes, own)
-    document = describe(all_routes, version)
     return all_routes
 
 

@@ -9,7 +9,7 @@ import json
 from typing import Any, TypeVar, cast
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from proxy.core.errors import BadInput, TooLarge
@@ -20,6 +20,8 @@ _BODY_SECONDS = 30.0
 #: Larger bodies are parsed on another thread, so that calls in flight do not wait.
 _PARSED_HERE_BYTES = 256 * 1024
 _MAX_NAME = 100
+#: What clients call a body they do not send; octet-stream also stands for no type at all.
+_TYPES_OF_NOTHING = ("application/json", "application/octet-stream")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -65,7 +67,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 
 
 async def _read_object(request: web.Request) -> dict[str, Any]:
-    if not request.body_exists and hdrs.CONTENT_TYPE not in request.headers:
+    if not request.body_exists and request.content_type in _TYPES_OF_NOTHING:
         return {}
     _check_media_type(request)
     if request.content_length is not None and request.content_length > MAX_BODY_BYTES:

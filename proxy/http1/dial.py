@@ -124,7 +124,7 @@ def _interleaved(addresses: Sequence[tuple[int, Address]]) -> list[tuple[int, Ad
 
 
 async def _connect_one(family: int, address: Address) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio: TCP_NODELAY only with this
     try:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, address)

@@ -2,8 +2,11 @@
 
 Promises:
 * A `change` is one atomic transaction. It commits when its block ends, after at least one audit entry was appended in it;
-  without one, commit raises and nothing happened. It raises the snapshot revision by one. Only one change runs at a time;
-  numbers (versions, releases, rollouts, audit entries) are allocated inside it and never repeat.
+  without one, commit raises UnauditedChange and nothing happened. It raises the snapshot revision by one. A block that
+  wrote nothing is no change: it needs no entry and leaves the revision as it is. Only one change runs at a time; numbers
+  (versions, releases, rollouts, audit entries) are allocated inside it and never repeat.
+* What is to be altered or ended and is not there raises NotFound; what breaks a rule of the schema (a name or number that
+  is taken, a version that does not exist) raises Conflict(`store_conflict`).
 * Components, versions, releases, arms and audit entries are append-only, held by the schema itself.
 * An acknowledged change survives `kill -9`. Holds are durable when `place_holds` returns.
 * What cannot be done because the database is locked, full, read-only or gone raises Unavailable(`store_unavailable`)
@@ -90,7 +93,7 @@ class Change(Protocol):
 
     async def insert_rollout(self, rollout: Rollout) -> None: ...
     async def update_rollout(self, rollout: Rollout) -> None:
-        """Replace state, step and end time; its arms are those of its newest release row."""
+        """Replace state, step and end time; its arms are those of its newest split (`rollout_started`, `share_changed`)."""
         ...
 
     async def rollout(self, agent: str, rollout_id: str) -> Rollout | None: ...
@@ -143,11 +146,14 @@ class Store(Protocol):
 
     # The data plane's writes, in batches
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
-        """Write a batch in one transaction; a run id already there is left as it is. Also adds each run's duration to
-        the latency histogram of its agent, version and hour."""
+        """Write a batch in one transaction; a run id already there is left as it is. Also adds the duration of each new
+        live run that reached a provider to the latency histogram of its agent, version and hour."""
         ...
 
-    async def place_holds(self, holds: Sequence[Hold]) -> None: ...
+    async def place_holds(self, holds: Sequence[Hold]) -> None:
+        """Write holds in one transaction. The same attempt and counter placed again is one hold of the larger amount."""
+        ...
+
     async def settle_holds(self, settlements: Sequence[Settlement]) -> None:
         """Settle each hold that is not settled yet."""
         ...

@@ -85,6 +85,9 @@ def switchback(admin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     async def run(*arguments: str, given: str | None = None, **environment: str | None) -> Any:
         variables = {"SWITCHBACK_ADMIN_URL": admin.url, "SWITCHBACK_TOKEN": TOKEN, **environment}
-        return await asyncio.to_thread(CliRunner().invoke, app, list(arguments), input=given, env=variables)
+        result = await asyncio.to_thread(CliRunner().invoke, app, list(arguments), input=given, env=variables)
+        # Anything but an exit would be a traceback for whoever typed the command.
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
 
     return run

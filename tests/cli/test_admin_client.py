@@ -122,13 +122,17 @@ async def test_a_redirect_is_not_followed_so_that_the_token_stays_here(switchbac
 
 
 async def test_a_server_that_does_not_answer_leaves_a_change_unknown_and_says_so():
-    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    writers: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _reader, writer: writers.append(writer), "127.0.0.1", 0)
     async with silent:
         client = AdminClient(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", "t", timeout_seconds=0.1)
         with pytest.raises(CommandFailed) as read:
             await asyncio.to_thread(client.get, "/agents")
         with pytest.raises(CommandFailed) as written:
             await asyncio.to_thread(client.post, "/switches", {})
+        for writer in writers:
+            writer.close()
+            await writer.wait_closed()
     assert (read.value.exit_code, written.value.exit_code) == (3, 3)
     assert "not known" in written.value.message
     assert "not known" not in read.value.message

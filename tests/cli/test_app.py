@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import typer
 import typer.main
 from typer.testing import CliRunner
 
@@ -22,6 +23,11 @@ def _commands(command, path=()):
 COMMANDS = _commands(typer.main.get_command(app))
 
 
+def _help_of(path):
+    command = dict(COMMANDS)[path]
+    return command.get_help(typer.Context(command, info_name="switchback " + " ".join(path)))
+
+
 def test_the_verbs_of_the_design_are_there():
     assert {" ".join(path) for path, _ in COMMANDS} == {
         "serve", "demo", "simulate", "label", "rollback", "kill", "restore", "status",
@@ -34,21 +40,22 @@ def test_the_verbs_of_the_design_are_there():
 
 @pytest.mark.parametrize("path", [path for path, _ in COMMANDS], ids=" ".join)
 def test_every_help_says_what_the_command_does_and_shows_an_example_of_it(path):
-    result = CliRunner().invoke(app, [*path, "--help"])
-    assert result.exit_code == 0
-    assert "Example:" in result.stdout
-    assert f"switchback {' '.join(path)}" in result.stdout.partition("Example:")[2]
-    nameless = [
-        line for line in result.stdout.splitlines() if line.lstrip().startswith("--") and "<" in line.split("  ")[1]
-    ]
-    assert nameless == []
+    text = _help_of(path)
+    assert "Example:" in text
+    assert f"switchback {' '.join(path)}" in text.partition("Example:")[2]
+
+
+@pytest.mark.parametrize("path", [path for path, _ in COMMANDS], ids=" ".join)
+def test_every_help_says_of_each_option_what_it_takes(path):
+    options = [line for line in _help_of(path).splitlines() if line.lstrip().startswith("-")]
+    assert [line for line in options if "<" in line.strip().split("  ")[0]] == []
 
 
 @pytest.mark.parametrize(
     "path", [path for path, _ in COMMANDS if path[0] not in ("serve", "demo", "simulate")], ids=" ".join
 )
 def test_every_admin_verb_has_json_and_no_option_for_a_token_itself(path):
-    text = CliRunner().invoke(app, [*path, "--help"]).stdout
+    text = _help_of(path)
     assert "--json" in text
     assert "--token-file" in text
     assert "--token " not in text

@@ -1,5 +1,7 @@
 """Money: exact costs rounded up, and a hold that no bill within its bounds can pass."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,7 +65,10 @@ def test_the_hold_reckons_with_a_tier_from_the_first_token_that_reaches_it(bound
 
 
 def test_the_hold_reckons_with_a_cheaper_tier_that_may_not_be_reached():
-    cheaper_in_bulk = Price("bulk", (TIERED.tiers[1], Rates(**_rates(input=1, output=1), from_input_tokens=1_000)))
+    cheaper_in_bulk = Price(
+        "bulk",
+        (replace(TIERED.tiers[1], from_input_tokens=0), Rates(**_rates(input=1, output=1), from_input_tokens=1_000)),
+    )
     assert hold_cost(10_000, 10, cheaper_in_bulk) == 10_000 * 4_000 + 10 * 7_500
 
 

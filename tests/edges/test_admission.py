@@ -1,5 +1,6 @@
 """Who and what is let in: hosts, origins, tokens; and the headers every answer has."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -161,14 +162,14 @@ async def test_paths_are_taken_only_as_they_are_written(admin: Admin, tmp_path: 
 
 
 async def test_a_listener_for_every_interface_can_be_probed_by_address(tmp_path: Path) -> None:
-    async with serving(tmp_path, listen_host="0.0.0.0") as admin:
-        async with admin.session.get(admin.origin + "/livez", headers={"Host": "10.1.2.3:8101"}) as answer:
-            assert (answer.status, await answer.text()) == (200, "ok\n")
+    async with (
+        serving(tmp_path, listen_host="0.0.0.0") as admin,
+        admin.session.get(admin.origin + "/livez", headers={"Host": "10.1.2.3:8101"}) as answer,
+    ):
+        assert (answer.status, await answer.text()) == (200, "ok\n")
 
 
 async def raw_status(port: int, request: str) -> int:
-    import asyncio
-
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request.encode())
     answer = await reader.read()

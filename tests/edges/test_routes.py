@@ -41,7 +41,8 @@ async def test_a_route_refuses_everybody_without_the_right_token(route: Route, a
 @pytest.mark.parametrize("route", ALL, ids=by_operation)
 async def test_a_route_refuses_a_query_parameter_it_does_not_know(route: Route, admin: Admin) -> None:
     reply = await admin.call(route.method, filled(route) + "?surprise=1")
-    assert (reply.status, reply.code, reply["param"]) == (400, "bad_query", "surprise")
+    assert (reply.status, reply.code) == (400, "bad_query")
+    assert "surprise" in {error["param"] for error in reply["errors"]}
 
 
 @pytest.mark.parametrize("route", [route for route in ALL if route.body is not None], ids=by_operation)
@@ -133,5 +134,5 @@ async def test_what_does_not_exist_below_the_api_is_hidden_without_a_token(admin
 async def test_a_wrong_method_is_told_which_there_are(admin: Admin) -> None:
     reply = await admin.call("DELETE", "/agents/support")
     assert (reply.status, reply.code, reply.headers["Allow"]) == (405, "method_not_allowed", "GET, PATCH")
-    for method in ("OPTIONS", "TRACE", "NONSENSE"):
+    for method in ("HEAD", "OPTIONS", "PROPFIND", "TRACE"):
         assert (await admin.call(method, "/status")).status == 405

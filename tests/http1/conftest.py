@@ -35,6 +35,6 @@ async def nothing_leaks():
     while loop.time() < deadline:
         if asyncio.all_tasks() <= tasks | {asyncio.current_task()} and _sockets() == sockets:
             return
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.001)
     assert asyncio.all_tasks() <= tasks | {asyncio.current_task()}
     assert _sockets() == sockets

@@ -1,4 +1,4 @@
-"""Raw bytes on real sockets: a client that sends what it likes, a server that answers what its script says."""
+"""Raw bytes on real sockets: a listener under test, and a client that sends what it likes."""
 
 import asyncio
 import socket
@@ -117,68 +117,3 @@ async def serving(handler=echo, limits=None, **start_options):
         for client in served.clients:
             await client.close()
         await served.listener.drain(0)
-
-
-class Upstream:
-    """A scripted server. `script(reader, writer)` runs for every connection; `connections` counts them."""
-
-    def __init__(self):
-        self.connections = 0
-        self.requests = []
-        self.port = 0
-        self.closed = asyncio.Event()
-        """Set when a client's connection ended while the script was reading."""
-
-    async def request(self, reader):
-        """The next request as `(head, body)`, or None at the end."""
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except (asyncio.IncompleteReadError, ConnectionError):
-            self.closed.set()
-            return None
-        length = 0
-        for line in head.split(b"\r\n"):
-            if line.startswith(b"content-length: "):
-                length = int(line.split()[1])
-        request = head, await reader.readexactly(length)
-        self.requests.append(request)
-        return request
-
-    async def gone(self, reader):
-        """Wait until the client leaves."""
-        with suppress(ConnectionError):
-            while await reader.read(65536):
-                pass
-        self.closed.set()
-
-
-@asynccontextmanager
-async def upstream(script, **server_options):
-    """A scripted server; `script(server, reader, writer)`. Given bytes, it answers every request with them."""
-    server_state = Upstream()
-    running = set()
-
-    async def connected(reader, writer):
-        server_state.connections += 1
-        running.add(asyncio.current_task())
-        try:
-            if callable(script):
-                await script(server_state, reader, writer)
-            else:
-                while await server_state.request(reader):
-                    writer.write(script)
-        except (ConnectionError, asyncio.CancelledError):
-            pass  # the end of the test cancels; streams would report it as an error
-        finally:
-            running.discard(asyncio.current_task())
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=2**26, **server_options)
-    server_state.port = server.sockets[0].getsockname()[1]
-    try:
-        yield server_state
-    finally:
-        server.close()
-        for task in list(running):
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
