@@ -93,9 +93,12 @@ def _agent_files(directory: Path, problems: list[str]) -> Iterator[Path]:
         if AGENT_FILE in files:
             yield place / AGENT_FILE
         names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in names:
-            if (place / name).is_symlink() and (place / name / AGENT_FILE).exists():
-                problems.append(f"{_shown(place / name, directory)}: is a symbolic link, which is not followed")
+        links = [place / name for name in names if (place / name).is_symlink()]
+        problems += [
+            f"{_shown(link, directory)}: is a symbolic link, which is not followed"
+            for link in links
+            if (link / AGENT_FILE).exists()
+        ]
 
 
 def _read_one(path: Path, directory: Path) -> AgentFile:
@@ -110,15 +113,14 @@ def _read_one(path: Path, directory: Path) -> AgentFile:
     if not problems:
         for kind in COMPONENT_KINDS:
             normal[kind] = _normal(kind, components[kind], problems)
-    tested_against = content.get("tested_against") or {}
-    if not isinstance(tested_against, dict):
+    notes: Document = {"tested_against": content.get("tested_against") or {}, "message": content.get("message") or ""}
+    if not isinstance(notes["tested_against"], dict):
         problems.append("tested_against: must be a mapping")
-    message = content.get("message") or ""
-    if not isinstance(message, str):
+    if not isinstance(notes["message"], str):
         problems.append("message: must be a text")
     if problems:
         raise BadAgentFiles([f"{shown}: {problem}" for problem in problems])
-    version: Document = {**normal, "tested_against": tested_against, "message": message}
+    version = {**normal, **notes}
     return AgentFile(shown, settings, version, parse_bundle(normal).bundle_hash)
 
 

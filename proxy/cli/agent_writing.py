@@ -84,7 +84,8 @@ def _add_version(content: dict[str, Any], version: Mapping[str, Any]) -> dict[st
             files[PROMPT_FILE] = component["text"].encode("utf-8")
             component = {"file": PROMPT_FILE, **component}
             del component["text"]
-        content[kind] = {key: value for key, value in component.items() if value not in (None, "", {})}
+        is_free = kind in ("retrieval", "policy")
+        content[kind] = {key: value for key, value in component.items() if is_free or value not in (None, "", {})}
     if version.get("tested_against"):
         content["tested_against"] = dict(cast("dict[str, Any]", version["tested_against"]))
     if version.get("message"):

@@ -15,14 +15,14 @@ from proxy.cli.showing import note
 
 commands = new_group()
 
-NORMAL_SECONDS = 18.0
+NORMAL_SECONDS = 17.0
 FAST_SECONDS = 4.0
 
 
 @commands.command(epilog=example_text("switchback demo", "switchback demo --fast"))
 def demo(
     seconds: Annotated[
-        float, typer.Option(metavar="NUMBER", min=FAST_SECONDS, max=600, help="How long it shall take, about.")
+        float, typer.Option(metavar="NUMBER", min=FAST_SECONDS, max=120, help="How long it shall take, about.")
     ] = NORMAL_SECONDS,
     fast: Annotated[bool, typer.Option("--fast", help="As short as it can be.")] = False,
 ) -> None:

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-
-_LINES_SHOWN = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Row:
 
 
 class Screen(Protocol):
-    """Where the story is told."""
+    """Where the demo is seen."""
 
     def tell(self, text: str) -> None:
         """Something happened."""
@@ -70,23 +68,16 @@ class PlainScreen:
 
 
 class LiveScreen:
-    """A table that changes in place, and the story below it."""
+    """The story as it is told, and a table below it that changes in place."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
-        self._story: list[str] = []
-        self._table = _table(())
 
     def tell(self, text: str) -> None:
-        self._story.append(text)
-        self._show()
+        self._live.console.print(Text(text))
 
     def frame(self, seconds: float, rows: Sequence[Row]) -> None:
-        self._table = _table(rows)
-        self._show()
-
-    def _show(self) -> None:
-        self._live.update(Group(self._table, Text(""), *(Text(line) for line in self._story[-_LINES_SHOWN:])))
+        self._live.update(_table(rows))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ got are judged: did the canary get its share, and did anybody get the bad versio
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from proxy.cli.admin_client import AdminClient, Document
@@ -17,7 +17,7 @@ CANARY_PERCENT = 10.0
 #: Three standard deviations of a tenth of the users.
 _TOLERANCE_PERCENT = 4.5
 _PATIENCE_SECONDS = 15.0
-_TICK_SECONDS = 0.1
+_TICK_SECONDS = 0.15
 _TRIAL_CALLS = 5
 
 # The marker is an order to the simulator, which is told by the prompt how to answer: so a bad prompt can behave badly.
@@ -30,7 +30,33 @@ async def tell(api: AdminClient, traffic: Traffic, screen: Screen, length_second
     return await _Story(api, traffic, screen, length_seconds).play()
 
 
+def canary_problems(answers: Sequence[Answer]) -> list[str]:
+    """What is wrong with the answers to calls sent while the canary ran; nothing where the list is empty."""
+    problems: list[str] = []
+    lucky = {answer.user for answer in answers if answer.version == 2}
+    share = 100 * len(lucky) / USERS
+    if abs(share - CANARY_PERCENT) > _TOLERANCE_PERCENT:
+        problems.append(f"{share:.1f}% of the users got the canary, not about {CANARY_PERCENT:g}%")
+    if lucky & {answer.user for answer in answers if answer.version == 1}:
+        problems.append("a user got both versions while the canary ran")
+    return problems
+
+
+def rollback_problems(answers: Sequence[Answer]) -> list[str]:
+    """What is wrong with the answers to calls sent after the rollback was confirmed."""
+    late = sum(answer.version == 2 for answer in answers)
+    return [f"{late} calls sent after the rollback were answered by version 2"] if late else []
+
+
+def switch_problems(answers: Sequence[Answer]) -> list[str]:
+    """What is wrong with the answers to calls sent while the kill switch was on."""
+    passed = sum(answer.is_served for answer in answers)
+    return [f"{passed} calls sent while the kill switch was on were served"] if passed else []
+
+
 class _Story:
+    """The steps, in order; each looks on until it has seen what it is about."""
+
     def __init__(self, api: AdminClient, traffic: Traffic, screen: Screen, length_seconds: float) -> None:
         self._api = api
         self._traffic = traffic
@@ -70,16 +96,14 @@ class _Story:
         )
         since = self._now()
         everybody = "not every user was answered while the canary ran"
-        await self._watch(0.35, lambda: len({answer.user for answer in self._since(since)}) == USERS, everybody)
+        await self._watch(0.35, lambda: self._all_answered(since), everybody)
         answers = self._since(since)
-        lucky = {answer.user for answer in answers if answer.version == 2}
-        share = 100 * len(lucky) / USERS
+        lucky = len({answer.user for answer in answers if answer.version == 2})
         calls = 100 * sum(answer.version == 2 for answer in answers) / max(1, len(answers))
-        self._say(f"Version 2 went to {len(lucky)} of {USERS} users ({share:.1f}%), {calls:.1f}% of the calls.")
-        if abs(share - CANARY_PERCENT) > _TOLERANCE_PERCENT:
-            self._problems.append(f"{share:.1f}% of the users got the canary, not about {CANARY_PERCENT:g}%")
-        if lucky & {answer.user for answer in answers if answer.version == 1}:
-            self._problems.append("a user got both versions while the canary ran")
+        self._say(
+            f"Version 2 went to {lucky} of {USERS} users ({100 * lucky / USERS:.1f}%), {calls:.1f}% of the calls."
+        )
+        self._problems += canary_problems(answers)
 
     async def _rollback(self) -> None:
         commanded_at = self._now()
@@ -91,16 +115,16 @@ class _Story:
             f"Answered after {1000 * (effective_at - commanded_at):.0f} ms: version {answer.get('version')} serves."
         )
         everybody = "not every user was answered after the rollback"
-        await self._watch(0.2, lambda: len({late.user for late in self._since(effective_at)}) == USERS, everybody)
-        late = [answer for answer in self._since(effective_at) if answer.version == 2]
+        await self._watch(0.2, lambda: self._all_answered(effective_at), everybody)
+        after = self._since(effective_at)
         last = max((answer.ended_at for answer in self._traffic.answers if answer.version == 2), default=0.0)
         milliseconds = max(0.0, 1000 * (last - commanded_at))
         self._say(
             f"The last answer of version 2 ended {milliseconds:.0f} ms after the command: calls in flight finish."
         )
-        self._say(f"Sent after the rollback and answered by version 2: {len(late)} calls.")
-        if late:
-            self._problems.append(f"{len(late)} calls sent after the rollback were answered by version 2")
+        late = sum(answer.version == 2 for answer in after)
+        self._say(f"Sent after the rollback and answered by version 2: {late} calls.")
+        self._problems += rollback_problems(after)
 
     async def _cap(self) -> None:
         cap = await self._command(
@@ -138,9 +162,8 @@ class _Story:
         )
         stopped = self._since(since)
         passed, refused = (sum(answer.status == status for answer in stopped) for status in (200, 403))
-        if passed:
-            self._problems.append(f"{passed} calls sent while the kill switch was on were served")
         self._say(f"While the switch was on, {refused} calls got 403 and {passed} were served.")
+        self._problems += switch_problems(stopped)
         await self._command(
             f"switchback restore {switch.get('id')}", "DELETE", f"/switches/{switch.get('id')}", {"why": "drill"}
         )
@@ -204,3 +227,6 @@ class _Story:
 
     def _seen(self, since: float, wanted: Callable[[Answer], bool]) -> bool:
         return any(wanted(answer) for answer in self._since(since))
+
+    def _all_answered(self, since: float) -> bool:
+        return len({answer.user for answer in self._since(since)}) == USERS
