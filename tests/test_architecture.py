@@ -191,7 +191,8 @@ def test_files_and_functions_stay_short(path: Path) -> None:
     assert text.count("\n") <= MAX_FILE_LINES, f"{named(path)}: which two things live in it?"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name != "__init__":
-            size = (node.end_lineno or node.lineno) - node.lineno + 1
+            # A command's options are its signature; what is counted is what it does.
+            size = (node.end_lineno or node.lineno) - node.body[0].lineno + 1
             assert size <= MAX_FUNCTION_LINES, f"{named(path)}:{node.lineno} {node.name}: {size} lines"
 
 

@@ -97,7 +97,7 @@ class AdminClient:
             ) from None
         except http.client.HTTPException as error:
             raise CommandFailed(f"{self.origin} does not answer in HTTP ({type(error).__name__})") from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise CommandFailed(
                 f"cannot reach {self.origin} ({_reason(error)}): {_STARTING}", EXIT_UNREACHABLE
             ) from None
@@ -155,9 +155,8 @@ def _token(token_file: Path | None, environment: Mapping[str, str]) -> str:
         try:
             token = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            reason = _reason(error) if isinstance(error, OSError) else "not a text"
             raise CommandFailed(
-                f"no admin token: {path}: {reason}; `switchback serve` makes it at its first start, "
+                f"no admin token: {path}: {_reason(error)}; `switchback serve` makes it at its first start, "
                 "or name one with --token-file or SWITCHBACK_TOKEN"
             ) from None
     if not token or not token.isascii() or not token.isprintable():
@@ -173,7 +172,9 @@ def _document(content: bytes) -> Document | None:
     return cast("Document", value) if isinstance(value, dict) else None
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError | UnicodeError) -> str:
     if isinstance(error, socket.gaierror):
         return "no such host"
+    if isinstance(error, UnicodeError):
+        return "not a name" if isinstance(error, UnicodeEncodeError) else "not a text"
     return (error.strerror or type(error).__name__).lower()

@@ -14,7 +14,6 @@ import typer
 from proxy import __version__
 from proxy.cli import agents, audit, caps, demo, labels, rollouts, runs, serving, switches, versions
 from proxy.cli.admin_command import example_text, new_group
-from proxy.cli.failures import EXIT_INTERRUPTED
 
 app = new_group(
     no_args_is_help=True,
@@ -58,12 +57,17 @@ def main() -> None:
         _never_fail_to_encode(stream)
     try:
         app(prog_name="switchback")
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        _flush_quietly()
+
+
+def _flush_quietly() -> None:
+    """The last write. A reader that has seen enough (head, a pager) is no failure."""
+    try:
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader (head, a pager) has seen enough; nothing more may be written, not even at exit.
+        # Python flushes once more at exit, which must not meet the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
 def _never_fail_to_encode(stream: TextIO) -> None:

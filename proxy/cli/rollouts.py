@@ -50,20 +50,12 @@ def start_rollout(
     eligible: Annotated[
         list[str] | None, typer.Option(metavar="TAG=VALUE", help="Only calls with this tag; once for each.")
     ] = None,
-    conversations: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT", help="At the end: `now` moves running conversations too, `drain` lets them end [now]."
-        ),
-    ] = None,
     why: Why = NO_REASON,
 ) -> None:
     """Start giving a fixed share of users to a candidate version. The same user always gets the same one."""
     body: Document = {"label": label, "candidate": candidate, "percentage": percentage, "why": why}
     if eligible:
         body["eligible"] = dict(_tag(pair) for pair in eligible)
-    if conversations is not None:
-        body["conversations"] = conversations
     made = api.post(f"/agents/{segment(agent)}/rollouts", body)
     show.document(
         made,

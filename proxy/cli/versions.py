@@ -3,11 +3,11 @@
 `version_body.py` makes the body of a new one. Counterpart: `/agents/{agent}/versions` of the admin API.
 """
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from proxy.cli import version_options as options
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import AgentName, Limit, admin_command, new_group
 from proxy.cli.showing import Columns, Show, member, moment, say, say_block, say_exactly
@@ -25,7 +25,6 @@ VERSIONS: Columns = {
 }
 
 VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Number of the version.")]
-Pairs = list[str] | None
 
 
 @admin_command(commands, "list", "switchback versions list support-triage")
@@ -74,80 +73,37 @@ def create_version(
     api: AdminClient,
     show: Show,
     agent: AgentName,
-    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="The prompt.")] = None,
-    prompt_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File with the prompt; - reads stdin.")
-    ] = None,
-    mode: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT", help="How it meets the caller's own: replace, prepend, append or if_absent [replace]."
-        ),
-    ] = None,
-    variable: Annotated[
-        Pairs, typer.Option(metavar="NAME[=DEFAULT]", help="A variable of the prompt; once for each.")
-    ] = None,
-    provider: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Provider of the settings, such as openai.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(metavar="TEXT", help="Model that answers.")] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="NUMBER", help="Enforced temperature.")] = None,
-    max_output_tokens: Annotated[int | None, typer.Option(metavar="N", help="Enforced output limit.")] = None,
-    parameter: Annotated[
-        Pairs,
-        typer.Option(
-            metavar="NAME=JSON",
-            help="A model parameter, enforced; NAME='{\"default\": …}' yields to the caller, extra.NAME is a raw member of "
-            "the wire, NAME=null takes it out.",
-        ),
-    ] = None,
-    tools_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="JSON: a list of tools, or {mode, items}.")
-    ] = None,
-    tools_mode: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="replace, merge or keep [merge for a list].")
-    ] = None,
-    retrieval_file: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON object.")] = None,
-    policy_file: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON object.")] = None,
-    policy: Annotated[Pairs, typer.Option(metavar="KEY=JSON", help="One key of the policy.")] = None,
-    tested_against: Annotated[Pairs, typer.Option(metavar="KEY=JSON", help="What it was tested against.")] = None,
-    message: Annotated[str, typer.Option("--message", "-m", metavar="TEXT", help="What changed, for people.")] = "",
-    parent: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, help="The newest version you saw; another one since is a conflict [the newest]."
-        ),
-    ] = None,
-    start: Annotated[
-        int | None,
-        typer.Option(
-            "--from", metavar="N", min=1, help="Begin with this version's components, change only what is said."
-        ),
-    ] = None,
+    prompt: options.PromptText = None,
+    prompt_file: options.PromptFile = None,
+    mode: options.PromptMode = None,
+    variable: options.Variables = None,
+    provider: options.Provider = None,
+    model: options.ModelName = None,
+    temperature: options.Temperature = None,
+    max_output_tokens: options.MaxOutputTokens = None,
+    parameter: options.Parameters = None,
+    tools_file: options.ToolsFile = None,
+    tools_mode: options.ToolsMode = None,
+    retrieval_file: options.RetrievalFile = None,
+    policy_file: options.PolicyFile = None,
+    policy: options.PolicyKeys = None,
+    tested_against: options.TestedAgainst = None,
+    message: options.Message = "",
+    parent: options.Parent = None,
+    start: options.Start = None,
 ) -> None:
     """Create a version. It serves nobody before a label points to it.
 
     Content identical to the newest version makes no new one.
     """
-    options = VersionOptions(
-        prompt=prompt,
-        prompt_file=prompt_file,
-        mode=mode,
-        variables=variable or (),
-        provider=provider,
-        model=model,
-        temperature=temperature,
-        max_output_tokens=max_output_tokens,
-        parameters=parameter or (),
-        tools_file=tools_file,
-        tools_mode=tools_mode,
-        retrieval_file=retrieval_file,
-        policy_file=policy_file,
-        policy=policy or (),
-        tested_against=tested_against or (),
-    )
+    said = VersionOptions(
+        prompt=prompt, prompt_file=prompt_file, mode=mode, variables=variable or (),
+        provider=provider, model=model, temperature=temperature, max_output_tokens=max_output_tokens,
+        parameters=parameter or (), tools_file=tools_file, tools_mode=tools_mode, retrieval_file=retrieval_file,
+        policy_file=policy_file, policy=policy or (), tested_against=tested_against or (),
+    )  # fmt: skip
     base: Document = {} if start is None else api.get(_path(agent, start))
-    body = version_body(options, {kind: base.get(kind) for kind in COMPONENTS})
+    body = version_body(said, {kind: base.get(kind) for kind in COMPONENTS})
     # Read before the new one is sent, so that somebody who was quicker makes a conflict instead of being overlooked.
     newest = api.get(f"/agents/{segment(agent)}").get("newest_version") if parent is None else parent
     status, made = api.request(

@@ -69,7 +69,8 @@ def counter_key(cap: Cap, facts: CallFacts, now_microseconds: int) -> CounterKey
     """The counter of `cap` that a call at this moment belongs to."""
     part = facts.user or "" if cap.scope.user == EACH else ""
     if cap.window == "rollout":
-        part = f"{facts.rollout or ''}/{part}"
+        # Rollouts are numbered per agent.
+        part = f"{facts.agent}/{facts.rollout or ''}/{part}"
     return CounterKey(cap.id, window_start(cap.window, now_microseconds), part)
 
 

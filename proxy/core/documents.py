@@ -92,7 +92,6 @@ def rollout_document(rollout: Rollout) -> Document:
         "arms": [arm_document(arm) for arm in rollout.arms],
         "salt": rollout.salt,
         "eligible": dict(rollout.eligible),
-        "conversations": rollout.conversations,
         "created_by": rollout.created_by,
         "why": rollout.why,
         "created_at": rfc3339(rollout.created_at_microseconds),
@@ -152,7 +151,7 @@ def cap_document(cap: Cap) -> Document:
 
 def counter_document(cap: Cap, key: CounterKey, spent: int, held: int) -> Document:
     """One counter of a cap in the cap's unit, dollars for usd; `user` where each user is counted apart."""
-    rollout, _, user = key.part.rpartition("/") if cap.window == "rollout" else ("", "", key.part)
+    _, rollout, user = key.part.split("/", 2) if cap.window == "rollout" else ("", "", key.part)
     return {
         "user": user or None,
         "rollout": rollout or None,

@@ -13,7 +13,9 @@ from proxy.core.bucketing import BUCKETS
 from proxy.core.errors import BadInput, Conflict, NotFound
 from proxy.core.snapshot import AgentState, Arm, Rollout
 
-ReleaseKind = Literal["label_moved", "rolled_back", "rollout_started", "share_changed", "promoted", "aborted"]
+ReleaseKind = Literal[
+    "label_moved", "label_deleted", "rolled_back", "rollout_started", "share_changed", "promoted", "aborted"
+]
 RELEASE_KINDS: tuple[ReleaseKind, ...] = get_args(ReleaseKind)
 
 STABLE = "stable"
@@ -28,7 +30,7 @@ class Release:
     number: int
     kind: ReleaseKind
     label: str
-    #: One arm named `stable` with every bucket where no rollout runs.
+    #: One arm named `stable` with every bucket where no rollout runs; for `label_deleted` what it served last.
     arms: tuple[Arm, ...]
     salt: str | None
     rollout: str | None
@@ -76,9 +78,10 @@ def plan_rollback(
     """Decide what a rollback of `label` does; `history` is the label's ledger, oldest first.
 
     With a rollout running it ends it and the stable version serves everyone. Without one the label goes back to the version
-    of the newest earlier release that is not itself undone and served another version. If the release it names is no longer
-    in force nothing moves; every release of the running rollout counts as in force, because a share that grew meanwhile is
-    no reason to ignore an emergency. Raises NotFound(`label_not_set`), NotFound(`release_not_found`),
+    of the newest earlier release that is not itself undone and served another version; what a rollback went back over stays
+    undone, so that undoing rollbacks walks further back and never forward again. If the release it names is no longer in
+    force nothing moves; every release of the running rollout counts as in force, because a share that grew meanwhile is no
+    reason to ignore an emergency. Raises NotFound(`label_not_set`), NotFound(`release_not_found`),
     Conflict(`nothing_to_roll_back`).
     """
     if label not in state.labels or not history:
@@ -96,11 +99,17 @@ def plan_rollback(
         if to == now_serving:
             return RollbackPlan(None, now_serving, reason=f"{label} serves version {to} already")
         return RollbackPlan(current.number, to)
-    if undoes is None and current.kind == "rolled_back":
+    if undoes is None and current.kind in ("rolled_back", "aborted"):
         # Two people (or a person and the controller) who both say "roll back" mean the same bad release.
-        reason = f"release {current.number} is itself a rollback; name a release or a version to go further back"
+        reason = f"release {current.number} took it back already; name a release or a version to go further"
         return RollbackPlan(None, now_serving, reason=reason)
-    return RollbackPlan(current.number, _earlier_version(history, now_serving))
+    standing = _standing_versions(history)
+    if len(standing) < 2:
+        raise Conflict(
+            "nothing_to_roll_back",
+            "no earlier release of this label served another version; name a version with `to`",
+        )
+    return RollbackPlan(current.number, standing[-2])
 
 
 def _is_in_force(history: Sequence[Release], number: int, rollout: Rollout | None) -> bool:
@@ -110,15 +119,23 @@ def _is_in_force(history: Sequence[Release], number: int, rollout: Rollout | Non
     return named is history[-1] or (rollout is not None and named.rollout == rollout.id)
 
 
-def _earlier_version(history: Sequence[Release], now_serving: int) -> int:
-    undone = {release.undoes for release in history if release.undoes is not None}
-    for release in reversed(history[:-1]):
-        if release.number not in undone and release.version != now_serving:
-            return release.version
-    raise Conflict(
-        "nothing_to_roll_back",
-        "no earlier release of this label served another version; name a version with `to`",
-    )
+def _standing_versions(history: Sequence[Release]) -> list[int]:
+    """The versions the label went through, oldest first, without those that rollbacks went back over."""
+    standing: list[int] = []
+    for release in history:
+        if release.kind == "label_deleted":
+            standing = []
+        elif release.kind == "rolled_back" and release.version in standing:
+            del standing[_last_index(standing, release.version) + 1 :]
+        elif release.kind == "rolled_back" and standing:
+            standing[-1] = release.version
+        elif not standing or standing[-1] != release.version:
+            standing.append(release.version)
+    return standing
+
+
+def _last_index(versions: Sequence[int], version: int) -> int:
+    return len(versions) - 1 - list(reversed(versions)).index(version)
 
 
 def check_versions_exist(agent: str, newest: int, *numbers: int) -> None:

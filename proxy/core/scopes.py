@@ -83,10 +83,9 @@ def parse_scope(content: Any, allowed: tuple[str, ...]) -> Scope:
         if name not in allowed:
             raise _bad(f"scope.{name}", f"is unknown here; there are {', '.join(allowed)}")
         values[name] = _dimension(name, value)
-    if "version" in values and "agent" not in values:
-        raise _bad("scope.version", "needs scope.agent: versions are numbered per agent")
-    if "label" in values and "agent" not in values:
-        raise _bad("scope.label", "needs scope.agent: labels belong to an agent")
+    for name in ("version", "label", "rollout", "arm"):
+        if name in values and "agent" not in values:
+            raise _bad(f"scope.{name}", f"needs scope.agent: a {name} belongs to an agent")
     return Scope(**values)
 
 

@@ -47,7 +47,6 @@ class Rollout:
     state: RolloutState
     step: int = 0
     eligible: Mapping[str, str] = field(default_factory=dict[str, str])
-    conversations: Literal["now", "drain"] = "now"
     created_by: str = ""
     why: str = ""
     created_at_microseconds: int = 0

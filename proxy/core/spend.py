@@ -76,7 +76,7 @@ def cost_of(usage: Usage, price: Price) -> int:
 
 def hold_cost(input_tokens_bound: int, output_tokens_bound: int, price: Price) -> int:
     """Upper bound of what the call can cost, in nano-dollars: dearest input price of any reachable tier."""
-    reachable = [rates for rates in price.tiers if rates.from_input_tokens <= max(input_tokens_bound, 0)]
+    reachable = [price.tiers[0], *(rates for rates in price.tiers[1:] if rates.from_input_tokens <= input_tokens_bound)]
     dearest_input = max(rates.dearest_input for rates in reachable)
     dearest_output = max(rates.output for rates in reachable)
     return _nano(input_tokens_bound * dearest_input + output_tokens_bound * dearest_output)

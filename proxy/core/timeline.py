@@ -60,7 +60,7 @@ def served_at(history: Sequence[Release], at_microseconds: int) -> ServedAt | No
     for index, release in enumerate(history):
         if release.created_at_microseconds <= at_microseconds:
             in_force = index
-    if in_force is None:
+    if in_force is None or history[in_force].kind == "label_deleted":
         return None
     following = history[in_force + 1 :]
     until = min((release.created_at_microseconds for release in following), default=None)

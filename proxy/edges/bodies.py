@@ -103,7 +103,6 @@ class RolloutBody(ReasonBody):
     candidate: int
     percentage: Percentage
     eligible: Annotated[dict[str, str], Field(max_length=32)] = {}
-    conversations: Literal["now", "drain"] = "now"
 
 
 class PercentageBody(ReasonBody):

@@ -41,7 +41,7 @@ class ReasonQuery(Query):
 class PageQuery(Query):
     """`cursor` is the `next` of the page before."""
 
-    limit: Annotated[Whole, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE), BeforeValidator(_whole)] = DEFAULT_PAGE
     cursor: Text | None = None
 
 

@@ -25,7 +25,6 @@ async def start_rollout(parts: AdminParts, ask: Ask) -> Answer:
         candidate=body.candidate,
         percentage=body.percentage,
         eligible=body.eligible,
-        conversations=body.conversations,
     )
     return Answer(
         rollout_document(await parts.releases.start_rollout(ask.who, ask.path["agent"], draft, body.why)), 201

@@ -16,7 +16,7 @@ from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import Call
 from proxy.http1.reply import Reply
 from proxy.http1.request_head import REFUSALS, Refused
-from proxy.http1.request_parser import Phase, RequestParser
+from proxy.http1.request_parser import BODY, HEAD, IDLE, RequestParser
 from proxy.http1.sockets import Stall, abort
 
 _SLICE_BYTES = 4096  # bounds how many pipelined calls one read can bring
@@ -162,7 +162,7 @@ class ClientConnection(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """Close, unless a request is under way."""
-        if self._current is None and self._parser.phase is Phase.IDLE and not self._lingering:
+        if self._current is None and self._parser.phase is IDLE and not self._lingering:
             self._close()
 
     def drop(self) -> None:
@@ -183,13 +183,13 @@ class ClientConnection(asyncio.Protocol):
                 self.transport.abort()
         elif self._paused:
             self._progress = True  # not the client's fault
-        elif phase is Phase.IDLE:
+        elif phase is IDLE:
             if self._current is None and now - self._since >= limits.keep_alive_seconds:
                 self._close()
-        elif phase is Phase.HEAD:
+        elif phase is HEAD:
             if now - self._parser.head_at >= limits.header_seconds:
                 self._refuse(408)
-        elif phase is Phase.BODY:
+        elif phase is BODY:
             if self._progress:
                 self._progress = False
                 self._progress_at = now
@@ -242,9 +242,10 @@ class ClientConnection(asyncio.Protocol):
             if len(self._queue) >= self._limits.pipelined_calls:
                 self._pause(bytes(view[at:]))
                 return
-            step = max(_SLICE_BYTES, self._parser.missing_bytes)
+            missing = self._parser.missing_bytes
+            step = max(_SLICE_BYTES, missing)
             try:
-                self._parser.feed(view[at : at + step])
+                self._parser.feed(view[at : at + step] if missing else data[at : at + step])
             except Refused as refused:
                 self._refuse(refused.status)
             at += step

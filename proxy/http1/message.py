@@ -11,6 +11,13 @@ from http import HTTPStatus
 Headers = list[tuple[bytes, bytes]]
 """Names lower-cased, order and duplicates kept."""
 
+NAMES: dict[bytes, bytes] = {}
+"""Header names as they came, to lower case: a client sends the same few again and again, and a name that is looked up
+is neither lower-cased nor checked nor hashed again. Filled by `learn_name`."""
+
+_NAMES_KEPT = 2048
+_NAME_BYTES_KEPT = 64
+
 HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -41,6 +48,14 @@ class Call:
     received_at: float
 
 
+def learn_name(name: bytes) -> bytes:
+    """Lower-case a header name that is not among NAMES yet, and keep it while there is room."""
+    lower = name.lower()
+    if len(NAMES) < _NAMES_KEPT and len(name) <= _NAME_BYTES_KEPT:
+        NAMES[name] = lower
+    return lower
+
+
 def _status_line(status: int) -> bytes:
     try:
         phrase = HTTPStatus(status).phrase.encode()
@@ -63,8 +78,10 @@ def render_head(
 
     Raises ValueError when a name or value carries a line break, so that no header can become two.
     """
-    lines = [b"%b: %b\r\n" % pair for pair in headers if pair[0] not in dropped]
-    head = b"".join(lines)
-    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
+    lines = [b": ".join(pair) for pair in headers if pair[0] not in dropped]
+    lines.append(last_lines)
+    head = b"\r\n".join(lines)
+    breaks = len(lines) - 1 + last_lines.count(b"\n")
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
         raise ValueError("a header contains a line break")
-    return b"%b%b%b\r\n" % (first_line, head, last_lines)
+    return b"%b%b\r\n" % (first_line, head)

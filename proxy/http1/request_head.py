@@ -9,14 +9,12 @@ method and target are read as one, and the request is written anew upstream.
 import re
 from functools import lru_cache
 from http import HTTPStatus
-from typing import NamedTuple
 
 from proxy.http1.message import Headers
 
 METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
-_SPECIAL = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 
 
 class Refused(Exception):
@@ -25,15 +23,6 @@ class Refused(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
-
-
-class Head(NamedTuple):
-    """A checked head: `length` is the Content-Length, if there is one."""
-
-    headers: Headers
-    length: int | None
-    chunked: bool
-    expects_continue: bool
 
 
 def _refusal(status: int) -> bytes:
@@ -72,39 +61,45 @@ def check_line(method: bytes, target: bytes, version: str) -> str:
     return name
 
 
-def check_headers(raw: Headers, version: str) -> Head:
-    """Lower-case and check the header fields of one request. Raises Refused."""
-    headers: Headers = []
-    special: dict[bytes, bytes] = {}
-    for name, value in raw:
-        name = name.lower()
-        if b"_" in name or not (value.isascii() or _is_utf8(value)):
+def tidy_values(headers: Headers) -> Headers:
+    """Strip what white space llhttp leaves at the end of values. Raises Refused for one that is not UTF-8."""
+    for _, value in headers:
+        if not (value.isascii() or _is_utf8(value)):
             raise Refused(400)
-        value = value.rstrip(b" \t")
-        headers.append((name, value))
-        if name in _SPECIAL:
-            if name in special:
-                value = _joined(name, special[name], value)
-            special[name] = value
-    host = special.get(b"host")
+    return [(name, value.rstrip(b" \t")) for name, value in headers]
+
+
+def check_headers(headers: Headers, version: str) -> tuple[int | None, bool, bool]:
+    """Check the fields of one request, whose names are lower-cased and whose values are tidy.
+
+    Gives the Content-Length, whether the body is chunked, and whether the client waits for `100 Continue`. Raises Refused.
+    """
+    fields = dict(headers)
+    if len(fields) != len(headers):
+        _check_repeated(headers, fields)
+    host = fields.get(b"host")
     if host is None:
         if version == "1.1":
             raise Refused(400)
     elif not is_host(host):
         raise Refused(400)
-    length = special.get(b"content-length")
-    return Head(
-        headers,
+    length = fields.get(b"content-length")
+    coding = fields.get(b"transfer-encoding")
+    expectation = fields.get(b"expect")
+    return (
         None if length is None else int(length),
-        b"transfer-encoding" in special and _chunked(special[b"transfer-encoding"], version),
-        b"expect" in special and _continue(special[b"expect"], version),
+        coding is not None and _chunked(coding, version),
+        expectation is not None and _continue(expectation, version),
     )
 
 
-def _joined(name: bytes, first: bytes, second: bytes) -> bytes:
-    if name == b"transfer-encoding":
-        return first + b"," + second
-    raise Refused(400)
+def _check_repeated(headers: Headers, fields: dict[bytes, bytes]) -> None:
+    names = [name for name, _ in headers]
+    if any(names.count(name) > 1 for name in (b"host", b"content-length", b"expect")):
+        raise Refused(400)
+    if b"transfer-encoding" in fields:
+        codings = [value for name, value in headers if name == b"transfer-encoding"]
+        fields[b"transfer-encoding"] = b",".join(codings)
 
 
 def _chunked(value: bytes, version: str) -> bool:

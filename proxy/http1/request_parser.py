@@ -11,20 +11,22 @@ from typing import Protocol
 import httptools
 
 from proxy.http1.limits import ListenerLimits
-from proxy.http1.message import Call, Headers
-from proxy.http1.request_head import Refused, check_headers, check_line
+from proxy.http1.message import NAMES, Call, Headers, learn_name
+from proxy.http1.request_head import Refused, check_headers, check_line, tidy_values
 
 _CHUNK_OVERHEAD_BYTES = 12  # size line and line ends of an ordinary chunk
 
 
 class Phase(Enum):
-    """How far the present message is."""
+    """How far the present message is. LAST: the latest one closes the connection, nothing after it is read."""
 
     IDLE = 0
     HEAD = 1
     BODY = 2
     LAST = 3
-    """The latest message closes the connection: nothing after it is read."""
+
+
+IDLE, HEAD, BODY, LAST = Phase  # a global is found faster than a member, and this is asked many times per call
 
 
 class RequestSink(Protocol):
@@ -43,7 +45,7 @@ class RequestParser:
     """llhttp's callbacks, gathered into calls. Unusable after `feed` raised, and after `close`."""
 
     def __init__(self, sink: RequestSink, limits: ListenerLimits, clock: Callable[[], float]) -> None:
-        self.phase = Phase.IDLE
+        self.phase = IDLE
         self.head_at = 0.0
         """When the first byte of the present head came, in the clock's seconds."""
         self._sink = sink
@@ -52,6 +54,7 @@ class RequestParser:
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._refused: Refused | None = None
         self._resuming = False
+        self._tidy = False
         self._headers: Headers = []
         self._method = ""
         self._length: int | None = None
@@ -61,8 +64,8 @@ class RequestParser:
         self._begin_message()
 
     def _begin_message(self) -> None:
+        self._fields: Headers = []  # where llhttp's header callbacks go: the headers, later the trailers
         self._target = b""
-        self._raw: Headers = []
         self._head_bytes = 0
         self._pieces: list[bytes] = []
         self._body_bytes = 0
@@ -72,22 +75,26 @@ class RequestParser:
     @property
     def missing_bytes(self) -> int:
         """How much of a body of known length is still to come; 0 otherwise."""
-        if self.phase is Phase.BODY and self._length is not None:
+        if self.phase is BODY and self._length is not None:
             return self._length - self._body_bytes
         return 0
 
     def feed(self, data: bytes | memoryview) -> None:
         """Read on. Raises Refused; nothing may be fed after that."""
         phase = self.phase
-        if phase is Phase.BODY:
-            self._wire_bytes += len(data)
-        else:
-            self._head_bytes += len(data)
-            if phase is Phase.IDLE:
-                self.phase = Phase.HEAD
-                self.head_at = self._clock()
         parser = self._parser
-        if phase is Phase.LAST or parser is None:
+        if phase is IDLE:
+            self.phase = HEAD
+            self.head_at = self._clock()
+            self._head_bytes = len(data)
+            self._tidy = type(data) is bytes and _is_tidy(data)
+        elif phase is BODY:
+            self._wire_bytes += len(data)
+            self._tidy = False
+        elif phase is HEAD:
+            self._head_bytes += len(data)
+            self._tidy = False
+        if phase is LAST or parser is None:
             return
         try:
             parser.feed_data(data)
@@ -95,10 +102,11 @@ class RequestParser:
             end: int = upgrade.args[0]
             self._ignore_upgrade(parser, data[end:])
         except httptools.HttpParserError as error:
-            if self.phase is not Phase.LAST:
+            if self.phase is not LAST:
                 raise self._refusal(error) from None
         else:
-            self._check_growth(len(data))
+            if self.phase is not IDLE:
+                self._check_growth(len(data))
 
     def close(self) -> None:
         """Break the reference cycle with llhttp's wrapper and let go of a partial message."""
@@ -112,12 +120,12 @@ class RequestParser:
 
     def _check_growth(self, fed: int) -> None:
         limits = self._limits
-        if self.phase is Phase.HEAD:
+        if self.phase is HEAD:
             if self._head_bytes > limits.header_bytes + limits.request_line_bytes:
                 raise Refused(431)
             if self._head_bytes == 0:  # the head began behind another message in the same bytes
                 self._head_bytes = fed
-        elif self.phase is Phase.BODY and self._chunked:
+        elif self.phase is BODY and self._chunked:
             framing = self._wire_bytes - self._body_bytes - _CHUNK_OVERHEAD_BYTES * self._chunks
             if framing > limits.header_bytes:  # chunk extensions or trailers without end
                 raise Refused(400)
@@ -141,8 +149,8 @@ class RequestParser:
         """A piece of the target."""
         if self._resuming:
             return
-        if self.phase is Phase.IDLE:  # pipelined behind another message in the same bytes
-            self.phase = Phase.HEAD
+        if self.phase is IDLE:  # pipelined behind another message in the same bytes
+            self.phase = HEAD
             self.head_at = self._clock()
         self._target += url
         if len(self._target) > self._limits.request_line_bytes:
@@ -150,8 +158,12 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header field, or a trailer field, which is dropped."""
-        if self.phase is not Phase.BODY:
-            self._raw.append((name, value))
+        lower = NAMES.get(name)
+        if lower is None:
+            if b"_" in name and self.phase is HEAD:
+                raise self._stop(400)
+            lower = learn_name(name)
+        self._fields.append((lower, value))
 
     def on_headers_complete(self) -> None:
         """The end of a head: check it and learn how the body is framed."""
@@ -166,24 +178,28 @@ class RequestParser:
             self._refused = refused
             raise
         self._keep_alive = parser.should_keep_alive()
-        self.phase = Phase.BODY
+        self.phase = BODY
         if self._length or self._chunked:
             self._resuming = parser.should_upgrade()
             if wants_continue:
                 self._sink.continue_wanted()
 
     def _check_head(self, method: bytes, version: str) -> bool:
-        limits, raw = self._limits, self._raw
+        limits, headers = self._limits, self._fields
         self._method = check_line(method, self._target, version)
         self._http10 = version == "1.0"
-        if len(raw) > limits.header_count:
+        if len(headers) > limits.header_count:
             raise Refused(431)
         may_be_large = not 0 < self._head_bytes <= limits.header_bytes
-        if may_be_large and sum(len(name) + len(value) + 4 for name, value in raw) > limits.header_bytes:
+        if may_be_large and sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes:
             raise Refused(431)
-        self._headers, self._length, self._chunked, wants_continue = check_headers(raw, version)
+        if not self._tidy:
+            headers = tidy_values(headers)
+        self._length, self._chunked, wants_continue = check_headers(headers, version)
         if self._length is not None and self._length > limits.body_bytes:
             raise Refused(413)
+        self._headers = headers
+        self._fields = []
         return wants_continue
 
     def on_body(self, data: bytes) -> None:
@@ -205,5 +221,10 @@ class RequestParser:
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         call = Call(self._method, self._target, self._headers, body, self.head_at)
         self._begin_message()
-        self.phase = Phase.IDLE if self._keep_alive else Phase.LAST
+        self.phase = IDLE if self._keep_alive else LAST
         self._sink.request_ready(call, http10=self._http10, keep_alive=self._keep_alive)
+
+
+def _is_tidy(data: bytes) -> bool:
+    """Whether no header value in these bytes can need a closer look: one test of the whole instead of one for each."""
+    return data.isascii() and b" \r\n" not in data and b"\t\r\n" not in data

@@ -170,10 +170,8 @@ async def _switch_in_snapshot(work: Work, switch: Switch) -> None:
 async def _check_scope(work: Work, scope: Scope) -> None:
     """A scope must name an agent, version and label that exist: a typing error must not make a switch that stops nothing.
 
-    Raises BadInput(`bad_scope`), NotFound (`agent_not_found`, `version_not_found`, `label_not_set`).
+    Raises NotFound (`agent_not_found`, `version_not_found`, `label_not_set`).
     """
-    if scope.rollout is not None and scope.agent is None:
-        raise BadInput("bad_scope", "scope.rollout needs scope.agent: rollouts are numbered per agent", param="scope")
     if scope.agent is None or scope.agent == UNASSIGNED:
         return
     state = await work.state(scope.agent)

@@ -48,7 +48,6 @@ class RolloutDraft:
     candidate: int
     percentage: float
     eligible: Mapping[str, str] = field(default_factory=dict[str, str])
-    conversations: Literal["now", "drain"] = "now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +188,8 @@ class ReleaseCommands:
                 raise _rollout_running(state.rollouts[label])
             if label == state.agent.default_label:
                 raise Conflict("default_label", f"{label!r} is the agent's default label; name another default first")
+            serves = state.labels[label].version
+            await self._release(work, "label_deleted", who, agent, label, whole(serves), why)
             await work.change.delete_label(agent, label)
             before = label_document(state.labels[label])
             await work.audit(who, "label.deleted", f"agents/{agent}/labels/{label}", why, before)
@@ -259,7 +260,6 @@ class ReleaseCommands:
                 arms=split(current.version, draft.candidate, share),
                 state="running",
                 eligible=draft.eligible,
-                conversations=draft.conversations,
                 created_by=who,
                 why=why,
                 created_at_microseconds=work.now,

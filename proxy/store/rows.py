@@ -34,6 +34,11 @@ def json_text(value: Any) -> str:
     return canonical_json(value).decode()
 
 
+def authored_json(value: Any) -> str:
+    """`value` as JSON text in the order its author wrote, which models follow in schemas; its hash is over canonical JSON."""
+    return orjson.dumps(value).decode()
+
+
 def agent_columns(agent: Agent) -> Columns:
     return {
         "name": agent.name,
@@ -151,7 +156,6 @@ def rollout_columns(rollout: Rollout) -> Columns:
         "state": rollout.state,
         "step": rollout.step,
         "eligible": json_text(rollout.eligible),
-        "conversations": rollout.conversations,
         "created_by": rollout.created_by,
         "why": rollout.why,
         "created_at_microseconds": rollout.created_at_microseconds,
@@ -169,7 +173,6 @@ def rollout_of(row: Row, arms: tuple[Arm, ...]) -> Rollout:
         state=row["state"],
         step=row["step"],
         eligible=orjson.loads(row["eligible"]),
-        conversations=row["conversations"],
         created_by=row["created_by"],
         why=row["why"],
         created_at_microseconds=row["created_at_microseconds"],

@@ -80,6 +80,13 @@ async def test_a_server_that_is_not_there_is_told_with_how_to_start_it_and_exit_
     assert "switchback serve" in result.stderr
 
 
+@pytest.mark.parametrize("url", ["http://a..b", "http://" + "x" * 70, "http://nowhere.invalid"])
+async def test_a_host_that_does_not_exist_is_told_in_words(switchback, url):
+    result = await switchback("status", "--admin-url", url)
+    assert result.exit_code == 3
+    assert len(result.stderr.splitlines()) == 1
+
+
 async def test_forward_proxies_of_the_environment_are_not_asked(switchback, admin):
     admin.answer("GET", "/agents", AGENTS)
     proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:1")

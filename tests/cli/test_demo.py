@@ -20,7 +20,7 @@ ROWS = [Row(1, 90.0, 900, 0, 3, 0.5), Row(2, 10.0, 100, 30, 0, 0.2)]
 
 
 async def _demo(directory: Path) -> asyncio.subprocess.Process:
-    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(directory), "PYTHONPATH": str(Path.cwd())}
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(directory), "PYTHONPATH": str(Path(__file__).parents[2])}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "proxy", "demo", "--fast", cwd=directory, env=environment,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -36,19 +36,18 @@ async def test_the_demo_shows_a_rollback_and_ends_by_itself(tmp_path: Path):
     assert "$ switchback rollback support-triage" in text
     assert "answered by version 2: 0 calls" in text
     assert "\x1b" not in text
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_an_interrupted_demo_cleans_up_too(tmp_path: Path, number):
+async def test_an_interrupted_demo_cleans_up_too(tmp_path: Path):
     demo = await _demo(tmp_path)
     assert demo.stdout is not None
     while b"$ switchback label" not in await asyncio.wait_for(demo.stdout.readline(), DEADLINE_SECONDS):
         pass
-    demo.send_signal(number)
+    demo.send_signal(signal.SIGINT)
     _, err = await asyncio.wait_for(demo.communicate(), DEADLINE_SECONDS)
     assert (demo.returncode, err.decode()) == (130, "interrupted; everything is stopped and removed\n")
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == []
 
 
 def _answer(user: int, version: int | None, status: int = 200) -> Answer:

@@ -131,11 +131,11 @@ CHANGE = [
         {"label": "prod", "undoes": 3, "to": 1, "why": "wrong"},
     ),
     Case(
-        "rollout start a --candidate 2 --percentage 12.5 --eligible plan=pro --conversations drain", "POST",
+        "rollout start a --candidate 2 --percentage 12.5 --eligible plan=pro", "POST",
         "/agents/a/rollouts", ROLLOUT, ["rollout r1 runs on prod: 90% v1, 10% v2", "switchback rollback a --label prod"],
         {
             "label": "prod", "candidate": 2, "percentage": 12.5, "why": "no reason given",
-            "eligible": {"plan": "pro"}, "conversations": "drain",
+            "eligible": {"plan": "pro"},
         }, status=201,
     ),
     Case(

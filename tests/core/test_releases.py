@@ -315,3 +315,56 @@ class TestVersionNumbers:
         with pytest.raises(refusal) as refused:
             check_versions_exist("support", 3, 1, number)
         assert refused.value.code == code
+
+
+class TestWalkingBack:
+    """Undoing rollbacks one after the other goes further back each time, and never forward again."""
+
+    def test_goes_one_version_back_each_time_and_then_says_that_nothing_is_left(self) -> None:
+        history = [moved(1, 1), moved(2, 2), moved(3, 3)]
+        served: list[int] = []
+        for number in (4, 5):
+            plan = plan_rollback(state_of(history), "prod", history, undoes=history[-1].number, to=None)
+            served.append(plan.version)
+            history.append(taken_back(number, plan.version, undoes=number - 1))
+        assert served == [2, 1]
+        with pytest.raises(Conflict):
+            plan_rollback(state_of(history), "prod", history, undoes=5, to=None)
+
+    def test_after_a_rollback_to_a_named_version_returns_there_and_not_to_what_lay_between(self) -> None:
+        history = [moved(1, 1), moved(2, 2), moved(3, 3), taken_back(4, 1, undoes=3), moved(5, 4)]
+        assert plan_rollback(state_of(history), "prod", history, undoes=None, to=None).version == 1
+
+    def test_does_not_cross_a_label_that_was_deleted_meanwhile(self) -> None:
+        history = [moved(1, 1), moved(2, 2), replace(moved(3, 2), kind="label_deleted"), moved(4, 3)]
+        with pytest.raises(Conflict):
+            plan_rollback(state_of(history), "prod", history, undoes=None, to=None)
+
+    def test_right_after_an_abort_moves_nothing_because_two_people_mean_the_same(self) -> None:
+        history = [moved(1, 1), moved(2, 2), replace(moved(3, 2), kind="aborted", rollout="r1")]
+        assert plan_rollback(state_of(history), "prod", history, undoes=None, to=None).undoes is None
+
+
+def moved(number: int, version: int) -> Release:
+    return Release(
+        agent="a",
+        number=number,
+        kind="label_moved",
+        label="prod",
+        arms=whole(version),
+        salt=None,
+        rollout=None,
+        who="me",
+        approved_by=None,
+        why="",
+        created_at_microseconds=number,
+    )
+
+
+def taken_back(number: int, version: int, *, undoes: int) -> Release:
+    return replace(moved(number, version), kind="rolled_back", undoes=undoes)
+
+
+def state_of(history: list[Release]) -> AgentState:
+    last = history[-1]
+    return AgentState(Agent(name="a", newest=9), {"prod": Label("prod", last.version, last.number)})

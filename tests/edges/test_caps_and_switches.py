@@ -65,7 +65,7 @@ async def test_a_limit_that_is_no_amount_is_refused(limit: object, admin: Admin)
     await refuses_limit(admin, cap_of(limit=limit))
 
 
-@pytest.mark.parametrize("limit", [None, [], {}, 10**400])
+@pytest.mark.parametrize("limit", [None, [], {}, 10**300])
 async def test_a_limit_that_is_no_number_is_refused(limit: object, admin: Admin) -> None:
     await refuses_limit(admin, cap_of(limit=limit))
 
@@ -176,7 +176,7 @@ async def test_a_cap_of_one_rollout_shows_its_rollout(admin: Admin) -> None:
     scope = {"agent": "support", "rollout": "r1", "user": "*"}
     assert (await admin.post("/caps", cap_of(scope=scope, window="rollout", unit="calls"))).status == 201
     cap = admin.commands.live.current.caps[0]
-    admin.commands.ledger.load(CounterKey(cap.id, 0, "r1/a/b"), 3)
+    admin.commands.ledger.load(CounterKey(cap.id, 0, "support/r1/a/b"), 3)
     shown = (await admin.get("/caps"))["items"][0]
     assert (shown["counters"][0]["rollout"], shown["counters"][0]["user"], shown["window_start"]) == ("r1", "a/b", None)
 

@@ -126,9 +126,9 @@ async def tell_of_rollouts(story: Story) -> None:
         "changed": True,
         "label": "prod",
         "version": 1,
-        "release": 7,
+        "release": 8,
         "reason": "",
-        "undoes": 6,
+        "undoes": 7,
     }
     await story.tell("start_rollout", share, agent="support")
     promoted = await story.tell("promote_rollout", {}, agent="support", id="r3")

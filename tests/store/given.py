@@ -71,7 +71,6 @@ def rollout(
         "arms": split(stable, candidate, buckets),
         "state": "running",
         "eligible": {"tenant": "acme"},
-        "conversations": "drain",
         "created_by": "ada",
         "why": "try it",
         "created_at_microseconds": NOON,

@@ -1,4 +1,4 @@
--- The first schema. Times are UTC microseconds, money nano-dollars, JSON is canonical (core/canonical.py).
+-- The first schema. Times are UTC microseconds, money nano-dollars, JSON is canonical (core/canonical.py), components as their authors wrote them.
 --
 -- Append-only tables (components, versions, releases, release_arms, audit) are held by triggers, for every program that
 -- opens the file: no UPDATE, no DELETE, and inserts only where the next row belongs. Checks before an insert are what
@@ -54,7 +54,6 @@ CREATE TABLE rollouts (
     state                   TEXT    NOT NULL,
     step                    INTEGER NOT NULL,
     eligible                TEXT    NOT NULL,
-    conversations           TEXT    NOT NULL,
     created_by              TEXT    NOT NULL,
     why                     TEXT    NOT NULL,
     created_at_microseconds INTEGER NOT NULL,
@@ -134,7 +133,6 @@ CREATE TABLE caps (
     unit                    TEXT    NOT NULL,
     limit_amount            INTEGER NOT NULL,
     at_limit                TEXT    NOT NULL,
-    fallback_version        INTEGER,
     why                     TEXT    NOT NULL,
     created_by              TEXT    NOT NULL,
     created_at_microseconds INTEGER NOT NULL,

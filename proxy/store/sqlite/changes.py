@@ -21,9 +21,9 @@ from proxy.store.rows import (
     agent_columns,
     arm_columns,
     audit_columns,
+    authored_json,
     cap_columns,
     cap_of,
-    json_text,
     release_columns,
     rollout_columns,
     switch_columns,
@@ -187,7 +187,7 @@ def _insert(plain: sqlite3.Connection, table: str, rows: Sequence[Columns]) -> N
 
 def _insert_version(plain: sqlite3.Connection, version: Version) -> None:
     components = [
-        {"hash": version.bundle.hashes[kind], "kind": kind, "content": json_text(version.bundle.content(kind))}
+        {"hash": version.bundle.hashes[kind], "kind": kind, "content": authored_json(version.bundle.content(kind))}
         for kind in COMPONENT_KINDS
     ]
     plain.executemany(_INSERT_COMPONENT, components)

@@ -1,0 +1,106 @@
+"""`switchback sync` and `switchback agents export`: agents as files under version control, in and out.
+
+Options only; sync.py does the work and is imported when a verb runs, because it brings readers of YAML and JSON that no other
+verb needs.
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from proxy.cli.admin_client import AdminClient
+from proxy.cli.admin_command import admin_command
+from proxy.cli.failures import EXIT_USAGE, CommandFailed
+from proxy.cli.showing import Show, note
+
+_GIT_SECONDS = 10
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Directory with a folder for each agent.")]
+
+
+def register(app: typer.Typer, agents: typer.Typer) -> None:
+    """Add `sync` to the command and `export` to its group of agents."""
+    admin_command(
+        app,
+        "sync",
+        "switchback sync config/agents --dry-run",
+        "switchback sync config/agents --label staging",
+    )(sync_directory)
+    admin_command(agents, "export", "switchback agents export config/agents")(export_directory)
+
+
+def sync_directory(
+    api: AdminClient,
+    show: Show,
+    directory: Directory,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")] = False,
+    label: Annotated[
+        str | None, typer.Option(help="Move this label to each agent's version afterwards, such as staging.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also build over versions that did not come from git, and change settings.")
+    ] = False,
+    git_commit: Annotated[
+        str | None, typer.Option(metavar="COMMIT", help="The commit to record [asked of git in DIR].")
+    ] = None,
+) -> None:
+    """Create a version of each agent whose files changed. Equal content never makes a second one.
+
+    Exit code 4 where an agent was refused, because its newest version was made elsewhere or somebody was quicker.
+    """
+    # Heavy: readers of YAML and JSON, which only the verbs about files need.
+    from proxy.cli.agent_files import BadAgentFiles  # noqa: PLC0415
+    from proxy.cli.sync import sync  # noqa: PLC0415
+
+    commit = git_commit or commit_of(directory)
+    try:
+        report = sync(api, directory, dry_run=dry_run, label=label, force=force, git_commit=commit)
+    except BadAgentFiles as bad:
+        raise all_told(bad.problems) from None
+    show.document(report.document(), *report.lines())
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+def export_directory(
+    api: AdminClient,
+    show: Show,
+    directory: Directory,
+    agent: Annotated[
+        list[str] | None, typer.Option(metavar="AGENT", help="Only this agent; may be repeated [all].")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Write the version of this label [the newest].")] = None,
+) -> None:
+    """Write agents as files, in the format `switchback sync` reads. Files that are there are replaced."""
+    # Heavy, as above.
+    from proxy.cli.agent_files import BadAgentFiles  # noqa: PLC0415
+    from proxy.cli.sync import export_agents  # noqa: PLC0415
+
+    try:
+        written = export_agents(api, directory, agent or [], label)
+    except BadAgentFiles as bad:
+        raise all_told(bad.problems) from None
+    lines = [
+        f"{item['folder']}: version {item['version']}" if item["version"] else f"{item['folder']}: no version"
+        for item in written
+    ]
+    show.document({"items": written, "next": None}, *(lines or ["there are no agents"]))
+
+
+def all_told(problems: list[str]) -> CommandFailed:
+    """Every problem but the last as a line on standard error; the last as the failure to raise."""
+    for problem in problems[:-1]:
+        note(f"error: {problem}")
+    return CommandFailed(problems[-1], EXIT_USAGE)
+
+
+def commit_of(directory: Path) -> str | None:
+    """The commit `directory` is at, with `-dirty` behind it where tracked files differ; None outside a repository."""
+    command = ["git", "-C", str(directory), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        asked = subprocess.run(command, capture_output=True, timeout=_GIT_SECONDS, check=True)  # noqa: S603 fixed words and a directory behind -C
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return asked.stdout.decode("utf-8", "replace").strip() or None

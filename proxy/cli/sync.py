@@ -1,0 +1,273 @@
+"""Brings agents from files into the server, and out again: what `switchback sync DIR` and `agents export DIR` do.
+
+An agent's files are compared with its newest version only. Equal content makes no version; a newest version that did not come
+from git is never built over unless forced, so that an edit made elsewhere is not silently reverted. Whether a change is allowed
+is the server's to say. Counterparts: agent_files.py and agent_writing.py; git_verbs.py has the options.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+from proxy.cli.admin_client import segment
+from proxy.cli.agent_files import AgentFile, read_agents
+from proxy.cli.agent_writing import write_agent
+from proxy.cli.failures import EXIT_CONFLICT, EXIT_FAILED, EXIT_UNREACHABLE, CommandFailed
+from proxy.core.names import check_agent_name
+
+Document = dict[str, Any]
+SyncResult = Literal["created", "unchanged", "refused"]
+LabelResult = Literal["moved", "unchanged", "refused"]
+
+NOT_FROM_GIT = "not_from_git"
+_NO_GIT = "the newest version did not come from git"
+#: Settings of the agent itself that a file may state.
+_SETTINGS = ("description", "default_label", "allow_latest")
+_ALL = 1_000_000
+
+
+class Api(Protocol):
+    """What is needed of the admin API; every method raises CommandFailed for a refusal."""
+
+    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Document: ...
+
+    def items(self, path: str, limit: int, query: Mapping[str, Any] | None = None) -> Document: ...
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Document: ...
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Document: ...
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Document: ...
+
+    def request(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, query: Mapping[str, Any] | None = None
+    ) -> tuple[int, Document]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOutcome:
+    """What became of one agent. `version` is the one its content is now; in a dry run the one it would be."""
+
+    agent: str
+    path: str
+    result: SyncResult
+    version: int | None
+    created_agent: bool = False
+    code: str | None = None
+    reason: str = ""
+    label: LabelResult | None = None
+    label_reason: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_refused(self) -> bool:
+        return "refused" in (self.result, self.label)
+
+    def document(self) -> Document:
+        return {
+            "agent": self.agent,
+            "path": self.path,
+            "result": self.result,
+            "version": self.version,
+            "created_agent": self.created_agent,
+            "code": self.code,
+            "reason": self.reason or None,
+            "label": self.label,
+            "label_reason": self.label_reason or None,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncReport:
+    """What a sync did, or with `dry_run` would do, agent by agent."""
+
+    outcomes: tuple[AgentOutcome, ...]
+    dry_run: bool
+    label: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of a conflict where anything was refused."""
+        return EXIT_CONFLICT if any(outcome.is_refused for outcome in self.outcomes) else 0
+
+    def document(self) -> Document:
+        return {
+            "dry_run": self.dry_run,
+            "label": self.label,
+            "agents": [outcome.document() for outcome in self.outcomes],
+        }
+
+    def lines(self) -> list[str]:
+        """For people: what happened to each agent, and a sum."""
+        lines = [line for outcome in self.outcomes for line in self._lines_of(outcome)]
+        counts = {result: sum(1 for outcome in self.outcomes if outcome.result == result) for result in _RESULTS}
+        total = ", ".join(f"{count} {result}" for result, count in counts.items())
+        return [*lines, f"{'dry run, nothing was changed: ' if self.dry_run else ''}{total}"]
+
+    def _lines_of(self, outcome: AgentOutcome) -> list[str]:
+        would = "would be " if self.dry_run else ""
+        match outcome.result:
+            case "created":
+                what = f"version {outcome.version} {would}created"
+                if outcome.created_agent:
+                    what = f"agent {would}created, {what}"
+            case "unchanged":
+                what = f"unchanged, version {outcome.version} has this content already"
+            case "refused":
+                what = f"refused: {outcome.reason}"
+        if outcome.label == "moved":
+            what += f"; {self.label} {'would serve' if self.dry_run else 'now serves'} it"
+        elif outcome.label == "refused":
+            what += f"; {self.label} was not moved: {outcome.label_reason}"
+        return [f"{outcome.agent}: {what}", *(f"{outcome.agent}: note: {note}" for note in outcome.notes)]
+
+
+_RESULTS: tuple[SyncResult, ...] = ("created", "unchanged", "refused")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sync:
+    """One sync: how, and the steps for one agent."""
+
+    api: Api
+    dry_run: bool
+    label: str | None
+    force: bool
+    commit: str | None
+    root: str
+
+    def agent(self, file: AgentFile) -> AgentOutcome:
+        path = f"/agents/{segment(file.name)}"
+        found = self._found(path)
+        newest = None if found is None else found.get("newest_version")
+        current = None if newest is None else self.api.get(f"{path}/versions/{newest}")
+        outcome = self._outcome(file, found, current)
+        if outcome.result == "refused":
+            return outcome
+        try:
+            outcome = replace(outcome, notes=self._settings(file, found, path))
+            if found is None and not self.dry_run:
+                self.api.post("/agents", {**file.agent, "why": self._why()})
+            if outcome.result == "created" and not self.dry_run:
+                status, made = self.api.request("POST", f"{path}/versions", self._body(file, newest))
+                result: SyncResult = "created" if status == 201 else "unchanged"
+                outcome = replace(outcome, result=result, version=made["version"])
+        except CommandFailed as failed:
+            return replace(outcome, result="refused", version=newest, code=_refusal(failed).code, reason=failed.message)
+        return outcome if self.label is None else self._moved(outcome, found, path)
+
+    def _found(self, path: str) -> Document | None:
+        try:
+            return self.api.get(path)
+        except CommandFailed as failed:
+            if failed.code == "agent_not_found":
+                return None
+            raise
+
+    def _outcome(self, file: AgentFile, found: Document | None, current: Document | None) -> AgentOutcome:
+        """What is to be done, from what is there."""
+        plain = AgentOutcome(agent=file.name, path=file.path, result="created", version=1, created_agent=found is None)
+        if found is not None and found.get("archived"):
+            return replace(plain, result="refused", version=None, code="archived", reason="the agent is archived")
+        if current is None:
+            return plain
+        number = current["version"]
+        if current.get("version_id") == file.bundle_hash:
+            return replace(plain, result="unchanged", version=number)
+        if "git" not in (current.get("source") or {}) and not self.force:
+            author = current.get("author")
+            reason = f"{_NO_GIT} (version {number} by {author}): export it, or build over it with --force"
+            return replace(plain, result="refused", version=number, code=NOT_FROM_GIT, reason=reason)
+        return replace(plain, version=number + 1)
+
+    def _settings(self, file: AgentFile, found: Document | None, path: str) -> tuple[str, ...]:
+        """Settings of an agent that exists are changed only by force: nothing tells who set them last."""
+        if found is None:
+            return ()
+        differing = {
+            key: file.agent[key] for key in _SETTINGS if key in file.agent and file.agent[key] != found.get(key)
+        }
+        if not differing:
+            return ()
+        names = ", ".join(differing)
+        if not self.force:
+            return (f"{names} of the agent differ from the file and were left as they are; --force changes them",)
+        if not self.dry_run:
+            self.api.patch(path, {**differing, "why": self._why()})
+        return (f"{names} of the agent {'would be' if self.dry_run else 'were'} changed",)
+
+    def _moved(self, outcome: AgentOutcome, found: Document | None, path: str) -> AgentOutcome:
+        """Move the label, unless somebody else moved it since this agent was read."""
+        labels = cast("list[Document]", (found or {}).get("labels") or [])
+        now = next((label for label in labels if label.get("label") == self.label), Document())
+        if self.dry_run:
+            return replace(outcome, label="unchanged" if now.get("version") == outcome.version else "moved")
+        body = {"version": outcome.version, "why": self._why(), "if_release": now.get("release") or 0}
+        try:
+            moved = self.api.put(f"{path}/labels/{segment(self.label)}", body)
+        except CommandFailed as failed:
+            return replace(outcome, label="refused", label_reason=_refusal(failed).message)
+        return replace(outcome, label="unchanged" if moved.get("changed") is False else "moved")
+
+    def _body(self, file: AgentFile, newest: int | None) -> Document:
+        git = {"commit": self.commit, "path": f"{self.root}/{file.path}"}
+        return {**file.version, "parent": newest, "source": {"git": git}, "why": self._why()}
+
+    def _why(self) -> str:
+        return f"sync from git{'' if self.commit is None else f' at {self.commit[:12]}'}"
+
+
+def sync(
+    client: Api,
+    directory: Path,
+    *,
+    dry_run: bool = False,
+    label: str | None = None,
+    force: bool = False,
+    git_commit: str | None = None,
+) -> SyncReport:
+    """Create versions for the agents in `directory` whose content changed; with `label`, then move it to them.
+
+    All files are read before anything is changed. An agent that is refused does not keep the others back. Raises
+    BadAgentFiles for files that cannot be used and CommandFailed where the server cannot be asked.
+    """
+    files = read_agents(directory)
+    root = directory.resolve().name
+    run = _Sync(api=client, dry_run=dry_run, label=label, force=force, commit=git_commit, root=root)
+    return SyncReport(outcomes=tuple(run.agent(file) for file in files), dry_run=dry_run, label=label)
+
+
+def export_agents(client: Api, directory: Path, agents: list[str], label: str | None) -> list[Document]:
+    """Write agents (all that are not archived where none is named) into folders of `directory`, each by its name.
+
+    The newest version is written, or the one `label` points to. Answers `{agent, version, folder}` for each; agents where
+    that version does not exist are written without one. Raises BadAgentFiles, CommandFailed.
+    """
+    names = agents or [
+        item["agent"] for item in client.items("/agents", _ALL)["items"] if not item.get("archived", False)
+    ]
+    return [_export_one(client, directory, name, label) for name in names]
+
+
+def _export_one(client: Api, directory: Path, name: str, label: str | None) -> Document:
+    agent = client.get(f"/agents/{segment(name)}")
+    # The name becomes a folder: it is checked here although a server said it.
+    folder = directory / check_agent_name(agent["agent"])
+    if folder.is_symlink():
+        raise CommandFailed(f"{folder}: is a symbolic link, which is not followed")
+    number = agent.get("newest_version")
+    if label is not None:
+        labels = cast("list[Document]", agent.get("labels") or [])
+        number = next((item["version"] for item in labels if item.get("label") == label), None)
+    version = None if number is None else client.get(f"/agents/{segment(name)}/versions/{number}")
+    write_agent(folder, agent, version)
+    return {"agent": agent["agent"], "version": number, "folder": str(folder)}
+
+
+def _refusal(failed: CommandFailed) -> CommandFailed:
+    """`failed` where the server said no; raised again where it could not be asked, which concerns every agent."""
+    if failed.exit_code == EXIT_UNREACHABLE or (failed.exit_code == EXIT_FAILED and failed.code is None):
+        raise failed
+    return failed
