@@ -182,6 +182,7 @@ class Server:
                 listen_host=self._settings.admin.listen.host,
                 is_draining=lambda: self._stopped,
                 on_error=self._on_error,
+                version=__version__,
             )
         )
         self._admin = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
@@ -199,9 +200,6 @@ class Server:
         metrics = self._metrics
         metrics.snapshot_revision.set(snapshot.revision)
         metrics.snapshot_loaded.set(self._clock.now_microseconds() / 1e6)
-        metrics.switch_active.clear()
-        for switch in snapshot.switches:
-            metrics.switch_active.labels(switch.scope.kind()).inc()
         metrics.rollout_share_ratio.clear()
         for name, state in snapshot.agents.items():
             for label, rollout in state.rollouts.items():

@@ -125,7 +125,8 @@ class Provider:
             connection.events_left = self._profile["events"]
             connection.interval_ns = self._profile["interval_us"] * 1000
             connection.end = messages.stream_end(with_usage=messages.wants_usage(request))
-            self._send(connection, messages.STREAM_HEAD + self._next_piece(connection, time.monotonic_ns()))
+            now = time.monotonic_ns()
+            self._send(connection, messages.STREAM_HEAD + self._next_piece(connection, now, now))
         else:
             self._stats["calls"] += 1
             self._send(connection, messages.ANSWER)
@@ -136,7 +137,7 @@ class Provider:
         body = json.dumps({**self._stats, "open": len(self._connections)}).encode()
         self._send(connection, b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
 
-    def _next_piece(self, connection: _Connection, now_ns: int) -> bytes:
+    def _next_piece(self, connection: _Connection, now_ns: int, due_ns: int) -> bytes:
         """The next event, many where there is no schedule, or the end; the time of the one after is noted."""
         left = connection.events_left
         if left == 0:
@@ -148,7 +149,7 @@ class Provider:
             return messages.event(now_ns) * count + (connection.end if count == left else b"")
         connection.events_left -= 1
         self._stats["events"] += 1
-        self._schedule(connection, now_ns + connection.interval_ns)
+        self._schedule(connection, max(now_ns, due_ns + connection.interval_ns))
         return messages.event(now_ns)
 
     def _schedule(self, connection: _Connection, due_ns: int) -> None:
@@ -162,14 +163,14 @@ class Provider:
         self._timer.expirations()
         due, now = self._due, time.monotonic_ns()
         while due and due[0][0] <= now:
-            connection = heapq.heappop(due)[2]
+            due_ns, _, connection = heapq.heappop(due)
             if self._connections.get(connection.fd) is not connection:
                 continue
             now = time.monotonic_ns()
             if connection.unsent:
                 self._schedule(connection, now + connection.interval_ns)
             else:
-                self._send(connection, self._next_piece(connection, now))
+                self._send(connection, self._next_piece(connection, now, due_ns))
         self._timer_due = due[0][0] if due else 0
         self._timer.set(self._timer_due)
 
@@ -191,7 +192,7 @@ class Provider:
     def _flush(self, connection: _Connection) -> None:
         data, connection.unsent = connection.unsent, b""
         if not data and connection.events_left and connection.interval_ns == 0:
-            data = self._next_piece(connection, time.monotonic_ns())
+            data = self._next_piece(connection, time.monotonic_ns(), 0)
         if data:
             self._send(connection, data)
         if connection.fd in self._connections and not _waits_for_room(connection):

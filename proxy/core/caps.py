@@ -107,8 +107,8 @@ def limit_amount(unit: CapUnit, limit: Any) -> int:
         exact = Decimal(str(limit)) if isinstance(limit, int | float | str) and not isinstance(limit, bool) else None
     except InvalidOperation:
         exact = None
-    if exact is None or not exact.is_finite() or exact < 0:
-        raise BadInput("bad_limit", "limit must be a number of at least 0 (0 allows nothing)", param="limit")
+    if exact is None or not exact.is_finite() or not 0 <= exact <= _MAX_AMOUNT:
+        raise BadInput("bad_limit", "limit must be a number of at least 0 (0 allows nothing) and below 4e18", param="limit")
     amount = exact * NANODOLLARS if unit == "usd" else exact
     if amount != amount.to_integral_value() or amount > _MAX_AMOUNT:
         raise BadInput(

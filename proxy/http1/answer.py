@@ -60,7 +60,6 @@ class Answer:
         "_buffered",
         "_error",
         "_limit",
-        "_loop",
         "_pieces",
         "_reply",
         "_source",
@@ -69,23 +68,25 @@ class Answer:
         "_waiter",
         "_wants_end",
         "_watched",
+        "arrived",
         "complete",
         "headers",
         "status",
     )
 
-    def __init__(self, source: AnswerSource, loop: asyncio.AbstractEventLoop, unclaimed_bytes: int) -> None:
+    def __init__(self, source: AnswerSource, arrived: asyncio.Future[None], unclaimed_bytes: int) -> None:
         self.status = 0
         self.headers: Headers = []
         self.complete = False
         self._source: AnswerSource | None = source
-        self._loop = loop
         self._unclaimed = unclaimed_bytes
         self._pieces: list[bytes] = []
         self._buffered = 0
         self._limit: int | None = None
         self._error: Exception | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self.arrived = arrived
+        """Done when the head is there; fails with UpstreamError or ClientGone. Awaited once, by who sent the request."""
+        self._waiter: asyncio.Future[None] = arrived
         self._wants_end = False
         self._reply: ReplyChannel | None = None
         self._tap: Tap | None = None
@@ -131,10 +132,6 @@ class Answer:
 
     # --- for the connection ---------------------------------------------------------------------------------------
 
-    async def head(self) -> None:
-        """Wait for the head. Raises UpstreamError and ClientGone."""
-        await self._wait()
-
     def watch(self, reply: ReplyChannel) -> None:
         """Abort at once when this client leaves."""
         if self._watched is not reply:
@@ -160,7 +157,8 @@ class Answer:
         elif self._buffered > self._unclaimed and self._source is not None:
             self._source.pause()
         if self.complete or not self._wants_end:
-            self._wake()
+            if not self._waiter.done():
+                self._waiter.set_result(None)
 
     def fail(self, reason: Reason) -> None:
         """End with an UpstreamError, unless complete or failed before."""
@@ -170,24 +168,12 @@ class Answer:
 
     async def _end(self) -> None:
         self._wants_end = True
-        await self._wait()
-
-    async def _wait(self) -> None:
-        if self._error is not None:
-            raise self._error
-        self._waiter = self._loop.create_future()
+        self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
-        except BaseException:
+        except asyncio.CancelledError:
             self.close()
             raise
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
 
     def _pass_on(self, reply: ReplyChannel) -> None:
         if not self._pieces:
@@ -230,6 +216,5 @@ class Answer:
         source, self._source = self._source, None
         if source is not None:
             source.abort()
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
+        if not self._waiter.done():
+            self._waiter.set_exception(error)

@@ -4,8 +4,6 @@ llhttp already refuses Content-Length beside Transfer-Encoding, repeated or malf
 `request_head.py` is the counterpart for requests.
 """
 
-from typing import NamedTuple
-
 from proxy.http1.errors import Reason
 from proxy.http1.message import Headers
 
@@ -18,13 +16,6 @@ class BadAnswer(Exception):
         self.reason: Reason = reason
 
 
-class AnswerHead(NamedTuple):
-    """A checked head: `until_close` tells that only the end of the connection ends the body."""
-
-    headers: Headers
-    until_close: bool
-
-
 def check_status(status: int) -> bool:
     """True for a final status, False for an interim one. Raises BadAnswer for 101 and outside 100-599."""
     if 200 <= status < 600:
@@ -34,27 +25,26 @@ def check_status(status: int) -> bool:
     raise BadAnswer("bad_status")
 
 
-def check_answer(raw: Headers, status: int, version: str) -> AnswerHead:
-    """Lower-case and check the fields of a final answer. Fields that `connection` names are left out (RFC 9110 §7.6.1).
-    Raises BadAnswer."""
+def check_answer(headers: Headers, status: int, version: str) -> tuple[Headers, bool]:
+    """Check the fields of a final answer, whose names are lower-cased.
+
+    Gives them without those that `connection` names (RFC 9110 §7.6.1), and whether only the end of the connection ends the
+    body. Raises BadAnswer.
+    """
     if version != "1.1" and version != "1.0":
         raise BadAnswer("bad_framing")
-    headers: Headers = []
-    framed = status in (204, 304)
-    connection = b""
-    for name, value in raw:
-        name = name.lower()
-        headers.append((name, value.rstrip(b" \t")))
-        if name == b"content-length":
-            framed = True
-        elif name == b"transfer-encoding":
-            # Not stripped of tabs: llhttp takes "chunked<tab>" for another coding and reads until the close.
-            if value.rstrip(b" ").lower() != b"chunked" or version == "1.0":
-                raise BadAnswer("bad_framing")
-            framed = True
-        elif name == b"connection":
-            connection += b"," + value.lower()
-    if connection not in (b"", b",keep-alive", b",close"):
-        named = {token.strip() for token in connection.split(b",")}
-        headers = [pair for pair in headers if pair[0] not in named]
-    return AnswerHead(headers, not framed)
+    fields = dict(headers)
+    coding = fields.get(b"transfer-encoding")
+    # Not stripped of tabs: llhttp takes "chunked<tab>" for another coding and reads until the close.
+    if coding is not None and (coding.rstrip(b" ").lower() != b"chunked" or version == "1.0"):
+        raise BadAnswer("bad_framing")
+    framed = coding is not None or b"content-length" in fields or status in (204, 304)
+    connection = fields.get(b"connection")
+    if connection is not None and connection.lower() not in (b"keep-alive", b"close"):
+        headers = _without_named(headers)
+    return headers, not framed
+
+
+def _without_named(headers: Headers) -> Headers:
+    named = {token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")}
+    return [pair for pair in headers if pair[0] not in named]

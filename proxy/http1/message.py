@@ -49,9 +49,12 @@ class Call:
 
 
 def learn_name(name: bytes) -> bytes:
-    """Lower-case a header name that is not among NAMES yet, and keep it while there is room."""
+    """Lower-case a header name that is not among NAMES yet, and keep it while there is room.
+
+    One with an underscore is never kept, so that whoever refuses those sees it again.
+    """
     lower = name.lower()
-    if len(NAMES) < _NAMES_KEPT and len(name) <= _NAME_BYTES_KEPT:
+    if b"_" not in name and len(NAMES) < _NAMES_KEPT and len(name) <= _NAME_BYTES_KEPT:
         NAMES[name] = lower
     return lower
 

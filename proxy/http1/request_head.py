@@ -61,16 +61,15 @@ def check_line(method: bytes, target: bytes, version: str) -> str:
     return name
 
 
-def tidy_values(headers: Headers) -> Headers:
-    """Strip what white space llhttp leaves at the end of values. Raises Refused for one that is not UTF-8."""
+def check_values(headers: Headers) -> None:
+    """Raises Refused for a value that is not UTF-8."""
     for _, value in headers:
         if not (value.isascii() or _is_utf8(value)):
             raise Refused(400)
-    return [(name, value.rstrip(b" \t")) for name, value in headers]
 
 
 def check_headers(headers: Headers, version: str) -> tuple[int | None, bool, bool]:
-    """Check the fields of one request, whose names are lower-cased and whose values are tidy.
+    """Check the fields of one request, whose names are lower-cased and whose values are stripped.
 
     Gives the Content-Length, whether the body is chunked, and whether the client waits for `100 Continue`. Raises Refused.
     """

@@ -12,7 +12,7 @@ import httptools
 
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import NAMES, Call, Headers, learn_name
-from proxy.http1.request_head import Refused, check_headers, check_line, tidy_values
+from proxy.http1.request_head import Refused, check_headers, check_line, check_values
 
 _CHUNK_OVERHEAD_BYTES = 12  # size line and line ends of an ordinary chunk
 
@@ -54,7 +54,7 @@ class RequestParser:
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._refused: Refused | None = None
         self._resuming = False
-        self._tidy = False
+        self._ascii = False
         self._headers: Headers = []
         self._method = ""
         self._length: int | None = None
@@ -87,13 +87,13 @@ class RequestParser:
             self.phase = HEAD
             self.head_at = self._clock()
             self._head_bytes = len(data)
-            self._tidy = type(data) is bytes and _is_tidy(data)
+            self._ascii = type(data) is bytes and data.isascii()  # one test instead of one for each value
         elif phase is BODY:
             self._wire_bytes += len(data)
-            self._tidy = False
+            self._ascii = False
         elif phase is HEAD:
             self._head_bytes += len(data)
-            self._tidy = False
+            self._ascii = False
         if phase is LAST or parser is None:
             return
         try:
@@ -163,7 +163,7 @@ class RequestParser:
             if b"_" in name and self.phase is HEAD:
                 raise self._stop(400)
             lower = learn_name(name)
-        self._fields.append((lower, value))
+        self._fields.append((lower, value.rstrip()))  # llhttp leaves blanks at the end
 
     def on_headers_complete(self) -> None:
         """The end of a head: check it and learn how the body is framed."""
@@ -193,8 +193,8 @@ class RequestParser:
         may_be_large = not 0 < self._head_bytes <= limits.header_bytes
         if may_be_large and sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes:
             raise Refused(431)
-        if not self._tidy:
-            headers = tidy_values(headers)
+        if not self._ascii:
+            check_values(headers)
         self._length, self._chunked, wants_continue = check_headers(headers, version)
         if self._length is not None and self._length > limits.body_bytes:
             raise Refused(413)
@@ -223,8 +223,3 @@ class RequestParser:
         self._begin_message()
         self.phase = IDLE if self._keep_alive else LAST
         self._sink.request_ready(call, http10=self._http10, keep_alive=self._keep_alive)
-
-
-def _is_tidy(data: bytes) -> bool:
-    """Whether no header value in these bytes can need a closer look: one test of the whole instead of one for each."""
-    return data.isascii() and b" \r\n" not in data and b"\t\r\n" not in data

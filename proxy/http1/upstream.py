@@ -21,6 +21,8 @@ from proxy.http1.upstream_connection import UpstreamConnection
 
 __all__ = ["Answer", "ClientGone", "Origin", "UpstreamClient", "UpstreamError"]
 
+_STALE = frozenset({"reset", "early_close"})
+
 
 class UpstreamClient:
     """A client for any number of origins. One per process is enough; it belongs to one event loop."""
@@ -56,21 +58,28 @@ class UpstreamClient:
         connection.
         """
         head = self._head(origin, method, target, headers, body)
-        head_only = method == "HEAD"
-        if client is not None and client.ended:
-            raise ClientGone
         connection = self._pool.take(origin)
-        if connection is not None:
+        while True:
+            reused = connection is not None
+            if connection is None:
+                connection = await self._open(origin)
+            if client is not None and client.ended:
+                self._pool.give(connection)
+                raise ClientGone
+            answer = connection.begin(head, body, head_only=method == "HEAD")
+            if client is not None:
+                answer.watch(client)
             try:
-                return await connection.exchange(head, body, head_only=head_only, client=client)
+                await answer.arrived
             except UpstreamError as error:
-                if connection.touched or error.reason not in ("reset", "early_close"):
+                if not reused or connection.touched or error.reason not in _STALE:
                     raise
-        connection = await self._open(origin)
-        if client is not None and client.ended:
-            self._pool.give(connection)
-            raise ClientGone
-        return await connection.exchange(head, body, head_only=head_only, client=client)
+                connection = None
+            except asyncio.CancelledError:
+                answer.close()
+                raise
+            else:
+                return answer
 
     async def close(self) -> None:
         """Close idle connections and abort the others, whose answers fail with `closed`."""

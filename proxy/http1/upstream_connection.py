@@ -13,11 +13,11 @@ from typing import Protocol, cast
 
 import httptools
 
-from proxy.http1.answer import Answer, ReplyChannel
+from proxy.http1.answer import Answer
 from proxy.http1.answer_head import BadAnswer, check_answer, check_status
 from proxy.http1.errors import Reason
 from proxy.http1.limits import UpstreamLimits
-from proxy.http1.message import Headers
+from proxy.http1.message import NAMES, Headers, learn_name
 from proxy.http1.origin import Origin
 from proxy.http1.sockets import Stall, abort
 
@@ -59,7 +59,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._stall = Stall()
         self._head_only = False
         self._head_bytes = 0
-        self._raw: Headers = []
+        self._headers: Headers = []
         self._head_done = False
         self._interim = False
         self._interims = 0
@@ -72,16 +72,15 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._active = False
         self._active_at = 0.0
 
-    async def exchange(self, head: bytes, body: bytes, *, head_only: bool, client: ReplyChannel | None) -> Answer:
-        """Send a request and wait for the head of its answer. Raises UpstreamError and, with `client`, ClientGone.
-        Cancelling aborts the connection."""
-        answer = Answer(self, self._loop, self._limits.unclaimed_bytes)
+    def begin(self, head: bytes, body: bytes, *, head_only: bool) -> Answer:
+        """Send a request. The answer's `arrived` says when its head is there."""
+        loop = self._loop
+        answer = Answer(self, loop.create_future(), self._limits.unclaimed_bytes)
         self._answer = answer
         self.touched = False
-        self.since = self._loop.time()
+        self.since = loop.time()
         self._head_only = head_only
         self._head_bytes = 0
-        self._raw = []
         self._head_done = self._complete = self._until_close = False
         self._interims = 0
         self._written += len(head) + len(body)
@@ -90,9 +89,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         else:
             self.transport.write(head)
             self.transport.write(body)
-        if client is not None:
-            answer.watch(client)
-        await answer.head()
         return answer
 
     # --- for the answer -------------------------------------------------------------------------------------------
@@ -184,24 +180,24 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._head_done:  # else a trailer, dropped
-            self._raw.append((name, value))
+            self._headers.append((NAMES.get(name) or learn_name(name), value))
 
     def on_headers_complete(self) -> None:
         parser = self._parser
         limits = self._limits
-        raw, self._raw = self._raw, []
+        headers, self._headers = self._headers, []
         answer = self._answer
         try:
             status = parser.get_status_code()
-            if len(raw) > limits.header_count or (
+            if len(headers) > limits.header_count or (
                 self._head_bytes > limits.header_bytes
-                and sum(len(name) + len(value) + 4 for name, value in raw) > limits.header_bytes
+                and sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes
             ):
                 raise BadAnswer("header_limits")
             if not check_status(status):
                 self._count_interim()
                 return
-            headers, self._until_close = check_answer(raw, status, parser.get_http_version())
+            headers, self._until_close = check_answer(headers, status, parser.get_http_version())
         except BadAnswer as bad:
             self._reason = bad.reason
             raise

@@ -69,7 +69,7 @@ def _items(prompt: Any) -> list[tuple[int, Any]]:
 def _message(draft: Draft, index: int, item: Any) -> Any:
     """Chat messages carry `type: chatmessage`; `type: placeholder` stands for messages that the app puts in."""
     if not isinstance(item, dict):
-        return cast("Any", item)
+        return item
     message = cast("Document", item)
     if message.get("type") == "placeholder":
         draft.notes.append(
