@@ -156,9 +156,8 @@ class Answer:
             self._check_limit()
         elif self._buffered > self._unclaimed and self._source is not None:
             self._source.pause()
-        if self.complete or not self._wants_end:
-            if not self._waiter.done():
-                self._waiter.set_result(None)
+        if (self.complete or not self._wants_end) and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def fail(self, reason: Reason) -> None:
         """End with an UpstreamError, unless complete or failed before."""

@@ -35,8 +35,8 @@ def check_answer(headers: Headers, status: int, version: str) -> tuple[Headers, 
         raise BadAnswer("bad_framing")
     fields = dict(headers)
     coding = fields.get(b"transfer-encoding")
-    # Not stripped of tabs: llhttp takes "chunked<tab>" for another coding and reads until the close.
-    if coding is not None and (coding.rstrip(b" ").lower() != b"chunked" or version == "1.0"):
+    # Tabs are not stripped: llhttp takes "chunked<tab>" for another coding and reads until the close.
+    if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
         raise BadAnswer("bad_framing")
     framed = coding is not None or b"content-length" in fields or status in (204, 304)
     connection = fields.get(b"connection")

@@ -45,10 +45,6 @@ class Dialer:
         self._tls = tls
         self._resolver = resolver
 
-    def plain_proxy_for(self, origin: Origin) -> ForwardProxy | None:
-        """The forward proxy that takes requests for this origin in absolute form; none for TLS, which tunnels."""
-        return None if origin.is_tls else self._egress.proxy_for(origin)
-
     async def dial(self, origin: Origin, protocol_factory: Callable[[], _ProtocolT]) -> _ProtocolT:
         """A connected protocol. Raises UpstreamError with one of the reasons of connecting."""
         try:

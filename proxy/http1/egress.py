@@ -50,6 +50,10 @@ class Egress:
             return None
         return None if any(_matches(rule, origin) for rule in self.no_proxy) else proxy
 
+    def plain_proxy_for(self, origin: Origin) -> ForwardProxy | None:
+        """The proxy that takes requests for this origin in absolute form; none for TLS, which is tunnelled."""
+        return None if origin.is_tls else self.proxy_for(origin)
+
 
 def egress_from_environment(environ: Mapping[str, str]) -> Egress:
     """Read the usual variables. Raises ValueError that names the variable and does not show its value."""

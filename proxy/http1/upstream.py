@@ -36,8 +36,9 @@ class UpstreamClient:
         resolver: Resolver = resolve,
     ) -> None:
         self._limits = limits
+        self._egress = egress or Egress()
         self._pool = Pool(limits)
-        self._dialer = Dialer(limits, egress or Egress(), tls or client_context(), resolver)
+        self._dialer = Dialer(limits, self._egress, tls or client_context(), resolver)
 
     async def send(
         self,
@@ -107,8 +108,7 @@ class UpstreamClient:
         if target[:1] != b"/" or b" " in target or b"\r" in target or b"\n" in target:
             raise ValueError("the target is not a path")
         last = b"content-length: %d\r\n" % len(body) if body or method not in ("GET", "HEAD") else b""
-        proxy = self._dialer.plain_proxy_for(origin)
-        if proxy is not None:
+        if self._egress.http is not None and (proxy := self._egress.plain_proxy_for(origin)) is not None:
             target = b"http://%b%b" % (origin.authority, target)
             if proxy.authorization is not None:
                 last += b"proxy-authorization: %b\r\n" % proxy.authorization

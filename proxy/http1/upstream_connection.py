@@ -180,7 +180,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._head_done:  # else a trailer, dropped
-            self._headers.append((NAMES.get(name) or learn_name(name), value))
+            self._headers.append((NAMES.get(name) or learn_name(name), value.rstrip(b" ")))
 
     def on_headers_complete(self) -> None:
         parser = self._parser

@@ -27,11 +27,14 @@ async def test_a_canary_gets_its_share_keeps_its_users_and_is_rolled_back_at_onc
     operator = deployment.operator
     await operator.agent("support", "one", "two")
     rollout = await operator.post("/agents/support/rollouts", label="prod", candidate=2, percentage=10, why="a canary")
-    users = [f"user-{number}" for number in range(1500)]
+    users = [f"user-{number}" for number in range(10_000)]
     first = await versions_of(deployment, users)
     expected = {user for user in users if bucket_of(rollout["salt"], user) < 10_000}
     assert {user for user, version in first.items() if version == "support@2"} == expected
+    assert 0.088 < len(expected) / len(users) < 0.112
     assert await versions_of(deployment, users[:200]) == {user: first[user] for user in users[:200]}
+    users = users[:1500]
+    expected &= set(users)
 
     path = f"/agents/support/rollouts/{rollout['id']}"
     await operator.post(f"{path}/set-percentage", percentage=25, why="looks good")

@@ -164,27 +164,32 @@ async def test_after_kill_minus_nine_under_load_spent_is_at_least_what_was_bille
         )
     )
     process, urls = await start_serve(config, home)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        operator = Operator(urls[1], (home / "admin-token").read_text().strip(), session)
-        await operator.agent("support", "one")
-        await cap(operator, "usd", 1000)
-        before = await operator.get("/agents/support")
+    try:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            operator = Operator(urls[1], (home / "admin-token").read_text().strip(), session)
+            await operator.agent("support", "one")
+            await cap(operator, "usd", 1000)
+            before = await operator.get("/agents/support")
 
-        async def load() -> None:
-            while True:
-                try:
-                    async with session.post(
-                        urls[0] + CHAT, json=BODY, headers={"authorization": "Bearer sk-x"}
-                    ) as answer:
-                        await answer.read()
-                except aiohttp.ClientError:
-                    return
+            async def load() -> None:
+                while True:
+                    try:
+                        async with session.post(
+                            urls[0] + CHAT, json=BODY, headers={"authorization": "Bearer sk-x"}
+                        ) as answer:
+                            await answer.read()
+                    except aiohttp.ClientError:
+                        return
 
-        clients = [asyncio.ensure_future(load()) for _ in range(30)]
-        await simulator.wait_for_calls(500)
-        process.send_signal(signal.SIGKILL)
+            clients = [asyncio.ensure_future(load()) for _ in range(30)]
+            await simulator.wait_for_calls(500)
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+            await asyncio.gather(*clients)
+    finally:
+        if process.returncode is None:
+            process.kill()
         await process.wait()
-        await asyncio.gather(*clients)
     await simulator.wait_until_idle()
     async with deployed(home, simulator=simulator) as restarted:
         shown = (await restarted.operator.get("/caps"))["items"][0]

@@ -1,0 +1,94 @@
+"""Measures that only Switchback has: what resolving a version costs, and how fast a rollback is in force."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+from benchmarks.measures.bench import ROOT, Bench, Figures, LoadFailed, Measure
+from benchmarks.measures.calling import CONNECTIONS
+from benchmarks.targets.switchback import AGENT, RunningSwitchback
+from benchmarks.targets.target import Running, Target
+
+_RATE = 1000
+_BEFORE_SECONDS = 0.6
+_AFTER_SECONDS = 0.8
+
+
+def resolution(bench: Bench, target: Target, running: Running) -> Figures:
+    """Microseconds to resolve one call in process, by numbers of agents, users and versions."""
+    del target, running
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.measures.resolving"],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=120,
+        check=False,
+        preexec_fn=lambda: os.sched_setaffinity(0, {bench.proxy_core}),
+    )
+    if done.returncode != 0:
+        raise LoadFailed(f"resolving failed: {done.stderr.decode(errors='replace')[-300:]}")
+    return json.loads(done.stdout)
+
+
+def rollback(bench: Bench, target: Target, running: Running) -> Figures:
+    """From the rollback command to the last answer of the version it takes back, under 1,000 calls/s."""
+    assert isinstance(running, RunningSwitchback)
+    figures = {"api_to_last_old_answer_ms": _rolled_back(bench, target, running, _by_api)}
+    figures["command_to_last_old_answer_ms"] = _rolled_back(bench, target, running, _by_command)
+    return figures
+
+
+def _rolled_back(bench: Bench, target: Target, running: RunningSwitchback, roll_back: object) -> float:
+    ask = running.operator.request
+    rollout = ask("GET", f"/agents/{AGENT}/rollouts?limit=1")["items"][0]["id"]
+    ask("POST", f"/agents/{AGENT}/rollouts/{rollout}/promote", {"why": "benchmark"})
+    load = bench.begin_load(
+        "watched_versions",
+        running,
+        connections=CONNECTIONS,
+        warm_seconds=0,
+        seconds=_BEFORE_SECONDS + _AFTER_SECONDS,
+        rate=_RATE,
+    )
+    time.sleep(_BEFORE_SECONDS)
+    begun = time.monotonic_ns()
+    assert callable(roll_back)
+    roll_back(running)
+    result = load.result()
+    bench.note(f"{target.name}, rollback", result)
+    running.start_rollout(10)
+    seen = result["seen"]
+    if set(seen) != {f"{AGENT}@1", f"{AGENT}@2"}:
+        raise LoadFailed(f"the rollback was not seen: {sorted(seen)}")
+    return (seen[f"{AGENT}@2"][1] - begun) / 1e6
+
+
+def _by_api(running: RunningSwitchback) -> None:
+    running.operator.request("POST", f"/agents/{AGENT}/rollback", {"why": "benchmark"})
+
+
+def _by_command(running: RunningSwitchback) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "proxy", "rollback", AGENT, "--yes", "--why", "benchmark"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "SWITCHBACK_ADMIN_URL": f"http://127.0.0.1:{running.admin_port}",
+            "SWITCHBACK_HOME": str(running.home),
+        },
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise LoadFailed(f"the command failed: {done.stderr.decode(errors='replace')[-300:]}")
+
+
+_SUBJECT = frozenset({"subject"})
+
+MEASURES = (
+    Measure(name="resolution", title="Resolution in process", kinds=_SUBJECT, take=resolution),
+    Measure(name="rollback", title="Rollback to last old answer", kinds=_SUBJECT, take=rollback),
+)
