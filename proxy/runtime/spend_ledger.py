@@ -189,13 +189,12 @@ class SpendLedger:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await self.flush()
-            if self._settlements:
+            if not await self.flush():
                 await asyncio.sleep(_RETRY_SECONDS)
                 self._wake.set()
 
-    async def flush(self) -> None:
-        """Write everything that waits now, holds before settlements."""
+    async def flush(self) -> bool:
+        """Write everything that waits now, holds before settlements; False where settlements are to be tried again."""
         waiting, self._waiting = self._waiting, _Waiting()
         if waiting.holds:
             await self._write_holds(waiting)
@@ -206,8 +205,10 @@ class SpendLedger:
             except BaseException as error:
                 # Unsettled rows over-count, never under-count; they are tried again, and settling twice is harmless.
                 self._settlements = settlements + self._settlements
-                if not isinstance(error, Unavailable):
-                    raise
+                if isinstance(error, Unavailable):
+                    return False
+                raise
+        return True
 
     async def _write_holds(self, waiting: _Waiting) -> None:
         try:
