@@ -8,7 +8,9 @@ The numbers spent and held are runtime's (spend_ledger); this file only judges.
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, assert_never, get_args
+from typing import Any, Literal, get_args
+
+import msgspec
 
 from proxy.core.errors import BadInput
 from proxy.core.scopes import EACH, CallFacts, Scope
@@ -25,6 +27,8 @@ CAP_DIMENSIONS = ("agent", "version", "rollout", "arm", "label", "user", "tag", 
 NANODOLLARS = 1_000_000_000
 _MAX_AMOUNT = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Windows of one length in UTC, in microseconds; 1970 began with a whole one of each.
+_EVEN_WINDOWS = {"minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +60,7 @@ class Cap:
         return self.unit == "in_flight" or (self.window == "minute" and self.unit in ("calls", "tokens"))
 
 
-@dataclass(frozen=True, slots=True)
-class CounterKey:
+class CounterKey(msgspec.Struct, frozen=True):
     """Which counter a call adds to: one per cap, window and (for `user: "*"`) user."""
 
     cap: str
@@ -76,21 +79,15 @@ def counter_key(cap: Cap, facts: CallFacts, now_microseconds: int) -> CounterKey
 
 def window_start(window: CapWindow, now_microseconds: int) -> int:
     """UTC start of the window that holds `now`, in microseconds since 1970; 0 for windows without a calendar."""
-    now = _EPOCH + timedelta(microseconds=now_microseconds)
-    match window:
-        case "minute":
-            start = now.replace(second=0, microsecond=0)
-        case "hour":
-            start = now.replace(minute=0, second=0, microsecond=0)
-        case "day":
-            start = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        case "month":
-            start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        case "rollout" | "total":
-            return 0
-        case _:
-            assert_never(window)
-    return (start - _EPOCH) // timedelta(microseconds=1)
+    size = _EVEN_WINDOWS.get(window)
+    if size is not None:
+        return now_microseconds - now_microseconds % size
+    if window != "month":
+        return 0
+    first = (_EPOCH + timedelta(microseconds=now_microseconds)).replace(
+        day=1, hour=0, minute=0, second=0, microsecond=0
+    )
+    return (first - _EPOCH) // timedelta(microseconds=1)
 
 
 def fits(cap: Cap, spent: int, held: int, wanted: int) -> bool:
@@ -108,7 +105,9 @@ def limit_amount(unit: CapUnit, limit: Any) -> int:
     except InvalidOperation:
         exact = None
     if exact is None or not exact.is_finite() or not 0 <= exact <= _MAX_AMOUNT:
-        raise BadInput("bad_limit", "limit must be a number of at least 0 (0 allows nothing) and below 4e18", param="limit")
+        raise BadInput(
+            "bad_limit", "limit must be a number of at least 0 (0 allows nothing) and below 4e18", param="limit"
+        )
     amount = exact * NANODOLLARS if unit == "usd" else exact
     if amount != amount.to_integral_value() or amount > _MAX_AMOUNT:
         raise BadInput(

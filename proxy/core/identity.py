@@ -6,9 +6,9 @@ Names are trusted claims (a sidecar on loopback). Everything here is facts alrea
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+import msgspec
 import orjson
 
 from proxy.core.errors import BadInput, NotFound
@@ -35,8 +35,7 @@ _TAG = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BodyClaims:
+class BodyClaims(msgspec.Struct, frozen=True, kw_only=True):
     """What a wire read from the request body about the caller."""
 
     model: str | None = None
@@ -45,8 +44,7 @@ class BodyClaims:
     switchback: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who calls, as claimed. `agent` None: the call names no agent."""
 
     agent: str | None
@@ -54,8 +52,8 @@ class Caller:
     label: str | None = None
     user: str | None = None
     conversation: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
     @property
     def agent_name(self) -> str:

@@ -1,7 +1,8 @@
 """Rows of the spend ledger: a hold placed before an attempt is sent, settled once. Counters are sums of these rows."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from proxy.core.caps import CapUnit, CounterKey
 
@@ -9,8 +10,7 @@ from proxy.core.caps import CapUnit, CounterKey
 SettledBy = Literal["reported", "held", "released"]
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """`amount` of a cap's unit reserved for one attempt, in one counter."""
 
     attempt: str
@@ -20,8 +20,7 @@ class Hold:
     placed_at_microseconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """The end of a hold: what was really spent. Settling the same hold twice changes nothing."""
 
     attempt: str

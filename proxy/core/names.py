@@ -1,7 +1,8 @@
 """The names people give: agents, labels, tags; and the ways a call refers to an agent."""
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from proxy.core.errors import BadInput
 
@@ -11,8 +12,7 @@ _AGENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 _LABEL = re.compile(r"[a-z][a-z0-9._-]{0,63}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class AgentReference:
+class AgentReference(msgspec.Struct, frozen=True):
     """What a call says of its agent: the name, and behind `@` a pin (exactly that version) or a label to follow."""
 
     name: str

@@ -4,8 +4,9 @@
 explained from the response headers and the run record alone.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from proxy.core.bucketing import bucket_of
 from proxy.core.errors import NotFound
@@ -18,8 +19,7 @@ from proxy.core.versions import Version
 Reason = Literal["pinned", "label", "rollout", "conversation", "fallback"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
+class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """The version a call gets, and why. `arm` and `bucket` are None without a rollout (bucket also without a subject)."""
 
     version: Version
@@ -72,23 +72,26 @@ def resolve(
 
 def pick_arm(rollout: Rollout, bucket: int) -> Arm:
     """The arm whose ranges hold the bucket; the first arm (stable) where none does."""
-    return next((arm for arm in rollout.arms if arm.holds(bucket)), rollout.arms[0])
+    for arm in rollout.arms:
+        if arm.holds(bucket):
+            return arm
+    return rollout.arms[0]
 
 
 def _in_rollout(
     state: AgentState, caller: Caller, label: Label, rollout: Rollout, conversation_arm: str | None
 ) -> Resolution:
     subject = caller.subject
-    is_eligible = all(caller.tags.get(key) == value for key, value in rollout.eligible.items())
+    is_eligible = not rollout.eligible or all(caller.tags.get(key) == tag for key, tag in rollout.eligible.items())
     bucket = None if subject is None else bucket_of(rollout.salt, subject)
     reason: Reason = "rollout"
-    arm = rollout.arm(STABLE) or rollout.arms[0]
-    if bucket is not None and is_eligible:
-        pinned_arm = None if conversation_arm is None else rollout.arm(conversation_arm)
-        if pinned_arm is not None:
-            arm, reason = pinned_arm, "conversation"
-        else:
-            arm = pick_arm(rollout, bucket)
+    pinned_arm = None if conversation_arm is None else rollout.arm(conversation_arm)
+    if bucket is None or not is_eligible:
+        arm = rollout.arm(STABLE) or rollout.arms[0]
+    elif pinned_arm is not None:
+        arm, reason = pinned_arm, "conversation"
+    else:
+        arm = pick_arm(rollout, bucket)
     return Resolution(
         version=_version(state, arm.version),
         reason=reason,

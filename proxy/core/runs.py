@@ -5,8 +5,9 @@ Nothing here holds prompt text, answer text or a key.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+import msgspec
 
 RunKind = Literal["live", "shadow", "drill", "replay", "evaluation"]
 UsageSource = Literal["reported", "estimated", "held", "none"]
@@ -17,8 +18,7 @@ RunOutcome = Literal["ok", "error", "refused", "client_left"]
 RUN_OUTCOMES: tuple[RunOutcome, ...] = get_args(RunOutcome)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One proxied call. Times are UTC microseconds, durations microseconds, money nano-dollars."""
 
     id: str
@@ -39,7 +39,7 @@ class Run:
     in_analysis: bool = False
     user: str | None = None
     conversation: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     wire: str
     operation: str
     provider: str | None = None
@@ -73,8 +73,7 @@ class Run:
     quarantined: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One try of a run at a provider."""
 
     run: str

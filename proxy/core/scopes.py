@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import msgspec
+
 from proxy.core.errors import BadInput
 
 EACH = "*"
 DIMENSIONS = ("agent", "version", "arm", "rollout", "label", "user", "tag", "model", "provider", "tool")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFacts:
+class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a call once it is resolved; the facts scopes are matched against."""
 
     agent: str

@@ -7,11 +7,12 @@ free, or unknown (None); unknown is never taken for free.
 
 from dataclasses import dataclass
 
+import msgspec
+
 _PICO_PER_NANO = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens of one call. `input_tokens` includes cached and written ones; `output_tokens` includes reasoning."""
 
     input_tokens: int = 0

@@ -27,24 +27,17 @@ class SystemClock:
 
 
 class Identifiers:
-    """Sortable text ids: 11 characters of time, 11 of randomness and a counter; unique in and across processes.
+    """Sortable text ids: 13 hex digits of time in microseconds, 5 of a counter, 10 of randomness drawn at start.
 
-    The alphabet is in ASCII order, so that ids sort by the time they were made.
+    They sort by the time they were made and are unique in and across processes.
     """
-
-    _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
     def __init__(self, clock: Clock, random_bits: int) -> None:
         self._clock = clock
-        self._origin = random_bits & ((1 << 40) - 1)
+        self._origin = f"{random_bits & ((1 << 40) - 1):010x}"
         self._counter = 0
 
     def new(self, prefix: str) -> str:
-        """A new id such as `run_06AWX3...`."""
-        self._counter = (self._counter + 1) & 0x3FFFF
-        value = (self._clock.now_microseconds() << 58) | (self._counter << 40) | self._origin
-        characters: list[str] = []
-        for _ in range(23):
-            characters.append(self._ALPHABET[value & 31])
-            value >>= 5
-        return prefix + "_" + "".join(reversed(characters))
+        """A new id such as `run_0645e3a1b2c3d...`."""
+        self._counter = (self._counter + 1) & 0xFFFFF
+        return f"{prefix}_{self._clock.now_microseconds():013x}{self._counter:05x}{self._origin}"

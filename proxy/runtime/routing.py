@@ -6,7 +6,8 @@ not routed at all, so that no two readers can disagree about it.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from proxy.core.errors import NotFound
 from proxy.wires.wire import Operation, Wire, WireFamily
@@ -20,8 +21,7 @@ _FREE_PATHS = frozenset({"/v1/messages/count_tokens", "/v1/responses/input_token
 MODELS_PATH = "/v1/models"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """Where a call goes. `wire` is the one that renders errors, also for operations it does not meter."""
 
     agent: str | None

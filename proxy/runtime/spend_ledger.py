@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
+import msgspec
+
 from proxy.core.caps import Cap, CounterKey, counter_key, fits, shown_amount, window_start
 from proxy.core.errors import CapReached, Limited, Unavailable
 from proxy.core.ledger import Hold, SettledBy, Settlement
@@ -38,8 +40,7 @@ class Counter:
     held: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldBound:
+class HoldBound(msgspec.Struct, frozen=True, kw_only=True):
     """Upper bounds of one attempt. None: cannot be bounded or priced, so a hard cap of that unit refuses it."""
 
     nanodollars: int | None
@@ -48,8 +49,7 @@ class HoldBound:
     unbounded_because: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
     """What an attempt really used. `settled_by` held: usage is unknown, so the whole hold is charged."""
 
     nanodollars: int = 0
@@ -57,8 +57,7 @@ class Spent:
     settled_by: SettledBy = "reported"
 
 
-@dataclass(slots=True)
-class _Placed:
+class _Placed(msgspec.Struct):
     hold: Hold
     counter: Counter
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from proxy.core.errors import BadInput
-from proxy.wires.json_members import decode, parse_members
+from proxy.wires.json_members import MemberEdits, decode
 
 #: Tokens the format adds to a call as a whole, and what the provider's own instructions for tools may add.
 _OVERHEAD_TOKENS = 64
@@ -86,10 +86,9 @@ _tools: msgspec.json.Decoder[list[_Tool]] = msgspec.json.Decoder(list[_Tool])
 _system: msgspec.json.Decoder[str | list[_Text]] = msgspec.json.Decoder(str | list[_Text])
 
 
-def input_bound(body: bytes) -> int | None:
-    """An upper bound of the input tokens; None where there is more to read than text."""
+def input_bound(members: MemberEdits, body_bytes: int) -> int | None:
+    """An upper bound of the input tokens of an edited body that long; None where there is more to read than text."""
     try:
-        members = parse_members(body)
         if members.has_repeated_names or not members.brings_only(_TEXT_MEMBERS):
             return None
         messages, tools, system = members.given("messages"), members.given("tools"), members.given("system")
@@ -102,4 +101,4 @@ def input_bound(body: bytes) -> int | None:
     except BadInput:
         return None
     is_instructed = not members.names.isdisjoint(("tools", "output_config", "output_format"))
-    return len(body) + _OVERHEAD_TOKENS + (_INSTRUCTED_OVERHEAD_TOKENS if is_instructed else 0)
+    return body_bytes + _OVERHEAD_TOKENS + (_INSTRUCTED_OVERHEAD_TOKENS if is_instructed else 0)

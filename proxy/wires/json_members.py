@@ -11,7 +11,6 @@ that is not where the walk expects it belongs to a repeated name: msgspec keeps 
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -31,6 +30,8 @@ _WHITESPACE = rb"[ \t\n\r]*"
 _KEY = re.compile(_WHITESPACE + rb'"([^"\\]*(?:\\.[^"\\]*)*)"' + _WHITESPACE + b":" + _WHITESPACE, re.DOTALL)
 _COMMA = re.compile(_WHITESPACE + b",?" + _WHITESPACE)
 _OPEN = re.compile(_WHITESPACE + rb"[{\[]" + _WHITESPACE)
+#: How a value begins that brings content: a text, a list, an object.
+_CONTENT = b'"[{'
 _VALUE_ENDS = b" \t\n\r,}]"
 
 _raw_object: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -38,8 +39,7 @@ _raw_array: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[
 _anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """Where one member lies: its key from `key_start`, its value from `value_start` to `value_end` (exclusive)."""
 
     name: str
@@ -92,10 +92,6 @@ class JsonMembers:
         raw = self.given(name)
         return None if raw is None else decode(raw, kind, name, wanted)
 
-    def brings_only(self, known: frozenset[str]) -> bool:
-        """Whether every member is a known one, or a mere number, flag or null, which brings no content with it."""
-        return all(member.name in known or self.body[member.value_start] not in b'"[{' for member in self.members)
-
     def edit(self) -> "MemberEdits":
         """A fresh, empty set of edits over this object."""
         return MemberEdits(self)
@@ -120,6 +116,24 @@ class MemberEdits:
         if name in self._changes:
             return self._changes[name] is not None
         return self._members.find(name) is not None
+
+    @property
+    def has_repeated_names(self) -> bool:
+        return self._members.has_repeated_names
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the members as they would be sent now."""
+        taken_out = {name for name, raw in self._changes.items() if raw is None}
+        return (self._members.names | self._changes.keys()) - taken_out
+
+    def brings_only(self, known: frozenset[str]) -> bool:
+        """Whether every member is a known one, or a mere number, flag or null, which brings no content with it."""
+        changes = self._changes
+        return all(raw is None or name in known or raw[0] not in _CONTENT for name, raw in changes.items()) and all(
+            member.name in known or member.name in changes or self._members.body[member.value_start] not in _CONTENT
+            for member in self._members.members
+        )
 
     def set(self, name: str, raw: bytes) -> None:
         """Replace the value in place, or add the member at the end. Raises BadInput(`duplicate_key`)."""
@@ -209,8 +223,7 @@ def json_text(text: str) -> bytes:
         raise BadInput("malformed_text", "a text holds half of a surrogate pair, which is not valid Unicode") from None
 
 
-@dataclass(frozen=True, slots=True)
-class JsonItems:
+class JsonItems(msgspec.Struct, frozen=True):
     """The items of one JSON array: `spans` are (start, end) in `raw`."""
 
     raw: bytes

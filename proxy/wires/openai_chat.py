@@ -74,9 +74,9 @@ class OpenAIChat:
         """The body with the version in it. Raises BadInput: `model_missing`, `variable_missing`, `wrong_kind`, ..."""
         return inject_version(request, plan)
 
-    def input_tokens_bound(self, body: bytes) -> int | None:
+    def input_tokens_bound(self, injection: Injection) -> int | None:
         """An upper bound of the input tokens; None where there is more to read than text."""
-        return input_bound(body)
+        return input_bound(injection.document, len(injection.body))
 
     def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
         """A reader for one 2xx answer."""

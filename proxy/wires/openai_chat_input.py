@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from proxy.core.errors import BadInput
-from proxy.wires.json_members import decode, parse_members
+from proxy.wires.json_members import MemberEdits, decode
 
 #: Tokens the format adds to a call as a whole.
 _OVERHEAD_TOKENS = 64
@@ -77,10 +77,9 @@ _messages: msgspec.json.Decoder[list[_Message]] = msgspec.json.Decoder(list[_Mes
 _tools: msgspec.json.Decoder[list[_Tool]] = msgspec.json.Decoder(list[_Tool])
 
 
-def input_bound(body: bytes) -> int | None:
-    """An upper bound of the input tokens; None where there is more to read than text."""
+def input_bound(members: MemberEdits, body_bytes: int) -> int | None:
+    """An upper bound of the input tokens of an edited body that long; None where there is more to read than text."""
     try:
-        members = parse_members(body)
         if members.has_repeated_names or not members.brings_only(_TEXT_MEMBERS):
             return None
         messages, tools = members.given("messages"), members.given("tools")
@@ -90,4 +89,4 @@ def input_bound(body: bytes) -> int | None:
             decode(tools, _tools, "tools", "functions")
     except BadInput:
         return None
-    return len(body) + _OVERHEAD_TOKENS
+    return body_bytes + _OVERHEAD_TOKENS

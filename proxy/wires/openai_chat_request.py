@@ -79,6 +79,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         ignored_variables=ignored_variables(bundle, plan.variables),
         tool_names=tool_names,
         service_tier=service_tier_of(edits),
+        document=edits,
     )
 
 

@@ -6,8 +6,9 @@ answer and sees its bytes). Everything a version does not mention passes byte fo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from proxy.core.components import Bundle
 from proxy.core.errors import Refusal
@@ -18,8 +19,7 @@ from proxy.core.spend import Usage
 WireFamily = Literal["openai", "anthropic"]
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """What a path asks of a provider. `path` is the canonical one sent upstream, such as `/v1/chat/completions`."""
 
     name: str
@@ -30,8 +30,7 @@ class Operation:
     is_billable: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestFacts:
+class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a wire read from a request body; `document` is the wire's own view of it, handed back to `inject`."""
 
     claims: BodyClaims
@@ -45,8 +44,7 @@ class RequestFacts:
     document: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Injection:
+class Injection(msgspec.Struct, frozen=True, kw_only=True):
     """What to send upstream, and what was decided on the way. `body` still is the caller's where nothing applies."""
 
     body: bytes
@@ -62,29 +60,29 @@ class Injection:
     tool_names: frozenset[str] = frozenset()
     #: A service tier or speed with a price of its own (`priority`, `flex`, `fast`), None for the ordinary one.
     service_tier: str | None = None
+    #: The wire's own view of the body, handed back to `input_tokens_bound`.
+    document: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InjectionPlan:
+class InjectionPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What the conductor wants injected; `bundle` None (no agent named): only usage asking and the output ceiling."""
 
     bundle: Bundle | None
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     #: The configured ceiling for calls under a hard cap that bound their output nowhere; None: no such cap applies.
     output_ceiling: int | None = None
     #: Lower-case request header values that change the format, such as anthropic-version.
     wire_version: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class AnswerFacts:
+class AnswerFacts(msgspec.Struct, kw_only=True):
     """What has been read from an answer so far. Filled while bytes pass; complete when `is_complete` says so."""
 
     model: str | None = None
     usage: Usage | None = None
     finish: Finish | None = None
     refusal: bool = False
-    tool_calls: list[str] = field(default_factory=list[str])
+    tool_calls: list[str] = msgspec.field(default_factory=list[str])
     #: UTF-8 bytes of answer text and tool arguments seen, for an estimate where usage never came.
     output_bytes: int = 0
     #: The protocol's own end marker was seen ([DONE], message_stop), or a whole body was read.
@@ -127,7 +125,7 @@ class Wire(Protocol):
         """The body with the version in it. Raises BadInput (missing variable, ...)."""
         ...
 
-    def input_tokens_bound(self, body: bytes) -> int | None:
+    def input_tokens_bound(self, injection: Injection) -> int | None:
         """An upper bound of the input tokens of an injected body; None where the proxy cannot see all of the input."""
         ...
 

@@ -392,6 +392,11 @@ def test_only_the_exact_path_is_this_wires(method: str, path: str, expected: str
         assert operation.is_billable
 
 
+def bound_of(body: bytes) -> int | None:
+    """The input bound of a body that no version changes."""
+    return WIRE.input_tokens_bound(WIRE.inject(WIRE.read(body), InjectionPlan(bundle=None)))
+
+
 @pytest.mark.parametrize(
     "members",
     [
@@ -404,7 +409,7 @@ def test_only_the_exact_path_is_this_wires(method: str, path: str, expected: str
 )
 def test_text_is_bounded_by_its_bytes(members: str) -> None:
     body = f'{{"model":"m",{members}}}'.encode()
-    bound = WIRE.input_tokens_bound(body)
+    bound = bound_of(body)
     assert bound is not None
     assert bound >= len(body)
 
@@ -425,8 +430,4 @@ def test_text_is_bounded_by_its_bytes(members: str) -> None:
     ],
 )
 def test_what_is_more_than_text_has_no_bound(members: str) -> None:
-    assert WIRE.input_tokens_bound(f'{{"model":"m",{members}}}'.encode()) is None
-
-
-def test_a_body_that_is_no_object_has_no_bound() -> None:
-    assert WIRE.input_tokens_bound(b"[") is None
+    assert bound_of(f'{{"model":"m",{members}}}'.encode()) is None
