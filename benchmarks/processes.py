@@ -14,7 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.load.files import raise_file_limit
 
 _POLL_SECONDS = 0.05
 _END_SECONDS = 5.0
@@ -30,11 +29,7 @@ class ServerProcess:
     def __init__(self, command: Sequence[str], *, core: int, output: Path, cwd: Path, env: Mapping[str, str]) -> None:
         self.output = output
 
-        def prepare() -> None:
-            os.sched_setaffinity(0, {core})
-            raise_file_limit()
-
-        with output.open("wb") as stream:
+        with output.open("wb") as stream, machine.on_core(core):
             self._process = subprocess.Popen(
                 command,
                 cwd=cwd,
@@ -43,7 +38,6 @@ class ServerProcess:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=prepare,
             )
 
     @property

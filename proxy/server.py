@@ -6,13 +6,13 @@ round: no new calls, drain, settle and record what is left, close the store.
 
 import asyncio
 import contextlib
-import os
 import secrets
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import uvloop
 from aiohttp import web
 
@@ -21,40 +21,46 @@ from proxy.core.bucketing import BUCKETS
 from proxy.core.errors import Refusal
 from proxy.core.releases import CANDIDATE
 from proxy.core.snapshot import Snapshot
-from proxy.core.spend import FREE, Price
+from proxy.core.times import rfc3339
+from proxy.data_plane import DataPlane, DataPlaneParts, prices_of, providers_of
 from proxy.edges.admin_app import AdminParts, build_admin_app
-from proxy.http1.egress import egress_from_environment
-from proxy.http1.limits import ListenerLimits, UpstreamLimits
-from proxy.http1.listener import Listener
-from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.admin_token import FILE_NAME, admin_token
 from proxy.runtime.changes import Changes
 from proxy.runtime.clock import Identifiers, SystemClock
 from proxy.runtime.conversations import Conversations
+from proxy.runtime.data_path import DataPath
 from proxy.runtime.error_log import ErrorLog
 from proxy.runtime.guard_commands import GuardCommands
 from proxy.runtime.heartbeat import Heartbeat
-from proxy.runtime.ledger_start import take_over_ledger
+from proxy.runtime.journal import Journal
+from proxy.runtime.last_known_good import LastKnownGood
 from proxy.runtime.line_writer import LineWriter
 from proxy.runtime.live_snapshot import LiveSnapshot
 from proxy.runtime.metrics import Metrics
-from proxy.runtime.prices import PriceBook, override_price
-from proxy.runtime.providers import Provider, Providers
+from proxy.runtime.proposal_commands import ProposalCommands
+from proxy.runtime.record_verification import HeadLog
 from proxy.runtime.recorder import Recorder
 from proxy.runtime.release_commands import ReleaseCommands
-from proxy.runtime.request_path import PathOptions, PathParts, RequestPath
-from proxy.runtime.routing import Routes
+from proxy.runtime.rollout_commands import RolloutCommands
+from proxy.runtime.run_commands import RunCommands
 from proxy.runtime.run_log import RunLog
 from proxy.runtime.spend_ledger import SpendLedger
+from proxy.runtime.standby import Standby, StorePresence, WhilePresent
+from proxy.runtime.takeover import Takeover, TakeoverParts
 from proxy.runtime.tasks import TaskSet
-from proxy.runtime.upstream import Upstream
-from proxy.settings import PriceSettings, Settings
+from proxy.runtime.token_commands import TokenCommands
+from proxy.runtime.workers.owner_end import OwnerParts
+from proxy.runtime.workers.supervisor import WorkerProgram, Workers
+from proxy.settings import Settings, settings_bytes
+from proxy.store.journal_file import FILE_NAME as JOURNAL
+from proxy.store.journal_file import JournalFile
+from proxy.store.snapshot_file import FILE_NAME as LAST_KNOWN_GOOD
+from proxy.store.snapshot_file import SnapshotFile
 from proxy.store.sqlite import SqliteStore
-from proxy.wires.anthropic_messages import AnthropicMessages
-from proxy.wires.openai_chat import OpenAIChat
 
-#: Every wire the proxy speaks; the first of a family renders the paths no wire meters.
-WIRES = (OpenAIChat(), AnthropicMessages())
+#: What a worker's process runs, and where it is found.
+_WORKER_MODULE = "proxy.worker"
+_IMPORT_FROM = Path(__file__).parent.parent
 _FLUSH_SECONDS = 2.0
 
 
@@ -74,17 +80,32 @@ class Server:
         self._store = SqliteStore(settings.database_path)
         self._live = LiveSnapshot(self._store)
         self._live.on_change(self._mirror_snapshot)
-        self._ledger = SpendLedger(self._store, clock)
+        self._standby = Standby(
+            presence=StorePresence(),
+            journal=Journal(JournalFile(settings.home / JOURNAL), self._identifiers),
+            known_good=LastKnownGood(SnapshotFile(settings.home / LAST_KNOWN_GOOD)),
+        )
+        self._changes = Changes(self._store, self._live, clock, self._standby)
+        batches = WhilePresent(self._store, self._standby.presence)
+        self._ledger = SpendLedger(batches, clock)
         self._ledger.on_warning = lambda cap: self._metrics.cap_warnings.labels(cap.id).inc()
-        self._recorder = Recorder(self._store, RunLog(self._log))
+        self._recorder = Recorder(batches, RunLog(self._log))
         self._conversations = Conversations()
-        self._providers = Providers(_providers(settings))
-        self._prices = PriceBook({name: _price(name, price) for name, price in settings.prices.items()}, clock)
-        self._listener: Listener | None = None
-        self._upstream: Upstream | None = None
+        self._providers = providers_of(settings)
+        self._prices = prices_of(settings, clock)
+        #: One of the two serves the calls.
+        self._plane: DataPlane | None = None
+        self._workers: Workers | None = None
         self._admin: web.AppRunner | None = None
+        self._store_was_up = True
         self.traffic_url = ""
         self.admin_url = ""
+
+    @property
+    def store_problem(self) -> str | None:
+        """Why the store cannot be used now; None where it can."""
+        problem = self._standby.presence.problem
+        return None if problem is None else problem.message
 
     @property
     def admin_token_path(self) -> Path:
@@ -104,71 +125,123 @@ class Server:
         if self._stopped:
             return
         self._stopped = True
-        if self._listener is not None:
-            await self._listener.drain(self._settings.timeouts.drain_seconds)
+        if self._plane is not None:
+            await self._plane.drain()
+        if self._workers is not None:
+            await self._workers.drain()
         if self._admin is not None:
             await self._admin.cleanup()
-        if self._upstream is not None:
-            await self._upstream.close()
+        if self._plane is not None:
+            await self._plane.close()
         await self._tasks.close()
-        with contextlib.suppress(Refusal):
+        await self._changes.close()
+        # A store that hangs must not keep the process: what it then lacks is recovered conservatively at the next start.
+        with contextlib.suppress(Refusal, TimeoutError):
             await asyncio.wait_for(self._flush(), _FLUSH_SECONDS)
+        await self._standby.known_good.flush()
+        await self._standby.journal.close()
         await self._store.close()
 
     async def _start(self) -> None:
         settings = self._settings
         token = admin_token(settings.home)
-        await self._store.open()
-        self._live.replace(await self._store.load_snapshot())
-        await take_over_ledger(self._store, self._live, self._ledger, self._clock)
-        request_path = self._request_path()
+        await self._takeover().start(self._tasks)
+        self._standby.presence.on_change(self._tell_of_store)
+        self._tell_of_store(self._standby.presence.problem)
+        self._tasks.spawn(self._standby.known_good.run(), "last known good")
+        data_path = self._data_path()
         self._tasks.spawn(self._ledger.run(), "spend ledger")
         self._tasks.spawn(self._recorder.run(), "recorder")
-        heartbeat = Heartbeat(self._store, self._live, self._ledger, self._metrics, self._clock)
+        head_log = HeadLog(self._store, self._log, self._clock)
+        heartbeat = Heartbeat(self._standby.presence, self._live, self._ledger, self._metrics, self._clock, head_log)
         await heartbeat.beat()
         self._tasks.spawn(heartbeat.run(), "heartbeat")
-        await self._start_admin(request_path, token)
-        limits = ListenerLimits(body_bytes=settings.limits.body_bytes, connections=settings.limits.connections)
-        self._listener = Listener(request_path.handle, limits, self._on_error)
-        await self._listener.start(settings.listen.host, settings.listen.port)
-        self.traffic_url = _url(self._listener.addresses[0])
+        await self._start_admin(data_path, token)
+        if self._plane is not None:
+            self.traffic_url = _url(await self._plane.listen(*settings.listen))
+        if self._workers is not None:
+            self.traffic_url = _url(await self._workers.start(*settings.listen))
 
-    def _request_path(self) -> RequestPath:
-        settings = self._settings
-        limits = UpstreamLimits(
-            connect_seconds=settings.timeouts.connect_seconds,
-            first_byte_seconds=settings.timeouts.first_byte_seconds,
-            idle_seconds=settings.timeouts.stream_idle_seconds,
-        )
-        self._upstream = Upstream(UpstreamClient(limits, egress=egress_from_environment(os.environ)))
-        parts = PathParts(
+    def _takeover(self) -> Takeover:
+        database = self._settings.database_path
+        parts = TakeoverParts(
+            store=self._store,
+            is_missing=lambda: not database.exists(),
             live=self._live,
-            routes=Routes(WIRES),
-            providers=self._providers,
-            prices=self._prices,
+            changes=self._changes,
+            standby=self._standby,
             ledger=self._ledger,
-            upstream=self._upstream,
-            recorder=self._recorder,
-            metrics=self._metrics,
-            conversations=self._conversations,
             clock=self._clock,
-            identifiers=self._identifiers,
+            random=secrets.SystemRandom().random,
             on_error=self._on_error,
         )
-        options = PathOptions(
-            default_agent=settings.default_agent,
-            passes_unassigned=settings.unassigned == "pass",
-            output_ceiling=settings.limits.max_output_tokens,
-        )
-        return RequestPath(parts, options)
+        return Takeover(parts)
 
-    async def _start_admin(self, request_path: RequestPath, token: str) -> None:
-        changes = Changes(self._store, self._live, self._clock)
+    def _tell_of_store(self, problem: Refusal | None) -> None:
+        """A gauge, and a line in the log where there is news: it went away, or came back."""
+        was_up = self._store_was_up
+        self._store_was_up = problem is None
+        self._metrics.store_up.set(problem is None)
+        if problem is not None or not was_up:
+            line = {
+                "ts": rfc3339(self._clock.now_microseconds()),
+                "level": "info" if problem is None else "error",
+                "event": "store_back" if problem is None else "store_away",
+                "reason": None if problem is None else problem.message,
+                "revision": self._live.current.revision,
+            }
+            self._log(orjson.dumps(line) + b"\n")
+
+    def _data_path(self) -> DataPath:
+        """Where calls are served: here, or with several workers in processes of their own."""
+        settings = self._settings
+        if settings.workers == 1:
+            parts = DataPlaneParts(
+                live=self._live,
+                ledger=self._ledger,
+                recorder=self._recorder,
+                conversations=self._conversations,
+                metrics=self._metrics,
+                providers=self._providers,
+                prices=self._prices,
+                clock=self._clock,
+                identifiers=self._identifiers,
+                on_error=self._on_error,
+            )
+            self._plane = DataPlane(settings, parts)
+            return self._plane.request_path
+        program = WorkerProgram(
+            count=settings.workers,
+            module=_WORKER_MODULE,
+            import_from=_IMPORT_FROM,
+            settings=settings_bytes(settings),
+            drain_seconds=settings.timeouts.drain_seconds,
+        )
+        parts = OwnerParts(
+            live=self._live,
+            versions=self._store,
+            ledger=self._ledger,
+            recorder=self._recorder,
+            conversations=self._conversations,
+            log=self._log,
+            on_error=self._on_error,
+            tasks=self._tasks,
+        )
+        self._workers = Workers(program, parts, self._metrics, self._clock)
+        return self._workers
+
+    async def _start_admin(self, request_path: DataPath, token: str) -> None:
+        changes = self._changes
         app = build_admin_app(
             AdminParts(
                 releases=ReleaseCommands(changes, self._metrics),
+                rollouts=RolloutCommands(changes),
+                proposals=ProposalCommands(changes),
+                tokens=TokenCommands(changes, self._identifiers),
                 guards=GuardCommands(changes, self._identifiers, request_path),
+                runs=RunCommands(changes, self._store, self._workers or self._recorder, self._clock, self._identifiers),
                 store=self._store,
+                standby=self._standby,
                 live=self._live,
                 ledger=self._ledger,
                 metrics=self._metrics,
@@ -183,6 +256,7 @@ class Server:
                 is_draining=lambda: self._stopped,
                 on_error=self._on_error,
                 version=__version__,
+                workers=self._workers,
             )
         )
         self._admin = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
@@ -224,6 +298,8 @@ async def run_until_signal(settings: Settings) -> int:
         f"switchback {__version__}: LLM traffic on {server.traffic_url}, admin on {server.admin_url}, "
         f"admin token in {server.admin_token_path}\n"
     )
+    if server.store_problem is not None:
+        sys.stderr.write(f"switchback: WITHOUT ITS STORE: {server.store_problem}\n")
     sys.stderr.flush()
     await stop.wait()
     await server.stop()
@@ -234,31 +310,6 @@ async def run_until_signal(settings: Settings) -> int:
 def serve(settings: Settings) -> int:
     """Run the proxy in this process until it is told to stop; the exit code."""
     return uvloop.run(run_until_signal(settings))
-
-
-def _providers(settings: Settings) -> list[Provider]:
-    return [
-        Provider(
-            name=name,
-            family=provider.wire,
-            base_url=provider.base_url,
-            api_key=None if provider.api_key is None else provider.api_key.get_secret_value(),
-        )
-        for name, provider in settings.providers.items()
-    ]
-
-
-def _price(name: str, price: PriceSettings | str) -> Price:
-    if isinstance(price, str):
-        return FREE
-    return override_price(
-        name,
-        input_mtok=price.input,
-        output_mtok=price.output,
-        cached_mtok=price.cached,
-        cache_write_mtok=price.cache_write,
-        context_window=price.context_window,
-    )
 
 
 def _url(address: tuple[str, int]) -> str:

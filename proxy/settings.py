@@ -14,8 +14,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
+import orjson
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+)
 
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
@@ -59,6 +69,10 @@ def _address(value: Any) -> Any:
     raise ValueError("must be HOST:PORT, such as 127.0.0.1:8100")
 
 
+def _host_and_port(address: Address) -> str:
+    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
+
+
 def _origin(value: str) -> str:
     try:
         parts = urlsplit(value)
@@ -83,7 +97,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
-ListenAddress = Annotated[Address, BeforeValidator(_address)]
+ListenAddress = Annotated[Address, BeforeValidator(_address), PlainSerializer(_host_and_port)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -145,6 +159,8 @@ class Settings(_Frozen):
     listen: ListenAddress = Address("127.0.0.1", 8100)
     admin: AdminSettings = AdminSettings()
     store: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///switchback.db"
+    #: Processes that take calls, beside the one that owns the store; 1: one process does everything.
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     unassigned: Literal["pass", "reject"] = "pass"
     default_agent: Annotated[str, AfterValidator(_agent_name)] | None = None
     #: Allow listening beyond this machine although callers need no key of their own.
@@ -179,6 +195,20 @@ def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def settings_bytes(settings: Settings) -> bytes:
+    """Settings as JSON, secrets in clear: only for a process of ours, never for a file, an argument or a log."""
+    return orjson.dumps(settings.model_dump(), default=_as_written)
+
+
+def settings_from_bytes(data: bytes) -> Settings:
+    """What `settings_bytes` wrote. Raises pydantic's ValidationError."""
+    return Settings.model_validate_json(data)
+
+
+def _as_written(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -22,7 +22,11 @@ MAY_IMPORT = {
     "runtime": {"core", "wires", "store", "http1"},
     "edges": {"core", "runtime", "store", "wires"},
     "settings": {"core"},
-    "server": {"core", "http1", "wires", "store", "runtime", "edges", "settings", ""},
+    # What a whole server and a worker have in common: no store, no admin API.
+    "data_plane": {"core", "http1", "wires", "runtime", "settings"},
+    # A worker cannot touch the store: its owner alone does.
+    "worker": {"core", "data_plane", "runtime", "settings", ""},
+    "server": {"core", "data_plane", "store", "runtime", "edges", "settings", ""},
     "cli": {"core", "settings", "server", "simulator", ""},
     "__main__": {"cli"},
     "": set(),

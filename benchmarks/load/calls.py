@@ -39,6 +39,7 @@ def closed_loop(spec: dict[str, Any]) -> dict[str, Any]:
     requests = requests_of(spec)
     count = len(requests)
     done = 0
+    goes_on = True
 
     def answered(connection: Connection, data: bytes) -> None:
         nonlocal done
@@ -48,7 +49,8 @@ def closed_loop(spec: dict[str, Any]) -> dict[str, Any]:
             done += 1
         else:
             return
-        client.send(connection, requests[done % count])
+        if goes_on:
+            client.send(connection, requests[done % count])
 
     for number in range(spec["connections"]):
         client.send(client.connect(), requests[number % count])
@@ -58,10 +60,15 @@ def closed_loop(spec: dict[str, Any]) -> dict[str, Any]:
     client.serve(begun + int(spec["seconds"] * 1e9), answered)
     ended, cpu = time.monotonic_ns(), machine.cpu_seconds(spec["watch"]) - cpu
     calls = done - done_before
+    goes_on = False
+    deadline = time.monotonic_ns() + _DRAIN_NS
+    while any(one.busy for one in client.connections.values()) and (now := time.monotonic_ns()) < deadline:
+        client.serve(now + 20_000_000, answered)
     client.close()
     seconds = (ended - begun) / 1e9
     return {
         "calls": calls,
+        "all_calls": done,
         "calls_per_s": calls / seconds,
         "cpu_us_per_call": cpu * 1e6 / max(calls, 1),
         "cpu_share": cpu / seconds,

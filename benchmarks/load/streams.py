@@ -17,24 +17,25 @@ from benchmarks.load.timer import Timer
 _MARK, _DIGITS = messages.STAMP_MARK, messages.STAMP_DIGITS
 _ENDLESS = 10_000_000
 _OPENING_AT_ONCE = 64
-_PATIENCE_NS = 60_000_000_000
+_PATIENCE_NS = 15_000_000_000
 _STEP_NS = 100_000_000
 _SETTLE_NS = 1_000_000_000
 _SHORT_STREAM = {"events": 4, "interval_us": 2000}
 _HELD_INTERVAL_US = 2_000_000
+_SLOW_BUFFER_BYTES = 4096
+_SLOW_PARTS = 10
 
 
 class _Streams:
     """Streams on connections of their own, counted event by event."""
 
-    def __init__(self, spec: dict[str, Any], receive_buffer_bytes: int | None = None) -> None:
+    def __init__(self, spec: dict[str, Any]) -> None:
         self.client = Client(spec["target"]["port"])
         self.events = 0
         self.first_events = 0
         #: Delays of events, provider to here, while not None.
         self.delays_ns: list[int] | None = None
         self._requests = requests_of(spec, streamed=True)
-        self._receive_buffer_bytes = receive_buffer_bytes
         self._opened = 0
 
     def open(self, count: int) -> None:
@@ -42,9 +43,7 @@ class _Streams:
         deadline = time.monotonic_ns() + _PATIENCE_NS
         while self.first_events < count and not self.client.trouble.count and (now := time.monotonic_ns()) < deadline:
             while self._opened < count and self._opened - self.first_events < _OPENING_AT_ONCE:
-                self.client.send(
-                    self.client.connect(self._receive_buffer_bytes), self._requests[self._opened % len(self._requests)]
-                )
+                self.client.send(self.client.connect(), self._requests[self._opened % len(self._requests)])
                 self._opened += 1
             self.client.serve(now + 2_000_000, self.received)
 
@@ -113,7 +112,12 @@ def first_events(spec: dict[str, Any]) -> dict[str, Any]:
     short = _ShortStreams(streams, spec)
     short.run(int(spec["seconds"] * 1e9))
     streams.client.close()
-    return {"held": streams.first_events, **percentiles(short.waits_ns), "calls": len(short.waits_ns), **_trouble(streams)}
+    return {
+        "held": streams.first_events,
+        **percentiles(short.waits_ns),
+        "calls": len(short.waits_ns),
+        **_trouble(streams),
+    }
 
 
 class _ShortStreams:
@@ -191,36 +195,54 @@ def held_streams(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def slow_readers(spec: dict[str, Any]) -> dict[str, Any]:
-    """The most memory resident while many clients read little of streams that come as fast as they are taken."""
+    """The most memory resident while many clients read little of streams that come as fast as they are taken.
+
+    The time counts from when every client has had its first bytes; each then reads 4 KB about once a second.
+    """
     idle = machine.resident_bytes(spec["watch"])
     set_profile(spec["provider_port"], _ENDLESS, 0)
-    streams = _Streams(spec, receive_buffer_bytes=4096)
+    streams = _Streams(spec)
     client = streams.client
     requests = requests_of(spec, streamed=True)
     for number in range(spec["streams"]):
-        connection = client.connect(4096)
+        connection = client.connect(_SLOW_BUFFER_BYTES)
         client.epoll.modify(connection.fd, 0)
         client.send(connection, requests[number % len(requests)])
     connections = list(client.connections.values())
-    peak, read, end = idle, 0, time.monotonic_ns() + int(spec["seconds"] * 1e9)
-    while time.monotonic_ns() < end:
-        # Each takes 4 KB about once a second.
-        for connection in connections[:: max(1, len(connections) // 100)]:
-            try:
-                read += len(connection.sock.recv(4096))
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                client.trouble.broken += 1
-                client.trouble.note(f"a slow reader was cut off: {error}")
-        connections = connections[1:] + connections[:1]
+    peak, read, number = idle, 0, 0
+    patience = time.monotonic_ns() + _PATIENCE_NS
+    end = 0
+    while (now := time.monotonic_ns()) < (end or patience):
+        for connection in connections[number % _SLOW_PARTS :: _SLOW_PARTS]:
+            read += _read_little(client, connection)
+        number += 1
+        if not end and all(connection.mark for connection in connections):
+            end = now + int(spec["seconds"] * 1e9)
         peak = max(peak, machine.resident_bytes(spec["watch"]))
-        time.sleep(0.1)
+        time.sleep(1 / _SLOW_PARTS)
+    begun = sum(connection.mark for connection in connections)
     client.close()
-    return {"resident_idle_bytes": idle, "resident_peak_bytes": peak, "bytes_read": read, **_trouble(streams)}
+    return {
+        "begun": begun,
+        "resident_idle_bytes": idle,
+        "resident_peak_bytes": peak,
+        "bytes_read": read,
+        **_trouble(streams),
+    }
+
+
+def _read_little(client: Client, connection: Connection) -> int:
+    try:
+        count = len(connection.sock.recv(_SLOW_BUFFER_BYTES))
+    except BlockingIOError:
+        return 0
+    except OSError as error:
+        client.trouble.broken += 1
+        client.trouble.note(f"a slow reader was cut off: {error}")
+        return 0
+    connection.mark = 1
+    return count
 
 
 def _trouble(streams: _Streams) -> dict[str, Any]:
     return {"errors": streams.client.trouble.count, "example": streams.client.trouble.example}
-
-

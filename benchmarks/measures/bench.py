@@ -5,7 +5,6 @@ they give back. While one target is measured the others are paused.
 """
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -21,9 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 Figures = dict[str, float]
 
 _QUIET_STEP_SECONDS = 0.2
-_QUIET_STEPS = 25
+_QUIET_STEPS = 15
 _QUIET_SHARE = 0.04
-_LOAD_EXTRA_SECONDS = 90
 
 
 class LoadFailed(Exception):
@@ -43,6 +41,8 @@ class Pace:
     warm: float
     stream_levels: tuple[int, ...]
     slow_readers: float
+    #: How much longer than planned one load may take.
+    patience: float
     #: Nothing new is begun after this.
     total: float
 
@@ -57,19 +57,21 @@ FULL = Pace(
     warm=0.4,
     stream_levels=(1000, 5000),
     slow_readers=4.0,
+    patience=60,
     total=23 * 60,
 )
 QUICK = Pace(
     rounds=1,
     saturation=1.0,
-    body=0.5,
-    latency=1.0,
+    body=0.4,
+    latency=0.8,
     events=1.0,
-    first_event=1.0,
+    first_event=0.8,
     warm=0.2,
     stream_levels=(1000,),
-    slow_readers=2.0,
-    total=165,
+    slow_readers=1.5,
+    patience=20,
+    total=160,
 )
 
 
@@ -96,7 +98,7 @@ class Bench:
     def begin_load(self, mode: str, running: Running, **spec: Any) -> "Load":
         """Put a load on a target; ask the load for its result."""
         spec |= {"mode": mode, "target": running.address, "provider_port": self.provider_port, "watch": running.pids}
-        return Load(spec, self.load_core)
+        return Load(spec, self.load_core, self.pace.patience)
 
     def load(self, mode: str, target: Target, running: Running, **spec: Any) -> Any:
         """Put a load on a target and wait for the result; errors are noted as problems. Raises LoadFailed."""
@@ -115,21 +117,21 @@ class Bench:
 class Load:
     """One load generator at work."""
 
-    def __init__(self, spec: dict[str, Any], core: int) -> None:
+    def __init__(self, spec: dict[str, Any], core: int, patience_seconds: float) -> None:
         self._mode = spec["mode"]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.load.generator"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-        )
+        with machine.on_core(core):
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.load.generator"],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(spec).encode())
         self._process.stdin.close()
         self._process.stdin = None
-        self._seconds = spec.get("seconds", 0) + spec.get("warm_seconds", 0) + _LOAD_EXTRA_SECONDS
+        self._seconds = spec.get("seconds", 0) + spec.get("warm_seconds", 0) + patience_seconds
 
     def result(self) -> Any:
         """Wait for the end. Raises LoadFailed."""

@@ -80,14 +80,9 @@ def blocking(bench: Bench, target: Target, running: Running) -> Figures:
 _PROXIES = frozenset({"subject", "proxy"})
 _ALL = frozenset({"subject", "proxy", "gateway"})
 
-MEASURES = (
-    Measure(name="calls", title="Plain calls at saturation", kinds=_ALL, take=saturation),
-    Measure(name="latency", title="Latency at fixed rates", kinds=_ALL | {"reference"}, take=latency),
-    Measure(name="bodies", title="Request bodies", kinds=_PROXIES, take=bodies),
-    Measure(
-        name="blocking",
-        title="Small calls beside bodies of 5 MB",
-        kinds=_PROXIES | {"reference"},
-        take=blocking,
-    ),
+CALLS = Measure(name="calls", title="Plain calls at saturation", kinds=_ALL, take=saturation)
+LATENCY = Measure(name="latency", title="Latency at fixed rates", kinds=_ALL | {"reference"}, take=latency)
+BODIES = Measure(name="bodies", title="Request bodies", kinds=_PROXIES, take=bodies)
+BLOCKING = Measure(
+    name="blocking", title="Small calls beside bodies of 5 MB", kinds=_PROXIES | {"reference"}, take=blocking
 )

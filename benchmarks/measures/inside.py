@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
+from benchmarks import machine
 from benchmarks.measures.bench import ROOT, Bench, Figures, LoadFailed, Measure
 from benchmarks.measures.calling import CONNECTIONS
 from benchmarks.targets.switchback import AGENT, RunningSwitchback
@@ -19,14 +21,14 @@ _AFTER_SECONDS = 0.8
 def resolution(bench: Bench, target: Target, running: Running) -> Figures:
     """Microseconds to resolve one call in process, by numbers of agents, users and versions."""
     del target, running
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.measures.resolving"],
-        cwd=ROOT,
-        capture_output=True,
-        timeout=120,
-        check=False,
-        preexec_fn=lambda: os.sched_setaffinity(0, {bench.proxy_core}),
-    )
+    with machine.on_core(bench.proxy_core):
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.measures.resolving"],
+            cwd=ROOT,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
     if done.returncode != 0:
         raise LoadFailed(f"resolving failed: {done.stderr.decode(errors='replace')[-300:]}")
     return json.loads(done.stdout)
@@ -40,7 +42,9 @@ def rollback(bench: Bench, target: Target, running: Running) -> Figures:
     return figures
 
 
-def _rolled_back(bench: Bench, target: Target, running: RunningSwitchback, roll_back: object) -> float:
+def _rolled_back(
+    bench: Bench, target: Target, running: RunningSwitchback, roll_back: Callable[[RunningSwitchback], None]
+) -> float:
     ask = running.operator.request
     rollout = ask("GET", f"/agents/{AGENT}/rollouts?limit=1")["items"][0]["id"]
     ask("POST", f"/agents/{AGENT}/rollouts/{rollout}/promote", {"why": "benchmark"})
@@ -54,7 +58,6 @@ def _rolled_back(bench: Bench, target: Target, running: RunningSwitchback, roll_
     )
     time.sleep(_BEFORE_SECONDS)
     begun = time.monotonic_ns()
-    assert callable(roll_back)
     roll_back(running)
     result = load.result()
     bench.note(f"{target.name}, rollback", result)
@@ -71,7 +74,7 @@ def _by_api(running: RunningSwitchback) -> None:
 
 def _by_command(running: RunningSwitchback) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "proxy", "rollback", AGENT, "--yes", "--why", "benchmark"],
+        [sys.executable, "-m", "proxy", "rollback", AGENT, "--why", "benchmark"],
         cwd=ROOT,
         env={
             **os.environ,
@@ -88,7 +91,5 @@ def _by_command(running: RunningSwitchback) -> None:
 
 _SUBJECT = frozenset({"subject"})
 
-MEASURES = (
-    Measure(name="resolution", title="Resolution in process", kinds=_SUBJECT, take=resolution),
-    Measure(name="rollback", title="Rollback to last old answer", kinds=_SUBJECT, take=rollback),
-)
+RESOLUTION = Measure(name="resolution", title="Resolution in process", kinds=_SUBJECT, take=resolution)
+ROLLBACK = Measure(name="rollback", title="Rollback to last old answer", kinds=_SUBJECT, take=rollback)

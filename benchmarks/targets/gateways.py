@@ -40,7 +40,9 @@ def _missing_litellm() -> str | None:
 
 def _litellm_version() -> str:
     script = "import importlib.metadata as m; print(m.version('litellm'))"
-    done = subprocess.run([str(_LITELLM / "python"), "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [str(_LITELLM / "python"), "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
     return done.stdout.strip() or "unknown"
 
 
@@ -65,7 +67,12 @@ def _portkey_version() -> str:
 
 def _start_portkey(place: Place) -> Running:
     port = free_port()
-    command = [shutil.which("node") or "node", str(_PORTKEY / "build" / "start-server.js"), f"--port={port}", "--headless"]
+    command = [
+        shutil.which("node") or "node",
+        str(_PORTKEY / "build" / "start-server.js"),
+        f"--port={port}",
+        "--headless",
+    ]
     headers = {
         "x-portkey-provider": "openai",
         "x-portkey-custom-host": f"http://127.0.0.1:{place.provider_port}/v1",

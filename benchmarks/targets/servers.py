@@ -59,6 +59,7 @@ defaults
     timeout client 300s
     timeout server 300s
     option http-keep-alive
+    option http-no-delay
     http-reuse always
 frontend traffic
     bind 127.0.0.1:$port
@@ -128,7 +129,15 @@ def _start_nginx(place: Place) -> Running:
     port = free_port()
     config = place.folder / "nginx.conf"
     config.write_text(_NGINX.substitute(folder=place.folder, port=port, provider=place.provider_port))
-    command = [_program("nginx") or "nginx", "-e", str(place.folder / "error.log"), "-p", str(place.folder), "-c", str(config)]
+    command = [
+        _program("nginx") or "nginx",
+        "-e",
+        str(place.folder / "error.log"),
+        "-p",
+        str(place.folder),
+        "-c",
+        str(config),
+    ]
     return _running(command, place, port)
 
 
@@ -182,7 +191,7 @@ NGINX = Target(
 HAPROXY = Target(
     name="haproxy",
     kind="proxy",
-    setup="one thread, http-reuse always, plain forwarding",
+    setup="one thread, http-reuse always, http-no-delay, plain forwarding",
     missing=lambda: _missing("haproxy"),
     version=lambda: _version("haproxy", "-v"),
     start=_start_haproxy,

@@ -6,7 +6,6 @@ rewritten (prompt with a variable, a parameter), metered, priced, recorded in SQ
 
 import http.client
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -87,13 +86,17 @@ def start(place: Place) -> RunningSwitchback:
         "admin": {"listen": f"127.0.0.1:{admin_port}"},
         "timeouts": {"drain_seconds": 1},
         "providers": {
-            "openai": {"wire": "openai", "base_url": f"http://127.0.0.1:{place.provider_port}", "api_key": "sk-provider"}
+            "openai": {
+                "wire": "openai",
+                "base_url": f"http://127.0.0.1:{place.provider_port}",
+                "api_key": "sk-provider",
+            }
         },
     }
     config = place.folder / "switchback.yaml"
     config.write_text(yaml.safe_dump(settings))
     process = ServerProcess(
-        [*profiler(place.folder), "-m", "proxy", "serve", "--config", str(config)],
+        [sys.executable, "-m", "proxy", "serve", "--config", str(config)],
         core=place.core,
         output=place.folder / "switchback.log",
         cwd=ROOT,
@@ -108,13 +111,6 @@ def start(place: Place) -> RunningSwitchback:
         process.stop()
         raise
     return running
-
-
-def profiler(folder: Path) -> list[str]:
-    """The interpreter; under cProfile where BENCHMARK_PROFILE is set (figures are then worth nothing)."""
-    if os.environ.get("BENCHMARK_PROFILE"):
-        return [sys.executable, "-m", "cProfile", "-o", str(folder / "profile.out")]
-    return [sys.executable]
 
 
 SWITCHBACK = Target(

@@ -8,7 +8,9 @@ the admin application in edges.
 import http.client
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
@@ -22,7 +24,16 @@ API_PREFIX = "/api/v1"
 TIMEOUT_SECONDS = 30.0
 _MAX_ANSWER_BYTES = 256 * 1024 * 1024
 _PAGE = 500
+_PIECE_BYTES = 64 * 1024
 _STARTING = "start it with `switchback serve`, or name another one with --admin-url or SWITCHBACK_ADMIN_URL"
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An answer as it arrives; `count` is how many items it has, where the server said so."""
+
+    pieces: Iterator[bytes]
+    count: int | None
 
 
 class AdminClient:
@@ -73,23 +84,49 @@ class AdminClient:
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, query: Mapping[str, Any] | None = None
     ) -> tuple[int, Document]:
         """One call: the status (2xx) and the document. Raises CommandFailed for everything else."""
-        asked = {name: value for name, value in (query or {}).items() if value is not None}
-        target = self._prefix + path + (f"?{urlencode(asked)}" if asked else "")
-        status, content = self._exchange(method, target, None if body is None else json.dumps(body).encode())
+        asked = _asked(query)
+        status, content = self._exchange(method, path, asked, None if body is None else json.dumps(body).encode())
         document = _document(content)
         if 200 <= status < 300 and (document is not None or not content):
             return status, document or {}
         raise self._refused(status, document)
 
-    def _exchange(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
-        is_tls = self._parts.scheme == "https"
-        connect = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
-        connection = connect(self._parts.hostname or "", self._parts.port, timeout=self._timeout_seconds)
+    @contextmanager
+    def download(self, path: str, query: Mapping[str, Any] | None = None) -> Generator["Download"]:
+        """An answer of any length, piece by piece. Raises CommandFailed, also where it ends before it is whole."""
+        with closing(self._connection()) as connection:
+            with self._explained("GET"):
+                connection.request("GET", self._target(path, _asked(query)), None, self._headers)
+                answer = connection.getresponse()
+                refusal = None if answer.status == 200 else _document(answer.read(_MAX_ANSWER_BYTES))
+            if answer.status != 200:
+                raise self._refused(answer.status, refusal)
+            count = answer.headers.get("Switchback-Count", "")
+            yield Download(_pieces(answer), int(count) if count.isdecimal() else None)
+
+    def _exchange(self, method: str, path: str, asked: Mapping[str, Any], body: bytes | None) -> tuple[int, bytes]:
         headers = dict(self._headers) if body is None else {**self._headers, "Content-Type": "application/json"}
-        try:
-            connection.request(method, target, body, headers)
+        with closing(self._connection()) as connection, self._explained(method):
+            connection.request(method, self._target(path, asked), body, headers)
             answer = connection.getresponse()
             content = answer.read(_MAX_ANSWER_BYTES + 1)
+        if len(content) > _MAX_ANSWER_BYTES:
+            raise CommandFailed(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes; ask for less")
+        return answer.status, content
+
+    def _target(self, path: str, asked: Mapping[str, Any]) -> str:
+        return self._prefix + path + (f"?{urlencode(asked)}" if asked else "")
+
+    def _connection(self) -> http.client.HTTPConnection:
+        is_tls = self._parts.scheme == "https"
+        connect = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
+        return connect(self._parts.hostname or "", self._parts.port, timeout=self._timeout_seconds)
+
+    @contextmanager
+    def _explained(self, method: str) -> Generator[None]:
+        """What goes wrong on the way, as CommandFailed."""
+        try:
+            yield
         except TimeoutError:
             unknown = "" if method == "GET" else "; whether the change was made is not known, look before repeating"
             raise CommandFailed(
@@ -101,11 +138,6 @@ class AdminClient:
             raise CommandFailed(
                 f"cannot reach {self.origin} ({_reason(error)}): {_STARTING}", EXIT_UNREACHABLE
             ) from None
-        finally:
-            connection.close()
-        if len(content) > _MAX_ANSWER_BYTES:
-            raise CommandFailed(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes; ask for less")
-        return answer.status, content
 
     def _refused(self, status: int, document: Document | None) -> CommandFailed:
         code = None if document is None else document.get("code")
@@ -162,6 +194,21 @@ def _token(token_file: Path | None, environment: Mapping[str, str]) -> str:
     if not token or not token.isascii() or not token.isprintable():
         raise CommandFailed(f"{source} holds no usable token")
     return token
+
+
+def _asked(query: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What of a query was said, as it is written in one."""
+    words = {True: "true", False: "false"}
+    said = {name: value for name, value in (query or {}).items() if value is not None}
+    return {name: words[value] if isinstance(value, bool) else value for name, value in said.items()}
+
+
+def _pieces(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    try:
+        while piece := answer.read(_PIECE_BYTES):
+            yield piece
+    except (http.client.HTTPException, OSError):
+        raise CommandFailed("the server broke the download off: what came is not everything") from None
 
 
 def _document(content: bytes) -> Document | None:

@@ -28,7 +28,11 @@ class _BlockDumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text and all(_is_plain_line(line) for line in text.split("\n")) else None
+    if "\n" in text and all(_is_plain_line(line) for line in text.split("\n")):
+        style = "|"
+    else:
+        # Only double quotes keep line breaks other than line feeds.
+        style = None if text.isprintable() else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)  # pyright: ignore[reportUnknownMemberType] types-PyYAML leaves it partly untyped
 
 

@@ -12,7 +12,23 @@ from typing import Annotated, TextIO
 import typer
 
 from proxy import __version__
-from proxy.cli import agents, audit, caps, demo, labels, rollouts, runs, serving, switches, versions
+from proxy.cli import (
+    agents,
+    audit,
+    caps,
+    demo,
+    diff_view,
+    git_verbs,
+    importing,
+    labels,
+    proposals,
+    rollouts,
+    runs,
+    serving,
+    switches,
+    tokens,
+    versions,
+)
 from proxy.cli.admin_command import example_text, new_group
 
 app = new_group(
@@ -41,14 +57,20 @@ def _root(
 for commands in (serving.commands, demo.commands):
     app.add_typer(commands)
 app.add_typer(agents.commands, name="agents")
+importing.register(agents.commands)
+git_verbs.register(app, agents.commands)
 app.add_typer(versions.commands, name="versions")
+diff_view.register(app)
 app.add_typer(labels.commands)
 app.add_typer(rollouts.commands, name="rollout")
 app.add_typer(switches.commands)
 app.add_typer(caps.commands, name="caps")
 app.add_typer(runs.commands, name="runs")
+app.add_typer(runs.outcome_commands)
 app.add_typer(audit.commands, name="audit")
 app.add_typer(audit.status_commands)
+proposals.register(app)
+tokens.register(app)
 
 
 def main() -> None:

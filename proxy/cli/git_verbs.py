@@ -37,7 +37,8 @@ def sync_directory(
     directory: Directory,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")] = False,
     label: Annotated[
-        str | None, typer.Option(help="Move this label to each agent's version afterwards, such as staging.")
+        str | None,
+        typer.Option(metavar="TEXT", help="Move this label to each agent's version afterwards, such as staging."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also build over versions that did not come from git, and change settings.")
@@ -71,7 +72,9 @@ def export_directory(
     agent: Annotated[
         list[str] | None, typer.Option(metavar="AGENT", help="Only this agent; may be repeated [all].")
     ] = None,
-    label: Annotated[str | None, typer.Option(help="Write the version of this label [the newest].")] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Write the version of this label [the newest].")
+    ] = None,
 ) -> None:
     """Write agents as files, in the format `switchback sync` reads. Files that are there are replaced."""
     # Heavy, as above.

@@ -45,7 +45,12 @@ def import_prompt(
         str | None, typer.Option(metavar="NAME", help="The agent it becomes a version of [by its name in the file].")
     ] = None,
     file_format: Annotated[
-        ImportFormat | None, typer.Option("--format", help="Where the file comes from [told by its content].")
+        ImportFormat | None,
+        typer.Option(
+            "--format",
+            metavar="TEXT",
+            help="openai, langfuse or litellm: where the file comes from [told by its content].",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be created, change nothing.")] = False,
 ) -> None:

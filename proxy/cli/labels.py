@@ -10,6 +10,7 @@ import typer
 
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Why, admin_command, new_group
+from proxy.cli.proposals import Evaluations, is_proposal, waiting_lines, with_evidence
 from proxy.cli.showing import Show
 
 commands = new_group()
@@ -33,14 +34,15 @@ def move_label(
             metavar="N", min=0, help="The release you saw (0: not set yet); moved since is a conflict, exit code 4."
         ),
     ] = None,
+    evaluation: Evaluations = None,
     delete: Annotated[bool, typer.Option("--delete", help="Remove the label.")] = False,
     why: Why = NO_REASON,
 ) -> None:
     """Point a label at a version: the next call gets it. `switchback agents show` lists labels."""
     path = f"/agents/{segment(agent)}/labels/{segment(label)}"
     if delete:
-        if version is not None or if_release is not None:
-            raise typer.BadParameter("--delete takes no VERSION and no --if-release")
+        if version is not None or if_release is not None or evaluation:
+            raise typer.BadParameter("--delete takes no VERSION, no --if-release and no --evaluation")
         show.document(api.delete(path, why), f"removed the label {label} of {agent}")
         return
     if version is None:
@@ -48,8 +50,10 @@ def move_label(
     body: Document = {"version": version, "why": why}
     if if_release is not None:
         body["if_release"] = if_release
-    moved = api.put(path, body)
-    if moved.get("changed") is False:
+    moved = api.put(path, with_evidence(body, evaluation))
+    if is_proposal(moved):
+        show.document(moved, *waiting_lines(agent, moved))
+    elif moved.get("changed") is False:
         show.document(moved, f"nothing changed: {moved.get('reason')}")
     else:
         show.document(moved, f"{agent}: {label} serves version {version} now (release {moved.get('release')})")

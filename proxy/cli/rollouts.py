@@ -11,6 +11,7 @@ from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_command, new_group
 from proxy.cli.agents import arms_text
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
+from proxy.cli.proposals import Evaluations, is_proposal, waiting_lines, with_evidence
 from proxy.cli.showing import Columns, Show, member, moment
 
 commands = new_group(no_args_is_help=True, help="Give a share of a label's traffic to another version.")
@@ -50,13 +51,17 @@ def start_rollout(
     eligible: Annotated[
         list[str] | None, typer.Option(metavar="TAG=VALUE", help="Only calls with this tag; once for each.")
     ] = None,
+    evaluation: Evaluations = None,
     why: Why = NO_REASON,
 ) -> None:
     """Start giving a fixed share of users to a candidate version. The same user always gets the same one."""
     body: Document = {"label": label, "candidate": candidate, "percentage": percentage, "why": why}
     if eligible:
         body["eligible"] = dict(_tag(pair) for pair in eligible)
-    made = api.post(f"/agents/{segment(agent)}/rollouts", body)
+    made = api.post(f"/agents/{segment(agent)}/rollouts", with_evidence(body, evaluation))
+    if is_proposal(made):
+        show.document(made, *waiting_lines(agent, made))
+        return
     show.document(
         made,
         f"{agent}: rollout {made.get('id')} runs on {label}: {arms_text(made)}",
@@ -95,19 +100,29 @@ def set_percentage(
 
 
 @admin_command(commands, "promote", 'switchback rollout promote support-triage --why "a week without errors"')
-def promote(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None, why: Why = NO_REASON) -> None:
+def promote(
+    api: AdminClient,
+    show: Show,
+    agent: AgentName,
+    rollout: RolloutId = None,
+    evaluation: Evaluations = None,
+    why: Why = NO_REASON,
+) -> None:
     """End a rollout well: the label points to the candidate, everyone gets it."""
-    _finish(api, show, agent, rollout, "promote", "candidate", why)
+    _finish(api, show, agent, rollout, "promote", "candidate", with_evidence({"why": why}, evaluation))
 
 
 @admin_command(commands, "abort", 'switchback rollout abort support-triage --why "not needed"')
 def abort(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None, why: Why = NO_REASON) -> None:
     """End a rollout: the stable version serves everyone again."""
-    _finish(api, show, agent, rollout, "abort", "stable", why)
+    _finish(api, show, agent, rollout, "abort", "stable", {"why": why})
 
 
-def _finish(api: AdminClient, show: Show, agent: str, rollout: str | None, verb: str, arm: str, why: str) -> None:
-    ended = api.post(f"{_path(api, agent, rollout)}/{verb}", {"why": why})
+def _finish(api: AdminClient, show: Show, agent: str, rollout: str | None, verb: str, arm: str, body: Document) -> None:
+    ended = api.post(f"{_path(api, agent, rollout)}/{verb}", body)
+    if is_proposal(ended):
+        show.document(ended, *waiting_lines(agent, ended))
+        return
     arms = cast("list[Document]", ended.get("arms") or [])
     serving = next((other.get("version") for other in arms if other.get("name") == arm), "?")
     show.document(

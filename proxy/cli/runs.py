@@ -1,17 +1,23 @@
-"""`switchback runs`: the record of proxied calls, by version and whatever else narrows them.
+"""`switchback runs` and `switchback outcome`: the record of proxied calls, and what is said about them afterwards.
 
-Counterpart: `/runs` of the admin API. Runs hold no prompt, no answer and no key.
+Counterparts: `/runs` and `/outcomes` of the admin API. Runs hold no prompt, no answer and no key.
 """
 
+import json
 from typing import Annotated
 
 import typer
 
 from proxy.cli.admin_client import AdminClient, Document, segment
-from proxy.cli.admin_command import Limit, admin_command, new_group
+from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
+from proxy.cli.downloads import Output, save
+from proxy.cli.run_filters import Quarantined, by_run_filters
 from proxy.cli.showing import Columns, Show, dollars, member, moment
 
 commands = new_group(no_args_is_help=True, help="Calls that went through the proxy.")
+outcome_commands = new_group()
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run (header Switchback-Run-Id).")]
 
 
 def _version(run: Document) -> str:
@@ -51,42 +57,94 @@ RUNS: Columns = {
     "switchback runs list --agent support-triage --version 8 --outcome error",
     "switchback runs list --user u-17 --from 2026-11-20T00:00:00Z --json",
 )
+@by_run_filters
 def list_runs(
-    api: AdminClient,
-    show: Show,
-    agent: Annotated[str | None, typer.Option(metavar="TEXT", help="Of this agent.")] = None,
-    version: Annotated[int | None, typer.Option(metavar="N", min=1, help="Served by this version.")] = None,
-    release: Annotated[int | None, typer.Option(metavar="N", min=1, help="Under this release.")] = None,
-    rollout: Annotated[str | None, typer.Option(metavar="TEXT", help="In this rollout.")] = None,
-    arm: Annotated[str | None, typer.Option(metavar="TEXT", help="stable or candidate.")] = None,
-    user: Annotated[str | None, typer.Option(metavar="TEXT", help="Of this user.")] = None,
-    conversation: Annotated[str | None, typer.Option(metavar="TEXT", help="Of this conversation.")] = None,
-    outcome: Annotated[str | None, typer.Option(metavar="TEXT", help="ok, error, refused or client_left.")] = None,
-    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Started at or after (RFC 3339).")] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Started before (RFC 3339).")] = None,
-    limit: Limit = 50,
+    api: AdminClient, show: Show, narrowed: Document, limit: Limit = 50, quarantined: Quarantined = None
 ) -> None:
     """List runs, newest first."""
-    narrowed = {
-        "agent": agent,
-        "version": version,
-        "release": release,
-        "rollout": rollout,
-        "arm": arm,
-        "user": user,
-        "conversation": conversation,
-        "outcome": outcome,
-        "from": since,
-        "to": until,
-    }
-    show.items(api.items("/runs", limit, narrowed), RUNS, "no runs")
+    show.items(api.items("/runs", limit, {**narrowed, "quarantined": quarantined}), RUNS, "no runs")
+
+
+@admin_command(
+    commands,
+    "export",
+    "switchback runs export --agent support-triage --release 12 --output affected.jsonl",
+    "switchback runs export --from 2026-11-20T00:00:00Z --format csv > runs.csv",
+)
+@by_run_filters
+def export_runs(
+    api: AdminClient,
+    show: Show,
+    narrowed: Document,
+    file_format: Annotated[str, typer.Option("--format", metavar="TEXT", help="jsonl or csv.")] = "jsonl",
+    output: Output = None,
+    quarantined: Quarantined = None,
+) -> None:
+    """Write all runs that fit, newest first, with user, conversation and tool calls: for repair of what they led to."""
+    with api.download("/runs/export", {**narrowed, "quarantined": quarantined, "format": file_format}) as download:
+        save(download, output, show)
+
+
+@admin_command(
+    commands,
+    "quarantine",
+    'switchback runs quarantine --agent support-triage --release 12 --why "wrong refunds"',
+    "switchback runs quarantine run_0645e3a1b2c3d --undo",
+)
+@by_run_filters
+def quarantine_runs(
+    api: AdminClient,
+    show: Show,
+    narrowed: Document,
+    run: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="These runs, by id.")] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the tag off again.")] = False,
+    why: Why = NO_REASON,
+) -> None:
+    """Tag runs, so that reports and evaluation sets can leave them out."""
+    body: Document = {**narrowed, "undo": undo, "why": why}
+    if run:
+        body["runs"] = run
+    tagged = api.post("/runs/quarantine", body)
+    show.document(
+        tagged, f"{tagged.get('changed')} runs {'are in quarantine no more' if undo else 'are in quarantine now'}"
+    )
 
 
 @admin_command(commands, "show", "switchback runs show run_06AWX3")
-def show_run(
+def show_run(api: AdminClient, show: Show, run: RunId) -> None:
+    """Show everything that is recorded of a run, its attempts and outcomes included."""
+    show.fields(api.get(f"/runs/{segment(run)}"))
+
+
+@admin_command(
+    outcome_commands,
+    "outcome",
+    "switchback outcome run_0645e3a1b2c3d --name score --value 0.9",
+    'switchback outcome run_0645e3a1b2c3d --name incident --severity high --why "refunded twice"',
+)
+def record_outcome(
     api: AdminClient,
     show: Show,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run (header Switchback-Run-Id).")],
+    run: RunId,
+    name: Annotated[
+        str, typer.Option(metavar="TEXT", help="score, validation, escalated, operator_edited, incident, or your own.")
+    ],
+    value: Annotated[str | None, typer.Option(metavar="JSON", help="A number, true, false, or a text.")] = None,
+    severity: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Of an incident: low, medium, high or critical.")
+    ] = None,
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Kept with it.")] = "",
 ) -> None:
-    """Show everything that is recorded of a run, its attempts included."""
-    show.fields(api.get(f"/runs/{segment(run)}"))
+    """Record a later fact about a run. It is added to what was said before, never changed."""
+    body: Document = {"name": name, "value": _value(value), "why": why}
+    if severity is not None:
+        body["severity"] = severity
+    made = api.post(f"/runs/{segment(run)}/outcomes", body)
+    show.document(made, f"recorded {made.get('name')} of {made.get('run')}")
+
+
+def _value(text: str | None) -> object:
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return text

@@ -4,10 +4,11 @@ Every text of a server is somebody's text: a prompt, a reason, a user id. Termin
 and markup in it are made harmless before it is printed; JSON output escapes everything outside ASCII.
 """
 
+import codecs
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -158,6 +159,17 @@ def say_exactly(text: str) -> None:
     else:
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
+
+
+def write_pieces(pieces: Iterable[bytes]) -> None:
+    """A file of any length as it is into a pipe or file, text made harmless where a terminal would read it."""
+    if sys.stdout.isatty():
+        for text in codecs.iterdecode(pieces, "utf-8", "replace"):
+            sys.stdout.write(clean_block(text))
+        return
+    sys.stdout.flush()
+    for piece in pieces:
+        sys.stdout.buffer.write(piece)
 
 
 def note(line: str) -> None:

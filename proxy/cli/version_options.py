@@ -46,3 +46,8 @@ Start = Annotated[
     int | None,
     typer.Option("--from", metavar="N", min=1, help="Begin with this version's components, change only what is said."),
 ]
+PromptOf = Annotated[int | None, typer.Option(metavar="N", min=1, help="The prompt of this version.")]
+ModelOf = Annotated[int | None, typer.Option(metavar="N", min=1, help="The model of this version.")]
+ToolsOf = Annotated[int | None, typer.Option(metavar="N", min=1, help="The tools of this version.")]
+RetrievalOf = Annotated[int | None, typer.Option(metavar="N", min=1, help="The retrieval of this version.")]
+PolicyOf = Annotated[int | None, typer.Option(metavar="N", min=1, help="The policy of this version.")]

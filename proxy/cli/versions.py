@@ -1,9 +1,10 @@
-"""`switchback versions`: immutable numbered bundles of an agent's behaviour.
+"""`switchback versions`: immutable numbered bundles of an agent's behaviour, and which of them was served when.
 
 `version_body.py` makes the body of a new one. Counterpart: `/agents/{agent}/versions` of the admin API.
 """
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -11,9 +12,9 @@ from proxy.cli import version_options as options
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import AgentName, Limit, admin_command, new_group
 from proxy.cli.showing import Columns, Show, member, moment, say, say_block, say_exactly
-from proxy.cli.version_body import COMPONENTS, VersionOptions, version_body
+from proxy.cli.version_body import VersionOptions, version_body
 
-commands = new_group(no_args_is_help=True, help="Versions of an agent: create, list, show.")
+commands = new_group(no_args_is_help=True, help="Versions of an agent: create, list, show, and what was served when.")
 
 VERSIONS: Columns = {
     "VERSION": member("version"),
@@ -68,6 +69,7 @@ def show_version(
     "create",
     "switchback versions create support-triage --prompt-file prompt.md --model gpt-4o-mini --temperature 0.2",
     "switchback versions create support-triage --from 7 --prompt-file new.md --message 'shorter answers'",
+    "switchback versions create support-triage --from 9 --tools-of 5 --message 'prompt of 9 with tools of 5'",
 )
 def create_version(
     api: AdminClient,
@@ -91,6 +93,11 @@ def create_version(
     message: options.Message = "",
     parent: options.Parent = None,
     start: options.Start = None,
+    prompt_of: options.PromptOf = None,
+    model_of: options.ModelOf = None,
+    tools_of: options.ToolsOf = None,
+    retrieval_of: options.RetrievalOf = None,
+    policy_of: options.PolicyOf = None,
 ) -> None:
     """Create a version. It serves nobody before a label points to it.
 
@@ -102,8 +109,10 @@ def create_version(
         parameters=parameter or (), tools_file=tools_file, tools_mode=tools_mode, retrieval_file=retrieval_file,
         policy_file=policy_file, policy=policy or (), tested_against=tested_against or (),
     )  # fmt: skip
-    base: Document = {} if start is None else api.get(_path(agent, start))
-    body = version_body(said, {kind: base.get(kind) for kind in COMPONENTS})
+    numbers = {
+        "prompt": prompt_of, "model": model_of, "tools": tools_of, "retrieval": retrieval_of, "policy": policy_of,
+    }  # fmt: skip
+    body = version_body(said, _components(api, agent, {kind: number or start for kind, number in numbers.items()}))
     # Read before the new one is sent, so that somebody who was quicker makes a conflict instead of being overlooked.
     newest = api.get(f"/agents/{segment(agent)}").get("newest_version") if parent is None else parent
     status, made = api.request(
@@ -114,6 +123,40 @@ def create_version(
         show.document(made, f"created version {number} of {agent}; next: switchback label {agent} LABEL {number}")
     else:
         show.document(made, f"nothing changed: version {number} of {agent} has the same content already")
+
+
+@admin_command(
+    commands,
+    "at",
+    "switchback versions at support-triage --label prod --time 2026-09-20T14:03Z",
+)
+def served_at(
+    api: AdminClient,
+    show: Show,
+    agent: AgentName,
+    label: Annotated[str | None, typer.Option(metavar="TEXT", help="Which label [the agent's default label].")] = None,
+    time: Annotated[str | None, typer.Option(metavar="TIME", help="When, in RFC 3339 [now].")] = None,
+) -> None:
+    """Tell what a label served at a moment, percentages of a rollout included: from the release ledger alone."""
+    served = api.get(f"/agents/{segment(agent)}/versions/at", {"label": label, "time": time})
+    arms = cast("list[Document]", served.get("arms") or [])
+    said = [f"{agent}: {served.get('label')} at {served.get('time')}"]
+    for arm in arms:
+        share = cast("float", arm.get("percentage") or 0)
+        said.append(f"{share:.3f}".rstrip("0").rstrip(".") + f"% version {arm.get('version')} ({arm.get('name')})")
+    rollout = f", rollout {served.get('rollout')}" if served.get("rollout") else ""
+    said.append(
+        f"release {served.get('release')} ({served.get('kind')}{rollout}) by {served.get('who')}: {served.get('why')}"
+    )
+    said.append(f"in force from {served.get('since')} to {served.get('until') or 'now'}")
+    show.document(served, *said)
+
+
+def _components(api: AdminClient, agent: str, numbers: Mapping[str, int | None]) -> Document:
+    """Each component from the version that is named for it."""
+    wanted = {number for number in numbers.values() if number is not None}
+    versions = {number: api.get(_path(agent, number)) for number in sorted(wanted)}
+    return {kind: None if number is None else versions[number].get(kind) for kind, number in numbers.items()}
 
 
 def _path(agent: str, version: int) -> str:

@@ -63,7 +63,7 @@ class Proof:
         }
 
 
-class _Broken(Exception):
+class BrokenEntry(Exception):
     """The entry that follows the last good one does not hold; the message says why."""
 
 
@@ -75,13 +75,13 @@ def verify_entries(entries: Iterable[Mapping[str, Any]], known_head: AuditHead |
     """
     head = EMPTY_HEAD
     try:
-        _check_known(head, known_head)
+        check_known(head, known_head)
         for entry in entries:
-            head = _next_head(entry, head)
-            _check_known(head, known_head)
+            head = next_head(entry, head)
+            check_known(head, known_head)
         if known_head is not None and head.number < known_head.number:
-            raise _Broken(f"the log ends here, but entry {known_head.number} was known: it was cut at the end")
-    except _Broken as broken:
+            raise BrokenEntry(f"the log ends here, but entry {known_head.number} was known: it was cut at the end")
+    except BrokenEntry as broken:
         # A head that contradicts the known one is itself the broken entry.
         good = head.number - 1 if _contradicts(head, known_head) else head.number
         return Proof(ok=False, entries=max(good, 0), head=head, first_broken=max(good, 0) + 1, reason=str(broken))
@@ -100,9 +100,9 @@ def _entries(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
         try:
             value: Any = json.loads(line, object_pairs_hook=_without_duplicates)
         except (ValueError, RecursionError) as error:
-            raise _Broken(f"the line is not one JSON object: {error}") from None
+            raise BrokenEntry(f"the line is not one JSON object: {error}") from None
         if not isinstance(value, dict):
-            raise _Broken("the line is not one JSON object")
+            raise BrokenEntry("the line is not one JSON object")
         yield cast("dict[str, Any]", value)
 
 
@@ -114,24 +114,24 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _next_head(entry: Mapping[str, Any], head: AuditHead) -> AuditHead:
-    """The head after `entry`. Raises _Broken."""
+def next_head(entry: Mapping[str, Any], head: AuditHead) -> AuditHead:
+    """The head after `entry`. Raises BrokenEntry."""
     wrong = sorted(set(_MEMBERS).symmetric_difference(entry))
     if wrong:
-        raise _Broken(f"members are missing or added: {', '.join(wrong)}")
+        raise BrokenEntry(f"members are missing or added: {', '.join(wrong)}")
     number, given = entry["number"], entry["hash"]
     if type(entry["format"]) is not int or entry["format"] != AUDIT_FORMAT:
-        raise _Broken(f"format {entry['format']!r} is not one this program knows ({AUDIT_FORMAT})")
+        raise BrokenEntry(f"format {entry['format']!r} is not one this program knows ({AUDIT_FORMAT})")
     if type(number) is not int or number != head.number + 1:
-        raise _Broken(f"its number is {number!r}, not {head.number + 1}: an entry was left out, moved or added")
+        raise BrokenEntry(f"its number is {number!r}, not {head.number + 1}: an entry was left out, moved or added")
     if entry["previous"] != head.hash:
-        raise _Broken("`previous` is not the hash of the entry before: an entry was left out, replaced or added")
+        raise BrokenEntry("`previous` is not the hash of the entry before: an entry was left out, replaced or added")
     try:
         found = content_hash({name: value for name, value in entry.items() if name != "hash"})
     except BadInput as error:
-        raise _Broken(f"its content cannot be hashed: {error.message}") from None
+        raise BrokenEntry(f"its content cannot be hashed: {error.message}") from None
     if given != found:
-        raise _Broken("its hash does not fit its content: the entry was changed")
+        raise BrokenEntry("its hash does not fit its content: the entry was changed")
     return AuditHead(number, found)
 
 
@@ -139,6 +139,7 @@ def _contradicts(head: AuditHead, known: AuditHead | None) -> bool:
     return known is not None and head.number == known.number and head.hash != known.hash
 
 
-def _check_known(head: AuditHead, known: AuditHead | None) -> None:
+def check_known(head: AuditHead, known: AuditHead | None) -> None:
+    """Raises BrokenEntry where `head` is the entry that was kept outside and is another one now."""
     if _contradicts(head, known):
-        raise _Broken("its hash is not the one that was kept outside: the log was rewritten")
+        raise BrokenEntry("its hash is not the one that was kept outside: the log was rewritten")

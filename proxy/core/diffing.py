@@ -37,7 +37,7 @@ class VersionDiff:
         return not any(self.changes(group) for group in CHANGE_GROUPS)
 
     @property
-    def changes_behaviour(self) -> bool:
+    def changes_behavior(self) -> bool:
         """True where the two would treat a call differently, so that their bundle hashes differ."""
         return bool(self.behavior or self.capabilities or self.guardrails)
 
@@ -59,7 +59,7 @@ class VersionDiff:
         return {
             **groups,
             "prompt": [hunk.document() for hunk in self.prompt],
-            "changes_behaviour": self.changes_behaviour,
+            "changes_behavior": self.changes_behavior,
         }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from proxy.core.bucketing import BUCKETS
 from proxy.core.caps import Cap, CounterKey, shown_amount
+from proxy.core.outcomes import Outcome
 from proxy.core.releases import Release
 from proxy.core.runs import Attempt, Run
 from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout
@@ -273,4 +274,17 @@ def attempt_document(attempt: Attempt) -> Document:
         "started_at": rfc3339(attempt.started_at_microseconds),
         "duration_ms": attempt.duration_microseconds / 1000,
         "cost_usd": None if attempt.cost_nanodollars is None else attempt.cost_nanodollars / 1e9,
+    }
+
+
+def outcome_document(outcome: Outcome) -> Document:
+    return {
+        "id": outcome.id,
+        "run": outcome.run,
+        "name": outcome.name,
+        "value": outcome.value,
+        "severity": outcome.severity,
+        "why": outcome.why,
+        "recorded_by": outcome.recorded_by,
+        "recorded_at": rfc3339(outcome.recorded_at_microseconds),
     }

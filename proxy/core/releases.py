@@ -103,13 +103,13 @@ def plan_rollback(
         # Two people (or a person and the controller) who both say "roll back" mean the same bad release.
         reason = f"release {current.number} took it back already; name a release or a version to go further"
         return RollbackPlan(None, now_serving, reason=reason)
-    standing = _standing_versions(history)
+    standing = standing_rows(history)
     if len(standing) < 2:
         raise Conflict(
             "nothing_to_roll_back",
             "no earlier release of this label served another version; name a version with `to`",
         )
-    return RollbackPlan(current.number, standing[-2])
+    return RollbackPlan(current.number, standing[-2][-1].version)
 
 
 def _is_in_force(history: Sequence[Release], number: int, rollout: Rollout | None) -> bool:
@@ -119,18 +119,26 @@ def _is_in_force(history: Sequence[Release], number: int, rollout: Rollout | Non
     return named is history[-1] or (rollout is not None and named.rollout == rollout.id)
 
 
-def _standing_versions(history: Sequence[Release]) -> list[int]:
-    """The versions the label went through, oldest first, without those that rollbacks went back over."""
-    standing: list[int] = []
+def standing_rows(history: Sequence[Release]) -> list[tuple[Release, ...]]:
+    """The versions the label went through, oldest first, without those that rollbacks went back over.
+
+    Each is given as the rows it follows from: the one that took its place in the order, then, where there was one, the
+    rollback that last put another version there. The version is that of the last of them.
+    """
+    standing: list[tuple[Release, ...]] = []
+    versions: list[int] = []
     for release in history:
+        is_rollback = release.kind == "rolled_back" and bool(standing)
         if release.kind == "label_deleted":
-            standing = []
-        elif release.kind == "rolled_back" and release.version in standing:
-            del standing[_last_index(standing, release.version) + 1 :]
-        elif release.kind == "rolled_back" and standing:
-            standing[-1] = release.version
-        elif not standing or standing[-1] != release.version:
-            standing.append(release.version)
+            standing, versions = [], []
+        elif is_rollback and release.version in versions:
+            keep = _last_index(versions, release.version) + 1
+            del standing[keep:], versions[keep:]
+        elif is_rollback:
+            standing[-1], versions[-1] = (standing[-1][0], release), release.version
+        elif not standing or versions[-1] != release.version:
+            standing.append((release,))
+            versions.append(release.version)
     return standing
 
 

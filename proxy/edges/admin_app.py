@@ -1,6 +1,6 @@
 """Builds the admin application: middlewares, the route table, the three paths without a token.
 
-A request runs problems -> admission -> reading -> handler; its answer is written here. The composition root owns the
+A request runs problems -> admission -> role -> reading -> handler; its answer is written here. The composition root owns the
 listener it is served on.
 """
 
@@ -9,25 +9,25 @@ from collections.abc import Awaitable, Callable
 import orjson
 from aiohttp import web
 
-from proxy.edges.admission import WHO, admission, harden
-from proxy.edges.authentication import AdminToken, Authentication
+from proxy.core.tokens import check_role
+from proxy.edges.admission import CALLER, admission, harden
+from proxy.edges.authentication import Authentication
+from proxy.edges.confirming import confirmed
 from proxy.edges.observability import add_observability
 from proxy.edges.openapi import with_description
-from proxy.edges.parts import AdminParts, Ask
+from proxy.edges.parts import AdminParts, Ask, Streamed
 from proxy.edges.problems import problems
 from proxy.edges.queries import Query
 from proxy.edges.reading import MAX_BODY_BYTES, read_body, read_query
 from proxy.edges.routes import API_PREFIX, ROUTES, Route
+from proxy.edges.streaming import send_stream
 
 __all__ = ["AdminParts", "build_admin_app"]
-
-#: Audit entries call the owner of the first token so.
-FIRST_TOKEN_NAME = "admin"  # noqa: S105
 
 
 def build_admin_app(parts: AdminParts) -> web.Application:
     """The application, ready for a runner."""
-    authentication = Authentication((AdminToken.of(FIRST_TOKEN_NAME, parts.token),), parts.clock)
+    authentication = Authentication(parts.token, parts.live.token, parts.clock)
     app = web.Application(
         middlewares=[problems(parts.on_error), admission(authentication, parts.listen_host)],
         client_max_size=MAX_BODY_BYTES,
@@ -40,10 +40,16 @@ def build_admin_app(parts: AdminParts) -> web.Application:
 
 
 def _endpoint(route: Route, parts: AdminParts) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def serve(request: web.Request) -> web.Response:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        caller = request[CALLER]
+        check_role(caller.role, route.role, *route.also)
         query = read_query(request, route.query)
         body = Query() if route.body is None else await read_body(request, route.body)
-        answer = await route.handler(parts, Ask(who=request[WHO], path=request.match_info, body=body, query=query))
+        answer = await route.handler(parts, Ask(caller=caller, path=request.match_info, body=body, query=query))
+        if isinstance(answer, Streamed):
+            return await send_stream(request, answer)
+        if parts.workers is not None and route.method != "GET":
+            answer = await confirmed(answer, parts.workers)
         return web.Response(status=answer.status, body=orjson.dumps(answer.content), content_type="application/json")
 
     return serve

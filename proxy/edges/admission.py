@@ -14,11 +14,12 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from proxy.core.errors import BadInput, Forbidden, NotFound
+from proxy.core.tokens import Caller
 from proxy.edges.authentication import Authentication
 
 API_ROOT = "/api"
-#: The name of the token that was presented.
-WHO = web.RequestKey("who", str)
+#: Whose token was presented.
+CALLER = web.RequestKey("caller", Caller)
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{1,5})?\Z")
 _PATH = re.compile(r"(?:/|(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+)\Z")
@@ -46,7 +47,8 @@ def admission(authentication: Authentication, listen_host: str) -> Middleware:
         if not _PATH.match(path):
             raise NotFound("path_not_found", "paths are taken only as they are written in /api/v1/openapi.json")
         if path == API_ROOT or path.startswith(API_ROOT + "/"):
-            request[WHO] = authentication.identify(request.headers.getall(hdrs.AUTHORIZATION, []), request.remote or "")
+            presented = request.headers.getall(hdrs.AUTHORIZATION, [])
+            request[CALLER] = authentication.identify(presented, request.remote or "")
         if request.method in _CHANGING:
             _check_same_site(request)
         return await handler(request)

@@ -41,7 +41,8 @@ async def get_agent(parts: AdminParts, ask: Ask) -> Answer:
 async def update_agent(parts: AdminParts, ask: Ask) -> Answer:
     body = ask.body_as(AgentChangesBody)
     changes = body.model_dump(exclude_unset=True, exclude={"why"})
-    return Answer(_shown(parts, await parts.releases.update_agent(ask.who, ask.path["agent"], changes, body.why)))
+    after = await parts.releases.update_agent(ask.who, ask.path["agent"], changes, body.why, role=ask.caller.role)
+    return Answer(_shown(parts, after))
 
 
 async def archive_agent(parts: AdminParts, ask: Ask) -> Answer:

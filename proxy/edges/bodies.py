@@ -3,18 +3,23 @@
 What a value means (a scope, a limit, a component's content) is checked by core, which names the member the same way.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from proxy.core.caps import AtLimit, CapUnit, CapWindow
+from proxy.core.protection import Mover
+from proxy.core.runs import RunOutcome
 from proxy.core.switches import SwitchMode
+from proxy.core.tokens import Role
 
 _MAX_TEXT = 2000
 _MAX_DECIMAL = 40
 
 Component = dict[str, Any] | None
 Text = Annotated[str, Field(max_length=_MAX_TEXT)]
+RunId = Annotated[str, Field(min_length=1, max_length=100)]
 Percentage = Annotated[float, Field(allow_inf_nan=False, description="0 to 100, at most three decimals")]
 
 
@@ -80,12 +85,32 @@ class Evidence(Body):
     id: Text
 
 
+EvidenceList = Annotated[list[Evidence], Field(max_length=20)]
+
+
 class LabelBody(ReasonBody):
     """`if_release` is the label's release its mover saw, 0 for a label that is not set."""
 
     version: int
     if_release: int | None = None
-    evidence: Annotated[list[Evidence], Field(max_length=20)] = []
+    evidence: EvidenceList = []
+
+
+class ProtectionBody(ReasonBody):
+    """Who may move the label, and what a move needs; members that are left out are as shown."""
+
+    who_may_move: Mover = "operator"
+    evaluation_required: bool = False
+    approval_required: bool = False
+
+
+class ProposalBody(ReasonBody):
+    """A move of a label that shall wait for somebody else; members as in LabelBody."""
+
+    label: str
+    version: int
+    if_release: int | None = None
+    evidence: EvidenceList = []
 
 
 class RollbackBody(ReasonBody):
@@ -103,6 +128,11 @@ class RolloutBody(ReasonBody):
     candidate: int
     percentage: Percentage
     eligible: Annotated[dict[str, str], Field(max_length=32)] = {}
+    evidence: EvidenceList = []
+
+
+class PromotionBody(ReasonBody):
+    evidence: EvidenceList = []
 
 
 class PercentageBody(ReasonBody):
@@ -120,6 +150,50 @@ class SwitchBody(ReasonBody):
     cut_streams: bool = False
 
 
+class TokenBody(ReasonBody):
+    """`name` is what the audit log calls whoever has the token."""
+
+    name: str
+    role: Role
+
+
+class QuarantineBody(ReasonBody):
+    """Which runs: by id, or all that fit the filters of `GET /runs`. `undo` takes the mark off again."""
+
+    runs: Annotated[list[RunId], Field(max_length=1000)] = []
+    agent: Text | None = None
+    version: int | None = None
+    release: int | None = None
+    rollout: Text | None = None
+    arm: Text | None = None
+    user: Text | None = None
+    conversation: Text | None = None
+    outcome: RunOutcome | None = None
+    from_: Annotated[Text | None, Field(alias="from")] = None
+    to: Text | None = None
+    undo: bool = False
+
+
+class OutcomeBody(ReasonBody):
+    """A later fact about a run. `why` is kept with it."""
+
+    why: Text = ""
+    name: Text
+    value: Any = None
+    severity: Text | None = None
+
+
+class RunOutcomeBody(OutcomeBody):
+    run: RunId
+
+
+class OutcomesBody(ReasonBody):
+    """Facts about many runs; `why` stands for those that have none of their own."""
+
+    why: Text = ""
+    outcomes: Annotated[list[RunOutcomeBody], Field(min_length=1, max_length=1000)]
+
+
 class CapBody(ReasonBody):
     """Scope {} is everything; `user: "*"` counts each user apart."""
 
@@ -135,3 +209,8 @@ class CapChangesBody(ReasonBody):
 
     limit: Limit
     at_limit: AtLimit | None = None
+
+
+def evidence_of(items: Sequence[Evidence]) -> list[dict[str, Any]]:
+    """Evidence as the ledger and the audit log keep it."""
+    return [item.model_dump() for item in items]

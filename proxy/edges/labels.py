@@ -3,10 +3,12 @@
 from typing import Any
 
 from proxy.core.documents import label_document, release_document
+from proxy.core.proposals import Proposal
 from proxy.edges.agents import known_agent
-from proxy.edges.bodies import LabelBody, ReasonBody, RollbackBody
+from proxy.edges.bodies import LabelBody, ReasonBody, RollbackBody, evidence_of
 from proxy.edges.pages import page_answer, page_of_named
 from proxy.edges.parts import AdminParts, Answer, Ask
+from proxy.edges.proposals import proposal_answer
 from proxy.edges.queries import PageQuery, ReasonQuery, ReleasesQuery
 from proxy.runtime.release_commands import Moved
 
@@ -26,9 +28,12 @@ async def move_label(parts: AdminParts, ask: Ask) -> Answer:
         ask.path["label"],
         body.version,
         body.why,
+        role=ask.caller.role,
         if_release=body.if_release,
-        evidence=[item.model_dump() for item in body.evidence],
+        evidence=evidence_of(body.evidence),
     )
+    if isinstance(moved, Proposal):
+        return await proposal_answer(parts, moved, 202)
     return Answer({**_moved(moved), "rollout": None})
 
 
@@ -43,7 +48,9 @@ async def rollback(parts: AdminParts, ask: Ask) -> Answer:
     moved = await parts.releases.rollback(
         ask.who, ask.path["agent"], body.label, body.why, undoes=body.undoes, to=body.to
     )
-    return Answer({**_moved(moved), "undoes": None if moved.row is None else moved.row.undoes})
+    subject = f"agents/{ask.path['agent']}/labels/{moved.label}"
+    kept = parts.standby.journal.note(subject) if moved.changed else {}
+    return Answer({**_moved(moved), "undoes": None if moved.row is None else moved.row.undoes, **kept})
 
 
 async def list_releases(parts: AdminParts, ask: Ask) -> Answer:

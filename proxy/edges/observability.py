@@ -17,9 +17,11 @@ def add_observability(app: web.Application, parts: AdminParts) -> None:
     """Register the three paths."""
 
     async def metrics(request: web.Request) -> web.Response:
+        own = parts.metrics.registry
+        registry = own if parts.workers is None else await parts.workers.merged(own)
         refresh_gauges(parts)
         # Thousands of series take a while to write; calls in flight do not wait for that.
-        text = await asyncio.to_thread(generate_latest, parts.metrics.registry)
+        text = await asyncio.to_thread(generate_latest, registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def livez(request: web.Request) -> web.Response:
@@ -27,8 +29,18 @@ def add_observability(app: web.Application, parts: AdminParts) -> None:
 
     async def readyz(request: web.Request) -> web.Response:
         reasons = ["draining"] if parts.is_draining() else []
-        content = {"ready": not reasons, "revision": parts.live.current.revision, "reasons": reasons}
-        return web.Response(status=503 if reasons else 200, body=orjson.dumps(content), content_type="application/json")
+        if parts.workers is not None and not parts.workers.are_serving:
+            reasons.append("no worker takes calls")
+        if not parts.live.is_loaded:
+            reasons.append("not_ready")
+        is_ready = not reasons
+        if parts.standby.presence.is_away:
+            # Told, and no reason to take the process out of service: it serves what was last known good.
+            reasons.append("store_away")
+        content = {"ready": is_ready, "revision": parts.live.current.revision, "reasons": reasons}
+        return web.Response(
+            status=200 if is_ready else 503, body=orjson.dumps(content), content_type="application/json"
+        )
 
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/livez", livez)

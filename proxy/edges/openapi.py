@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from proxy.core.tokens import ROLES, permits
 from proxy.edges.parts import AdminParts, Answer, Ask
 from proxy.edges.queries import Query
 from proxy.edges.routes import API_PREFIX, Route
@@ -16,6 +17,8 @@ _PATH_SCHEMAS = {
     "agent": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"},
     "label": {"type": "string", "pattern": "^[a-z][a-z0-9._-]{0,63}$"},
     "n": {"type": "string", "pattern": "^([1-9][0-9]{0,8}|latest)$"},
+    "a": {"type": "string", "description": "a version's number, a label, or `latest`"},
+    "b": {"type": "string", "description": "the same, of the other side"},
 }
 _PROBLEM_SCHEMA = {
     "type": "object",
@@ -100,11 +103,15 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
 def _operation(route: Route) -> dict[str, Any]:
     is_list = route.operation.startswith("list_")
     schema = {"$ref": "#/components/schemas/List"} if is_list else {"type": "object"}
-    answer = {"description": route.answer, "content": {"application/json": {"schema": schema}}}
+    content = {media: {"schema": {"type": "string"}} for media in route.streams} or {
+        "application/json": {"schema": schema}
+    }
+    answer = {"description": route.answer, "content": content}
     operation: dict[str, Any] = {
         "operationId": route.operation,
         "summary": route.summary,
         "x-role": route.role,
+        "x-roles": [role for role in ROLES if any(permits(role, needed) for needed in (route.role, *route.also))],
         "parameters": [*_path_parameters(route.path), *_query_parameters(route.query)],
         "responses": {
             **{str(status): answer for status in route.statuses},

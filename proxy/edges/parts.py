@@ -4,23 +4,30 @@ A handler is a plain coroutine from an Ask to an Answer: it never sees a request
 reading.py's matter, writing answers admin_app.py's.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from proxy.core.tokens import Caller
 from proxy.runtime.clock import Clock
 from proxy.runtime.conversations import Conversations
+from proxy.runtime.data_path import DataPath
 from proxy.runtime.guard_commands import GuardCommands
 from proxy.runtime.live_snapshot import LiveSnapshot
 from proxy.runtime.metrics import Metrics
 from proxy.runtime.prices import PriceBook
+from proxy.runtime.proposal_commands import ProposalCommands
 from proxy.runtime.providers import Providers
 from proxy.runtime.recorder import Recorder
 from proxy.runtime.release_commands import ReleaseCommands
-from proxy.runtime.request_path import RequestPath
+from proxy.runtime.rollout_commands import RolloutCommands
+from proxy.runtime.run_commands import RunCommands
 from proxy.runtime.spend_ledger import SpendLedger
+from proxy.runtime.standby import Standby
+from proxy.runtime.token_commands import TokenCommands
+from proxy.runtime.workers.supervisor import Workers
 from proxy.store.store import Store
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -31,14 +38,19 @@ class AdminParts:
     """Put together by the composition root. `token` is the admin token itself; only its hash is kept."""
 
     releases: ReleaseCommands
+    rollouts: RolloutCommands
+    proposals: ProposalCommands
+    tokens: TokenCommands
     guards: GuardCommands
+    runs: RunCommands
     store: Store
+    standby: Standby
     live: LiveSnapshot
     ledger: SpendLedger
     metrics: Metrics
     recorder: Recorder
     conversations: Conversations
-    request_path: RequestPath
+    request_path: DataPath
     providers: Providers
     prices: PriceBook
     clock: Clock
@@ -46,6 +58,8 @@ class AdminParts:
     listen_host: str
     is_draining: Callable[[], bool]
     on_error: Callable[[BaseException], None]
+    #: None where this process serves the calls itself.
+    workers: Workers | None = None
     #: Of the program, for `GET /status` and the OpenAPI description.
     version: str = "unknown"
 
@@ -54,10 +68,15 @@ class AdminParts:
 class Ask:
     """One admitted request: who asks, the names in its path, its checked body and query."""
 
-    who: str
+    caller: Caller
     path: Mapping[str, str]
     body: BaseModel
     query: BaseModel
+
+    @property
+    def who(self) -> str:
+        """The caller's name, as the ledger and the audit log keep it."""
+        return self.caller.name
 
     def body_as(self, kind: type[Model]) -> Model:
         """The body, of the kind the route's entry in the table names."""
@@ -78,4 +97,13 @@ class Answer:
     status: int = 200
 
 
-Handler = Callable[[AdminParts, Ask], Awaitable[Answer]]
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer that is made while it is sent (streaming.py). What fails after the first chunk breaks the connection."""
+
+    chunks: AsyncGenerator[bytes]
+    content_type: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+Handler = Callable[[AdminParts, Ask], Awaitable[Answer | Streamed]]

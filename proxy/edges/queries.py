@@ -4,11 +4,12 @@ A parameter nobody knows is an error, so that a misspelt filter does not answer 
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from proxy.core.pages import DEFAULT_PAGE, MAX_PAGE
+from proxy.core.proposals import ProposalState
 from proxy.core.runs import RunOutcome
 
 _DIGITS = re.compile(r"[0-9]{1,15}\Z")
@@ -22,6 +23,15 @@ def _whole(value: Any) -> Any:
     return value
 
 
+def _flag(value: Any) -> Any:
+    if isinstance(value, str):
+        if value not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return value == "true"
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Text = Annotated[str, Field(min_length=1, max_length=512)]
 
@@ -49,7 +59,11 @@ class ReleasesQuery(PageQuery):
     label: Text | None = None
 
 
-class RunsQuery(PageQuery):
+class ProposalsQuery(PageQuery):
+    state: ProposalState | None = None
+
+
+class RunsFilterQuery(Query):
     """Runs that fit all of them; `from` and `to` are RFC 3339, `to` exclusive."""
 
     agent: Text | None = None
@@ -60,8 +74,32 @@ class RunsQuery(PageQuery):
     user: Text | None = None
     conversation: Text | None = None
     outcome: RunOutcome | None = None
+    quarantined: Flag | None = None
     from_: Annotated[Text | None, Field(alias="from")] = None
     to: Text | None = None
+
+
+class RunsQuery(RunsFilterQuery, PageQuery):
+    """One page of them."""
+
+
+class RunsExportQuery(RunsFilterQuery):
+    """All of them: JSON lines, or CSV for spreadsheets."""
+
+    format: Literal["jsonl", "csv"] = "jsonl"
+
+
+class VersionsAtQuery(Query):
+    """`label` left out is the agent's default label, `time` (RFC 3339) left out is now."""
+
+    label: Text | None = None
+    time: Text | None = None
+
+
+class ProofQuery(Query):
+    """`head` is one kept outside, as `switchback audit head` prints it: the log must contain exactly that entry."""
+
+    head: Annotated[str | None, Field(pattern=r"^[0-9]{1,15}:[0-9a-f]{64}$")] = None
 
 
 class PriceQuery(Query):

@@ -3,13 +3,15 @@
 from proxy.core.documents import rollout_document
 from proxy.core.errors import NotFound
 from proxy.core.pages import MAX_PAGE
+from proxy.core.proposals import Proposal
 from proxy.core.snapshot import Rollout
 from proxy.edges.agents import known_agent
-from proxy.edges.bodies import PercentageBody, ReasonBody, RolloutBody
+from proxy.edges.bodies import PercentageBody, PromotionBody, ReasonBody, RolloutBody, evidence_of
 from proxy.edges.pages import page_answer
 from proxy.edges.parts import AdminParts, Answer, Ask
+from proxy.edges.proposals import proposal_answer
 from proxy.edges.queries import PageQuery
-from proxy.runtime.release_commands import RolloutDraft
+from proxy.runtime.releasing import RolloutDraft
 
 
 async def list_rollouts(parts: AdminParts, ask: Ask) -> Answer:
@@ -26,9 +28,12 @@ async def start_rollout(parts: AdminParts, ask: Ask) -> Answer:
         percentage=body.percentage,
         eligible=body.eligible,
     )
-    return Answer(
-        rollout_document(await parts.releases.start_rollout(ask.who, ask.path["agent"], draft, body.why)), 201
+    started = await parts.rollouts.start_rollout(
+        ask.who, ask.path["agent"], draft, body.why, role=ask.caller.role, evidence=evidence_of(body.evidence)
     )
+    if isinstance(started, Proposal):
+        return await proposal_answer(parts, started, 202)
+    return Answer(rollout_document(started), 201)
 
 
 async def get_rollout(parts: AdminParts, ask: Ask) -> Answer:
@@ -42,18 +47,33 @@ async def get_rollout(parts: AdminParts, ask: Ask) -> Answer:
 
 
 async def promote(parts: AdminParts, ask: Ask) -> Answer:
-    why = ask.body_as(ReasonBody).why
-    return Answer(rollout_document(await parts.releases.promote(ask.who, ask.path["agent"], ask.path["id"], why)))
+    body = ask.body_as(PromotionBody)
+    promoted = await parts.rollouts.promote(
+        ask.who,
+        ask.path["agent"],
+        ask.path["id"],
+        body.why,
+        role=ask.caller.role,
+        evidence=evidence_of(body.evidence),
+    )
+    if isinstance(promoted, Proposal):
+        return await proposal_answer(parts, promoted, 202)
+    return Answer(rollout_document(promoted))
 
 
 async def abort(parts: AdminParts, ask: Ask) -> Answer:
     why = ask.body_as(ReasonBody).why
-    return Answer(rollout_document(await parts.releases.abort(ask.who, ask.path["agent"], ask.path["id"], why)))
+    ended = await parts.rollouts.abort(ask.who, ask.path["agent"], ask.path["id"], why)
+    return Answer(
+        {**rollout_document(ended), **parts.standby.journal.note(f"agents/{ended.agent}/rollouts/{ended.id}")}
+    )
 
 
 async def set_percentage(parts: AdminParts, ask: Ask) -> Answer:
     body = ask.body_as(PercentageBody)
-    rollout = await parts.releases.set_percentage(ask.who, ask.path["agent"], ask.path["id"], body.percentage, body.why)
+    rollout = await parts.rollouts.set_percentage(
+        ask.who, ask.path["agent"], ask.path["id"], body.percentage, body.why, role=ask.caller.role
+    )
     return Answer(rollout_document(rollout))
 
 

@@ -3,7 +3,7 @@
 from typing import get_args
 
 from proxy.core.documents import price_document
-from proxy.core.errors import BadInput, NotFound, Refusal
+from proxy.core.errors import BadInput, NotFound
 from proxy.edges.parts import AdminParts, Answer, Ask
 from proxy.edges.queries import PriceQuery
 from proxy.runtime.providers import Provider, Providers
@@ -12,11 +12,8 @@ from proxy.wires.wire import WireFamily
 
 async def get_status(parts: AdminParts, ask: Ask) -> Answer:
     snapshot = parts.live.current
-    try:
-        await parts.store.ping()
-        problem = None
-    except Refusal as refusal:
-        problem = refusal.message
+    away = parts.standby.presence.problem
+    problem = None if away is None else away.message
     return Answer(
         {
             "version": parts.version,
@@ -28,7 +25,9 @@ async def get_status(parts: AdminParts, ask: Ask) -> Answer:
             "runs_in_flight": parts.request_path.in_flight,
             "holds_outstanding": parts.ledger.holds_outstanding,
             "recorder": {"queued": parts.recorder.queue_length, "dropped": parts.recorder.dropped},
+            "workers": [] if parts.workers is None else parts.workers.document(),
             "store": {"up": problem is None, "problem": problem, **await parts.store.diagnostics()},
+            **parts.standby.status(),
         }
     )
 

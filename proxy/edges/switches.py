@@ -25,7 +25,8 @@ async def switch_on(parts: AdminParts, ask: Ask) -> Answer:
         fallback_version=body.fallback_version,
         cut_streams=body.cut_streams,
     )
-    return Answer(switch_document(await parts.guards.switch_on(ask.who, draft, body.why)), 201)
+    switch = await parts.guards.switch_on(ask.who, draft, body.why)
+    return Answer({**switch_document(switch), **parts.standby.journal.note(f"switches/{switch.id}")}, 201)
 
 
 async def switch_off(parts: AdminParts, ask: Ask) -> Answer:

@@ -1,15 +1,23 @@
-"""Handlers: versions."""
+"""Handlers: versions, what changed between two of them, and which of them a label served at a moment."""
 
+import asyncio
 import re
 
+from proxy.core.diffing import diff_versions
 from proxy.core.documents import version_document, version_summary
 from proxy.core.errors import NotFound
 from proxy.core.names import RESERVED_LABEL
+from proxy.core.pages import MAX_PAGE
+from proxy.core.releases import Release
+from proxy.core.snapshot import AgentState
+from proxy.core.timeline import served_at
+from proxy.core.times import parse_rfc3339, rfc3339
+from proxy.core.versions import Version
 from proxy.edges.agents import known_agent
 from proxy.edges.bodies import VersionBody
 from proxy.edges.pages import page_answer
 from proxy.edges.parts import AdminParts, Answer, Ask
-from proxy.edges.queries import PageQuery
+from proxy.edges.queries import PageQuery, VersionsAtQuery
 from proxy.runtime.release_commands import VersionDraft
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}\Z")
@@ -43,14 +51,57 @@ async def create_version(parts: AdminParts, ask: Ask) -> Answer:
 
 
 async def get_version(parts: AdminParts, ask: Ask) -> Answer:
+    state, wanted = await known_agent(parts, ask), ask.path["n"]
+    return Answer(version_document(await _version(parts, state, wanted, _number(state, wanted))))
+
+
+async def get_diff(parts: AdminParts, ask: Ask) -> Answer:
+    """Two versions, each by number, label or `latest`."""
     state = await known_agent(parts, ask)
-    name, wanted = state.agent.name, ask.path["n"]
-    number = state.agent.newest if wanted == RESERVED_LABEL else _number(wanted)
-    version = await parts.store.version(name, number) if number else None
+    sides: list[Version] = []
+    for wanted in (ask.path["a"], ask.path["b"]):
+        label = state.labels.get(wanted)
+        number = _number(state, wanted) if label is None else label.version
+        sides.append(await _version(parts, state, wanted, number))
+    before, after = sides
+    # Long prompts take a while to compare; calls in flight do not wait for that.
+    difference = await asyncio.to_thread(lambda: diff_versions(before, after).document())
+    return Answer({"agent": state.agent.name, "before": before.number, "after": after.number, **difference})
+
+
+async def get_versions_at(parts: AdminParts, ask: Ask) -> Answer:
+    """What a label served at a moment, from the ledger alone."""
+    query = ask.query_as(VersionsAtQuery)
+    state = await known_agent(parts, ask)
+    name, label = state.agent.name, query.label or state.agent.default_label
+    moment = parts.clock.now_microseconds() if query.time is None else parse_rfc3339(query.time, "time")
+    served = served_at(await _history(parts, name, label, moment), moment)
+    if served is None:
+        raise NotFound("label_not_set", f"{name}: {label} served nothing at {rfc3339(moment)}", param="label")
+    return Answer(served.document())
+
+
+async def _history(parts: AdminParts, agent: str, label: str, since_microseconds: int) -> list[Release]:
+    """A label's releases, oldest first, from the one in force at that moment on."""
+    newest_first: list[Release] = []
+    cursor: str | None = None
+    while True:
+        page = await parts.store.releases(agent, label, cursor, MAX_PAGE)
+        newest_first += page.items
+        cursor = page.next_cursor
+        if cursor is None or any(row.created_at_microseconds <= since_microseconds for row in page.items):
+            return newest_first[::-1]
+
+
+async def _version(parts: AdminParts, state: AgentState, wanted: str, number: int) -> Version:
+    version = await parts.store.version(state.agent.name, number) if number else None
     if version is None:
-        raise NotFound("version_not_found", f"agent {name!r} has no version {wanted}", param="version")
-    return Answer(version_document(version))
+        raise NotFound("version_not_found", f"agent {state.agent.name!r} has no version {wanted}", param="version")
+    return version
 
 
-def _number(text: str) -> int:
+def _number(state: AgentState, text: str) -> int:
+    """0 for what is no number."""
+    if text == RESERVED_LABEL:
+        return state.agent.newest
     return int(text) if _NUMBER.match(text) else 0

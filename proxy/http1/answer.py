@@ -56,41 +56,25 @@ class AnswerSource(Protocol):
 class Answer:
     """An answer whose head is there. Exactly one of `read`, `relay` and `close` must follow."""
 
-    __slots__ = (
-        "_buffered",
-        "_error",
-        "_limit",
-        "_pieces",
-        "_reply",
-        "_source",
-        "_tap",
-        "_unclaimed",
-        "_waiter",
-        "_wants_end",
-        "_watched",
-        "arrived",
-        "complete",
-        "headers",
-        "status",
-    )
+    # Defaults live in the class: a call touches few of them, and creating the object is part of every call.
+    status = 0
+    complete = False
+    _buffered = 0
+    _limit: int | None = None
+    _error: Exception | None = None
+    _wants_end = False
+    _reply: ReplyChannel | None = None
+    _tap: Tap | None = None
+    _watched: ReplyChannel | None = None
 
     def __init__(self, source: AnswerSource, arrived: asyncio.Future[None], unclaimed_bytes: int) -> None:
-        self.status = 0
         self.headers: Headers = []
-        self.complete = False
+        self.arrived = arrived
+        """Done when the head is there; fails with UpstreamError or ClientGone. Awaited once, by who sent the request."""
+        self._waiter = arrived
         self._source: AnswerSource | None = source
         self._unclaimed = unclaimed_bytes
         self._pieces: list[bytes] = []
-        self._buffered = 0
-        self._limit: int | None = None
-        self._error: Exception | None = None
-        self.arrived = arrived
-        """Done when the head is there; fails with UpstreamError or ClientGone. Awaited once, by who sent the request."""
-        self._waiter: asyncio.Future[None] = arrived
-        self._wants_end = False
-        self._reply: ReplyChannel | None = None
-        self._tap: Tap | None = None
-        self._watched: ReplyChannel | None = None
 
     async def read(self, limit_bytes: int | None = None) -> bytes:
         """The whole body. Raises UpstreamError (also when it is longer than the limit) and, when the client was named
@@ -102,7 +86,7 @@ class Answer:
             await self._end()
         if self._error is not None:
             raise self._error
-        return self._take()
+        return _emptied(self._pieces)
 
     async def relay(self, reply: ReplyChannel, tap: Tap | None = None) -> None:
         """Pass the body on until its clean end; finishing the reply is the caller's part.
@@ -113,10 +97,9 @@ class Answer:
         self._reply = reply
         self._tap = tap
         self.watch(reply)
-        if self._error is None:
-            reply.on_writable(self._resume)
-            self.pump()
+        self.pump(self._pieces)
         if self._source is not None:
+            reply.on_writable(self._resume)
             if reply.writable:
                 self._source.resume()
             try:
@@ -138,24 +121,18 @@ class Answer:
             self._watched = reply
             reply.on_client_gone(self._client_left)
 
-    def add(self, data: bytes) -> None:
-        """Take one piece of the body; `pump` follows."""
-        self._pieces.append(data)
-        self._buffered += len(data)
-
     def finish(self) -> None:
         """The body is complete and its connection no longer ours; `pump` follows."""
         self.complete = True
         self._source = None
 
-    def pump(self) -> None:
-        """Move what has come: to the client in a relay, else to whoever waits."""
-        if self._reply is not None:
-            self._pass_on(self._reply)
-        elif self._wants_end:
-            self._check_limit()
-        elif self._buffered > self._unclaimed and self._source is not None:
-            self._source.pause()
+    def pump(self, pieces: list[bytes]) -> None:
+        """Take what one read brought, which empties the list: to the client in a relay, else for whoever waits."""
+        if pieces:
+            if self._reply is not None:
+                self._pass_on(self._reply, _emptied(pieces))
+            else:
+                self._keep(pieces)
         if (self.complete or not self._wants_end) and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -174,10 +151,16 @@ class Answer:
             self.close()
             raise
 
-    def _pass_on(self, reply: ReplyChannel) -> None:
-        if not self._pieces:
-            return
-        data = self._take()
+    def _keep(self, pieces: list[bytes]) -> None:
+        self._buffered += sum(map(len, pieces))
+        self._pieces += pieces
+        pieces.clear()
+        if self._wants_end:
+            self._check_limit()
+        elif self._buffered > self._unclaimed and self._source is not None:
+            self._source.pause()
+
+    def _pass_on(self, reply: ReplyChannel, data: bytes) -> None:
         try:
             if self._tap is not None:
                 data = self._tap(data)
@@ -189,11 +172,6 @@ class Answer:
             return
         if self._source is not None and not reply.writable:
             self._source.pause()
-
-    def _take(self) -> bytes:
-        pieces, self._pieces = self._pieces, []
-        self._buffered = 0
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _check_limit(self) -> None:
         if self._limit is not None and self._buffered > self._limit:
@@ -211,9 +189,14 @@ class Answer:
         if self.complete or self._error is not None:
             return
         self._error = error
-        self._pieces.clear()
         source, self._source = self._source, None
         if source is not None:
             source.abort()
         if not self._waiter.done():
             self._waiter.set_exception(error)
+
+
+def _emptied(pieces: list[bytes]) -> bytes:
+    data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    pieces.clear()
+    return data

@@ -68,7 +68,15 @@ class Listener:
     async def start_sock(self, sock: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a socket that is bound already, which is closed by `drain`. Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._started(await loop.create_server(self._connection, sock=sock, ssl=tls, backlog=_BACKLOG))
+        self._started(
+            await loop.create_server(
+                self._connection,
+                sock=sock,
+                ssl=tls,
+                ssl_handshake_timeout=self._limits.header_seconds if tls else None,
+                backlog=_BACKLOG,
+            )
+        )
 
     @property
     def addresses(self) -> list[Any]:

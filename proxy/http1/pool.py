@@ -12,12 +12,14 @@ from proxy.http1.origin import Origin
 from proxy.http1.upstream_connection import UpstreamConnection
 
 _CLOSE_SECONDS = 1.0
+_READ_BYTES = 64 * 1024
 
 
 class Pool:
     """Idle connections by origin, and how many there are of each."""
 
     def __init__(self, limits: UpstreamLimits) -> None:
+        self.buffer = memoryview(bytearray(_READ_BYTES))
         self._limits = limits
         self._idle: dict[Origin, list[UpstreamConnection]] = {}
         self._all: set[UpstreamConnection] = set()

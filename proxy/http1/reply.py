@@ -44,36 +44,23 @@ class ReplyConnection(Protocol):
 class Reply:
     """One call's answer. After `client_gone` or `abort`, every method but `on_client_gone` is a no-op."""
 
-    __slots__ = (
-        "_body",
-        "_closing",
-        "_connection",
-        "_gone_callbacks",
-        "_head_only",
-        "_http10",
-        "_left",
-        "_writable_callback",
-        "client_gone",
-        "ended",
-        "finished",
-        "started",
-    )
+    # Defaults live in the class: a call touches few of them, and creating the object is part of every call.
+    started = False
+    finished = False
+    client_gone = False
+    """The client left, or takes nothing any more, before the answer was finished."""
+    ended = False
+    """Nothing more reaches the client: it left, or the reply was aborted."""
+    _body = _Body.NONE
+    _left = 0
+    _gone_callbacks: list[Callable[[], None]] | None = None
+    _writable_callback: Callable[[], None] | None = None
 
     def __init__(self, connection: ReplyConnection, *, head_only: bool, http10: bool, keep_alive: bool) -> None:
-        self.started = False
-        self.finished = False
-        self.client_gone = False
-        """The client left, or takes nothing any more, before the answer was finished."""
-        self.ended = False
-        """Nothing more reaches the client: it left, or the reply was aborted."""
         self._connection = connection
         self._head_only = head_only
         self._http10 = http10
         self._closing = not keep_alive
-        self._body = _Body.NONE
-        self._left = 0
-        self._gone_callbacks: list[Callable[[], None]] = []
-        self._writable_callback: Callable[[], None] | None = None
 
     @property
     def writable(self) -> bool:
@@ -126,6 +113,7 @@ class Reply:
         else:
             data = render_head(STATUS_LINES[status], headers, last)
         self.started = self.finished = True
+        self._gone_callbacks = None  # they refer to answers, which refer to us
         connection = self._connection
         connection.written += len(data)
         connection.transport.write(data)
@@ -161,6 +149,7 @@ class Reply:
             self.abort()
             raise RuntimeError("the body is shorter than its promised length")
         self.finished = True
+        self._gone_callbacks = None
         connection = self._connection
         if self._body is _Body.CHUNKED:
             connection.written += 5
@@ -184,8 +173,10 @@ class Reply:
         Never after a finished answer."""
         if self.ended:
             callback()
-        else:
+        elif self._gone_callbacks is not None:
             self._gone_callbacks.append(callback)
+        elif not self.finished:
+            self._gone_callbacks = [callback]
 
     def on_writable(self, callback: Callable[[], None] | None) -> None:
         """Call back each time the send buffer has drained again. One callback; None takes it away."""
@@ -211,7 +202,7 @@ class Reply:
         return b"connection: keep-alive\r\n" if self._http10 else b""
 
     def _tell_gone(self) -> None:
-        callbacks, self._gone_callbacks = self._gone_callbacks, []
+        callbacks, self._gone_callbacks = self._gone_callbacks, None
         self._writable_callback = None
-        for callback in callbacks:
+        for callback in callbacks or ():
             callback()

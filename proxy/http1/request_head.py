@@ -14,6 +14,7 @@ from proxy.http1.message import Headers
 
 METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
+_HOST_BYTES = 300  # a DNS name has at most 253; also bounds what `is_host` remembers
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
 
 
@@ -80,7 +81,7 @@ def check_headers(headers: Headers, version: str) -> tuple[int | None, bool, boo
     if host is None:
         if version == "1.1":
             raise Refused(400)
-    elif not is_host(host):
+    elif len(host) > _HOST_BYTES or not is_host(host):
         raise Refused(400)
     length = fields.get(b"content-length")
     coding = fields.get(b"transfer-encoding")

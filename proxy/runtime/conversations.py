@@ -4,6 +4,7 @@ An entry lives for a day after its last call. An eviction is counted; the conver
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _LIFETIME_MICROSECONDS = 24 * 3_600_000_000
@@ -36,6 +37,15 @@ class Conversations:
         entry.seen_at_microseconds = now_microseconds
         self._entries.move_to_end(key)
         return entry.arm
+
+    def seen_at(self, agent: str, rollout: str, conversation: str) -> int | None:
+        """When its last call came, UTC microseconds; None where it is new."""
+        entry = self._entries.get((agent, rollout, conversation))
+        return None if entry is None else entry.seen_at_microseconds
+
+    def entries(self) -> Iterator[tuple[tuple[str, str, str], str, int]]:
+        """Every entry with its arm and the time of its last call, oldest use first. Not to be changed meanwhile."""
+        return ((key, entry.arm, entry.seen_at_microseconds) for key, entry in self._entries.items())
 
     def remember(self, agent: str, rollout: str, conversation: str, arm: str, now_microseconds: int) -> None:
         """Note where a conversation began."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from proxy.core.caps import CAP_DIMENSIONS, AtLimit, Cap, CapUnit, CapWindow, limit_amount
 from proxy.core.documents import cap_document, switch_document
+from proxy.core.emergency import SwitchOrder
 from proxy.core.errors import BadInput, NotFound
 from proxy.core.names import RESERVED_LABEL, UNASSIGNED
 from proxy.core.releases import check_versions_exist
@@ -14,7 +15,7 @@ from proxy.core.snapshot import Snapshot
 from proxy.core.switches import SWITCH_DIMENSIONS, Switch, SwitchMode
 from proxy.runtime.changes import Changes, Work
 from proxy.runtime.clock import Identifiers
-from proxy.runtime.request_path import RequestPath
+from proxy.runtime.data_path import DataPath
 
 _MAX_REPLY_CHARACTERS = 20_000
 
@@ -45,38 +46,32 @@ class CapDraft:
 class GuardCommands:
     """Switches and caps."""
 
-    def __init__(self, changes: Changes, identifiers: Identifiers, request_path: RequestPath) -> None:
+    def __init__(self, changes: Changes, identifiers: Identifiers, request_path: DataPath) -> None:
         self._changes = changes
         self._identifiers = identifiers
         self._request_path = request_path
 
     async def switch_on(self, who: str, draft: SwitchDraft, why: str) -> Switch:
-        """Put a kill switch on; the next call meets it.
+        """Put a kill switch on; the next call meets it. Works also while the store is away.
 
         Raises BadInput (`bad_scope`, `bad_switch`), NotFound (`agent_not_found`, `version_not_found`).
         """
-        scope = parse_scope(draft.scope, SWITCH_DIMENSIONS)
         _check_mode_members(draft)
-        async with self._changes.begin() as work:
-            await _check_scope(work, scope)
-            await _check_fallback(work, scope, draft.fallback_version)
-            switch = Switch(
-                id=self._identifiers.new("sw"),
-                scope=scope,
-                mode=draft.mode,
-                why=why,
-                created_by=who,
-                created_at_microseconds=work.now,
-                expires_at_microseconds=draft.expires_at_microseconds,
-                reply_text=draft.reply_text,
-                fallback_version=draft.fallback_version,
-                cut_streams=draft.cut_streams,
-            )
-            if not switch.is_active(work.now):
-                raise BadInput("bad_switch", "expires lies in the past", param="expires")
-            await work.change.insert_switch(switch)
-            await work.audit(who, "switch.on", f"switches/{switch.id}", why, after=switch_document(switch))
-            await _switch_in_snapshot(work, switch)
+        switch = Switch(
+            id=self._identifiers.new("sw"),
+            scope=parse_scope(draft.scope, SWITCH_DIMENSIONS),
+            mode=draft.mode,
+            why=why,
+            created_by=who,
+            created_at_microseconds=self._changes.now,
+            expires_at_microseconds=draft.expires_at_microseconds,
+            reply_text=draft.reply_text,
+            fallback_version=draft.fallback_version,
+            cut_streams=draft.cut_streams,
+        )
+        if not switch.is_active(self._changes.now):
+            raise BadInput("bad_switch", "expires lies in the past", param="expires")
+        await self._changes.emergency(SwitchOrder(switch=switch), switch_on_now)
         if switch.cut_streams:
             self._request_path.cut(switch)
         return switch
@@ -146,6 +141,17 @@ class GuardCommands:
                 snapshot, caps=tuple(other for other in snapshot.caps if other.id != cap_id)
             )
         return cap
+
+
+async def switch_on_now(work: Work, order: SwitchOrder) -> Switch:
+    """Putting it on itself, over the store or the journal."""
+    switch = order.switch
+    await _check_scope(work, switch.scope)
+    await _check_fallback(work, switch.scope, switch.fallback_version)
+    await work.change.insert_switch(switch)
+    await work.audit(order.who, "switch.on", order.subject, order.why, after=switch_document(switch))
+    await _switch_in_snapshot(work, switch)
+    return switch
 
 
 async def _cap(work: Work, cap_id: str) -> Cap:

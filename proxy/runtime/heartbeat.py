@@ -1,13 +1,18 @@
-"""What is looked at once a second: the event loop's lag, the store's health, counters of windows that are over."""
+"""What is looked at once a second: the event loop's lag, counters of windows that are over, the day.
+
+Whether the store is there is takeover.py's to look at.
+"""
 
 import asyncio
+from contextlib import suppress
 
 from proxy.core.errors import Refusal
 from proxy.runtime.clock import Clock
 from proxy.runtime.live_snapshot import LiveSnapshot
 from proxy.runtime.metrics import Metrics
+from proxy.runtime.record_verification import HeadLog
 from proxy.runtime.spend_ledger import SpendLedger
-from proxy.store.store import Store
+from proxy.runtime.standby import StorePresence
 
 _INTERVAL_SECONDS = 1.0
 
@@ -15,12 +20,21 @@ _INTERVAL_SECONDS = 1.0
 class Heartbeat:
     """Keeps the gauges that nobody's call would set."""
 
-    def __init__(self, store: Store, live: LiveSnapshot, ledger: SpendLedger, metrics: Metrics, clock: Clock) -> None:
-        self._store = store
+    def __init__(
+        self,
+        presence: StorePresence,
+        live: LiveSnapshot,
+        ledger: SpendLedger,
+        metrics: Metrics,
+        clock: Clock,
+        head_log: HeadLog,
+    ) -> None:
+        self._presence = presence
         self._live = live
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
+        self._head_log = head_log
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -34,9 +48,6 @@ class Heartbeat:
     async def beat(self) -> None:
         """One look."""
         self._ledger.prune(self._live.current.caps, self._clock.now_microseconds())
-        try:
-            await self._store.ping()
-        except Refusal:
-            self._metrics.store_up.set(0)
-        else:
-            self._metrics.store_up.set(1)
+        if not self._presence.is_away:
+            with suppress(Refusal):
+                await self._head_log.beat()

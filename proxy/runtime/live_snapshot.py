@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from proxy.core.caps import Cap
 from proxy.core.snapshot import AgentState, Snapshot
 from proxy.core.switches import Switch
+from proxy.core.tokens import Token
 from proxy.core.versions import Version
 
 _MAX_CACHED_VERSIONS = 1024
@@ -30,6 +31,8 @@ class LiveSnapshot:
         self._source = source
         self._pinned: OrderedDict[tuple[str, int], Version] = OrderedDict()
         self._listeners: list[Callable[[Snapshot], None]] = []
+        #: False until the first snapshot: an empty beginning is not what anybody ordered.
+        self.is_loaded = False
         self._swap(Snapshot(revision=0))
 
     @property
@@ -43,9 +46,15 @@ class LiveSnapshot:
     def replace(self, snapshot: Snapshot) -> None:
         """Swap the whole snapshot. An older revision than the current one is ignored."""
         if snapshot.revision >= self._current.revision:
-            self._swap(snapshot)
-            for listener in self._listeners:
-                listener(snapshot)
+            self.start_from(snapshot)
+
+    def start_from(self, snapshot: Snapshot) -> None:
+        """Swap the whole snapshot for what the store (or, while it is away, its last known good state) says, whatever revision
+        the current one has."""
+        self.is_loaded = True
+        self._swap(snapshot)
+        for listener in self._listeners:
+            listener(snapshot)
 
     def replace_agent(self, state: AgentState, revision: int) -> None:
         """Swap one agent; an archived one is gone."""
@@ -58,6 +67,10 @@ class LiveSnapshot:
 
     def agent(self, name: str) -> AgentState | None:
         return self._current.agents.get(name)
+
+    def token(self, sha256: str) -> Token | None:
+        """The admin token with this hash, unless it is revoked."""
+        return self._current.tokens.get(sha256)
 
     def caps_for(self, agent: str) -> tuple[Cap, ...]:
         """Caps that may touch a call of this agent: those of the agent and those that name none."""

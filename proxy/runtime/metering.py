@@ -7,7 +7,7 @@ its whole hold; an estimate from the bytes seen is shown beside it and flagged.
 from proxy.core.caps import Cap
 from proxy.core.spend import Price, Usage, cost_of, hold_cost
 from proxy.runtime.flight import Flight
-from proxy.runtime.spend_ledger import HoldBound, HoldTicket, Spent
+from proxy.runtime.spend_ledger import HoldBound, Spent, Ticket
 from proxy.wires.wire import Injection, RequestFacts, Wire
 
 #: For estimates only: English text has about four bytes a token.
@@ -43,7 +43,7 @@ def hold_bound(wire: Wire, request: RequestFacts, injection: Injection, price: P
     return HoldBound(nanodollars=hold_cost(bound, output, price), tokens=bound + output)
 
 
-def settle(flight: Flight, hold: HoldTicket, answered_price: Price | None) -> None:
+def settle(flight: Flight, hold: Ticket, answered_price: Price | None) -> None:
     """Charge a finished 2xx answer, or one that broke off after it began, and note cost and source in the flight."""
     facts = flight.answer_facts
     price = answered_price or flight.price
@@ -62,7 +62,7 @@ def settle(flight: Flight, hold: HoldTicket, answered_price: Price | None) -> No
     hold.settle(Spent(settled_by="held"))
 
 
-def _settle_reported(flight: Flight, hold: HoldTicket, usage: Usage, price: Price | None) -> None:
+def _settle_reported(flight: Flight, hold: Ticket, usage: Usage, price: Price | None) -> None:
     cost = None if price is None else cost_of(usage, price)
     flight.cost_nanodollars, flight.usage_source = cost, "reported"
     hold.settle(Spent(nanodollars=cost or 0, tokens=usage.input_tokens + usage.output_tokens))

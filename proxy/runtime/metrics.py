@@ -137,6 +137,9 @@ class Metrics:
                 "switchback_conversation_evictions_total", "Conversations whose arm was forgotten.", registry=registry
             )
         )
+        self.worker_restarts = Counter(
+            "switchback_worker_restarts_total", "Workers started again after they ended unasked.", registry=registry
+        )
         Gauge("switchback_build_info", "Always 1.", ("version",), registry=registry).labels(version).set(1)
         self._series: dict[RunLabels, _RunSeries] = {}
 

@@ -23,6 +23,12 @@ class RunStore(Protocol):
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None: ...
 
 
+class Flushes(Protocol):
+    """Sees to it that the runs finished so far are in the store."""
+
+    async def flush(self) -> bool: ...
+
+
 class Recorder:
     """Takes finished runs and sees to it that they are written once."""
 
@@ -34,6 +40,7 @@ class Recorder:
         self._queue: deque[tuple[Run, Attempt | None]] = deque()
         self._unlogged: list[Run] = []
         self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
         self.dropped = 0
 
     @property
@@ -63,6 +70,10 @@ class Recorder:
 
     async def flush(self) -> bool:
         """Write everything queued; False when the store is away (the rest stays queued)."""
+        async with self._turn:
+            return await self._flush()
+
+    async def _flush(self) -> bool:
         unlogged, self._unlogged = self._unlogged, []
         if unlogged:
             self._write_log(unlogged)

@@ -1,32 +1,32 @@
-"""Conductor of the control path, the half an operator orders: create version -> label -> roll out -> promote or roll back.
+"""Conductor of the control path, the half an operator orders: create version -> approve -> label -> roll out -> promote or
+roll back.
 
 Each command is one atomic change: read, decide by core's rules, write rows and the audit entry, swap the live snapshot,
-then answer. Commands run one after the other, so that the snapshot follows the order of the ledger.
+then answer. Commands run one after the other, so that the snapshot follows the order of the ledger. The steps between label
+and rollback have modules of their own: approval.py (what a protected label demands), proposal_commands.py (a second person),
+rollout_commands.py; releasing.py writes the ledger rows of them all.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
-from proxy.core.bucketing import buckets_for
 from proxy.core.components import parse_bundle
-from proxy.core.documents import agent_document, label_document, release_document, rollout_document, version_summary
-from proxy.core.errors import BadInput, Conflict, NotFound
+from proxy.core.documents import agent_document, label_document, release_document, version_summary
+from proxy.core.emergency import RollbackOrder
+from proxy.core.errors import Conflict, NotFound
 from proxy.core.names import check_agent_name, check_label_name
-from proxy.core.releases import (
-    CANDIDATE,
-    STABLE,
-    Release,
-    ReleaseKind,
-    check_versions_exist,
-    plan_rollback,
-    split,
-    whole,
-)
-from proxy.core.snapshot import Agent, Arm, Rollout, RolloutState
+from proxy.core.proposals import Proposal
+from proxy.core.protection import check_goes_back
+from proxy.core.releases import Release, check_versions_exist, plan_rollback, whole
+from proxy.core.snapshot import Agent
+from proxy.core.tokens import Role, check_role
 from proxy.core.versions import Version
+from proxy.runtime import releasing
+from proxy.runtime.approval import Wanted, clear
 from proxy.runtime.changes import Changes, Work
 from proxy.runtime.metrics import Metrics
+from proxy.runtime.releasing import Cause, check_movable, end_rollout, rollout_running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +38,6 @@ class VersionDraft:
     message: str
     tested_against: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutDraft:
-    """A fixed-share rollout an operator wants."""
-
-    label: str
-    candidate: int
-    percentage: float
-    eligible: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +53,7 @@ class Moved:
 
 
 class ReleaseCommands:
-    """Agents, versions, labels, rollouts."""
+    """Agents, versions, labels."""
 
     def __init__(self, changes: Changes, metrics: Metrics) -> None:
         self._changes = changes
@@ -83,8 +73,11 @@ class ReleaseCommands:
             await work.audit(who, "agent.created", f"agents/{agent.name}", why, after=agent_document(agent))
         return agent
 
-    async def update_agent(self, who: str, name: str, changed: Mapping[str, Any], why: str) -> Agent:
-        """Change description, default_label, allow_latest. Raises NotFound(`agent_not_found`)."""
+    async def update_agent(
+        self, who: str, name: str, changed: Mapping[str, Any], why: str, *, role: Role = "author"
+    ) -> Agent:
+        """Change description, default_label, allow_latest. Raises NotFound(`agent_not_found`), and
+        Forbidden(`role_insufficient`) where calls would leave a protected label for another one."""
         if "default_label" in changed:
             check_label_name(changed["default_label"])
         async with self._changes.begin(name) as work:
@@ -93,6 +86,9 @@ class ReleaseCommands:
             if after == before:
                 work.nothing_changed()
                 return before
+            if after.default_label != before.default_label:
+                is_protected = await work.change.protection(name, before.default_label) is not None
+                check_role(role, "admin" if is_protected else "author")
             await work.change.update_agent(after)
             documents = agent_document(before), agent_document(after)
             await work.audit(who, "agent.updated", f"agents/{name}", why, *documents)
@@ -103,7 +99,7 @@ class ReleaseCommands:
         async with self._changes.begin(name) as work:
             state = await work.state(name)
             if state.rollouts:
-                raise _rollout_running(next(iter(state.rollouts.values())))
+                raise rollout_running(next(iter(state.rollouts.values())))
             after = replace(state.agent, archived=True)
             await work.change.update_agent(after)
             await work.audit(who, "agent.archived", f"agents/{name}", why, after=agent_document(after))
@@ -152,47 +148,48 @@ class ReleaseCommands:
         version: int,
         why: str,
         *,
+        role: Role = "operator",
         if_release: int | None = None,
         evidence: Sequence[Mapping[str, Any]] = (),
-    ) -> Moved:
-        """Point a label at a version.
+    ) -> Moved | Proposal:
+        """Point a label at a version; the proposal to where a second person must approve.
 
-        Raises NotFound (`agent_not_found`, `version_not_found`), Conflict (`label_moved`, `rollout_running`).
+        Raises NotFound (`agent_not_found`, `version_not_found`), Conflict (`label_moved`, `rollout_running`,
+        `evaluation_required`), Forbidden(`role_insufficient`).
         """
         check_label_name(label)
         async with self._changes.begin(agent) as work:
             state = await work.state(agent)
-            check_versions_exist(agent, state.agent.newest, version)
+            await check_movable(work, state, label, version, if_release)
             current = state.labels.get(label)
-            if if_release is not None and if_release != (0 if current is None else current.release):
-                raise _label_moved(label, current.release if current else 0, await self._last(work, agent, label))
-            if label in state.rollouts:
-                raise _rollout_running(state.rollouts[label])
             if current is not None and current.version == version:
                 work.nothing_changed()
                 return Moved(False, label, version, current.release, f"{label} serves version {version} already")
-            before = None if current is None else label_document(current)
-            row = await self._release(work, "label_moved", who, agent, label, whole(version), why, evidence=evidence)
-            await work.audit(
-                who, "label.moved", f"agents/{agent}/labels/{label}", why, before, release_document(row), evidence
-            )
+            cause = Cause(who=who, why=why, evidence=evidence)
+            proposal = await clear(work, state, Wanted(action="move", label=label, version=version), cause, role)
+            if proposal is not None:
+                return proposal
+            row = await releasing.move(work, state, label, version, cause)
         return Moved(True, label, version, row.number, row=row)
 
     async def delete_label(self, who: str, agent: str, label: str, why: str) -> None:
-        """Remove a label. Raises NotFound(`label_not_set`), Conflict (`rollout_running`, `default_label`)."""
+        """Remove a label. Raises NotFound(`label_not_set`), Conflict (`rollout_running`, `default_label`,
+        `label_protected`)."""
         async with self._changes.begin(agent) as work:
             state = await work.state(agent)
             if label not in state.labels:
                 raise NotFound("label_not_set", f"agent {agent!r} has no label {label!r}", param="label")
             if label in state.rollouts:
-                raise _rollout_running(state.rollouts[label])
+                raise rollout_running(state.rollouts[label])
             if label == state.agent.default_label:
                 raise Conflict("default_label", f"{label!r} is the agent's default label; name another default first")
-            serves = state.labels[label].version
-            await self._release(work, "label_deleted", who, agent, label, whole(serves), why)
+            if await work.change.protection(agent, label) is not None:
+                raise Conflict("label_protected", f"{label!r} is protected; an admin has to end that first")
+            serves = whole(state.labels[label].version)
+            row = await releasing.append_release(work, "label_deleted", Cause(who=who, why=why), agent, label, serves)
             await work.change.delete_label(agent, label)
-            before = label_document(state.labels[label])
-            await work.audit(who, "label.deleted", f"agents/{agent}/labels/{label}", why, before)
+            documents = label_document(state.labels[label]), release_document(row)
+            await work.audit(who, "label.deleted", f"agents/{agent}/labels/{label}", why, *documents)
 
     async def rollback(
         self,
@@ -205,168 +202,43 @@ class ReleaseCommands:
         to: int | None = None,
         cause: str = "operator",
     ) -> Moved:
-        """The one control point: end the rollout of a label, else take the label back. See core.releases.plan_rollback."""
-        async with self._changes.begin(agent) as work:
-            state = await work.state(agent)
-            label = label or state.agent.default_label
-            if to is not None:
-                check_versions_exist(agent, state.agent.newest, to)
-            history = await work.change.label_history(agent, label)
-            plan = plan_rollback(state, label, history, undoes=undoes, to=to)
-            if plan.undoes is None:
-                work.nothing_changed()
-                return Moved(False, label, plan.version, state.labels[label].release, plan.reason)
-            if plan.rollout is not None:
-                await self._end(work, plan.rollout, "rolled_back")
-            rollout = None if plan.rollout is None else plan.rollout.id
-            row = await self._release(
-                work, "rolled_back", who, agent, label, whole(plan.version), why, undoes=plan.undoes, rollout=rollout
-            )
-            before = label_document(state.labels[label], plan.rollout)
-            await work.audit(
-                who, "label.rolled_back", f"agents/{agent}/labels/{label}", why, before, release_document(row)
-            )
-        self._metrics.rollbacks.labels(agent, cause).inc()
-        return Moved(True, label, plan.version, row.number, row=row)
+        """The one control point: end the rollout of a label, else take the label back. See core.releases.plan_rollback.
 
-    # Rollouts
-
-    async def start_rollout(self, who: str, agent: str, draft: RolloutDraft, why: str) -> Rollout:
-        """Give a share of a label's traffic to a candidate.
-
-        The salt is that of the last rollout of the same candidate, so that a retry meets the same users. Raises NotFound
-        (`label_not_set`, `version_not_found`), Conflict(`rollout_running`), BadInput(`bad_percentage`, `same_version`).
+        Waits for nobody, whatever protects the label; of a protected one `to` must lie behind it (Conflict `never_served`).
+        Works also while the store is away, as far as memory reaches (Unavailable `store_unavailable` beyond).
         """
-        share = buckets_for(draft.percentage)
-        async with self._changes.begin(agent) as work:
-            state = await work.state(agent)
-            check_versions_exist(agent, state.agent.newest, draft.candidate)
-            current = state.labels.get(draft.label)
-            if current is None:
-                raise NotFound("label_not_set", f"set the label {draft.label!r} before rolling it out", param="label")
-            if draft.label in state.rollouts:
-                raise _rollout_running(state.rollouts[draft.label])
-            if current.version == draft.candidate:
-                raise BadInput(
-                    "same_version", f"{draft.label} serves version {draft.candidate} already", param="candidate"
-                )
-            tried = await work.change.last_rollout_of(agent, draft.label, draft.candidate)
-            rollout_id = await work.change.next_rollout_id(agent)
-            rollout = Rollout(
-                id=rollout_id,
-                agent=agent,
-                label=draft.label,
-                salt=f"{agent}/{rollout_id}" if tried is None else tried.salt,
-                arms=split(current.version, draft.candidate, share),
-                state="running",
-                eligible=draft.eligible,
-                created_by=who,
-                why=why,
-                created_at_microseconds=work.now,
-            )
-            await work.change.insert_rollout(rollout)
-            await self._release(work, "rollout_started", who, agent, draft.label, rollout.arms, why, of=rollout)
-            after = rollout_document(rollout)
-            await work.audit(who, "rollout.started", f"agents/{agent}/rollouts/{rollout_id}", why, after=after)
-        return rollout
-
-    async def set_percentage(self, who: str, agent: str, rollout_id: str, percentage: float, why: str) -> Rollout:
-        """Change the candidate's share; growing it moves nobody back. Raises NotFound, Conflict(`rollout_ended`)."""
-        share = buckets_for(percentage)
-        async with self._changes.begin(agent) as work:
-            before = await self._running(work, agent, rollout_id)
-            stable, candidate = _arm(before, STABLE), _arm(before, CANDIDATE)
-            after = replace(before, arms=split(stable.version, candidate.version, share), step=before.step + 1)
-            await work.change.update_rollout(after)
-            await self._release(work, "share_changed", who, agent, after.label, after.arms, why, of=after)
-            documents = rollout_document(before), rollout_document(after)
-            await work.audit(who, "rollout.share_changed", f"agents/{agent}/rollouts/{rollout_id}", why, *documents)
-        return after
-
-    async def promote(self, who: str, agent: str, rollout_id: str, why: str) -> Rollout:
-        """The candidate serves everyone and the label points to it. Raises NotFound, Conflict(`rollout_ended`)."""
-        return await self._finish(who, agent, rollout_id, why, "promoted", CANDIDATE)
-
-    async def abort(self, who: str, agent: str, rollout_id: str, why: str) -> Rollout:
-        """The stable version serves everyone again. Raises NotFound, Conflict(`rollout_ended`)."""
-        return await self._finish(who, agent, rollout_id, why, "aborted", STABLE)
-
-    async def _finish(
-        self, who: str, agent: str, rollout_id: str, why: str, state: Literal["promoted", "aborted"], arm_name: str
-    ) -> Rollout:
-        async with self._changes.begin(agent) as work:
-            before = await self._running(work, agent, rollout_id)
-            after = await self._end(work, before, state)
-            version = _arm(before, arm_name).version
-            await self._release(work, state, who, agent, before.label, whole(version), why, rollout=rollout_id)
-            documents = rollout_document(before), rollout_document(after)
-            await work.audit(who, f"rollout.{state}", f"agents/{agent}/rollouts/{rollout_id}", why, *documents)
-        return after
-
-    async def _end(self, work: Work, rollout: Rollout, state: RolloutState) -> Rollout:
-        ended = replace(rollout, state=state, ended_at_microseconds=work.now)
-        await work.change.update_rollout(ended)
-        return ended
-
-    async def _running(self, work: Work, agent: str, rollout_id: str) -> Rollout:
-        await work.agent(agent)
-        rollout = await work.change.rollout(agent, rollout_id)
-        if rollout is None:
-            raise NotFound("rollout_not_found", f"agent {agent!r} has no rollout {rollout_id!r}", param="rollout")
-        if not rollout.is_active:
-            raise Conflict("rollout_ended", f"rollout {rollout_id} is {rollout.state}; start a new one")
-        return rollout
-
-    async def _release(
-        self,
-        work: Work,
-        kind: ReleaseKind,
-        who: str,
-        agent: str,
-        label: str,
-        arms: tuple[Arm, ...],
-        why: str,
-        *,
-        of: Rollout | None = None,
-        rollout: str | None = None,
-        undoes: int | None = None,
-        evidence: Sequence[Mapping[str, Any]] = (),
-    ) -> Release:
-        row = Release(
-            agent=agent,
-            number=await work.change.next_release_number(agent),
-            kind=kind,
-            label=label,
-            arms=arms,
-            salt=None if of is None else of.salt,
-            rollout=rollout if of is None else of.id,
-            who=who,
-            approved_by=None,
-            why=why,
-            created_at_microseconds=work.now,
-            evidence=tuple(evidence),
-            undoes=undoes,
-        )
-        await work.change.append_release(row)
-        return row
-
-    async def _last(self, work: Work, agent: str, label: str) -> Release | None:
-        history = await work.change.label_history(agent, label)
-        return history[-1] if history else None
+        order = RollbackOrder(who=who, agent=agent, label=label, why=why, undoes=undoes, to=to)
+        moved = await self._changes.emergency(order, roll_back_now)
+        if moved.changed:
+            self._metrics.rollbacks.labels(agent, cause).inc()
+        return moved
 
 
-def _arm(rollout: Rollout, name: str) -> Arm:
-    arm = rollout.arm(name)
-    if arm is None:
-        raise Conflict("not_two_armed", f"rollout {rollout.id} has no arm {name!r}")
-    return arm
-
-
-def _rollout_running(rollout: Rollout) -> Conflict:
-    return Conflict(
-        "rollout_running",
-        f"rollout {rollout.id} of label {rollout.label!r} is {rollout.state}; promote, abort or roll it back first",
+async def roll_back_now(work: Work, order: RollbackOrder) -> Moved:
+    """The rollback itself, over the store or the journal."""
+    agent, to = order.agent, order.to
+    state = await work.state(agent)
+    label = order.label or state.agent.default_label
+    history = await work.change.label_history(agent, label)
+    if to is not None:
+        check_versions_exist(agent, state.agent.newest, to)
+    plan = plan_rollback(state, label, history, undoes=order.undoes, to=to)
+    if plan.undoes is None:
+        work.nothing_changed()
+        return Moved(False, label, plan.version, state.labels[label].release, plan.reason)
+    if to is not None:
+        check_goes_back(await work.change.protection(agent, label), history, to)
+    if plan.rollout is not None:
+        await end_rollout(work, plan.rollout, "rolled_back")
+    rollout = None if plan.rollout is None else plan.rollout.id
+    by, arms = Cause(who=order.who, why=order.why), whole(plan.version)
+    row = await releasing.append_release(
+        work, "rolled_back", by, agent, label, arms, undoes=plan.undoes, rollout=rollout
     )
+    before = label_document(state.labels[label], plan.rollout)
+    subject = f"agents/{agent}/labels/{label}"
+    await work.audit(order.who, "label.rolled_back", subject, order.why, before, release_document(row))
+    return Moved(True, label, plan.version, row.number, row=row)
 
 
 def _stale_parent(parent: int | None, newest: Version | None) -> Conflict:
@@ -377,11 +249,4 @@ def _stale_parent(parent: int | None, newest: Version | None) -> Conflict:
         "stale_parent",
         f"version {newest.number} by {newest.author} is the newest, {given}; look at it and build on it",
         param="parent",
-    )
-
-
-def _label_moved(label: str, release: int, last: Release | None) -> Conflict:
-    by = "" if last is None else f" by {last.who}: it serves version {last.version}"
-    return Conflict(
-        "label_moved", f"the label {label!r} moved since (release {release}{by}); look again", param="if_release"
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy.core.caps import Cap
-from proxy.core.errors import BadInput, Refusal
+from proxy.core.errors import BadInput, Refusal, Unavailable
 from proxy.core.identity import BodyClaims, check_agent_known, identify
 from proxy.core.resolution import resolve
 from proxy.core.snapshot import AgentState
@@ -32,7 +32,7 @@ from proxy.runtime.providers import Providers
 from proxy.runtime.recorder import Recorder
 from proxy.runtime.refusing import answer_with_refusal, answer_with_text
 from proxy.runtime.routing import Routes
-from proxy.runtime.spend_ledger import HoldTicket, SpendLedger, Spent
+from proxy.runtime.spend_ledger import Ledger, Spent, Ticket
 from proxy.runtime.trace_context import trace_id
 from proxy.runtime.upstream import ProviderFailed, Upstream
 from proxy.wires.wire import InjectionPlan
@@ -56,7 +56,7 @@ class PathParts:
     routes: Routes
     providers: Providers
     prices: PriceBook
-    ledger: SpendLedger
+    ledger: Ledger
     upstream: Upstream
     recorder: Recorder
     metrics: Metrics
@@ -110,6 +110,10 @@ class RequestPath:
         return len(matching)
 
     async def _serve(self, flight: Flight) -> None:
+        if not self._parts.live.is_loaded:
+            raise Unavailable(
+                "not_ready", "the proxy has not loaded its agents and switches yet; try again", retry_after_seconds=5
+            )
         self._identify(flight)
         await self._resolve(flight)
         switch = guard(flight, self._parts.live, self._parts.providers)
@@ -203,7 +207,7 @@ class RequestPath:
         assert flight.provider is not None
         flight.price = self._parts.prices.price(flight.provider, injection.model, injection.service_tier)
 
-    def _hold(self, flight: Flight, caps: tuple[Cap, ...]) -> HoldTicket:
+    def _hold(self, flight: Flight, caps: tuple[Cap, ...]) -> Ticket:
         assert flight.facts is not None
         bound = UNMETERED
         if (
@@ -215,7 +219,7 @@ class RequestPath:
             bound = hold_bound(flight.route.wire, flight.request, flight.injection, flight.price)
         return self._parts.ledger.hold(flight.run_id, caps, flight.facts, bound)
 
-    async def _forward(self, flight: Flight, hold: HoldTicket) -> None:
+    async def _forward(self, flight: Flight, hold: Ticket) -> None:
         call, route, provider = flight.call, flight.route, flight.provider
         assert route is not None
         assert provider is not None
@@ -237,7 +241,7 @@ class RequestPath:
         else:
             await deliver(flight)
 
-    def _meter(self, flight: Flight, hold: HoldTicket) -> None:
+    def _meter(self, flight: Flight, hold: Ticket) -> None:
         """Settle what was held; runs also when the answer broke off or nobody waits for it any more."""
         if flight.broke_off:
             flight.failed("client_left", "switched_off" if flight.was_cut else "client_left")

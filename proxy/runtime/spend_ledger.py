@@ -57,6 +57,26 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     settled_by: SettledBy = "reported"
 
 
+class Ticket(Protocol):
+    """The holds of one attempt, wherever they are kept: an `async with` whose entering places them."""
+
+    sent: bool
+
+    @property
+    def nanodollars(self) -> int | None: ...
+    def settle(self, spent: Spent) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Ledger(Protocol):
+    """What the data path needs of a ledger."""
+
+    def hold(self, attempt: str, caps: Sequence[Cap], facts: CallFacts, bound: HoldBound) -> Ticket: ...
+
+
 class _Placed(msgspec.Struct):
     hold: Hold
     counter: Counter
@@ -78,13 +98,17 @@ class HoldTicket:
         return max(amounts) if amounts else None
 
     async def __aenter__(self) -> Self:
+        await self.place()
+        return self
+
+    async def place(self) -> None:
+        """Returns when the holds are durable. Raises Unavailable(`spend_ledger_unavailable`); nothing is held then."""
         if self._placed:
             try:
                 await self._ledger.wait_until_durable([placed.hold for placed in self._placed])
             except BaseException:
                 self.settle(Spent(settled_by="released"))
                 raise
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

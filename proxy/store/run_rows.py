@@ -1,29 +1,31 @@
-"""Runs and attempts as rows: one tuple a row, made for batches.
+"""Runs, attempts and outcomes as rows: one tuple a row, made for batches.
 
 Column names are the values' own member names; tags, dropped parameters and tool calls are JSON text. Nothing a provider or
 caller sends can make a batch unwritable: what no database can hold is made to fit. The other values are in rows.py.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from operator import attrgetter
 from typing import Any, cast
 
 import orjson
+from msgspec.structs import replace
 
+from proxy.core.outcomes import Outcome
 from proxy.core.runs import Attempt, Run
 from proxy.store.rows import Row, json_text
 
 _JSON_COLUMNS = ("tags", "dropped_parameters", "tool_calls")
 _EMPTY_OBJECT = "{}"
 _EMPTY_ARRAY = "[]"
-_PLAIN_RUN_COLUMNS = tuple(name for name in Run.__dataclass_fields__ if name not in _JSON_COLUMNS)
+_PLAIN_RUN_COLUMNS = tuple(name for name in Run.__struct_fields__ if name not in _JSON_COLUMNS)
 #: Every column of a run, in the order of `run_values`.
 RUN_COLUMNS = (*_PLAIN_RUN_COLUMNS, *_JSON_COLUMNS)
-ATTEMPT_COLUMNS = tuple(Attempt.__dataclass_fields__)
+ATTEMPT_COLUMNS = tuple(Attempt.__struct_fields__)
 _RUN_FLAGS = ("in_analysis", "refusal", "streamed", "quarantined")
 _plain_run_values = attrgetter(*_PLAIN_RUN_COLUMNS)
 attempt_values = attrgetter(*ATTEMPT_COLUMNS)
+OUTCOME_COLUMNS = tuple(Outcome.__dataclass_fields__)
 
 
 def run_values(run: Run) -> tuple[Any, ...]:
@@ -53,6 +55,17 @@ def run_of(row: Row) -> Run:
 
 def attempt_of(row: Row) -> Attempt:
     return Attempt(**{name: row[name] for name in ATTEMPT_COLUMNS})
+
+
+def outcome_values(outcome: Outcome) -> tuple[Any, ...]:
+    """One outcome's values in the order of OUTCOME_COLUMNS. Raises BadInput(`unrepresentable`)."""
+    values = {name: getattr(outcome, name) for name in OUTCOME_COLUMNS}
+    return tuple({**values, "value": json_text(outcome.value)}.values())
+
+
+def outcome_of(row: Row) -> Outcome:
+    values = {name: row[name] for name in OUTCOME_COLUMNS}
+    return Outcome(**{**values, "value": orjson.loads(row["value"])})
 
 
 def storable_run(run: Run) -> Run:

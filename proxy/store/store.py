@@ -7,7 +7,8 @@ Promises:
   (versions, releases, rollouts, audit entries) are allocated inside it and never repeat.
 * What is to be altered or ended and is not there raises NotFound; what breaks a rule of the schema (a name or number that
   is taken, a version that does not exist) raises Conflict(`store_conflict`).
-* Components, versions, releases, arms and audit entries are append-only, held by the schema itself.
+* Components, versions, releases, arms and audit entries are append-only, held by the schema itself. So is that a token
+  changes only by its revocation and a proposal only by its decision, each of them once.
 * An acknowledged change survives `kill -9`. Holds are durable when `place_holds` returns.
 * What cannot be done because the database is locked, full, read-only or gone raises Unavailable(`store_unavailable`)
   within a few seconds; never a driver's exception.
@@ -21,11 +22,16 @@ from typing import Any, Protocol
 from proxy.core.audit import AuditDraft, AuditEntry
 from proxy.core.caps import Cap, CounterKey
 from proxy.core.ledger import Hold, Settlement
+from proxy.core.outcomes import Outcome
 from proxy.core.pages import DEFAULT_PAGE, Page
+from proxy.core.proposals import Proposal, ProposalState
+from proxy.core.protection import Protection
+from proxy.core.record_proof import RecordProof
 from proxy.core.releases import Release
 from proxy.core.runs import Attempt, Run, RunOutcome
 from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
 from proxy.core.switches import Switch
+from proxy.core.tokens import Token
 from proxy.core.versions import Version
 
 
@@ -41,6 +47,7 @@ class RunFilter:
     user: str | None = None
     conversation: str | None = None
     outcome: RunOutcome | None = None
+    quarantined: bool | None = None
     from_microseconds: int | None = None
     to_microseconds: int | None = None
 
@@ -114,6 +121,39 @@ class Change(Protocol):
         ...
 
     async def end_cap(self, cap_id: str, who: str, at_microseconds: int) -> None: ...
+    async def quarantine_runs(self, run_ids: Sequence[str], quarantined: bool) -> int:
+        """Set the mark of those of these runs that do not have it so; how many that were."""
+        ...
+
+    async def insert_token(self, token: Token) -> None: ...
+    async def token(self, token_id: str) -> Token | None:
+        """A token that is not revoked."""
+        ...
+
+    async def revoke_token(self, token_id: str, who: str, at_microseconds: int) -> None: ...
+    async def protection(self, agent: str, label: str) -> Protection | None: ...
+    async def set_protection(self, protection: Protection) -> None:
+        """Put the rules in the place of those the label had, if any."""
+        ...
+
+    async def end_protection(self, agent: str, label: str) -> None: ...
+    async def next_proposal_id(self, agent: str) -> str:
+        """`p1`, `p2`, ... per agent."""
+        ...
+
+    async def insert_proposal(self, proposal: Proposal) -> None:
+        """Its id is the next one."""
+        ...
+
+    async def proposal(self, agent: str, proposal_id: str) -> Proposal | None: ...
+    async def waiting_proposals(self, agent: str, label: str) -> list[Proposal]:
+        """Oldest first."""
+        ...
+
+    async def decide_proposal(self, proposal: Proposal) -> None:
+        """Keep the state and decision of one that waits; nothing else of it ever changes."""
+        ...
+
     async def append_audit(self, draft: AuditDraft) -> AuditEntry: ...
 
 
@@ -140,14 +180,42 @@ class Store(Protocol):
     ) -> Page[Release]: ...
     async def rollouts(self, agent: str, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Rollout]: ...
     async def audit(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[AuditEntry]: ...
+    async def tokens(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Token]:
+        """Revoked ones among them."""
+        ...
+
+    async def protections(self, agent: str) -> Sequence[Protection]:
+        """By label."""
+        ...
+
+    async def proposals(
+        self, agent: str, state: ProposalState | None = None, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    ) -> Page[Proposal]: ...
+    async def proposal(self, agent: str, proposal_id: str) -> Proposal | None: ...
     async def runs(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Run]: ...
+    async def run_ids(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[str]: ...
+    async def count_runs(self, wanted: RunFilter) -> int: ...
     async def run(self, run_id: str) -> Run | None: ...
     async def attempts(self, run_id: str) -> Sequence[Attempt]: ...
+    async def outcomes(self, run_id: str) -> Sequence[Outcome]:
+        """In the order they were recorded."""
+        ...
+
+    # The audit log, oldest first
+    async def audit_after(self, number: int, limit: int = DEFAULT_PAGE) -> Sequence[AuditEntry]: ...
+    async def prove(self, proof: RecordProof) -> RecordProof:
+        """Look at the next stretch of the append-only rows and give the proof as far as it then is. Rows that cannot even be
+        read are part of the verdict, not an error."""
+        ...
 
     # The data plane's writes, in batches
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
         """Write a batch in one transaction; a run id already there is left as it is. Also adds the duration of each new
         live run that reached a provider to the latency histogram of its agent, version and hour."""
+        ...
+
+    async def record_outcomes(self, outcomes: Sequence[Outcome]) -> Sequence[str]:
+        """Append those whose run is recorded, in one transaction; the ids of runs that are not, in order."""
         ...
 
     async def place_holds(self, holds: Sequence[Hold]) -> None:

@@ -36,6 +36,11 @@ def test_the_verbs_of_the_design_are_there():
         "versions list", "versions show", "versions create",
         "rollout start", "rollout list", "rollout show", "rollout set-percentage", "rollout promote", "rollout abort",
         "caps list", "caps set", "caps change", "caps end", "runs list", "runs show", "audit list", "audit head",
+        "sync", "diff", "agents import", "agents export", "versions at", "runs export", "runs quarantine", "outcome",
+        "audit verify", "audit export",
+        "tokens create", "tokens list", "tokens revoke",
+        "proposals list", "proposals show", "proposals approve", "proposals reject",
+        "protection list", "protection set", "protection end",
     }  # fmt: skip
 
 

@@ -1,4 +1,5 @@
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ def test_a_version_does_not_differ_from_itself() -> None:
         "capabilities": [],
         "guardrails": [],
         "prompt": [],
-        "changes_behaviour": False,
+        "changes_behavior": False,
     }
 
 
@@ -91,7 +92,7 @@ def test_who_why_and_from_what_are_metadata_and_no_change_of_behaviour() -> None
     later = version(2, parent=1, author="bob", tested_against={"score": 0.9}, source={"git": {"commit": "abc"}})
     diff = diff_versions(version(), later)
     assert [change.path for change in diff.metadata] == ["author", "parent", "tested_against.score", "source.git"]
-    assert not diff.changes_behaviour
+    assert not diff.changes_behavior
     assert not diff.is_empty
 
 
@@ -255,7 +256,7 @@ def test_hunks_join_to_both_texts_whatever_they_contain(before: str, after: str)
     assert joined(hunks, "equal", "delete") == before
     assert joined(hunks, "equal", "insert") == after
     assert all(hunk.text for hunk in hunks)
-    assert all(one.op != two.op for one, two in zip(hunks, hunks[1:], strict=False))
+    assert all(one.op != two.op for one, two in pairwise(hunks))
 
 
 @settings(max_examples=60, deadline=None)

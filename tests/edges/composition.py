@@ -18,16 +18,25 @@ from proxy.runtime.changes import Changes
 from proxy.runtime.clock import Identifiers
 from proxy.runtime.conversations import Conversations
 from proxy.runtime.guard_commands import GuardCommands
+from proxy.runtime.journal import Journal
+from proxy.runtime.last_known_good import LastKnownGood
 from proxy.runtime.live_snapshot import LiveSnapshot
 from proxy.runtime.metrics import Metrics
 from proxy.runtime.prices import PriceBook
+from proxy.runtime.proposal_commands import ProposalCommands
 from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.recorder import Recorder
 from proxy.runtime.release_commands import ReleaseCommands
 from proxy.runtime.request_path import PathOptions, PathParts, RequestPath
+from proxy.runtime.rollout_commands import RolloutCommands
 from proxy.runtime.routing import Routes
+from proxy.runtime.run_commands import RunCommands
 from proxy.runtime.spend_ledger import SpendLedger
+from proxy.runtime.standby import Standby, StorePresence
+from proxy.runtime.token_commands import TokenCommands
 from proxy.runtime.upstream import Upstream
+from proxy.store.journal_file import JournalFile
+from proxy.store.snapshot_file import SnapshotFile
 from proxy.store.sqlite import SqliteStore
 
 TOKEN = "sb_a-token-that-only-these-tests-know-0123456789"
@@ -56,10 +65,15 @@ class Commands:
     database: Path
     clock: SetClock
     store: SqliteStore
+    standby: Standby
     live: LiveSnapshot
     metrics: Metrics
     releases: ReleaseCommands
+    rollouts: RolloutCommands
+    proposals: ProposalCommands
+    tokens: TokenCommands
     guards: GuardCommands
+    runs: RunCommands
     request_path: RequestPath
     ledger: SpendLedger
     recorder: Recorder
@@ -105,15 +119,25 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
             on_error=lambda error: None,
         )
         request_path = RequestPath(parts, PathOptions())
-        changes = Changes(store, live, clock)
+        standby = Standby(
+            presence=StorePresence(),
+            journal=Journal(JournalFile(folder / "journal"), identifiers),
+            known_good=LastKnownGood(SnapshotFile(folder / "last-known-good.json")),
+        )
+        changes = Changes(store, live, clock, standby)
         yield Commands(
             database=folder / "switchback.db",
             clock=clock,
             store=store,
+            standby=standby,
             live=live,
             metrics=parts.metrics,
             releases=ReleaseCommands(changes, parts.metrics),
+            rollouts=RolloutCommands(changes),
+            proposals=ProposalCommands(changes),
+            tokens=TokenCommands(changes, identifiers),
             guards=GuardCommands(changes, identifiers, request_path),
+            runs=RunCommands(changes, store, parts.recorder, clock, identifiers),
             request_path=request_path,
             ledger=parts.ledger,
             recorder=parts.recorder,
@@ -167,8 +191,13 @@ class Admin:
         made = self.commands
         return AdminParts(
             releases=made.releases,
+            rollouts=made.rollouts,
+            proposals=made.proposals,
+            tokens=made.tokens,
             guards=made.guards,
+            runs=made.runs,
             store=made.store,
+            standby=made.standby,
             live=made.live,
             ledger=made.ledger,
             metrics=made.metrics,
@@ -204,7 +233,7 @@ class Admin:
         url = f"{self.origin}/api/v1{path}"
         more: dict[str, Any] = {"data": raw} if raw is not None else {} if body is None else {"json": body}
         async with self.session.request(method, url, headers=given, **more) as answer:
-            is_json = "json" in answer.headers.get("Content-Type", "")
+            is_json = answer.content_type in ("application/json", "application/problem+json")
             content = await answer.json(content_type=None) if is_json else await answer.text()
             return Reply(answer.status, content, answer.headers)
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from proxy.core.errors import BadInput, Limited, Unauthorized
+from proxy.core.tokens import Caller, Token
 from proxy.edges.admission import check_host
-from proxy.edges.authentication import AdminToken, Authentication
+from proxy.edges.authentication import Authentication
+from proxy.runtime.token_commands import sha256_of
 from tests.edges.composition import TOKEN, Admin, SetClock, serving
 
 
@@ -118,7 +120,7 @@ async def test_failures_are_slowed_down_after_ten_and_the_right_token_still_pass
 
 
 def test_each_peer_has_failures_of_its_own_and_only_so_many_are_remembered() -> None:
-    authentication = Authentication((AdminToken.of("admin", TOKEN),), SetClock())
+    authentication = Authentication(TOKEN, {}.get, SetClock())
     for _ in range(11):
         with pytest.raises((Unauthorized, Limited)):
             authentication.identify([], "10.0.0.1")
@@ -132,9 +134,12 @@ def test_each_peer_has_failures_of_its_own_and_only_so_many_are_remembered() -> 
 
 
 def test_the_scheme_is_not_case_sensitive_the_token_is_and_two_headers_are_none() -> None:
-    authentication = Authentication((AdminToken.of("admin", TOKEN), AdminToken.of("second", "other")), SetClock())
-    assert authentication.identify([f"bearer {TOKEN}"], "") == "admin"
-    assert authentication.identify(["BEARER other"], "") == "second"
+    second = Token(
+        id="tok_1", name="second", role="viewer", sha256=sha256_of("other"), created_by="admin", created_at_microseconds=0
+    )
+    authentication = Authentication(TOKEN, {second.sha256: second}.get, SetClock())
+    assert authentication.identify([f"bearer {TOKEN}"], "") == Caller("admin", "admin")
+    assert authentication.identify(["BEARER other"], "") == Caller("second", "viewer")
     for headers in (
         [f"Bearer {TOKEN.upper()}"],
         [f"Bearer {TOKEN}"] * 2,

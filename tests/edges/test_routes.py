@@ -59,9 +59,11 @@ async def test_a_route_says_404_for_what_does_not_exist(route: Route, admin: Adm
     bodies = {
         "create_version": {},
         "move_label": {"version": 1},
+        "create_proposal": {"label": "prod", "version": 1},
         "start_rollout": {"label": "prod", "candidate": 1, "percentage": 1},
         "set_rollout_percentage": {"percentage": 1},
         "change_cap": {"limit": 1},
+        "record_outcome": {"name": "score", "value": 1},
     }
     reply = await admin.call(route.method, filled(route), bodies.get(route.operation))
     assert reply.status == 404

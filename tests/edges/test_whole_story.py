@@ -3,10 +3,12 @@
 import re
 from typing import Any
 
+import orjson
+
 from proxy.core.runs import Attempt, Run
 from proxy.edges.openapi import with_description
 from proxy.edges.routes import ROUTES
-from tests.edges.composition import NOON, Admin, Reply
+from tests.edges.composition import NOON, TOKEN, Admin, Reply
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
 
@@ -20,13 +22,19 @@ class Story:
         self.routes = {route.operation: route for route in with_description(ROUTES, "1")}
 
     async def tell(
-        self, operation: str, body: Any = None, query: str = "", status: int | None = None, **path: Any
+        self,
+        operation: str,
+        body: Any = None,
+        query: str = "",
+        status: int | None = None,
+        token: str = TOKEN,
+        **path: Any,
     ) -> Reply:
         route = self.routes[operation]
-        reply = await self.admin.call(route.method, route.path.format(**path) + query, body)
+        reply = await self.admin.call(route.method, route.path.format(**path) + query, body, token=token)
         assert reply.status in route.statuses, reply.content
         assert status is None or reply.status == status
-        assert reply.headers["Content-Type"].startswith("application/json")
+        assert reply.headers["Content-Type"].startswith(route.streams or "application/json")
         if operation.startswith("list_"):
             assert set(reply.content) == {"items", "next"}
         self.told.add(operation)
@@ -41,6 +49,7 @@ async def test_every_operation_answers_as_its_route_says(admin: Admin) -> None:
     await tell_of_switches_and_caps(story)
     await tell_of_runs(story)
     await tell_of_memory(story)
+    await tell_of_second_people(story)
     archived = await story.tell("archive_agent", {"why": "over"}, agent="support")
     assert archived["archived"] is True
     assert admin.commands.live.agent("support") is None
@@ -74,6 +83,10 @@ async def tell_of_agents_and_versions(story: Story) -> None:
     assert listed[0]["hashes"] == two["hashes"]
     assert (await story.tell("get_version", agent="support", n="latest")).content == two.content
     assert (await story.tell("get_version", agent="support", n=1)).content == one.content
+    diff = await story.tell("get_diff", agent="support", a=1, b="latest")
+    assert (diff["before"], diff["after"], diff["changes_behavior"]) == (1, 2, True)
+    assert "model.name" in [change["path"] for change in diff["behavior"]]
+    assert "".join(hunk["text"] for hunk in diff["prompt"] if hunk["op"] != "delete") == "Be brief"
 
 
 async def tell_of_labels(story: Story) -> None:
@@ -117,6 +130,8 @@ async def tell_of_rollouts(story: Story) -> None:
     wider = await story.tell("set_rollout_percentage", {"percentage": 25.5}, agent="support", id="r1")
     assert (wider["arms"][1]["percentage"], wider["step"]) == (25.5, 1)
     assert (await story.tell("get_rollout", agent="support", id="r1")).content == wider.content
+    served = await story.tell("get_versions_at", agent="support", query="?label=prod&time=2026-11-20T12:00:00Z")
+    assert (served["rollout"], served["arms"]) == ("r1", wider["arms"])
     aborted = await story.tell("abort_rollout", {"why": "no"}, agent="support", id="r1")
     assert (aborted["state"], MOMENT.match(aborted["ended_at"]) is not None) == ("aborted", True)
 
@@ -197,12 +212,37 @@ async def tell_of_runs(story: Story) -> None:
     whole = await story.tell("get_run", id="run_1")
     assert [(item["number"], item["provider"], item["duration_ms"]) for item in whole["attempts"]] == [(1, "openai", 2)]
 
+    told = await story.tell(
+        "record_outcome", {"name": "score", "value": 0.9, "why": "a good one"}, id="run_1", status=201
+    )
+    more = [
+        {"run": "run_1", "name": "incident", "severity": "high"},
+        {"run": "run_2", "name": "escalated", "value": True},
+    ]
+    batch = await story.tell("record_outcomes", {"outcomes": more})
+    assert ([item["name"] for item in batch["items"]], batch["unknown_runs"]) == (["incident"], ["run_2"])
+    outcomes = (await story.tell("get_run", id="run_1"))["outcomes"]
+    assert outcomes == [told.content, *batch["items"]]
+    tagged = await story.tell("quarantine_runs", {"agent": "support", "release": 9, "why": "wrong refunds"})
+    assert (tagged["changed"], tagged["quarantined"]) == (1, True)
+    exported = await story.tell("export_runs", query="?quarantined=true&format=jsonl")
+    assert (exported.headers["Switchback-Count"], orjson.loads(exported.content)["user"]) == ("1", "u1")
+
 
 async def tell_of_memory(story: Story) -> None:
     entries = (await story.tell("list_audit", query="?limit=500"))["items"]
     head = await story.tell("get_audit_head")
     assert (head["number"], head["hash"]) == (entries[0]["number"], entries[0]["hash"])
     assert MOMENT.match(head["at"])
+    lines = (await story.tell("export_audit")).content.splitlines()
+    assert [orjson.loads(line) for line in lines] == entries[::-1]
+    proof = await story.tell("verify_audit", query=f"?head={head['number']}:{head['hash']}")
+    assert proof.content == {
+        "ok": True,
+        "entries": len(entries),
+        "first_broken": None,
+        "head": {"number": head["number"], "hash": head["hash"]},
+    }
     status = await story.tell("get_status")
     assert (status["version"], status["agents"], status["draining"]) == ("9.9.9", 1, False)
     assert (status["store"]["up"], status["store"]["kind"]) == (True, "sqlite")
@@ -213,3 +253,26 @@ async def tell_of_memory(story: Story) -> None:
     assert (unknown["state"], unknown["usd_per_million_tokens"]) == ("unknown", [])
     description = await story.tell("get_openapi")
     assert description["openapi"] == "3.1.0"
+
+
+async def tell_of_second_people(story: Story) -> None:
+    bob = await story.tell("create_token", {"name": "bob", "role": "operator", "why": "on call"}, status=201)
+    rules = {"approval_required": True, "why": "live"}
+    protected = await story.tell("protect_label", rules, agent="support", label="prod")
+    assert (protected["who_may_move"], protected["approval_required"]) == ("operator", True)
+    assert (await story.tell("list_protections", agent="support"))["items"] == [protected.content]
+    waits = await story.tell("move_label", {"version": 1}, agent="support", label="prod", status=202)
+    assert (waits["state"], waits["diff"]["changes_behavior"]) == ("waiting", True)
+    asked = await story.tell("create_proposal", {"label": "prod", "version": 1}, agent="support", token=bob["token"])
+    assert (await story.tell("get_proposal", agent="support", id=asked["id"])).content == asked.content
+    rejected = await story.tell("reject_proposal", {"why": "twice"}, agent="support", id=asked["id"])
+    approved = await story.tell("approve_proposal", agent="support", id=waits["id"], token=bob["token"])
+    listed = (await story.tell("list_proposals", agent="support"))["items"]
+    assert listed == [rejected.content, approved.content]
+    assert [(item["state"], item["decided_by"]) for item in listed] == [("rejected", "admin"), ("approved", "bob")]
+    assert MOMENT.match(approved["decided_at"])
+    gone = await story.tell("unprotect_label", query="?why=over", agent="support", label="prod")
+    assert gone["removed"] is True
+    revoked = await story.tell("revoke_token", query="?why=left", id=bob["id"])
+    assert (await story.tell("list_tokens"))["items"] == [revoked.content]
+    assert "token" not in revoked.content

@@ -137,6 +137,7 @@ HEADERS = [
         Row(f"Host {host!r} is fine", get(headers=b"Host: %b\r\n" % host), OK, EMPTY)
         for host in (b"a.example:8100", b"127.0.0.1:1", b"[::1]:65535", b"my_proxy", b" a ", b"a\t")
     ),
+    Row("a Host of 400 bytes", get(headers=b"Host: %b\r\n" % (b"a" * 400)), BAD),
     Row("an underscore in a name", head(b"Content_Length: 3"), BAD),
     Row("an underscore in an identity header", head(b"Switchback_Agent: x"), BAD),
     Row("Transfer_Encoding", head(b"Transfer_Encoding: chunked"), BAD),

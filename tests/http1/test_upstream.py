@@ -7,6 +7,7 @@ import pytest
 
 from proxy.http1.limits import UpstreamLimits
 from proxy.http1.upstream import ClientGone, Origin
+from proxy.http1.upstream_connection import UpstreamConnection
 from tests.http1.raw import serving, until, within
 from tests.http1.scripted import Client, answering, failure, origin_of, reset, upstream
 
@@ -562,6 +563,28 @@ async def test_a_body_nobody_claims_is_not_buffered_without_end():
         await asyncio.sleep(0.05)
         assert answer._buffered < 50_000 + 65_536
         assert len(await within(answer.read())) == 20_000_000
+
+
+async def test_framing_that_comes_apart_from_its_bytes_is_not_taken_for_framing_without_end():
+    """A long stream whose line ends come in segments of their own: there is a body byte between any two of them."""
+
+    class Transport(asyncio.Transport):
+        def write(self, data):
+            pass
+
+        def get_write_buffer_size(self):
+            return 0
+
+    async with Client() as client:
+        loop = asyncio.get_running_loop()
+        connection = UpstreamConnection(Origin.parse("http://a"), client._pool, UpstreamLimits(), loop)
+        connection.connection_made(Transport())
+        answer = connection.begin(b"", b"", head_only=False)
+        for part in [STREAM, *[b"1\r\nx", b"\r\n"] * 20_000, b"0\r\n\r\n"]:
+            connection.get_buffer(-1)[: len(part)] = part
+            connection.buffer_updated(len(part))
+        assert await answer.read() == b"x" * 20_000
+        client._pool._idle.clear()
 
 
 async def test_requests_follow_each_other_on_one_socket_without_delay():

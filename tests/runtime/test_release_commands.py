@@ -9,7 +9,8 @@ import pytest
 from proxy.core.errors import BadInput, Conflict, NotFound
 from proxy.core.releases import split
 from proxy.core.snapshot import Agent, AgentState
-from proxy.runtime.release_commands import Moved, RolloutDraft, VersionDraft
+from proxy.runtime.release_commands import Moved, VersionDraft
+from proxy.runtime.releasing import RolloutDraft
 from tests.edges.composition import Commands, commands
 
 
@@ -41,7 +42,7 @@ def serving(control: Commands, label: str = "prod") -> int:
 
 async def start(control: Commands, candidate: int, percentage: float = 10, **more: Any) -> str:
     wanted = RolloutDraft(label="prod", candidate=candidate, percentage=percentage, **more)
-    return (await control.releases.start_rollout("ann", "a", wanted, "")).id
+    return (await control.rollouts.start_rollout("ann", "a", wanted, "")).id
 
 
 async def kinds(control: Commands) -> list[str]:
@@ -54,8 +55,8 @@ async def test_every_change_has_one_audit_entry_and_one_revision(control: Comman
     assert entries == ["agent.created", *["version.created"] * 3, *["label.moved"] * 3]
     assert revision == len(entries)
     rollout = await start(control, 1)
-    await control.releases.set_percentage("ann", "a", rollout, 20, "")
-    await control.releases.promote("ann", "a", rollout, "")
+    await control.rollouts.set_percentage("ann", "a", rollout, 20, "")
+    await control.rollouts.promote("ann", "a", rollout, "")
     await control.releases.rollback("ann", "a", None, "")
     await control.releases.move_label("ann", "a", "staging", 1, "")
     await control.releases.delete_label("ann", "a", "staging", "")
@@ -100,8 +101,8 @@ async def test_what_finds_nothing_to_do_or_is_refused_leaves_no_trace(control: C
         (releases.rollback("bob", "a", "staging", ""), NotFound, "label_not_set"),
         (releases.rollback("bob", "a", "prod", "", to=9), NotFound, "version_not_found"),
         (releases.rollback("bob", "a", "prod", "", undoes=9), NotFound, "release_not_found"),
-        (releases.promote("bob", "a", "r1", ""), NotFound, "rollout_not_found"),
-        (releases.set_percentage("bob", "a", "r1", 101, ""), BadInput, "bad_percentage"),
+        (control.rollouts.promote("bob", "a", "r1", ""), NotFound, "rollout_not_found"),
+        (control.rollouts.set_percentage("bob", "a", "r1", 101, ""), BadInput, "bad_percentage"),
         (start(control, 3), BadInput, "same_version"),
         (start(control, 9), NotFound, "version_not_found"),
         (start(control, 1, 0.0001), BadInput, "bad_percentage"),
@@ -180,13 +181,13 @@ async def test_a_rollback_ends_the_rollout_and_the_stable_version_serves_everyon
     ended = (await control.store.rollouts("a")).items[0]
     assert (ended.state, ended.ended_at_microseconds) == ("rolled_back", control.clock.now)
     with pytest.raises(Conflict) as raised:
-        await control.releases.promote("ann", "a", rollout, "")
+        await control.rollouts.promote("ann", "a", rollout, "")
     assert raised.value.code == "rollout_ended"
 
 
 async def test_a_rollback_of_a_share_that_grew_meanwhile_still_ends_the_rollout(control: Commands) -> None:
     rollout = await start(control, 1)
-    await control.releases.set_percentage("ann", "a", rollout, 50, "")
+    await control.rollouts.set_percentage("ann", "a", rollout, 50, "")
     moved = await control.releases.rollback("bob", "a", "prod", "saw release 4", undoes=4)
     assert (moved.changed, moved.version) == (True, 3)
     assert (await control.releases.rollback("bob", "a", "prod", "", undoes=4)).changed is False
@@ -217,7 +218,7 @@ async def test_while_a_rollout_runs_its_label_stays(control: Commands) -> None:
         assert raised.value.code == "rollout_running"
         assert rollout in raised.value.message
     assert (await control.releases.move_label("ann", "a", "staging", 1, "")).changed
-    await control.releases.abort("ann", "a", rollout, "")
+    await control.rollouts.abort("ann", "a", rollout, "")
     assert (await control.releases.move_label("ann", "a", "prod", 2, "")).changed
 
 
@@ -225,7 +226,7 @@ async def test_a_promoted_candidate_is_what_the_label_points_to(control: Command
     rollout = await start(control, 1, 25)
     assert serving(control) == 3
     assert state_of(control).rollouts["prod"].arms == split(3, 1, 25_000)
-    ended = await control.releases.promote("ann", "a", rollout, "good")
+    ended = await control.rollouts.promote("ann", "a", rollout, "good")
     assert (ended.state, serving(control), state_of(control).rollouts) == ("promoted", 1, {})
     assert (await control.releases.rollback("ann", "a", "prod", "not good after all")).version == 3
     assert (await kinds(control))[3:] == ["rollout_started", "promoted", "rolled_back"]
@@ -233,7 +234,7 @@ async def test_a_promoted_candidate_is_what_the_label_points_to(control: Command
 
 async def test_the_same_candidate_tried_again_meets_the_same_users_another_one_does_not(control: Commands) -> None:
     first = await start(control, 1)
-    await control.releases.abort("ann", "a", first, "")
+    await control.rollouts.abort("ann", "a", first, "")
     again = await start(control, 1)
     assert state_of(control).rollouts["prod"].salt == "a/r1"
     await control.releases.rollback("ann", "a", "prod", "")
@@ -244,7 +245,7 @@ async def test_the_same_candidate_tried_again_meets_the_same_users_another_one_d
 async def test_shares_from_nothing_to_everything_keep_both_arms(control: Commands) -> None:
     rollout = await start(control, 1, 0)
     for step, percentage in enumerate((0.001, 33.333, 100, 0), start=1):
-        changed = await control.releases.set_percentage("ann", "a", rollout, percentage, "")
+        changed = await control.rollouts.set_percentage("ann", "a", rollout, percentage, "")
         assert (changed.step, changed.arms) == (step, split(3, 1, round(percentage * 1000)))
         assert state_of(control).rollouts["prod"] == changed
     releases = (await control.store.releases("a")).items

@@ -258,22 +258,63 @@ CREATE TABLE outcomes (
     name                     TEXT    NOT NULL,
     value                    TEXT    NOT NULL,
     severity                 TEXT,
-    comment                  TEXT,
+    why                      TEXT    NOT NULL,
     recorded_by              TEXT    NOT NULL,
     recorded_at_microseconds INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX outcomes_by_run ON outcomes (run);
 
+-- `sha256` is over the token's text, which is kept nowhere.
 CREATE TABLE tokens (
     id                      TEXT    NOT NULL PRIMARY KEY,
     name                    TEXT    NOT NULL,
     role                    TEXT    NOT NULL,
-    hash                    TEXT    NOT NULL UNIQUE,
+    sha256                  TEXT    NOT NULL UNIQUE,
     created_by              TEXT    NOT NULL,
     created_at_microseconds INTEGER NOT NULL,
+    revoked_by              TEXT,
     revoked_at_microseconds INTEGER
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tokens_by_time ON tokens (created_at_microseconds, id);
+
+-- The rules of protected labels; a label needs not be set to have them.
+CREATE TABLE protections (
+    agent               TEXT    NOT NULL REFERENCES agents (name),
+    label               TEXT    NOT NULL,
+    who_may_move        TEXT    NOT NULL,
+    evaluation_required INTEGER NOT NULL,
+    approval_required   INTEGER NOT NULL,
+    PRIMARY KEY (agent, label)
+) STRICT, WITHOUT ROWID;
+
+-- Changes that wait for a second person. `orders` is JSON: what else the action needs.
+CREATE TABLE proposals (
+    agent                   TEXT    NOT NULL REFERENCES agents (name),
+    id                      TEXT    NOT NULL,
+    number                  INTEGER NOT NULL,
+    action                  TEXT    NOT NULL,
+    label                   TEXT    NOT NULL,
+    before                  INTEGER,
+    version                 INTEGER NOT NULL,
+    if_release              INTEGER NOT NULL,
+    orders                  TEXT    NOT NULL,
+    proposed_by             TEXT    NOT NULL,
+    why                     TEXT    NOT NULL,
+    evidence                TEXT    NOT NULL,
+    created_at_microseconds INTEGER NOT NULL,
+    state                   TEXT    NOT NULL CHECK (state IN ('waiting', 'approved', 'rejected', 'stale')),
+    decided_by              TEXT,
+    decided_why             TEXT,
+    decided_at_microseconds INTEGER,
+    PRIMARY KEY (agent, id),
+    UNIQUE (agent, number),
+    FOREIGN KEY (agent, version) REFERENCES versions (agent, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX proposals_waiting ON proposals (agent, label, number) WHERE state = 'waiting';
+CREATE INDEX proposals_by_state ON proposals (agent, state, number);
 
 -- `before`, `after` and `evidence` are JSON; `hash` follows the rule published in core/audit.py.
 CREATE TABLE audit (
@@ -331,3 +372,29 @@ BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
 CREATE TRIGGER audit_next_number BEFORE INSERT ON audit
 WHEN NEW.number IS NOT 1 + (SELECT COALESCE(MAX(number), 0) FROM audit)
 BEGIN SELECT RAISE(ABORT, 'audit is append-only: not the next number'); END;
+
+-- Of a token only its revocation changes, of a proposal only its decision, and each of them once.
+CREATE TRIGGER tokens_revoked_once BEFORE UPDATE ON tokens
+WHEN OLD.revoked_at_microseconds IS NOT NULL OR NEW.revoked_at_microseconds IS NULL
+    OR (NEW.id, NEW.name, NEW.role, NEW.sha256, NEW.created_by, NEW.created_at_microseconds)
+        IS NOT (OLD.id, OLD.name, OLD.role, OLD.sha256, OLD.created_by, OLD.created_at_microseconds)
+BEGIN SELECT RAISE(ABORT, 'tokens change only by their revocation'); END;
+CREATE TRIGGER tokens_no_delete BEFORE DELETE ON tokens
+BEGIN SELECT RAISE(ABORT, 'tokens are kept'); END;
+CREATE TRIGGER tokens_no_replace BEFORE INSERT ON tokens
+WHEN EXISTS (SELECT 1 FROM tokens WHERE id = NEW.id OR sha256 = NEW.sha256)
+BEGIN SELECT RAISE(ABORT, 'tokens are kept: this one exists'); END;
+
+CREATE TRIGGER proposals_decided_once BEFORE UPDATE ON proposals
+WHEN OLD.state IS NOT 'waiting' OR NEW.state IS 'waiting' OR NEW.decided_at_microseconds IS NULL
+    OR (NEW.agent, NEW.id, NEW.number, NEW.action, NEW.label, NEW.before, NEW.version, NEW.if_release, NEW.orders,
+            NEW.proposed_by, NEW.why, NEW.evidence, NEW.created_at_microseconds)
+        IS NOT (OLD.agent, OLD.id, OLD.number, OLD.action, OLD.label, OLD.before, OLD.version, OLD.if_release, OLD.orders,
+            OLD.proposed_by, OLD.why, OLD.evidence, OLD.created_at_microseconds)
+BEGIN SELECT RAISE(ABORT, 'proposals change only by their decision'); END;
+CREATE TRIGGER proposals_no_delete BEFORE DELETE ON proposals
+BEGIN SELECT RAISE(ABORT, 'proposals are kept'); END;
+CREATE TRIGGER proposals_next_number BEFORE INSERT ON proposals
+WHEN NEW.number IS NOT 1 + (SELECT COALESCE(MAX(number), 0) FROM proposals WHERE agent = NEW.agent)
+    OR EXISTS (SELECT 1 FROM proposals WHERE agent = NEW.agent AND id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'proposals are kept: not the next number'); END;

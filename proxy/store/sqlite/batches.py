@@ -14,11 +14,15 @@ from proxy.core.caps import CounterKey
 from proxy.core.errors import BadInput
 from proxy.core.latency import latency_bucket
 from proxy.core.ledger import Hold, Settlement
+from proxy.core.outcomes import Outcome
 from proxy.core.runs import Attempt, Run
+from proxy.store.rows import json_text
 from proxy.store.run_rows import (
     ATTEMPT_COLUMNS,
+    OUTCOME_COLUMNS,
     RUN_COLUMNS,
     attempt_values,
+    outcome_values,
     run_values,
     storable_attempt,
     storable_run,
@@ -35,6 +39,8 @@ def _insertion(table: str, columns: Sequence[str]) -> str:
 
 _RUN = _insertion("runs", RUN_COLUMNS)
 _ATTEMPT = _insertion("attempts", ATTEMPT_COLUMNS)
+_OUTCOME = _insertion("outcomes", OUTCOME_COLUMNS)
+_KNOWN_RUNS = "SELECT runs.id FROM json_each(?) AS wanted CROSS JOIN runs ON runs.id = wanted.value"
 _LATENCY = """
 INSERT INTO latency_histograms (agent, version, hour_microseconds, bucket, count) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET count = count + excluded.count
@@ -90,6 +96,14 @@ def _insert(plain: sqlite3.Connection, runs: Sequence[Run], attempts: Sequence[A
 
 def _hour_of(run: Run) -> int:
     return run.started_at_microseconds - run.started_at_microseconds % _HOUR_MICROSECONDS
+
+
+def write_outcomes(plain: sqlite3.Connection, outcomes: Sequence[Outcome]) -> list[str]:
+    """Insert those whose run is there; the ids of runs that are not, each once, in order."""
+    wanted = list({outcome.run: None for outcome in outcomes})
+    known = {row["id"] for row in plain.execute(_KNOWN_RUNS, (json_text(wanted),))}
+    plain.executemany(_OUTCOME, [outcome_values(outcome) for outcome in outcomes if outcome.run in known])
+    return [run for run in wanted if run not in known]
 
 
 def write_holds(plain: sqlite3.Connection, holds: Sequence[Hold]) -> None:

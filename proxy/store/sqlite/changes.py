@@ -12,10 +12,14 @@ from proxy.core.audit import NO_PREVIOUS, AuditDraft, AuditEntry, seal
 from proxy.core.caps import Cap
 from proxy.core.components import COMPONENT_KINDS
 from proxy.core.errors import NotFound
+from proxy.core.proposals import Proposal
+from proxy.core.protection import Protection
 from proxy.core.releases import Release
 from proxy.core.snapshot import Agent, AgentState, Rollout
 from proxy.core.switches import Switch
+from proxy.core.tokens import Token
 from proxy.core.versions import Version
+from proxy.store.access_rows import proposal_columns, protection_columns, token_columns
 from proxy.store.rows import (
     Columns,
     agent_columns,
@@ -24,12 +28,14 @@ from proxy.store.rows import (
     authored_json,
     cap_columns,
     cap_of,
+    json_text,
     release_columns,
     rollout_columns,
     switch_columns,
     switch_of,
     version_columns,
 )
+from proxy.store.sqlite import access
 from proxy.store.sqlite.connection import ThreadConnection
 from proxy.store.sqlite.lists import read_label_history
 from proxy.store.sqlite.traffic import read_agent, read_agent_state, read_version, rollouts_of
@@ -73,6 +79,12 @@ UPDATE caps SET limit_amount = :limit_amount, at_limit = :at_limit, why = :why
 WHERE id = :id AND ended_at_microseconds IS NULL
 """
 _END_CAP = "UPDATE caps SET ended_by = ?, ended_at_microseconds = ? WHERE id = ? AND ended_at_microseconds IS NULL"
+
+
+_QUARANTINE = """
+UPDATE runs SET quarantined = :quarantined
+WHERE id IN (SELECT value FROM json_each(:runs)) AND quarantined <> :quarantined
+"""
 
 
 class SqliteChange:
@@ -155,6 +167,43 @@ class SqliteChange:
 
     async def end_cap(self, cap_id: str, who: str, at_microseconds: int) -> None:
         await self._alter(_END_CAP, (who, at_microseconds, cap_id), _missing("cap", cap_id))
+
+    async def insert_token(self, token: Token) -> None:
+        await self._writer.run(_insert, "tokens", [token_columns(token)])
+
+    async def token(self, token_id: str) -> Token | None:
+        return await self._writer.run(access.read_active_token, token_id)
+
+    async def revoke_token(self, token_id: str, who: str, at_microseconds: int) -> None:
+        await self._alter(access.REVOCATION, (who, at_microseconds, token_id), _missing("token", token_id))
+
+    async def protection(self, agent: str, label: str) -> Protection | None:
+        return await self._writer.run(access.read_protection, agent, label)
+
+    async def set_protection(self, protection: Protection) -> None:
+        await self._writer.run(_execute, access.SET_PROTECTION, protection_columns(protection))
+
+    async def end_protection(self, agent: str, label: str) -> None:
+        await self._alter(access.END_PROTECTION, (agent, label), _missing("protection", label))
+
+    async def next_proposal_id(self, agent: str) -> str:
+        return await self._writer.run(access.next_proposal_id, agent)
+
+    async def insert_proposal(self, proposal: Proposal) -> None:
+        await self._writer.run(access.insert_proposal, proposal)
+
+    async def proposal(self, agent: str, proposal_id: str) -> Proposal | None:
+        return await self._writer.run(access.read_proposal, agent, proposal_id)
+
+    async def waiting_proposals(self, agent: str, label: str) -> list[Proposal]:
+        return await self._writer.run(access.read_waiting, agent, label)
+
+    async def decide_proposal(self, proposal: Proposal) -> None:
+        await self._alter(access.DECIDE_PROPOSAL, proposal_columns(proposal), _missing("proposal", proposal.id))
+
+    async def quarantine_runs(self, run_ids: Sequence[str], quarantined: bool) -> int:
+        wanted = {"runs": json_text(list(run_ids)), "quarantined": quarantined}
+        return await self._writer.run(_execute, _QUARANTINE, wanted)
 
     async def append_audit(self, draft: AuditDraft) -> AuditEntry:
         entry = await self._writer.run(_append_audit, draft)

@@ -1,7 +1,7 @@
 """The SQLite store: the Store protocol, each promise handed to the module that keeps it.
 
-Nothing is decided here. Files, connections and transactions are database.py's; the SQL is in changes.py, traffic.py, lists.py
-and batches.py.
+Nothing is decided here. Files, connections and transactions are database.py's; the SQL is in changes.py, traffic.py,
+lists.py, access.py and batches.py.
 """
 
 import asyncio
@@ -14,15 +14,21 @@ from typing import Any
 from proxy.core.audit import AuditEntry
 from proxy.core.caps import Cap, CounterKey
 from proxy.core.ledger import Hold, Settlement
+from proxy.core.outcomes import Outcome
 from proxy.core.pages import DEFAULT_PAGE, Page
+from proxy.core.proposals import Proposal, ProposalState
+from proxy.core.protection import Protection
+from proxy.core.record_proof import RecordProof
 from proxy.core.releases import Release
 from proxy.core.runs import Attempt, Run
 from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
+from proxy.core.tokens import Token
 from proxy.core.versions import Version
-from proxy.store.sqlite import batches, lists, traffic
+from proxy.store.sqlite import access, batches, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
 from proxy.store.sqlite.database import Database
 from proxy.store.sqlite.ownership import size_in_bytes
+from proxy.store.sqlite.proof import prove_more
 from proxy.store.store import RunFilter, UnauditedChange
 
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -84,8 +90,28 @@ class SqliteStore:
     async def audit(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[AuditEntry]:
         return await self._database.read_for_lists(lists.list_audit, cursor, limit)
 
+    async def tokens(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Token]:
+        return await self._database.read_for_lists(access.list_tokens, cursor, limit)
+
+    async def protections(self, agent: str) -> Sequence[Protection]:
+        return await self._database.read_for_lists(access.read_protections, agent)
+
+    async def proposals(
+        self, agent: str, state: ProposalState | None = None, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    ) -> Page[Proposal]:
+        return await self._database.read_for_lists(access.list_proposals, agent, state, cursor, limit)
+
+    async def proposal(self, agent: str, proposal_id: str) -> Proposal | None:
+        return await self._database.read_for_lists(access.read_proposal, agent, proposal_id)
+
     async def runs(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Run]:
         return await self._database.read_for_lists(lists.list_runs, wanted, cursor, limit)
+
+    async def run_ids(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[str]:
+        return await self._database.read_for_lists(lists.list_run_ids, wanted, cursor, limit)
+
+    async def count_runs(self, wanted: RunFilter) -> int:
+        return await self._database.read_for_lists(lists.count_runs, wanted)
 
     async def run(self, run_id: str) -> Run | None:
         return await self._database.read_for_lists(lists.read_run, run_id)
@@ -93,8 +119,20 @@ class SqliteStore:
     async def attempts(self, run_id: str) -> Sequence[Attempt]:
         return await self._database.read_for_lists(lists.read_attempts, run_id)
 
+    async def outcomes(self, run_id: str) -> Sequence[Outcome]:
+        return await self._database.read_for_lists(lists.read_outcomes, run_id)
+
+    async def audit_after(self, number: int, limit: int = DEFAULT_PAGE) -> Sequence[AuditEntry]:
+        return await self._database.read_for_lists(lists.list_audit_after, number, limit)
+
+    async def prove(self, proof: RecordProof) -> RecordProof:
+        return await self._database.read_for_lists(prove_more, proof)
+
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
         await self._database.write(batches.write_runs, runs, attempts)
+
+    async def record_outcomes(self, outcomes: Sequence[Outcome]) -> Sequence[str]:
+        return await self._database.write(batches.write_outcomes, outcomes)
 
     async def place_holds(self, holds: Sequence[Hold]) -> None:
         await self._database.write(batches.write_holds, holds)

@@ -17,6 +17,7 @@ from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout, Snapshot
 from proxy.core.switches import Switch
 from proxy.core.versions import Version
 from proxy.store.rows import Row, agent_of, arm_of, cap_of, json_text, rollout_of, switch_of, version_of
+from proxy.store.sqlite.access import read_active_tokens
 
 #: An agent and a number of one of its versions or releases.
 NumberKey = tuple[str, int]
@@ -65,6 +66,7 @@ def read_snapshot(plain: sqlite3.Connection) -> Snapshot:
         agents=_read_states(plain, names, switches),
         switches=switches,
         caps=read_caps(plain),
+        tokens=read_active_tokens(plain),
     )
 
 

@@ -1,0 +1,217 @@
+"""The fixed path that is counted: the real listener, request path, upstream client, ledger and recorder, all in memory.
+
+An agent in a 10 % rollout, two caps, a prompt with a variable; the store takes everything and keeps nothing. Clock and
+identifiers are fixed, so that one call is like the other. What is counted, and how, is counting.py's matter.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.guard.memory_loop import MemoryLoop, MemoryTransport
+from benchmarks.load import messages
+from proxy.core.caps import Cap
+from proxy.core.components import parse_bundle
+from proxy.core.ledger import Hold, Settlement
+from proxy.core.releases import split
+from proxy.core.runs import Attempt, Run
+from proxy.core.scopes import Scope
+from proxy.core.snapshot import Agent, AgentState, Label, Rollout, Snapshot
+from proxy.core.versions import Version
+from proxy.http1.limits import ListenerLimits, UpstreamLimits
+from proxy.http1.listener import Listener
+from proxy.http1.upstream import UpstreamClient
+from proxy.runtime.clock import Identifiers
+from proxy.runtime.conversations import Conversations
+from proxy.runtime.live_snapshot import LiveSnapshot
+from proxy.runtime.metrics import Metrics
+from proxy.runtime.prices import PriceBook
+from proxy.runtime.providers import Provider, Providers
+from proxy.runtime.recorder import Recorder
+from proxy.runtime.request_path import PathOptions, PathParts, RequestPath
+from proxy.runtime.routing import Routes
+from proxy.runtime.run_log import RunLog
+from proxy.runtime.spend_ledger import SpendLedger
+from proxy.runtime.upstream import Upstream
+from proxy.wires.anthropic_messages import AnthropicMessages
+from proxy.wires.openai_chat import OpenAIChat
+
+AGENT = "guarded"
+EVENTS = 20
+_NOW_MICROSECONDS = 1_790_000_000_000_000
+_PROMPT = "You route tickets of {{product}} to the right team. Answer with one sentence, and never promise a refund."
+
+
+class _FixedClock:
+    """Time stands still."""
+
+    def now_microseconds(self) -> int:
+        return _NOW_MICROSECONDS
+
+    def monotonic_microseconds(self) -> int:
+        return 1_000_000
+
+
+class _NoStore:
+    """Takes everything, keeps nothing."""
+
+    async def place_holds(self, holds: Sequence[Hold]) -> None:
+        del holds
+
+    async def settle_holds(self, settlements: Sequence[Settlement]) -> None:
+        del settlements
+
+    async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
+        del runs, attempts
+
+    async def version(self, agent: str, number: int) -> Version | None:
+        del agent, number
+
+
+class GuardedPath:
+    """A client at one end, a provider at the other, all of ours between them. `run` makes calls, one after the other."""
+
+    def __init__(self) -> None:
+        self.loop = MemoryLoop(self._provide)
+        self.log_bytes = 0
+        self._answer = b""
+        self._answered: asyncio.Future[None] | None = None
+        self._loops: list[asyncio.Task[None]] = []
+        self._listener: Listener | None = None
+        self._client: MemoryTransport | None = None
+        self._upstream: UpstreamClient | None = None
+        headers = {"switchback-user": "user-1"}
+        path = f"/a/{AGENT}/v1/chat/completions"
+        self._plain = messages.request(80, path, headers, messages.chat_body())
+        self._streamed = messages.request(80, path, headers, messages.chat_body(streamed=True))
+        self.loop.run_until_complete(self._start())
+
+    def run(self, *, streamed: bool) -> bytes:
+        """One call to its end, its run record and settlement included; the answer as the client got it."""
+        return self.loop.run_until_complete(self._call(self._streamed if streamed else self._plain))
+
+    def close(self) -> None:
+        """End everything."""
+        self.loop.run_until_complete(self._stop())
+        self.loop.close()
+
+    async def _start(self) -> None:
+        clock, store, errors = _FixedClock(), _NoStore(), _Errors()
+        live = LiveSnapshot(store)
+        live.replace(_snapshot())
+        self._ledger = SpendLedger(store, clock)
+        self._recorder = Recorder(store, RunLog(self._log))
+        provider = Provider(name="openai", family="openai", base_url="http://127.0.0.1:1", api_key="sk-provider")
+        self._upstream = UpstreamClient(UpstreamLimits(), resolver=_resolved)
+        parts = PathParts(
+            live=live,
+            routes=Routes((OpenAIChat(), AnthropicMessages())),
+            providers=Providers([provider]),
+            prices=PriceBook({}, clock),
+            ledger=self._ledger,
+            upstream=Upstream(self._upstream),
+            recorder=self._recorder,
+            metrics=Metrics("guard"),
+            conversations=Conversations(),
+            clock=clock,
+            identifiers=Identifiers(clock, 1),
+            on_error=errors,
+        )
+        self._listener = Listener(RequestPath(parts, PathOptions()).handle, ListenerLimits(), errors)
+        await self._listener.start("127.0.0.1", 0)
+        self._client = self.loop.accept(self._client_got)
+        self._loops = [self.loop.create_task(self._ledger.run())]
+
+    async def _stop(self) -> None:
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        assert self._client is not None
+        assert self._listener is not None
+        assert self._upstream is not None
+        self._client.close()
+        await self._listener.drain(1)
+        await self._upstream.close()
+
+    async def _call(self, request: bytes) -> bytes:
+        assert self._client is not None
+        self._answer = b""
+        self._answered = self.loop.create_future()
+        self._client.receive(request)
+        await self._answered
+        # The run is recorded and the hold settled after the answer; then both are written.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await self._recorder.flush()
+        assert self._ledger.holds_outstanding == 0
+        return self._answer
+
+    def _log(self, lines: bytes) -> None:
+        self.log_bytes += len(lines)
+
+    def _client_got(self, transport: MemoryTransport, data: bytes) -> None:
+        del transport
+        self._answer += data
+        if self._answer.endswith((messages.ANSWER_TAIL, messages.LAST_CHUNK)):
+            assert self._answered is not None
+            self._answered.set_result(None)
+
+    def _provide(self, transport: MemoryTransport, request: bytes) -> None:
+        """The provider: an answer in one piece, or each event in a turn of the loop of its own."""
+        if not messages.is_streamed(request):
+            self.loop.call_soon(transport.receive, messages.ANSWER)
+            return
+        pieces = [messages.STREAM_HEAD, *(messages.event(number) for number in range(EVENTS))]
+        self._provide_pieces(transport, [*pieces, messages.stream_end(with_usage=messages.wants_usage(request))])
+
+    def _provide_pieces(self, transport: MemoryTransport, pieces: list[bytes]) -> None:
+        def next_piece() -> None:
+            transport.receive(pieces.pop(0))
+            if pieces:
+                self.loop.call_soon(next_piece)
+
+        self.loop.call_soon(next_piece)
+
+
+class _Errors:
+    """Nothing may go wrong on this path."""
+
+    def __call__(self, error: BaseException) -> None:
+        raise AssertionError("the guarded path failed") from error
+
+
+async def _resolved(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+    del host
+    return [(2, ("127.0.0.1", port))]
+
+
+def _snapshot() -> Snapshot:
+    bundle = parse_bundle(
+        {
+            "prompt": {"text": _PROMPT, "variables": {"product": {"default": "Acme"}}},
+            "model": {"provider": "openai", "name": messages.MODEL, "parameters": {"temperature": 0.2}},
+        }
+    )
+    versions = {
+        number: Version(
+            agent=AGENT, number=number, bundle=bundle, parent=None, author="", message="", created_at_microseconds=0
+        )
+        for number in (1, 2)
+    }
+    rollout = Rollout(id="r1", agent=AGENT, label="prod", salt=f"{AGENT}/r1", arms=split(1, 2, 10_000), state="running")
+    state = AgentState(Agent(name=AGENT, newest=2), {"prod": Label("prod", 1, 1)}, {"prod": rollout}, versions)
+    caps = tuple(
+        Cap(
+            id=name,
+            scope=scope,
+            window="day",
+            unit="usd",
+            limit_amount=10**18,
+            at_limit="block",
+            why="",
+            created_by="",
+            created_at_microseconds=0,
+        )
+        for name, scope in (("cap-1", Scope(agent=AGENT)), ("cap-2", Scope()))
+    )
+    return Snapshot(revision=1, agents={AGENT: state}, caps=caps)

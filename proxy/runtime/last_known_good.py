@@ -1,0 +1,167 @@
+"""The last known good state: kept up with every change, written to a file a moment later, never on a change's own time.
+
+What is written is always what the store held; journalled actions are the journal's to keep. What stands here beside the
+snapshot (label histories, versions a rollback would go to) is read from the store once, in the background, and follows from
+each change after that. Its values are core/known_good.py's, its file store/snapshot_file.py's.
+
+Decision: at most one write in 0.2 s. A process killed within that time of a change, whose store then cannot be read, comes
+back without that change; writing on the change's own time would make every change wait for a second disk write.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from proxy.core.errors import Refusal, Unavailable
+from proxy.core.known_good import AgentPast, KnownGood, past_after, wanted_versions
+from proxy.core.pages import DEFAULT_PAGE, Page
+from proxy.core.releases import Release
+from proxy.core.short_history import followed_by, short_history
+from proxy.core.snapshot import AgentState, Snapshot
+from proxy.core.versions import Version
+
+_GATHER_SECONDS = 0.2
+_RETRY_SECONDS = 5.0
+_NO_PAST = AgentPast()
+
+
+class KnownGoodFile(Protocol):
+    """The file; its methods block."""
+
+    def read(self) -> KnownGood | None: ...
+    def write(self, known: KnownGood) -> None: ...
+
+
+class PastSource(Protocol):
+    """Where pasts are read from."""
+
+    async def version(self, agent: str, number: int) -> Version | None: ...
+    async def releases(
+        self, agent: str, label: str | None = None, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    ) -> Page[Release]: ...
+
+
+class LastKnownGood:
+    """Follows the store's state and sees to it that the file does."""
+
+    def __init__(self, file: KnownGoodFile) -> None:
+        self._file = file
+        self._pasts: dict[str, AgentPast] = {}
+        #: What the store holds, as far as known; what is in the file; and what of it is being written.
+        self._latest: KnownGood | None = None
+        self._written: KnownGood | None = None
+        self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._problem: str | None = None
+
+    @property
+    def pasts(self) -> Mapping[str, AgentPast]:
+        return self._pasts
+
+    @property
+    def latest(self) -> KnownGood | None:
+        """The newest state of the store that was seen, None before the first."""
+        return self._latest
+
+    async def read(self) -> None:
+        """Take over what an earlier process left; a file that cannot be used is told in `status` and replaced later."""
+        try:
+            self._latest = self._written = await asyncio.to_thread(self._file.read)
+        except Unavailable as refusal:
+            self._problem = refusal.message
+        if self._latest is not None:
+            self._pasts = dict(self._latest.pasts)
+
+    def loaded(self, snapshot: Snapshot, installation: str) -> None:
+        """The whole store was read."""
+        self._pasts = {name: past for name, past in self._pasts.items() if name in snapshot.agents}
+        self._keep(KnownGood(installation=installation, snapshot=snapshot, pasts=dict(self._pasts)))
+
+    def committed(self, before: Snapshot, after: Snapshot, agent: str | None, rows: Sequence[Release]) -> None:
+        """The store took a change, of one agent or (None) of none, that appended `rows`."""
+        self.follow(before, after, agent, rows)
+        if self._latest is not None:
+            self._keep(replace(self._latest, snapshot=after, pasts=dict(self._pasts)))
+
+    def follow(self, before: Snapshot, after: Snapshot, agent: str | None, rows: Sequence[Release]) -> None:
+        """An action changed the live snapshot; nothing is written."""
+        state = None if agent is None else after.agents.get(agent)
+        if agent is None:
+            return
+        if state is None:
+            self._pasts.pop(agent, None)
+        else:
+            past = self._pasts.get(agent, _NO_PAST)
+            self._pasts[agent] = past_after(past, before.agents.get(agent), state, rows)
+
+    async def complete(self, snapshot: Snapshot, source: PastSource) -> None:
+        """Read from the store what rollbacks would need and is not at hand. Raises Unavailable."""
+        for name, state in snapshot.agents.items():
+            past = self._pasts.get(name, _NO_PAST)
+            lacking = [label for label in state.labels if not past.history(state, label)]
+            if not lacking and wanted_versions(state, past) <= {*state.versions, *past.versions}:
+                continue
+            completed = await self._completed(state, past, lacking, source)
+            # A change meanwhile knows better about its label; what it left out is read the next time.
+            if self._pasts.get(name, _NO_PAST) is past:
+                self._pasts[name] = completed
+                if self._latest is not None:
+                    self._keep(replace(self._latest, pasts=dict(self._pasts)))
+
+    async def run(self) -> None:
+        """Write what is new until cancelled."""
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
+            self._wake.clear()
+            if not await self.flush():
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._wake.set()
+
+    async def flush(self) -> bool:
+        """Write now; False where it could not be."""
+        async with self._writing:
+            latest = self._latest
+            if latest is None or latest is self._written:
+                return True
+            try:
+                await asyncio.to_thread(self._file.write, latest)
+            except Refusal as refusal:
+                self._problem = refusal.message
+                return False
+            self._written = latest
+            self._problem = None
+            return True
+
+    def status(self) -> dict[str, Any]:
+        written = self._written
+        return {"revision": None if written is None else written.snapshot.revision, "problem": self._problem}
+
+    def _keep(self, known: KnownGood) -> None:
+        self._latest = known
+        self._wake.set()
+
+    async def _completed(
+        self, state: AgentState, past: AgentPast, lacking: Sequence[str], source: PastSource
+    ) -> AgentPast:
+        name = state.agent.name
+        histories = dict(past.histories)
+        for label in lacking:
+            page = await source.releases(name, label)
+            rows = list(reversed(page.items))
+            if page.next_cursor is None:
+                histories[label] = short_history(rows)
+            else:
+                # What began before the page is not known, so rows are taken one by one, each as far as it tells.
+                histories[label] = ()
+                for row in rows:
+                    histories[label] = followed_by(histories[label], row)
+        read = AgentPast(histories, past.versions)
+        wanted = wanted_versions(state, read)
+        versions = {number: past.versions[number] for number in wanted if number in past.versions}
+        for number in wanted - {*versions, *state.versions}:
+            version = await source.version(name, number)
+            if version is not None:
+                versions[number] = version
+        return AgentPast(histories, versions)

@@ -1,0 +1,14 @@
+"""Several processes on one host: one owner of store, ledger and admin API, and workers that only serve calls.
+
+    frames, messages, link      the socket between an owner and one worker: bytes, values, sending and receiving
+    supervisor, owner_end       the owner: starts and restarts workers, pushes snapshots, decides holds, records runs
+    owner_client, remote_ledger a worker: what it asks of the owner, in the shapes the data path knows
+    shared_conversations, merged_metrics, traffic_port   what all of them have in common
+
+Not here: the data path itself (request_path does not know how many processes there are), and the composition of a worker
+(`proxy/worker.py`). With one process nothing of this is used.
+
+Decision: the owner decides every hold, call by call, instead of leasing budgets. A hard cap then holds for any number of
+workers by the same check-and-add as in one process, a dead worker's holds are known exactly, and nothing is stranded in
+leases. Calls that no cap touches ask the owner for nothing.
+"""

@@ -1,0 +1,104 @@
+"""One view of /metrics over several processes: workers send what changed, the owner adds it to its own registry.
+
+Counters and histograms are sums, and what a worker had counted stays counted when it has ended (what it counted after its
+last message is lost with a killed one: at most some seconds). Of gauges the owner's own value counts, except those below.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.registry import Collector
+
+from proxy.runtime.workers.messages import SampleKey, labels_of
+
+_SUMMED = frozenset({"counter", "histogram"})
+#: Gauges of which every process has a part, and those of which the worst counts. A worker's own are no use to anybody else.
+_SUMMED_GAUGES = frozenset({"switchback_recorder_queue_length"})
+_GREATEST_GAUGES = frozenset({"switchback_event_loop_lag_seconds"})
+_CREATED = "_created"
+
+
+class WorkerSamples:
+    """The last values of one worker."""
+
+    def __init__(self) -> None:
+        self.values: dict[SampleKey, float] = {}
+
+    def update(self, changed: Iterable[tuple[SampleKey, float]]) -> None:
+        """Take over what a worker sent."""
+        self.values.update(changed)
+
+
+class ChangedSamples:
+    """A worker's own registry, read for what changed since the last time."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._sent: dict[SampleKey, float] = {}
+
+    def read(self) -> tuple[tuple[SampleKey, float], ...]:
+        """Takes some milliseconds per thousand series: run it in a thread, one at a time."""
+        changed: list[tuple[SampleKey, float]] = []
+        for family in self._registry.collect():
+            if not _is_merged(family):
+                continue
+            for sample in family.samples:
+                key = (family.name, sample.name, labels_of(sample.labels))
+                if self._sent.get(key) != sample.value:
+                    self._sent[key] = sample.value
+                    changed.append((key, sample.value))
+        return tuple(changed)
+
+
+class EndedSamples:
+    """What workers that have ended had counted."""
+
+    def __init__(self) -> None:
+        self.values: dict[SampleKey, float] = {}
+
+    def add(self, samples: WorkerSamples) -> None:
+        """Keep a worker's counts; its gauges end with it."""
+        for key, value in samples.values.items():
+            if key[0] not in _SUMMED_GAUGES | _GREATEST_GAUGES:
+                self.values[key] = _combined(key, self.values.get(key), value)
+
+
+class MergedRegistry(Collector):
+    """The owner's registry with the workers' values in it. Made for one scrape, from copies, so that a thread may read it."""
+
+    def __init__(self, own: CollectorRegistry, others: Iterable[dict[SampleKey, float]]) -> None:
+        self._own = own
+        self._others: dict[str, dict[SampleKey, float]] = {}
+        for values in others:
+            for key, value in values.items():
+                family = self._others.setdefault(key[0], {})
+                family[key] = _combined(key, family.get(key), value)
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family of the owner, merged."""
+        for family in self._own.collect():
+            others = self._others.get(family.name)
+            if others is None or not _is_merged(family):
+                yield family
+                continue
+            values: dict[SampleKey, float] = {
+                (family.name, sample.name, labels_of(sample.labels)): sample.value for sample in family.samples
+            }
+            for key, value in others.items():
+                values[key] = _combined(key, values.get(key), value)
+            merged = Metric(family.name, family.documentation, family.type, family.unit)
+            for (_, name, labels), value in values.items():
+                merged.add_sample(name, dict(labels), value)
+            yield merged
+
+
+def _is_merged(family: Metric) -> bool:
+    return family.type in _SUMMED or family.name in _SUMMED_GAUGES or family.name in _GREATEST_GAUGES
+
+
+def _combined(key: SampleKey, one: float | None, other: float) -> float:
+    if one is None:
+        return other
+    if key[1].endswith(_CREATED):
+        return min(one, other)
+    return max(one, other) if key[0] in _GREATEST_GAUGES else one + other

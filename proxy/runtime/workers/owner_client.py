@@ -1,0 +1,120 @@
+"""A worker's view of its owner: questions that are answered, news that are not, orders that come in.
+
+Counterpart: owner_end.py. It is the data path's source of pinned versions and its store of runs; holds go through
+remote_ledger.py. When the owner is gone every question is refused as unavailable, and the worker ends.
+"""
+
+import asyncio
+import itertools
+import socket
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
+
+from proxy.core.errors import Refusal, Unavailable
+from proxy.core.runs import Attempt, Run
+from proxy.core.scopes import CallFacts
+from proxy.core.versions import Version
+from proxy.runtime.spend_ledger import HoldBound, Spent
+from proxy.runtime.workers.link import Link
+from proxy.runtime.workers.messages import (
+    Answer,
+    Conversation,
+    FromOwner,
+    Granted,
+    HoldWanted,
+    LogLines,
+    Message,
+    Recorded,
+    Refused,
+    RunsFinished,
+    Settled,
+    VersionIs,
+    VersionWanted,
+    decode_from_owner,
+)
+
+Given = TypeVar("Given", Granted, Recorded, VersionIs)
+
+
+class OwnerClient:
+    """Asks the owner. `receive` is called with everything that is not an answer, in order."""
+
+    def __init__(self, receive: Callable[[FromOwner], None], on_error: Callable[[BaseException], None]) -> None:
+        self._receive = receive
+        self._link: Link[FromOwner] = Link(decode_from_owner, self._received, self._owner_gone, on_error)
+        self._requests = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+
+    async def connect(self, sock: socket.socket) -> None:
+        """Take over the worker's end of the socketpair. Raises OSError."""
+        await self._link.connect(sock)
+
+    async def wait_gone(self) -> None:
+        """Returns when the owner is gone, however it went."""
+        await self._link.wait_closed()
+
+    def send(self, message: Message) -> None:
+        """Tell the owner something that is not answered."""
+        self._link.send(message)
+
+    def close(self) -> None:
+        """Send what waits, then leave."""
+        self._link.close()
+
+    async def version(self, agent: str, number: int) -> Version | None:
+        """A pinned version. Raises Unavailable."""
+        request = next(self._requests)
+        return (await self._ask(VersionWanted(request, agent, number), request, VersionIs)).version
+
+    async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
+        """Hand runs over; returns when the owner has them. Raises Unavailable."""
+        request = next(self._requests)
+        await self._ask(RunsFinished(request, tuple(runs), tuple(attempts)), request, Recorded)
+
+    async def hold(self, attempt: str, facts: CallFacts, bound: HoldBound) -> int | None:
+        """Hold in every cap the call touches; the largest usd hold. Raises Refusal (a cap's, or Unavailable)."""
+        request = next(self._requests)
+        return (await self._ask(HoldWanted(request, attempt, facts, bound), request, Granted)).nanodollars
+
+    def settle(self, attempt: str, spent: Spent) -> None:
+        """Say what an attempt came to. Without it the owner charges the whole hold when this process ends."""
+        self._link.send(Settled(attempt, spent))
+
+    def announce(self, news: Conversation) -> None:
+        """Tell where a conversation began."""
+        self._link.send(news)
+
+    def log(self, lines: bytes) -> None:
+        """Whole lines for the owner's log."""
+        self._link.send(LogLines(lines))
+
+    async def _ask(self, question: Message, request: int, kind: type[Given]) -> Given:
+        if self._link.is_closed:
+            raise _gone()
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[request] = waiting
+        self._link.send(question)
+        try:
+            answer = await waiting
+        finally:
+            del self._waiting[request]
+        if isinstance(answer, Refused):
+            raise answer.refusal()
+        return cast("Given", answer)
+
+    def _owner_gone(self) -> None:
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(_gone())
+
+    def _received(self, message: FromOwner) -> None:
+        if not isinstance(message, Granted | Recorded | VersionIs | Refused):
+            self._receive(message)
+            return
+        waiting = self._waiting.get(message.request)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
+
+
+def _gone() -> Refusal:
+    return Unavailable("proxy_stopping", "this proxy process is stopping; try again", retry_after_seconds=1)

@@ -1,0 +1,266 @@
+"""What the owner does for one worker: tells it the snapshot, decides its holds, takes its runs, samples and news.
+
+Counterpart: owner_client.py. Lives as long as the worker's process; when that ends, however it ends, everything the worker
+still held is charged in full, because nobody knows what its calls came to.
+"""
+
+import asyncio
+import itertools
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from proxy.core.errors import Refusal
+from proxy.core.snapshot import Snapshot
+from proxy.core.switches import Switch
+from proxy.runtime.conversations import Conversations
+from proxy.runtime.live_snapshot import LiveSnapshot, VersionSource
+from proxy.runtime.recorder import Recorder
+from proxy.runtime.spend_ledger import HoldTicket, SpendLedger, Spent
+from proxy.runtime.tasks import TaskSet
+from proxy.runtime.workers.link import Link
+from proxy.runtime.workers.merged_metrics import WorkerSamples
+from proxy.runtime.workers.messages import (
+    Conversation,
+    Cut,
+    Drain,
+    FromWorker,
+    Granted,
+    HoldWanted,
+    Listening,
+    LogLines,
+    Ping,
+    Pong,
+    Ready,
+    Recorded,
+    Refused,
+    RunsAreOver,
+    RunsFinished,
+    RunsWanted,
+    Samples,
+    SamplesWanted,
+    Serve,
+    Settled,
+    SnapshotIs,
+    VersionIs,
+    VersionWanted,
+    Welcome,
+    decode_from_worker,
+)
+from proxy.runtime.workers.shared_conversations import agreed, everything
+
+#: How many agents or conversations are sent at once to a worker that starts, so that the owner's event loop goes on.
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerParts:
+    """What workers are served from; put together by the composition root."""
+
+    live: LiveSnapshot
+    versions: VersionSource
+    ledger: SpendLedger
+    recorder: Recorder
+    conversations: Conversations
+    log: Callable[[bytes], object]
+    on_error: Callable[[BaseException], None]
+    tasks: TaskSet
+
+
+class OwnerEnd:
+    """The owner's end of one worker's link. `tell_others` passes news on to the other workers."""
+
+    def __init__(self, number: int, parts: OwnerParts, tell_others: Callable[["OwnerEnd", Conversation], None]) -> None:
+        self.number = number
+        self.samples = WorkerSamples()
+        self.in_flight = 0
+        self.revision = 0
+        #: Counted up by the supervisor, back to 0 with every sign of life.
+        self.silent_ticks = 0
+        self._parts = parts
+        self._tell_others = tell_others
+        self._link: Link[FromWorker] = Link(decode_from_worker, self._received, self._charge_all, parts.on_error)
+        self._sent = Snapshot(revision=0)
+        self._is_introduced = False
+        self._is_serving = False
+        self._tickets: dict[str, HoldTicket] = {}
+        self._requests = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        #: True once the worker takes calls, False when it ended before.
+        self.listening: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it takes calls, so that it has to confirm what is changed."""
+        return self._is_serving and not self._link.is_closed
+
+    async def connect(self, sock: socket.socket, settings: bytes) -> None:
+        """Take over the owner's end of the socketpair and tell the worker all it needs. Raises OSError."""
+        await self._link.connect(sock)
+        self._link.send(Welcome(self.number, settings))
+        target = self._parts.live.current
+        names = list(target.agents)
+        for end in range(_CHUNK, len(names), _CHUNK):
+            self._push(replace(target, agents={name: target.agents[name] for name in names[:end]}))
+            await asyncio.sleep(0)
+        # What changes from here on is pushed as it changes.
+        self._is_introduced = True
+        self._push(self._parts.live.current)
+        for index, news in enumerate(everything(self._parts.conversations), start=1):
+            self._link.send(news)
+            if index % _CHUNK == 0:
+                await asyncio.sleep(0)
+
+    def push(self, snapshot: Snapshot) -> None:
+        """Send what differs from the last snapshot sent."""
+        if self._is_introduced:
+            self._push(snapshot)
+
+    def tell(self, news: Conversation) -> None:
+        """Tell where a conversation began."""
+        if self._is_introduced:
+            self._link.send(news)
+
+    def cut(self, switch: Switch) -> None:
+        """Have the worker break off the calls in flight that a switch matches."""
+        self._link.send(Cut(switch))
+
+    def drain(self) -> None:
+        """Have the worker finish and exit."""
+        self._link.send(Drain())
+
+    def close(self) -> None:
+        """End the link; a worker that still runs drains and exits."""
+        self._link.close()
+
+    async def wait_closed(self) -> None:
+        """Returns when the worker's end is closed and everything it had sent is acted on."""
+        await self._link.wait_closed()
+
+    def ping(self) -> asyncio.Future[None]:
+        """A future that is done when the worker has acted on everything sent before, or is gone."""
+        return self._ask(Ping)
+
+    def ask_for_samples(self) -> asyncio.Future[None]:
+        """A future that is done when the worker's metric values of now are here, or it is gone."""
+        return self._ask(SamplesWanted)
+
+    def ask_for_runs(self) -> asyncio.Future[None]:
+        """A future that is done when the runs the worker has finished so far are here, or it is gone."""
+        return self._ask(RunsWanted)
+
+    def _ask(self, question: type[Ping] | type[SamplesWanted] | type[RunsWanted]) -> asyncio.Future[None]:
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._link.is_closed:
+            answered.set_result(None)
+            return answered
+        request = next(self._requests)
+        self._waiting[request] = answered
+        self._link.send(question(request))
+        return answered
+
+    def _push(self, snapshot: Snapshot) -> None:
+        known = self._sent.agents
+        changed = tuple(state for name, state in snapshot.agents.items() if known.get(name) is not state)
+        gone = tuple(name for name in known if name not in snapshot.agents)
+        # Workers serve no admin API: the tokens stay here.
+        self._link.send(SnapshotIs(replace(snapshot, agents={}, tokens={}), changed, gone))
+        self._sent = snapshot
+
+    def _received(self, message: FromWorker) -> None:
+        match message:
+            case HoldWanted():
+                self._hold(message)
+            case Settled():
+                self._settle(message)
+            case RunsFinished():
+                self._record(message)
+            case VersionWanted():
+                self._parts.tasks.spawn(self._find(message), f"version for worker {self.number}")
+            case Conversation():
+                self._agree(message)
+            case LogLines():
+                self._parts.log(message.lines)
+            case Ready() | Listening() | Pong() | Samples() | RunsAreOver():
+                self._report(message)
+
+    def _report(self, message: Ready | Listening | Pong | Samples | RunsAreOver) -> None:
+        match message:
+            case Ready():
+                # From here on it must confirm what changes, though it begins to listen a moment later.
+                self._is_serving = True
+                self._link.send(Serve())
+            case Listening():
+                if not self.listening.done():
+                    self.listening.set_result(True)
+            case Pong():
+                self.silent_ticks = 0
+                self.revision, self.in_flight = message.revision, message.in_flight
+                self._answered(message.request)
+            case Samples():
+                self.samples.update(message.changed)
+                self._answered(message.request)
+            case RunsAreOver():
+                self._answered(message.request)
+
+    def _hold(self, wanted: HoldWanted) -> None:
+        caps = tuple(cap for cap in self._parts.live.caps_for(wanted.facts.agent) if cap.scope.matches(wanted.facts))
+        try:
+            ticket = self._parts.ledger.hold(wanted.attempt, caps, wanted.facts, wanted.bound)
+        except Refusal as refusal:
+            self._link.send(Refused.of(wanted.request, refusal))
+            return
+        self._tickets[wanted.attempt] = ticket
+        self._parts.tasks.spawn(self._grant(wanted, ticket), f"hold for worker {self.number}")
+
+    def _settle(self, settled: Settled) -> None:
+        ticket = self._tickets.pop(settled.attempt, None)
+        if ticket is not None:
+            ticket.settle(settled.spent)
+
+    def _agree(self, news: Conversation) -> None:
+        holds = agreed(self._parts.conversations, news)
+        if holds is news:
+            self._tell_others(self, news)
+        else:
+            self._link.send(holds)
+
+    async def _grant(self, wanted: HoldWanted, ticket: HoldTicket) -> None:
+        try:
+            await ticket.place()
+        except Refusal as refusal:
+            self._tickets.pop(wanted.attempt, None)
+            self._link.send(Refused.of(wanted.request, refusal))
+        else:
+            self._link.send(Granted(wanted.request, ticket.nanodollars))
+
+    def _record(self, finished: RunsFinished) -> None:
+        attempts = {attempt.run: attempt for attempt in finished.attempts}
+        for run in finished.runs:
+            self._parts.recorder.record(run, attempts.get(run.id))
+        self._link.send(Recorded(finished.request))
+
+    async def _find(self, wanted: VersionWanted) -> None:
+        try:
+            version = await self._parts.versions.version(wanted.agent, wanted.number)
+        except Refusal as refusal:
+            self._link.send(Refused.of(wanted.request, refusal))
+        else:
+            self._link.send(VersionIs(wanted.request, version))
+
+    def _answered(self, request: int | None) -> None:
+        waiting = None if request is None else self._waiting.pop(request, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    def _charge_all(self) -> None:
+        """The worker is gone."""
+        self._is_serving = False
+        self.in_flight = 0
+        tickets, self._tickets = self._tickets, {}
+        for ticket in tickets.values():
+            ticket.settle(Spent(settled_by="held"))
+        for request in list(self._waiting):
+            self._answered(request)
+        if not self.listening.done():
+            self.listening.set_result(False)

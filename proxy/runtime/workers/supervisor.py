@@ -1,0 +1,298 @@
+"""The owner's workers: started, watched, restarted, told of every change, asked to confirm it, drained.
+
+What is said to one worker is owner_end.py's; what a worker does is `proxy/worker.py`'s. A worker that ends unasked is started
+again, at once the first time, then with growing pauses; one that no longer answers is killed first.
+
+Decision: workers are new interpreters with inherited sockets, never forks: the owner has threads (store, log) whose locks a
+fork would copy. They are found by the path of this package and nothing else, so that a folder called `proxy` in the working
+directory is not taken for it.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from prometheus_client import CollectorRegistry
+
+from proxy.core.errors import Unavailable
+from proxy.core.snapshot import Snapshot
+from proxy.core.switches import Switch
+from proxy.core.times import rfc3339
+from proxy.runtime.clock import Clock
+from proxy.runtime.metrics import Metrics
+from proxy.runtime.workers.merged_metrics import EndedSamples, MergedRegistry
+from proxy.runtime.workers.messages import Conversation
+from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
+from proxy.runtime.workers.traffic_port import TrafficPort
+
+#: How long a change waits for workers to confirm it, and a scrape for their values.
+CONFIRM_SECONDS = 0.25
+_START_SECONDS = 60.0
+_TICK_SECONDS = 1.0
+#: A worker that answers no ping for so many ticks is killed; one that starts has longer. Ticks of the owner's own event loop,
+#: not seconds, so that a machine that was suspended kills nobody.
+_SILENT_TICKS = 10
+_STARTING_TICKS = 60
+#: Beyond the drain deadline: answers are broken off, runs and samples handed over.
+_LEAVING_SECONDS = 2.5
+#: Having lived so long, a worker that ends is restarted as for the first time.
+_STEADY_SECONDS = 60.0
+_MAX_PAUSE_SECONDS = 30.0
+
+
+def restart_pause_seconds(ended_in_a_row: int) -> float:
+    """How long to wait before the next start: nothing the first time, then doubling from half a second up to 30."""
+    return 0.0 if ended_in_a_row <= 1 else min(_MAX_PAUSE_SECONDS, 0.5 * 2.0 ** min(ended_in_a_row - 2, 16))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerProgram:
+    """What the processes run. `settings` as a worker reads them; `import_from`: the folder that holds the package."""
+
+    count: int
+    module: str
+    import_from: Path
+    settings: bytes
+    drain_seconds: float
+
+
+@dataclass(slots=True)
+class _Slot:
+    """The place of one worker; processes come and go in it."""
+
+    number: int
+    started: asyncio.Future[bool]
+    process: Process | None = None
+    end: OwnerEnd | None = None
+    restarts: int = 0
+
+
+class Workers:
+    """All workers of this owner."""
+
+    def __init__(self, program: WorkerProgram, parts: OwnerParts, metrics: Metrics, clock: Clock) -> None:
+        self._program = program
+        self._parts = parts
+        self._metrics = metrics
+        self._clock = clock
+        loop = asyncio.get_running_loop()
+        self._slots = [_Slot(number, loop.create_future()) for number in range(1, program.count + 1)]
+        self._keepers: list[asyncio.Task[None]] = []
+        self._ended = EndedSamples()
+        self._draining = asyncio.Event()
+        self._port: TrafficPort | None = None
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Start them all; where they take calls. Raises OSError, Unavailable(`worker_failed`)."""
+        self._port = await TrafficPort.reserve(host, port)
+        self._parts.live.on_change(self._push)
+        self._keepers = [
+            self._parts.tasks.spawn(self._keep(slot, self._port), f"worker {slot.number}") for slot in self._slots
+        ]
+        self._parts.tasks.spawn(self._watch(), "workers")
+        await asyncio.wait([slot.started for slot in self._slots], timeout=_START_SECONDS)
+        failed = [_name(slot.number) for slot in self._slots if not (slot.started.done() and slot.started.result())]
+        if failed:
+            raise Unavailable("worker_failed", f"{', '.join(failed)} ended before taking calls; see the messages above")
+        return self._port.address
+
+    async def drain(self) -> None:
+        """Let workers finish their calls up to the drain deadline; returns when every process has ended."""
+        self._draining.set()
+        if self._port is not None:
+            self._port.close()
+        for slot in self._slots:
+            if slot.end is not None:
+                slot.end.drain()
+        if not self._keepers:
+            return
+        _, late = await asyncio.wait(self._keepers, timeout=self._program.drain_seconds + _LEAVING_SECONDS)
+        if late:
+            for slot in self._slots:
+                _kill(slot)
+            await asyncio.wait(late, timeout=_LEAVING_SECONDS)
+
+    # What the admin API sees
+
+    @property
+    def in_flight(self) -> int:
+        """Calls being served now, as far as heard."""
+        return sum(slot.end.in_flight for slot in self._slots if slot.end is not None)
+
+    @property
+    def are_serving(self) -> bool:
+        """Whether any worker takes calls."""
+        return bool(self._serving())
+
+    def cut(self, switch: Switch) -> None:
+        """Have every worker break off the calls in flight that a switch matches."""
+        for end in self._serving():
+            end.cut(switch)
+
+    async def confirm(self) -> list[str]:
+        """Wait until every worker has acted on everything so far; the names of those that do not confirm in time."""
+        asked = [(end.number, end.ping()) for end in self._serving()]
+        await _done([answered for _, answered in asked])
+        return [_name(number) for number, answered in asked if not answered.done()]
+
+    async def merged(self, own: CollectorRegistry) -> MergedRegistry:
+        """The owner's metrics with those of all workers, as of now or as far as heard."""
+        serving = self._serving()
+        await _done([end.ask_for_samples() for end in serving] + [end.ping() for end in serving])
+        present = [slot.end.samples.values for slot in self._slots if slot.end is not None]
+        return MergedRegistry(own, [self._ended.values, *present])
+
+    async def flush(self) -> bool:
+        """Have the runs that workers have finished so far in the store, as far as they hand them over in time."""
+        await _done([end.ask_for_runs() for end in self._serving()])
+        return await self._parts.recorder.flush()
+
+    def document(self) -> list[dict[str, object]]:
+        """For `GET /status`."""
+        return [
+            {
+                "name": _name(slot.number),
+                "pid": None if slot.process is None else slot.process.pid,
+                "serving": slot.end is not None and slot.end.is_serving,
+                "revision": None if slot.end is None else slot.end.revision,
+                "runs_in_flight": 0 if slot.end is None else slot.end.in_flight,
+                "restarts": slot.restarts,
+            }
+            for slot in self._slots
+        ]
+
+    # Inside
+
+    def _serving(self) -> list[OwnerEnd]:
+        return [slot.end for slot in self._slots if slot.end is not None and slot.end.is_serving]
+
+    def _push(self, snapshot: Snapshot) -> None:
+        for slot in self._slots:
+            if slot.end is not None:
+                slot.end.push(snapshot)
+
+    def _tell_others(self, teller: OwnerEnd, news: Conversation) -> None:
+        for slot in self._slots:
+            if slot.end is not None and slot.end is not teller:
+                slot.end.tell(news)
+
+    async def _keep(self, slot: _Slot, port: TrafficPort) -> None:
+        """Have a process in this slot until the drain."""
+        ended_in_a_row = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            code = await self._run_once(slot, port)
+            if not slot.started.done():
+                slot.started.set_result(False)
+            if self._draining.is_set():
+                return
+            ended_in_a_row = 1 if loop.time() - began >= _STEADY_SECONDS else ended_in_a_row + 1
+            pause = restart_pause_seconds(ended_in_a_row)
+            self._log("worker_ended", slot, exit_code=code, starts_again_in_seconds=pause)
+            if await _is_set_within(self._draining, pause):
+                return
+            slot.restarts += 1
+            self._metrics.worker_restarts.inc()
+
+    async def _run_once(self, slot: _Slot, port: TrafficPort) -> int | None:
+        """One process from start to end; its exit code, None where none could be started."""
+        ours, theirs = socket.socketpair()
+        try:
+            inherited = [theirs]
+            try:
+                inherited += port.sockets()
+                process = await _spawned(self._program, [sock.fileno() for sock in inherited])
+            finally:
+                for sock in inherited:
+                    sock.close()
+        except OSError as error:
+            ours.close()
+            self._parts.on_error(error)
+            return None
+        end = OwnerEnd(slot.number, self._parts, self._tell_others)
+        slot.process, slot.end = process, end
+        end.listening.add_done_callback(lambda listening: _pass_on(listening, slot.started))
+        await end.connect(ours, self._program.settings)
+        if self._draining.is_set():
+            end.drain()
+        await end.wait_closed()
+        try:
+            # A link that ends before its process leaves a worker that finishes its calls.
+            code = await asyncio.wait_for(process.wait(), self._program.drain_seconds + _LEAVING_SECONDS)
+        except TimeoutError:
+            _kill(slot)
+            code = await process.wait()
+        slot.process, slot.end = None, None
+        self._ended.add(end.samples)
+        return code
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            for slot in self._slots:
+                if slot.end is None:
+                    continue
+                slot.end.silent_ticks += 1
+                if slot.end.silent_ticks > (_SILENT_TICKS if slot.end.is_serving else _STARTING_TICKS):
+                    self._log("worker_silent", slot)
+                    _kill(slot)
+                else:
+                    slot.end.ping()
+
+    def _log(self, event: str, slot: _Slot, **more: object) -> None:
+        line = {
+            "ts": rfc3339(self._clock.now_microseconds()),
+            "level": "error",
+            "event": event,
+            "worker": _name(slot.number),
+            **more,
+        }
+        self._parts.log(orjson.dumps(line) + b"\n")
+
+
+async def _spawned(program: WorkerProgram, descriptors: Sequence[int]) -> Process:
+    """A worker's process that inherits its link and its listening sockets. Raises OSError."""
+    place = str(program.import_from)
+    given = os.environ.get("PYTHONPATH")
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", program.module, *(str(descriptor) for descriptor in descriptors),
+        stdin=DEVNULL,
+        pass_fds=descriptors,
+        env={**os.environ, "PYTHONPATH": f"{place}{os.pathsep}{given}" if given else place},
+        # Ctrl-C at a terminal reaches the owner alone, which drains the workers in good order.
+        start_new_session=True,
+    )  # fmt: skip
+
+
+async def _done(answers: Sequence["asyncio.Future[None]"]) -> None:
+    if answers:
+        await asyncio.wait(answers, timeout=CONFIRM_SECONDS)
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return event.is_set()
+    return True
+
+
+def _pass_on(listening: "asyncio.Future[bool]", started: "asyncio.Future[bool]") -> None:
+    if not started.done():
+        started.set_result(listening.result())
+
+
+def _kill(slot: _Slot) -> None:
+    if slot.process is not None and slot.process.returncode is None:
+        slot.process.kill()
+
+
+def _name(number: int) -> str:
+    return f"worker-{number}"

@@ -1,0 +1,225 @@
+"""Proving the append-only tables, one bounded stretch a call, each on one picture of the file.
+
+Rows are read as they are, whatever stands in them: text that is not UTF-8 too, so that damage is a finding and not an error.
+What must be there is said by the audit entries (sealed_rows.py); how far the proof is, is core's value (record_proof.py).
+"""
+
+import sqlite3
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from proxy.core.audit_proof import BrokenEntry
+from proxy.core.errors import Refusal
+from proxy.core.record_proof import (
+    BrokenRow,
+    Document,
+    RecordProof,
+    Table,
+    broken_entry,
+    end_of_entries,
+    follow,
+)
+from proxy.store.rows import Columns, json_text
+from proxy.store.sealed_rows import SealedRow, sealed_rows, sound_component, sound_entry, wrong_column
+
+_ENTRIES_A_STRETCH = 200
+_COMPONENTS_A_STRETCH = 500
+#: Components can be megabytes; a stretch ends behind the one that passes this.
+_COMPONENT_CHARACTERS_A_STRETCH = 4_000_000
+#: Below every number: a changed one may be negative.
+_LEAST = -(2**63)
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+_ENTRIES = "SELECT * FROM audit WHERE number > ? ORDER BY number LIMIT ?"
+_COMPONENTS = "SELECT hash, kind, content FROM components WHERE hash > ? ORDER BY hash LIMIT ?"
+_KEYS: Mapping[Table, tuple[str, ...]] = {
+    "versions": ("agent", "number"),
+    "releases": ("agent", "number"),
+    "release_arms": ("agent", "release", "position"),
+    "components": ("hash",),
+}
+
+
+def _rows_of(table: Table) -> str:
+    """Rows of a table by a JSON array of keys; of components the keys alone, which can be large."""
+    keys = " AND ".join(
+        f"{table}.{name} = json_extract(wanted.value, '$[{index}]')" for index, name in enumerate(_KEYS[table])
+    )
+    wanted = "components.hash" if table == "components" else f"{table}.*"
+    # Only names from this code base are put together.
+    return f"SELECT {wanted} FROM json_each(?) AS wanted CROSS JOIN {table} ON {keys}"  # noqa: S608
+
+
+_ROWS = {table: _rows_of(table) for table in _KEYS}
+
+
+def _numbers_of(table: Table) -> str:
+    """Least and newest number of every agent that has rows, by jumping from agent to agent along the key."""
+    # Only names from this code base are put together.
+    return f"""
+        WITH RECURSIVE found (agent) AS (
+            SELECT MIN(agent) FROM {table}
+            UNION ALL SELECT (SELECT MIN(agent) FROM {table} WHERE agent > found.agent) FROM found WHERE found.agent IS NOT NULL
+        )
+        SELECT agent, (SELECT MIN(number) FROM {table} WHERE agent = found.agent) AS least,
+            (SELECT MAX(number) FROM {table} WHERE agent = found.agent) AS newest
+        FROM found WHERE agent IS NOT NULL
+    """  # noqa: S608
+
+
+_VERSION_NUMBERS = _numbers_of("versions")
+_RELEASE_NUMBERS = _numbers_of("releases")
+_STRAY_ARMS = """
+SELECT release_arms.agent, release_arms.release, position FROM release_arms
+    LEFT JOIN releases ON releases.agent = release_arms.agent AND releases.number = release_arms.release
+WHERE releases.number IS NULL OR position NOT BETWEEN 0 AND arm_count - 1 LIMIT 1
+"""
+# What each label's newest release serves, beside what the label itself says; a deleted label must not be there.
+_LABELS = """
+WITH newest (agent, label, number) AS (SELECT agent, label, MAX(number) FROM releases GROUP BY agent, label)
+SELECT newest.agent AS agent, newest.label AS label FROM newest
+    JOIN releases ON releases.agent = newest.agent AND releases.number = newest.number
+    LEFT JOIN release_arms
+        ON release_arms.agent = newest.agent AND release_arms.release = newest.number AND position = 0
+    LEFT JOIN labels ON labels.agent = newest.agent AND labels.name = newest.label
+    WHERE CASE releases.kind WHEN 'label_deleted' THEN labels.name IS NOT NULL
+        ELSE labels.release IS NOT newest.number OR labels.version IS NOT release_arms.version END
+UNION ALL SELECT agent, name FROM labels
+    WHERE NOT EXISTS (SELECT 1 FROM releases WHERE releases.agent = labels.agent AND releases.label = labels.name)
+LIMIT 1
+"""
+
+
+def prove_more(plain: sqlite3.Connection, proof: RecordProof) -> RecordProof:
+    """The next stretch. Raises nothing for damage, also where SQLite itself cannot read on."""
+    try:
+        with _text_as_it_is(plain):
+            return _prove_components(plain, proof) if proof.entries_are_done else _prove_entries(plain, proof)
+    except sqlite3.DatabaseError as error:
+        name: str = getattr(error, "sqlite_errorname", None) or ""
+        if not name.startswith(_DAMAGED):
+            raise
+        return proof.broken_by(BrokenRow(table="database", key={}, reason=f"the file is damaged ({name})"))
+
+
+def _prove_entries(plain: sqlite3.Connection, proof: RecordProof) -> RecordProof:
+    after = proof.head.number or _LEAST
+    rows = plain.execute(_ENTRIES, (after, _ENTRIES_A_STRETCH)).fetchall()
+    entries: list[Document] = []
+    broken: BrokenRow | None = None
+    for row in rows:
+        entry = sound_entry(row, dict(row))
+        try:
+            if entry is None:
+                raise BrokenEntry("it is not as it was written")
+            proof = replace(proof, head=follow(proof, entry.content()))
+        except BrokenEntry as found:
+            broken = broken_entry(proof.head.number + 1, str(found))
+            break
+        entries.append(entry.content())
+    # A row of an earlier entry is broken before a later entry is.
+    proof, broken_row = _prove_rows(plain, proof, entries)
+    first = broken_row or broken
+    if first is not None:
+        return proof.broken_by(first)
+    return proof if len(rows) == _ENTRIES_A_STRETCH else _prove_nothing_beside(plain, end_of_entries(proof))
+
+
+def _prove_rows(
+    plain: sqlite3.Connection, proof: RecordProof, entries: Sequence[Document]
+) -> tuple[RecordProof, BrokenRow | None]:
+    """The rows these entries speak about, in the order of the entries."""
+    sealed: list[SealedRow] = []
+    seen = {"versions": dict(proof.versions), "releases": dict(proof.releases)}
+    broken: BrokenRow | None = None
+    for entry in entries:
+        try:
+            rows = list(sealed_rows(entry))
+            for row in rows:
+                if row.table in seen:
+                    _count(seen[row.table], row.key)
+        except (LookupError, TypeError, ValueError, Refusal):
+            broken = broken_entry(entry["number"], "what it says of a row is not what this program writes")
+            break
+        sealed += rows
+    stored = {table: _stored(plain, table, sealed) for table in _KEYS}
+    for row in sealed:
+        reason = _wrong(row, stored[row.table].get(tuple(row.key.values())))
+        if reason is not None:
+            return proof, BrokenRow(table=row.table, key=row.key, reason=reason, entry=row.entry)
+    return replace(proof, versions=seen["versions"], releases=seen["releases"]), broken
+
+
+def _count(seen: dict[str, int], key: Columns) -> None:
+    if key["number"] != seen.get(key["agent"], 0) + 1:
+        raise ValueError("numbers follow each other")
+    seen[key["agent"]] = key["number"]
+
+
+def _stored(plain: sqlite3.Connection, table: Table, sealed: Sequence[SealedRow]) -> dict[tuple[Any, ...], Columns]:
+    keys = list({tuple(row.key.values()): None for row in sealed if row.table == table})
+    rows = (dict(row) for row in plain.execute(_ROWS[table], (json_text(keys),)))
+    return {tuple(row[name] for name in _KEYS[table]): row for row in rows}
+
+
+def _wrong(sealed: SealedRow, row: Columns | None) -> str | None:
+    if row is None:
+        return "the row is missing"
+    if sealed.columns is None:
+        return None
+    column = wrong_column(row, sealed.columns)
+    return None if column is None else f"`{column}` is not what the audit entry says"
+
+
+def _prove_nothing_beside(plain: sqlite3.Connection, proof: RecordProof) -> RecordProof:
+    """At the end of the entries, on the same picture: no row that no entry speaks about, and labels as the ledger has them."""
+    numbered: list[tuple[Table, str, Mapping[str, int]]] = [
+        ("versions", _VERSION_NUMBERS, proof.versions),
+        ("releases", _RELEASE_NUMBERS, proof.releases),
+    ]
+    for table, numbers, seen in numbered:
+        for row in plain.execute(numbers):
+            newest = seen.get(row["agent"], 0)
+            if row["least"] < 1 or row["newest"] > newest:
+                key = {"agent": row["agent"], "number": row["least"] if row["least"] < 1 else newest + 1}
+                return proof.broken_by(BrokenRow(table=table, key=key, reason="no audit entry speaks about this row"))
+    arm = plain.execute(_STRAY_ARMS).fetchone()
+    if arm is not None:
+        reason = "its release has no such arm"
+        return proof.broken_by(BrokenRow(table="release_arms", key=dict(arm), reason=reason))
+    label = plain.execute(_LABELS).fetchone()
+    if label is not None:
+        reason = "the label is not what its newest release says"
+        return proof.broken_by(BrokenRow(table="labels", key=dict(label), reason=reason))
+    return proof
+
+
+def _prove_components(plain: sqlite3.Connection, proof: RecordProof) -> RecordProof:
+    looked_at = characters = 0
+    for row in plain.execute(_COMPONENTS, (proof.component, _COMPONENTS_A_STRETCH)):
+        if not sound_component(row["hash"], row["kind"], row["content"]):
+            reason = "its content does not have the hash it is stored under"
+            return proof.broken_by(BrokenRow(table="components", key={"hash": row["hash"]}, reason=reason))
+        proof = replace(proof, component=row["hash"])
+        looked_at += 1
+        characters += len(row["content"])
+        if characters > _COMPONENT_CHARACTERS_A_STRETCH:
+            return proof
+    return proof if looked_at == _COMPONENTS_A_STRETCH else replace(proof, is_finished=True)
+
+
+@contextmanager
+def _text_as_it_is(plain: sqlite3.Connection) -> Generator[None]:
+    """Text that is not UTF-8 is read too, and will be found to be wrong."""
+    usual: Callable[[bytes], Any] = plain.text_factory
+    plain.text_factory = _text
+    try:
+        yield
+    finally:
+        plain.text_factory = usual
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")

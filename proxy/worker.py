@@ -1,0 +1,214 @@
+"""Composition root of a worker: a process that takes calls and leaves everything else to its owner.
+
+Started by the owner (`runtime/workers/supervisor.py`) with the numbers of inherited sockets: its end of the link, then the
+listening sockets. It opens no file and has no admin API. SIGTERM, or an owner that is gone, makes it finish its calls and
+exit; what it still held then is charged by the owner, or at the owner's next start.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import assert_never
+
+import uvloop
+
+from proxy import __version__
+from proxy.core.errors import Refusal
+from proxy.core.runs import Run
+from proxy.data_plane import DataPlane, DataPlaneParts, prices_of, providers_of
+from proxy.runtime.clock import Identifiers, SystemClock
+from proxy.runtime.error_log import ErrorLog
+from proxy.runtime.live_snapshot import LiveSnapshot
+from proxy.runtime.metrics import Metrics
+from proxy.runtime.recorder import Recorder
+from proxy.runtime.tasks import TaskSet
+from proxy.runtime.workers.merged_metrics import ChangedSamples
+from proxy.runtime.workers.messages import (
+    Conversation,
+    Cut,
+    Drain,
+    FromOwner,
+    Granted,
+    Listening,
+    Ping,
+    Pong,
+    Ready,
+    Recorded,
+    Refused,
+    RunsAreOver,
+    RunsWanted,
+    Samples,
+    SamplesWanted,
+    Serve,
+    SnapshotIs,
+    VersionIs,
+    Welcome,
+)
+from proxy.runtime.workers.owner_client import OwnerClient
+from proxy.runtime.workers.remote_ledger import RemoteLedger
+from proxy.runtime.workers.shared_conversations import SharedConversations
+from proxy.settings import settings_from_bytes
+
+_TICK_SECONDS = 1.0
+#: Reading all metrics may take one part in so many of a worker's time.
+_SAMPLING_SHARE = 50
+_LEAVING_SECONDS = 1.0
+
+
+class Worker:
+    """Everything a worker is made of. Orders of the owner are acted on as they come, in order."""
+
+    def __init__(self, sockets: Sequence[socket.socket]) -> None:
+        self._sockets = sockets
+        clock = self._clock = SystemClock()
+        self._stop = asyncio.Event()
+        self._on_error = ErrorLog(self._log, clock)
+        self._owner = OwnerClient(self._receive, self._on_error)
+        self._tasks = TaskSet(self._on_error)
+        self._live = LiveSnapshot(self._owner)
+        self._metrics = Metrics(__version__)
+        self._recorder = Recorder(self._owner, _logged_by_the_owner)
+        self._conversations = SharedConversations(self._owner.announce)
+        self._samples = ChangedSamples(self._metrics.registry)
+        self._sampling = asyncio.Lock()
+        self._plane: DataPlane | None = None
+
+    async def run(self, link: socket.socket) -> None:
+        """Serve until told to stop, or until the owner is gone."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        await self._owner.connect(link)
+        self._tasks.spawn(self._stop_without_owner(), "owner")
+        self._tasks.spawn(self._recorder.run(), "recorder")
+        self._tasks.spawn(self._tick(), "metrics")
+        await self._stop.wait()
+        if self._plane is not None:
+            await self._plane.drain()
+            await self._plane.close()
+        # An owner that is gone or busy charges what it does not hear of.
+        with contextlib.suppress(Refusal, TimeoutError):
+            await asyncio.wait_for(self._hand_over(), _LEAVING_SECONDS)
+        await self._tasks.close()
+
+    def _log(self, lines: bytes) -> None:
+        self._owner.log(lines)
+
+    def _receive(self, message: FromOwner) -> None:
+        match message:
+            case SnapshotIs():
+                self._change_snapshot(message)
+            case Conversation():
+                self._conversations.heard(message)
+            case Ping():
+                in_flight = 0 if self._plane is None else self._plane.request_path.in_flight
+                self._owner.send(Pong(message.request, self._live.current.revision, in_flight))
+            case SamplesWanted():
+                self._tasks.spawn(self._send_samples(message.request), "samples")
+            case RunsWanted():
+                self._tasks.spawn(self._send_runs(message.request), "runs")
+            case Cut():
+                if self._plane is not None:
+                    self._plane.request_path.cut(message.switch)
+            case Welcome():
+                self._build(message)
+                self._owner.send(Ready())
+            case Serve():
+                self._tasks.spawn(self._listen(), "listener")
+            case Drain():
+                self._stop.set()
+            case Granted() | Recorded() | VersionIs() | Refused():
+                """Answers are the client's own."""
+            case _:
+                assert_never(message)
+
+    def _change_snapshot(self, message: SnapshotIs) -> None:
+        agents = dict(self._live.current.agents)
+        for name in message.gone:
+            del agents[name]
+        agents |= {state.agent.name: state for state in message.agents}
+        self._live.replace(replace(message.rest, agents=agents))
+
+    def _build(self, welcome: Welcome) -> None:
+        settings = settings_from_bytes(welcome.settings)
+        self._plane = DataPlane(
+            settings,
+            DataPlaneParts(
+                live=self._live,
+                ledger=RemoteLedger(self._owner),
+                recorder=self._recorder,
+                conversations=self._conversations,
+                metrics=self._metrics,
+                providers=providers_of(settings),
+                prices=prices_of(settings, self._clock),
+                clock=self._clock,
+                identifiers=Identifiers(self._clock, secrets.randbits(40)),
+                on_error=self._on_error,
+            ),
+        )
+
+    async def _listen(self) -> None:
+        if self._plane is None or self._stop.is_set():
+            return
+        try:
+            await self._plane.listen_on(self._sockets)
+        except OSError as error:
+            self._on_error(error)
+            self._stop.set()
+        else:
+            self._owner.send(Listening())
+
+    async def _stop_without_owner(self) -> None:
+        await self._owner.wait_gone()
+        self._stop.set()
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _TICK_SECONDS
+            await asyncio.sleep(_TICK_SECONDS)
+            self._metrics.event_loop_lag.set(max(0.0, loop.time() - due))
+            began = loop.time()
+            await self._send_samples(None)
+            await asyncio.sleep((loop.time() - began) * _SAMPLING_SHARE)
+
+    async def _send_samples(self, request: int | None) -> None:
+        self._metrics.recorder_queue_length.set(self._recorder.queue_length)
+        self._metrics.recorder_dropped.follow(self._recorder.dropped)
+        async with self._sampling:
+            # Thousands of series take a while to read; calls do not wait for that.
+            changed = await asyncio.to_thread(self._samples.read)
+            self._owner.send(Samples(request, changed))
+
+    async def _send_runs(self, request: int) -> None:
+        await self._recorder.flush()
+        self._owner.send(RunsAreOver(request))
+
+    async def _hand_over(self) -> None:
+        await self._recorder.flush()
+        await self._send_samples(None)
+        self._owner.close()
+        await self._owner.wait_gone()
+
+
+def _logged_by_the_owner(runs: Sequence[Run]) -> None:
+    """The owner writes the lines of runs, when they reach it."""
+
+
+async def _serve(link: int, listening: Sequence[int]) -> None:
+    sockets = [socket.socket(fileno=number) for number in listening]
+    await Worker(sockets).run(socket.socket(fileno=link))
+
+
+def main() -> None:
+    """Run with the numbers of the inherited sockets as arguments."""
+    link, *listening = (int(number) for number in sys.argv[1:])
+    uvloop.run(_serve(link, listening))
+
+
+if __name__ == "__main__":
+    main()

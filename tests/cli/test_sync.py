@@ -1,0 +1,246 @@
+import asyncio
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from proxy.cli import git_verbs
+from proxy.cli.admin_client import AdminClient
+from proxy.cli.admin_command import new_group
+from proxy.cli.agent_files import BadAgentFiles, read_agents
+from proxy.cli.git_verbs import commit_of
+from proxy.cli.sync import SyncReport, export_agents, sync
+from tests.harness import Deployment
+
+
+@dataclass
+class Repository:
+    """Agent files beside a running server."""
+
+    deployment: Deployment
+    directory: Path
+    client: AdminClient
+
+    def write(self, name: str = "support", prompt: str = "You help.", more: str = "") -> None:
+        folder = self.directory / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "agent.yaml").write_text(f"agent: {name}\nprompt: {{file: prompt.md}}\n{more}")
+        (folder / "prompt.md").write_bytes(prompt.encode())
+
+    async def sync(self, **options: Any) -> SyncReport:
+        return await asyncio.to_thread(sync, self.client, self.directory, git_commit="c0ffee", **options)
+
+    async def export(self, directory: Path, label: str | None = None) -> Any:
+        return await asyncio.to_thread(export_agents, self.client, directory, [], label)
+
+    async def versions(self, name: str = "support") -> int:
+        return len((await self.deployment.operator.get(f"/agents/{name}/versions"))["items"])
+
+
+@pytest.fixture
+async def repository(deployment: Deployment, tmp_path: Path) -> Repository:
+    token = deployment.server.admin_token_path.read_text().strip()
+    return Repository(deployment, tmp_path / "agents", AdminClient(deployment.server.admin_url, token))
+
+
+def told(report: SyncReport) -> list[tuple[str, str, int | None]]:
+    return [(outcome.agent, outcome.result, outcome.version) for outcome in report.outcomes]
+
+
+async def test_a_new_agent_is_created_with_its_first_version_and_the_commit(repository: Repository) -> None:
+    repository.write(more="description: Routes tickets\nmessage: first\ntested_against: {score: 0.9}\n")
+    report = await repository.sync()
+    assert told(report) == [("support", "created", 1)]
+    assert report.outcomes[0].created_agent
+    made = await repository.deployment.operator.get("/agents/support/versions/1")
+    assert made["source"] == {"git": {"commit": "c0ffee", "path": "agents/support/agent.yaml"}}
+    assert (made["message"], made["tested_against"], made["parent"]) == ("first", {"score": 0.9}, None)
+    assert (await repository.deployment.operator.get("/agents/support"))["description"] == "Routes tickets"
+
+
+async def test_equal_content_never_makes_a_second_version(repository: Repository) -> None:
+    repository.write()
+    await repository.sync()
+    assert told(await repository.sync()) == [("support", "unchanged", 1)]
+    repository.write(prompt="You help more.")
+    assert told(await repository.sync()) == [("support", "created", 2)]
+    assert told(await repository.sync()) == [("support", "unchanged", 2)]
+    assert await repository.versions() == 2
+
+
+async def test_a_dry_run_tells_the_same_and_changes_nothing(repository: Repository) -> None:
+    repository.write()
+    dry = await repository.sync(dry_run=True, label="staging")
+    assert (await repository.deployment.operator.get("/agents"))["items"] == []
+    wet = await repository.sync(label="staging")
+    assert told(dry) == told(wet)
+    assert [outcome.label for outcome in dry.outcomes] == [outcome.label for outcome in wet.outcomes] == ["moved"]
+    repository.write(prompt="You help more.")
+    assert told(await repository.sync(dry_run=True)) == [("support", "created", 2)]
+    assert await repository.versions() == 1
+
+
+async def test_a_version_made_elsewhere_is_not_built_over_unless_forced(repository: Repository) -> None:
+    repository.write()
+    await repository.sync(label="prod")
+    await repository.deployment.operator.version("support", "Edited in an emergency.", parent=1)
+    repository.write(prompt="You help more.")
+    report = await repository.sync(label="prod")
+    assert told(report) == [("support", "refused", 2)]
+    assert report.outcomes[0].code == "not_from_git"
+    assert report.exit_code == 4
+    assert await repository.versions() == 2
+    assert told(await repository.sync(force=True)) == [("support", "created", 3)]
+
+
+async def test_an_edit_made_elsewhere_that_came_into_the_files_is_no_conflict(repository: Repository) -> None:
+    await repository.deployment.operator.agent("support", "Made by hand.")
+    await repository.export(repository.directory)
+    assert told(await repository.sync()) == [("support", "unchanged", 1)]
+
+
+async def test_one_refused_agent_does_not_keep_the_others_back(repository: Repository) -> None:
+    await repository.deployment.operator.agent("hand-made", "By hand.")
+    repository.write("hand-made", "By git.")
+    repository.write("support")
+    report = await repository.sync()
+    assert told(report) == [("hand-made", "refused", 1), ("support", "created", 1)]
+    assert report.lines()[-1] == "1 created, 0 unchanged, 1 refused"
+
+
+async def test_nothing_is_changed_while_any_file_is_wrong(repository: Repository) -> None:
+    repository.write("good")
+    repository.write("wrong", more="modle: {}\n")
+    with pytest.raises(BadAgentFiles):
+        await repository.sync()
+    assert (await repository.deployment.operator.get("/agents"))["items"] == []
+
+
+async def test_the_label_is_moved_afterwards_and_only_when_it_must(repository: Repository) -> None:
+    repository.write()
+    assert (await repository.sync(label="staging")).outcomes[0].label == "moved"
+    assert (await repository.sync(label="staging")).outcomes[0].label == "unchanged"
+    (label,) = (await repository.deployment.operator.get("/agents/support/labels"))["items"]
+    assert (label["label"], label["version"], label["release"]) == ("staging", 1, 1)
+
+
+async def test_a_label_with_a_rollout_is_left_alone_and_the_report_says_so(repository: Repository) -> None:
+    repository.write()
+    await repository.sync(label="prod")
+    repository.write(prompt="You help more.")
+    await repository.sync()
+    await repository.deployment.operator.post(
+        "/agents/support/rollouts", label="prod", candidate=2, percentage=10, why="try"
+    )
+    report = await repository.sync(label="prod")
+    assert report.outcomes[0].label == "refused"
+    assert report.exit_code == 4
+    assert "prod was not moved" in report.lines()[0]
+
+
+async def test_settings_of_an_agent_that_differ_are_told_and_changed_only_by_force(repository: Repository) -> None:
+    repository.write(more="description: one\n")
+    await repository.sync()
+    repository.write(more="description: two\n")
+    report = await repository.sync()
+    assert report.outcomes[0].notes == (
+        "description of the agent differ from the file and were left as they are; --force changes them",
+    )
+    assert (await repository.deployment.operator.get("/agents/support"))["description"] == "one"
+    await repository.sync(force=True)
+    assert (await repository.deployment.operator.get("/agents/support"))["description"] == "two"
+
+
+async def test_an_archived_agent_is_refused(repository: Repository) -> None:
+    repository.write()
+    await repository.sync()
+    await repository.deployment.operator.post("/agents/support/archive", why="gone")
+    repository.write(prompt="You help more.")
+    assert (await repository.sync()).outcomes[0].code == "archived"
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a\r\nb\rc", "\ufeffwith a mark", "日本 👩‍👩‍👧 e\u0301 \x1b]0;x\x07 <script> \u202e", "no end", "x y\n" * 250_000],
+    ids=["line ends", "byte order mark", "hostile", "no final line end", "a megabyte"],
+)
+async def test_files_survive_server_and_export_to_the_last_byte(
+    repository: Repository, tmp_path: Path, prompt: str
+) -> None:
+    repository.write(prompt=prompt, more="tools: {mode: merge, items: [{name: lookup, parameters: {}}]}\nmessage: m\n")
+    await repository.sync()
+    await repository.export(tmp_path / "exported")
+    assert (tmp_path / "exported/support/prompt.md").read_bytes() == prompt.encode()
+    before, after = read_agents(repository.directory)[0], read_agents(tmp_path / "exported")[0]
+    assert after.version == before.version
+    assert after.bundle_hash == before.bundle_hash
+
+
+async def test_an_export_may_write_what_a_label_serves(repository: Repository, tmp_path: Path) -> None:
+    await repository.deployment.operator.agent("support", "one", "two")
+    assert [item["version"] for item in await repository.export(tmp_path / "newest")] == [2]
+    assert [item["version"] for item in await repository.export(tmp_path / "prod", "prod")] == [1]
+    assert (tmp_path / "prod/support/prompt.md").read_text() == "one"
+
+
+# The verbs
+
+
+def command() -> typer.Typer:
+    app, agents = new_group(), new_group()
+    git_verbs.register(app, agents)
+    app.add_typer(agents, name="agents")
+    return app
+
+
+async def run(repository: Repository, *arguments: str) -> Any:
+    token = str(repository.deployment.server.admin_token_path)
+    options = ["--admin-url", repository.deployment.server.admin_url, "--token-file", token]
+    return await asyncio.to_thread(CliRunner().invoke, command(), [*arguments, *options])
+
+
+async def test_the_verbs_sync_and_export_directories(repository: Repository, tmp_path: Path) -> None:
+    repository.write()
+    done = await run(repository, "sync", str(repository.directory), "--label", "staging", "--git-commit", "c0ffee")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines() == [
+        "support: agent created, version 1 created; staging now serves it",
+        "1 created, 0 unchanged, 0 refused",
+    ]
+    exported = await run(repository, "agents", "export", str(tmp_path / "out"), "--json")
+    assert json.loads(exported.stdout)["items"][0]["version"] == 1
+    again = await run(repository, "sync", str(tmp_path / "out"), "--dry-run", "--json")
+    assert json.loads(again.stdout)["agents"][0]["result"] == "unchanged"
+
+
+async def test_a_refused_agent_makes_exit_code_4_and_a_wrong_file_exit_code_2(repository: Repository) -> None:
+    await repository.deployment.operator.agent("support", "By hand.")
+    repository.write()
+    assert (await run(repository, "sync", str(repository.directory), "--dry-run")).exit_code == 4
+    repository.write(more="modle: {}\n")
+    wrong = await run(repository, "sync", str(repository.directory))
+    assert wrong.exit_code == 2
+    assert "support/agent.yaml: modle: unknown key; did you mean model?" in wrong.stderr
+
+
+def git(directory: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(directory), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_commit_is_asked_of_git_and_says_whether_files_differ_from_it(tmp_path: Path) -> None:
+    assert commit_of(tmp_path) is None
+    git(tmp_path, "init")
+    (tmp_path / "agent.yaml").write_text("agent: a")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "first")
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    assert commit_of(tmp_path) == commit
+    (tmp_path / "agent.yaml").write_text("agent: b")
+    assert commit_of(tmp_path) == f"{commit}-dirty"

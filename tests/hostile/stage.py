@@ -1,0 +1,145 @@
+"""A deployment to be hostile to: the whole proxy with short deadlines, and everything needed to hold it to account.
+
+Counted independently of each other: what the listener handed to the conductor (`heard`), what was recorded (`runs`), what
+the provider received. Nothing is replaced but the bounds of the listener, which settings do not offer.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from proxy.http1.limits import ListenerLimits
+from proxy.http1.listener import Listener
+from proxy.http1.message import Call
+from proxy.http1.reply import Reply
+from tests.harness import CLAUDE, MODEL, PATIENCE_SECONDS, Deployment, deployed, eventually
+
+PROMPT = "Be kind."
+BODY_LIMIT_BYTES = 1024 * 1024
+#: Long enough for a busy machine to send a head in several pieces, short enough to be waited for.
+QUICK = ListenerLimits(
+    body_bytes=BODY_LIMIT_BYTES,
+    header_seconds=0.8,
+    body_idle_seconds=0.8,
+    body_total_seconds=3.0,
+    keep_alive_seconds=1.6,
+    no_progress_seconds=1.0,
+    linger_seconds=0.4,
+)
+
+
+class Stage:
+    """One deployment with the agents `support` (OpenAI) and `claude` (Anthropic)."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.operator = deployment.operator
+        self.simulator = deployment.simulator
+        self.heard: list[Call] = []
+        """Every call the listener gave to the conductor, in order."""
+        self.finished = 0
+        self.complaints: list[Any] = []
+        """Exceptions nobody expected, as the proxy logs them."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where clients connect."""
+        host, port = self.deployment.server.traffic_url.removeprefix("http://").split(":")
+        return host, int(port)
+
+    async def idle(self) -> None:
+        """Returns when no call is under way."""
+        await eventually(lambda: self.finished == len(self.heard))
+
+    async def runs(self) -> list[dict[str, Any]]:
+        """Every run, in the order of the calls, once there is one for each call that was heard. Raises TimeoutError."""
+        await self.idle()
+        runs: list[dict[str, Any]] = []
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(runs) < len(self.heard):
+                await asyncio.sleep(0.02)
+                runs = await self._read_runs()
+        return sorted(runs, key=lambda run: run["id"])
+
+    async def _read_runs(self) -> list[dict[str, Any]]:
+        runs: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            page = await self.operator.get(f"/runs?limit=500{cursor}")
+            runs += page["items"]
+            if page["next"] is None:
+                return runs
+            cursor = f"&cursor={page['next']}"
+
+    async def cap(self) -> dict[str, Any]:
+        """The one cap of this stage, as it stands."""
+        (shown,) = (await self.operator.get("/caps"))["items"]
+        return shown
+
+    async def metric(self, name: str) -> float:
+        """One metric without labels."""
+        async with self.deployment.session.get(self.deployment.server.admin_url + "/metrics") as answer:
+            for line in (await answer.text()).splitlines():
+                if line.startswith(name + " "):
+                    return float(line.split()[1])
+        raise AssertionError(f"there is no metric {name}")
+
+    async def serve_with(self, limits: ListenerLimits) -> None:
+        """Put a listener with other bounds in the place of the server's own."""
+        server = self.deployment.server
+        own = server._listener
+        assert own is not None
+        handle = own._handler
+
+        async def recorded(call: Call, reply: Reply) -> None:
+            self.heard.append(call)
+            try:
+                await handle(call, reply)
+            finally:
+                self.finished += 1
+
+        await own.drain(0)
+        server._listener = Listener(recorded, limits, server._on_error)
+        await server._listener.start("127.0.0.1", 0)
+        server.traffic_url = "http://{}:{}".format(*server._listener.addresses[0][:2])
+
+
+@asynccontextmanager
+async def staged(
+    home: Path, *, provider: Any = None, limits: ListenerLimits = QUICK, cap_usd: float | None = None, **changes: Any
+) -> AsyncIterator[Stage]:
+    """A stage; `provider` is anything with a `url`, by default a simulator of its own."""
+    complaints: list[Any] = []
+
+    def log(lines: bytes) -> None:
+        entries = map(orjson.loads, lines.splitlines())
+        complaints.extend(entry for entry in entries if entry["event"] != "run")
+
+    async with deployed(home, simulator=provider, log=log, **changes) as deployment:
+        stage = Stage(deployment)
+        stage.complaints = complaints
+        await stage.operator.agent("support", PROMPT, model=MODEL)
+        await stage.operator.agent("claude", PROMPT, model=CLAUDE)
+        if cap_usd is not None:
+            await stage.operator.post("/caps", scope={}, window="day", unit="usd", limit=cap_usd, why="a test")
+        await stage.serve_with(limits)
+        yield stage
+
+
+def open_descriptors() -> list[str]:
+    """What this process has open: sockets and files by what they are, not by number."""
+    found: list[str] = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:  # the listing's own
+            continue
+        found.append(
+            target.split(":", maxsplit=1)[0] if target.startswith(("socket:", "pipe:", "anon_inode:")) else target
+        )
+    return sorted(found)
