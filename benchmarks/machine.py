@@ -89,7 +89,7 @@ def _cpu_seconds_in_ticks(pid: int) -> float:
 
 
 def _python_build() -> str:
-    """An interpreter built without profile-guided optimisation is slower by a third or more; releases are built with it."""
+    """Whether it was built with profile-guided optimisation, as releases for users are."""
     is_optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
     return "optimised build" if is_optimised else "not an optimised build"
 

@@ -6,6 +6,7 @@ README.md; every other run writes the same files below `.work/last/` and leaves 
 """
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -58,6 +59,8 @@ MEASURES = (
 )
 _WARM_SECONDS = {"gateway": 3.0}
 _WIDTH = 120
+#: Above this something else is running.
+_QUIET_LOAD = 0.5
 
 
 class Run:
@@ -108,9 +111,7 @@ class Run:
         for measure in self._measures:
             turn = number % max(1, len(present))
             for target in present[turn:] + present[:turn]:
-                # Starting a gateway afresh takes longer than measuring it, and its idle memory does not move.
-                is_repeated_start = measure.fresh and target.kind == "gateway" and number > 0
-                if target.kind not in measure.kinds or is_repeated_start:
+                if not self._takes_part(measure, target, number):
                     continue
                 what = f"round {number + 1}: {measure.name} of {target.name}"
                 if time.monotonic() - self._begun > self._bench.pace.total:
@@ -118,6 +119,14 @@ class Run:
                     continue
                 self._console.print(f"{time.monotonic() - self._begun:6.0f} s  {what}", style="dim")
                 self._take(measure, target, what)
+
+    def _takes_part(self, measure: Measure, target: Target, number: int) -> bool:
+        if target.kind != "gateway":
+            return target.kind in measure.kinds
+        # Starting a gateway afresh takes longer than measuring it, and its idle memory does not move.
+        is_repeated_start = measure.fresh and number > 0
+        is_wanted = measure.of_cost or self._bench.pace.gateways_in_full
+        return target.kind in measure.kinds and is_wanted and not is_repeated_start
 
     def _take(self, measure: Measure, target: Target, what: str) -> None:
         running = self._running[target.name]
@@ -170,6 +179,9 @@ def main() -> int:
     )
     bench = Bench(pace=pace, load_core=load_core, proxy_core=proxy_core, provider_port=port, folder=folder)
     run = Run(bench, targets, measures, console)
+    load = os.getloadavg()[0]
+    if load > _QUIET_LOAD:
+        bench.problems.append(f"the machine was not quiet: a load of {load:.1f} before the first measurement")
     try:
         provider.wait_for_port(port, 10)
         run.go()

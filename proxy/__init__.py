@@ -23,6 +23,7 @@ Glossary, one word per idea in code, SQL, JSON, metrics and commands:
     version    an immutable numbered bundle of the five components of one agent
     label      a named pointer of one agent to a version; `latest` is reserved
     release    one row of an agent's append-only ledger: every change of what traffic gets
+    proposal   a change of a protected label that waits for a second person
     rollout    the gradual move of a label; arm: one side of it (`stable`, `candidate`, or a named variant)
     subject    whom stickiness is about: the user, else the conversation; bucket: its fixed position 0-99,999
     run        one proxied LLM call; attempt: one try of it at a provider; outcome: a later fact about a run

@@ -43,21 +43,24 @@ class Pace:
     slow_readers: float
     #: How much longer than planned one load may take.
     patience: float
+    #: Whether gateways take part in all measures for their kind, or only in those of cost.
+    gateways_in_full: bool
     #: Nothing new is begun after this.
     total: float
 
 
 FULL = Pace(
     rounds=5,
-    saturation=2.5,
-    body=1.2,
-    latency=3.0,
-    events=2.5,
-    first_event=3.0,
+    saturation=2.2,
+    body=0.8,
+    latency=2.2,
+    events=2.0,
+    first_event=2.2,
     warm=0.4,
     stream_levels=(1000, 5000),
-    slow_readers=4.0,
+    slow_readers=3.0,
     patience=60,
+    gateways_in_full=True,
     total=23 * 60,
 )
 QUICK = Pace(
@@ -71,6 +74,7 @@ QUICK = Pace(
     stream_levels=(1000,),
     slow_readers=1.5,
     patience=20,
+    gateways_in_full=False,
     total=160,
 )
 
@@ -157,6 +161,8 @@ class Measure:
     take: Callable[[Bench, Target, Running], Figures]
     #: Whether each round needs a process that has done nothing before.
     fresh: bool = False
+    #: Whether it is one of those that even a quick run takes of gateways.
+    of_cost: bool = False
 
 
 def settled_cpu_seconds(pids: list[int]) -> float:

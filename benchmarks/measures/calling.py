@@ -2,13 +2,13 @@
 
 from benchmarks import machine
 from benchmarks.measures.bench import Bench, Figures, Measure, settled_cpu_seconds
-from benchmarks.targets.target import Running, Target
+from benchmarks.targets.target import PROXIES, REFERENCE, SERVERS, Running, Target
 
 CONNECTIONS = 64
 _GATEWAY_RATES = (100,)
 RATES = (100, 200, 1000)
 #: Name, bytes, connections.
-BODIES = (("1kb", 1_000, 64), ("100kb", 100_000, 64), ("5mb", 5_000_000, 8))
+_BODY_SIZES = (("1kb", 1_000, 64), ("100kb", 100_000, 64), ("5mb", 5_000_000, 8))
 _LAG_RATE = 100
 
 
@@ -20,7 +20,7 @@ def saturation(bench: Bench, target: Target, running: Running) -> Figures:
 def bodies(bench: Bench, target: Target, running: Running) -> Figures:
     """The same with request bodies of several sizes."""
     figures: Figures = {}
-    for name, size, connections in BODIES:
+    for name, size, connections in _BODY_SIZES:
         found = _saturated(bench, target, running, bench.pace.body, size, connections)
         figures |= {f"{key}_{name}": value for key, value in found.items()}
     return figures
@@ -77,12 +77,7 @@ def blocking(bench: Bench, target: Target, running: Running) -> Figures:
     return {name: small[name] for name in ("p50_ms", "p99_ms", "max_ms") if name in small}
 
 
-_PROXIES = frozenset({"subject", "proxy"})
-_ALL = frozenset({"subject", "proxy", "gateway"})
-
-CALLS = Measure(name="calls", title="Plain calls at saturation", kinds=_ALL, take=saturation)
-LATENCY = Measure(name="latency", title="Latency at fixed rates", kinds=_ALL | {"reference"}, take=latency)
-BODIES = Measure(name="bodies", title="Request bodies", kinds=_PROXIES, take=bodies)
-BLOCKING = Measure(
-    name="blocking", title="Small calls beside bodies of 5 MB", kinds=_PROXIES | {"reference"}, take=blocking
-)
+CALLS = Measure(name="calls", title="Plain calls at saturation", kinds=SERVERS, take=saturation, of_cost=True)
+LATENCY = Measure(name="latency", title="Latency at fixed rates", kinds=SERVERS | REFERENCE, take=latency)
+BODIES = Measure(name="bodies", title="Request bodies", kinds=PROXIES, take=bodies)
+BLOCKING = Measure(name="blocking", title="Small calls beside bodies of 5 MB", kinds=PROXIES | REFERENCE, take=blocking)

@@ -74,6 +74,7 @@ static_resources:
   - name: traffic
     address: {socket_address: {address: 127.0.0.1, port_value: $port}}
     tcp_backlog_size: 4096
+    per_connection_buffer_limit_bytes: 32768
     filter_chains:
     - filters:
       - name: envoy.filters.network.http_connection_manager
@@ -96,6 +97,7 @@ static_resources:
   - name: provider
     type: STATIC
     connect_timeout: 5s
+    per_connection_buffer_limit_bytes: 32768
     circuit_breakers:
       thresholds:
       - {max_connections: 20000, max_pending_requests: 20000, max_requests: 20000}
@@ -199,7 +201,7 @@ HAPROXY = Target(
 ENVOY = Target(
     name="envoy",
     kind="proxy",
-    setup="one worker, router filter only, plain forwarding",
+    setup="one worker, router filter only, buffers of 32 KB as its edge guide says, plain forwarding",
     missing=_missing_envoy,
     version=_envoy_version,
     start=_start_envoy,

@@ -13,6 +13,11 @@ from benchmarks.processes import ServerProcess
 #: `reference` is no proxy at all, `gateway` one of a class so slow that it gets less load.
 Kind = Literal["subject", "proxy", "gateway", "reference"]
 
+SUBJECT: frozenset[Kind] = frozenset({"subject"})
+PROXIES: frozenset[Kind] = frozenset({"subject", "proxy"})
+SERVERS: frozenset[Kind] = frozenset({"subject", "proxy", "gateway"})
+REFERENCE: frozenset[Kind] = frozenset({"reference"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:

@@ -1,7 +1,7 @@
 """Verifies an exported audit log offline: no server, no store, nothing but the file.
 
 Reads line by line, so that the size of a log does not matter. The rule and the proof are core's (audit_proof.py); exports come
-from `GET /audit` as JSON lines, oldest first.
+from `GET /audit/export`, oldest first.
 """
 
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ import typer
 
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Why, admin_command, new_group
-from proxy.cli.proposals import Evaluations, is_proposal, waiting_lines, with_evidence
+from proxy.cli.protected_moves import Evaluations, is_proposal, waiting_lines, with_evidence
 from proxy.cli.showing import Show
 
 commands = new_group()

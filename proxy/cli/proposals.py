@@ -1,10 +1,9 @@
 """`switchback proposals` and `switchback protection`: changes that wait for a second person, and which labels ask for one.
 
-Also what other verbs say and send about protected labels: the evaluation a version passed, and the proposal that came of a
-move. Counterparts: `/agents/{agent}/proposals`, `/agents/{agent}/protections` and `…/labels/{label}/protection`.
+Counterparts: `/agents/{agent}/proposals`, `/agents/{agent}/protections` and `…/labels/{label}/protection`; protected_moves.py
+has what the verbs that move labels say and send.
 """
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -47,36 +46,12 @@ PROTECTIONS: Columns = {
 
 ProposalId = Annotated[str, typer.Argument(metavar="PROPOSAL", help="Id of the proposal, such as p1.")]
 LabelName = Annotated[str, typer.Argument(metavar="LABEL", help="Name of the label, such as prod.")]
-Evaluations = Annotated[
-    list[str] | None,
-    typer.Option("--evaluation", metavar="ID", help="An evaluation the version passed; once for each."),
-]
 
 
 def register(app: typer.Typer) -> None:
     """Add `proposals` and `protection` to the command."""
     app.add_typer(commands, name="proposals")
     app.add_typer(protection_commands, name="protection")
-
-
-def with_evidence(body: Document, evaluations: Sequence[str] | None) -> Document:
-    """`body` with the evaluations that were named, if any were."""
-    if not evaluations:
-        return body
-    return {**body, "evidence": [{"kind": "evaluation", "id": evaluation} for evaluation in evaluations]}
-
-
-def is_proposal(answer: Document) -> bool:
-    """True where the server made a proposal of what was asked for."""
-    return "proposed_by" in answer
-
-
-def waiting_lines(agent: str, proposal: Document) -> list[str]:
-    """What to tell whoever asked for a change that now waits."""
-    return [
-        f"nothing changed yet: {proposal.get('label')} is protected, so this waits as proposal {proposal.get('id')}",
-        f"somebody else can say: switchback proposals approve {agent} {proposal.get('id')}",
-    ]
 
 
 @admin_command(commands, "list", "switchback proposals list support-triage --state waiting")

@@ -11,7 +11,7 @@ from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_command, new_group
 from proxy.cli.agents import arms_text
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
-from proxy.cli.proposals import Evaluations, is_proposal, waiting_lines, with_evidence
+from proxy.cli.protected_moves import Evaluations, is_proposal, waiting_lines, with_evidence
 from proxy.cli.showing import Columns, Show, member, moment
 
 commands = new_group(no_args_is_help=True, help="Give a share of a label's traffic to another version.")

@@ -14,11 +14,13 @@ from proxy.cli.admin_client import segment
 from proxy.cli.agent_files import AgentFile, read_agents
 from proxy.cli.agent_writing import write_agent
 from proxy.cli.failures import EXIT_CONFLICT, EXIT_FAILED, EXIT_UNREACHABLE, CommandFailed
+from proxy.cli.protected_moves import is_proposal
 from proxy.core.names import check_agent_name
 
 Document = dict[str, Any]
 SyncResult = Literal["created", "unchanged", "refused"]
-LabelResult = Literal["moved", "unchanged", "refused"]
+#: `proposed`: the label is protected, and the move waits for a second person.
+LabelResult = Literal["moved", "unchanged", "proposed", "refused"]
 
 NOT_FROM_GIT = "not_from_git"
 _NO_GIT = "the newest version did not come from git"
@@ -119,6 +121,8 @@ class SyncReport:
                 what = f"refused: {outcome.reason}"
         if outcome.label == "moved":
             what += f"; {self.label} {'would serve' if self.dry_run else 'now serves'} it"
+        elif outcome.label == "proposed":
+            what += f"; {self.label} is protected: {outcome.label_reason}"
         elif outcome.label == "refused":
             what += f"; {self.label} was not moved: {outcome.label_reason}"
         return [f"{outcome.agent}: {what}", *(f"{outcome.agent}: note: {note}" for note in outcome.notes)]
@@ -209,6 +213,10 @@ class _Sync:
             moved = self.api.put(f"{path}/labels/{segment(self.label)}", body)
         except CommandFailed as failed:
             return replace(outcome, label="refused", label_reason=_refusal(failed).message)
+        if is_proposal(moved):
+            return replace(
+                outcome, label="proposed", label_reason=f"proposal {moved.get('id')} waits for somebody else"
+            )
         return replace(outcome, label="unchanged" if moved.get("changed") is False else "moved")
 
     def _body(self, file: AgentFile, newest: int | None) -> Document:

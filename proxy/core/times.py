@@ -11,7 +11,7 @@ _SHAPE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-
 
 def rfc3339(microseconds: int) -> str:
     """As people and programs outside read it, exact: 2026-11-20T14:03:00.125000Z."""
-    return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def parse_rfc3339(text: str, param: str) -> int:

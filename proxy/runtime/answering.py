@@ -66,7 +66,10 @@ async def _relay(
 
 def _reader(flight: Flight, is_stream: bool) -> AnswerReader:
     assert flight.route is not None
-    removes = is_stream and flight.injection is not None and flight.injection.removes_usage_event
+    assert flight.answer is not None
+    # Nothing can be taken out of a compressed stream, so nothing of it may be held back either.
+    is_encoded = header(flight.answer.headers, b"content-encoding") not in (None, b"identity")
+    removes = is_stream and not is_encoded and flight.injection is not None and flight.injection.removes_usage_event
     reader = flight.route.wire.answer_reader(streamed=is_stream, removes_usage_event=removes)
     flight.answer_facts = reader.facts
     return reader

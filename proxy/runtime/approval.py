@@ -44,7 +44,7 @@ async def clear(work: Work, state: AgentState, wanted: Wanted, cause: Cause, rol
 async def clear_promotion(
     work: Work, state: AgentState, rollout: Rollout, wanted: Wanted, cause: Cause, role: Role
 ) -> Proposal | Cause:
-    """The cause with whoever approved the rollout's start, else the proposal that waits. Raises as `clear`."""
+    """The cause with the second person behind the rollout's start, else the proposal that waits. Raises as `clear`."""
     started = await _start_of(work, rollout)
     proven = replace(cause, evidence=(*started.evidence, *cause.evidence))
     if started.approved_by is None:
@@ -53,7 +53,9 @@ async def clear_promotion(
     if protection is not None:
         protection.check_mover(role)
         protection.check_evidence(proven.evidence)
-    return replace(cause, approved_by=started.approved_by)
+    # Two people stand behind the start; beside the one who promotes there is always another of them.
+    second = started.who if cause.who == started.approved_by else started.approved_by
+    return replace(cause, approved_by=second)
 
 
 async def check_growth(work: Work, rollout: Rollout, role: Role) -> None:

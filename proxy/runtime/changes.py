@@ -29,7 +29,7 @@ from proxy.runtime.tasks import TaskSet
 from proxy.store.store import Change, Store
 
 _MAX_WHY_CHARACTERS = 2000
-#: A store that has not begun a change by then counts as away: a kill switch cannot wait for another program's lock.
+#: A store that has not begun a change by then is not waited for: a kill switch cannot wait for another program's lock.
 _PATIENCE_SECONDS = 1.0
 
 Order = TypeVar("Order", RollbackOrder, AbortOrder, SwitchOrder)
@@ -38,6 +38,13 @@ Result = TypeVar("Result")
 
 class NothingChanged(Exception):
     """Ends a change that found nothing to do; the transaction is undone, nobody outside sees it."""
+
+
+class StoreTooSlow(Unavailable):
+    """The store did not begin a change in time. It may only be busy, so for ordinary changes that does not make it away."""
+
+    def __init__(self) -> None:
+        super().__init__(STORE_UNAVAILABLE, "the store cannot be used now: it is locked or very slow; try again")
 
 
 class Work:
@@ -206,7 +213,8 @@ class Changes:
         except NothingChanged:
             return
         except Unavailable as refusal:
-            if self._standby is not None and refusal.code == STORE_UNAVAILABLE:
+            is_away = refusal.code == STORE_UNAVAILABLE and not isinstance(refusal, StoreTooSlow)
+            if self._standby is not None and is_away:
                 self._standby.presence.lost(refusal)
             raise
 
@@ -222,7 +230,7 @@ class Changes:
             raise
         if not opening.done():
             opening.cancel()
-            raise Unavailable(STORE_UNAVAILABLE, "the store cannot be used now: it is locked or very slow")
+            raise StoreTooSlow
         return opening.result()
 
     async def _commit(self, stack: AsyncExitStack, work: Work, agent: str | None, in_force: bool) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from proxy.core.errors import Refusal, Unavailable
-from proxy.core.known_good import AgentPast, KnownGood, past_after, wanted_versions
+from proxy.core.known_good import AgentPast, History, KnownGood, past_after, wanted_versions
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.releases import Release
 from proxy.core.short_history import followed_by, short_history
@@ -48,6 +48,8 @@ class LastKnownGood:
     def __init__(self, file: KnownGoodFile) -> None:
         self._file = file
         self._pasts: dict[str, AgentPast] = {}
+        #: Agents whose past may lack something that only the store can tell.
+        self._incomplete: set[str] = set()
         #: What the store holds, as far as known; what is in the file; and what of it is being written.
         self._latest: KnownGood | None = None
         self._written: KnownGood | None = None
@@ -58,6 +60,11 @@ class LastKnownGood:
     @property
     def pasts(self) -> Mapping[str, AgentPast]:
         return self._pasts
+
+    @property
+    def is_complete(self) -> bool:
+        """False while `complete` has something to read."""
+        return not self._incomplete
 
     @property
     def latest(self) -> KnownGood | None:
@@ -76,6 +83,7 @@ class LastKnownGood:
     def loaded(self, snapshot: Snapshot, installation: str) -> None:
         """The whole store was read."""
         self._pasts = {name: past for name, past in self._pasts.items() if name in snapshot.agents}
+        self._incomplete = set(snapshot.agents)
         self._keep(KnownGood(installation=installation, snapshot=snapshot, pasts=dict(self._pasts)))
 
     def committed(self, before: Snapshot, after: Snapshot, agent: str | None, rows: Sequence[Release]) -> None:
@@ -92,22 +100,24 @@ class LastKnownGood:
         if state is None:
             self._pasts.pop(agent, None)
         else:
-            past = self._pasts.get(agent, _NO_PAST)
-            self._pasts[agent] = past_after(past, before.agents.get(agent), state, rows)
+            past = past_after(self._pasts.get(agent, _NO_PAST), before.agents.get(agent), state, rows)
+            self._pasts[agent] = past
+            if _lacks(state, past):
+                self._incomplete.add(agent)
 
     async def complete(self, snapshot: Snapshot, source: PastSource) -> None:
         """Read from the store what rollbacks would need and is not at hand. Raises Unavailable."""
-        for name, state in snapshot.agents.items():
-            past = self._pasts.get(name, _NO_PAST)
-            lacking = [label for label in state.labels if not past.history(state, label)]
-            if not lacking and wanted_versions(state, past) <= {*state.versions, *past.versions}:
-                continue
-            completed = await self._completed(state, past, lacking, source)
-            # A change meanwhile knows better about its label; what it left out is read the next time.
-            if self._pasts.get(name, _NO_PAST) is past:
+        for name in sorted(self._incomplete):
+            state, past = snapshot.agents.get(name), self._pasts.get(name, _NO_PAST)
+            if state is not None and _lacks(state, past):
+                completed = await _completed(state, past, source)
+                if self._pasts.get(name, _NO_PAST) is not past:
+                    # A change meanwhile knows better; what it left out is read the next time.
+                    continue
                 self._pasts[name] = completed
                 if self._latest is not None:
                     self._keep(replace(self._latest, pasts=dict(self._pasts)))
+            self._incomplete.discard(name)
 
     async def run(self) -> None:
         """Write what is new until cancelled."""
@@ -142,26 +152,34 @@ class LastKnownGood:
         self._latest = known
         self._wake.set()
 
-    async def _completed(
-        self, state: AgentState, past: AgentPast, lacking: Sequence[str], source: PastSource
-    ) -> AgentPast:
-        name = state.agent.name
-        histories = dict(past.histories)
-        for label in lacking:
-            page = await source.releases(name, label)
-            rows = list(reversed(page.items))
-            if page.next_cursor is None:
-                histories[label] = short_history(rows)
-            else:
-                # What began before the page is not known, so rows are taken one by one, each as far as it tells.
-                histories[label] = ()
-                for row in rows:
-                    histories[label] = followed_by(histories[label], row)
-        read = AgentPast(histories, past.versions)
-        wanted = wanted_versions(state, read)
-        versions = {number: past.versions[number] for number in wanted if number in past.versions}
-        for number in wanted - {*versions, *state.versions}:
-            version = await source.version(name, number)
-            if version is not None:
-                versions[number] = version
-        return AgentPast(histories, versions)
+
+def _lacks(state: AgentState, past: AgentPast) -> bool:
+    has_histories = all(past.history(state, label) for label in state.labels)
+    return not has_histories or not wanted_versions(state, past) <= {*state.versions, *past.versions}
+
+
+async def _completed(state: AgentState, past: AgentPast, source: PastSource) -> AgentPast:
+    name, histories = state.agent.name, dict(past.histories)
+    for label in state.labels:
+        if not past.history(state, label):
+            histories[label] = await _read_history(name, label, source)
+    read = AgentPast(histories, past.versions)
+    at_hand = {**past.versions, **state.versions}
+    versions: dict[int, Version] = {}
+    for number in sorted(wanted_versions(state, read)):
+        version = at_hand.get(number) or await source.version(name, number)
+        if version is not None:
+            versions[number] = version
+    return AgentPast(histories, versions)
+
+
+async def _read_history(agent: str, label: str, source: PastSource) -> History:
+    page = await source.releases(agent, label)
+    rows = list(reversed(page.items))
+    if page.next_cursor is None:
+        return short_history(rows)
+    # What began before the page is not known, so rows are taken one by one, each as far as it tells.
+    history: History = ()
+    for row in rows:
+        history = followed_by(history, row)
+    return history

@@ -135,7 +135,11 @@ async def _decide(work: Work, proposal: Proposal, state: ProposalState, who: str
 async def _carry_out(work: Work, state: AgentState, proposal: Proposal) -> None:
     """What the proposal orders, if the label is still as its author saw it."""
     cause = Cause(
-        who=proposal.proposed_by, why=proposal.why, evidence=proposal.evidence, approved_by=proposal.decided_by
+        who=proposal.proposed_by,
+        why=proposal.why,
+        evidence=proposal.evidence,
+        approved_by=proposal.decided_by,
+        made_by=proposal.decided_by,
     )
     match proposal.action:
         case "move":

@@ -26,11 +26,13 @@ class Cause:
     why: str
     evidence: Sequence[Mapping[str, Any]] = ()
     approved_by: str | None = None
+    #: Where the change was made by somebody else's token than that of who wanted it.
+    made_by: str | None = None
 
     @property
-    def acting(self) -> str:
+    def actor(self) -> str:
         """Whose token made the change: the audit log's who."""
-        return self.approved_by or self.who
+        return self.made_by or self.who
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ async def move(work: Work, state: AgentState, label: str, version: int, cause: C
     before = None if current is None else label_document(current)
     row = await append_release(work, "label_moved", cause, agent, label, whole(version))
     await work.audit(
-        cause.acting,
+        cause.actor,
         "label.moved",
         f"agents/{agent}/labels/{label}",
         cause.why,
@@ -170,7 +172,7 @@ async def audit_rollout(
 ) -> None:
     """The audit entry of a change of a rollout, with the ledger row it made."""
     await work.audit(
-        cause.acting,
+        cause.actor,
         f"rollout.{what}",
         f"agents/{after.agent}/rollouts/{after.id}",
         cause.why,
@@ -210,9 +212,9 @@ async def append_release(
     )
     row = await work.append_release(row)
     for proposal in await work.change.waiting_proposals(agent, label):
-        stale = proposal.decided("stale", cause.acting, f"release {row.number}: {kind}", work.now)
+        stale = proposal.decided("stale", cause.actor, f"release {row.number}: {kind}", work.now)
         await work.change.decide_proposal(stale)
         subject = f"agents/{agent}/proposals/{proposal.id}"
         documents = proposal_document(proposal), proposal_document(stale)
-        await work.audit(cause.acting, "proposal.stale", subject, stale.decided_why or "", *documents)
+        await work.audit(cause.actor, "proposal.stale", subject, stale.decided_why or "", *documents)
     return row

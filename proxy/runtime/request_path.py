@@ -227,6 +227,8 @@ class RequestPath:
         target = path + b"?" + route.query if route.query else path
         headers = request_headers(call.headers, provider, is_metered=route.operation.is_metered)
         body = call.body if flight.injection is None else flight.injection.body
+        if flight.broke_off:  # while the hold was written: nothing is sent, so nothing is charged
+            raise ClientLeft
         flight.sent_at = self._parts.clock.monotonic_microseconds()
         hold.sent = True
         try:

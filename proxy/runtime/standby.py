@@ -4,7 +4,8 @@ Whoever finds the store unusable says so here; until takeover.py has taken it ba
 instead of each waiting for it, and the data plane's writes too. How the store comes back is takeover.py's matter.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -94,13 +95,22 @@ class WhilePresent:
         self._presence = presence
 
     async def place_holds(self, holds: Sequence[Hold]) -> None:
-        self._presence.check()
-        await self._store.place_holds(holds)
+        with self._watching():
+            await self._store.place_holds(holds)
 
     async def settle_holds(self, settlements: Sequence[Settlement]) -> None:
-        self._presence.check()
-        await self._store.settle_holds(settlements)
+        with self._watching():
+            await self._store.settle_holds(settlements)
 
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
+        with self._watching():
+            await self._store.record_runs(runs, attempts)
+
+    @contextmanager
+    def _watching(self) -> Generator[None]:
         self._presence.check()
-        await self._store.record_runs(runs, attempts)
+        try:
+            yield
+        except Unavailable as refusal:
+            self._presence.lost(refusal)
+            raise

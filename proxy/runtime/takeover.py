@@ -18,7 +18,6 @@ from proxy.core.emergency import AbortOrder, EmergencyOrder, JournalEntry, Rollb
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.known_good import KnownGood, snapshot_with
 from proxy.core.pages import MAX_PAGE
-from proxy.core.snapshot import Snapshot
 from proxy.runtime.changes import Changes, Work
 from proxy.runtime.clock import Clock
 from proxy.runtime.guard_commands import switch_on_now
@@ -32,7 +31,7 @@ from proxy.runtime.tasks import TaskSet
 from proxy.store.store import Store
 
 #: How long a start waits for a store that does not open, before it serves without.
-_PATIENCE_SECONDS = 1.0
+_PATIENCE_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 _FIRST_RETRY_SECONDS = 0.25
 _LONGEST_RETRY_SECONDS = 30.0
@@ -95,11 +94,11 @@ class Takeover:
         failures = 0
         while True:
             try:
-                snapshot = await self._look()
+                await self._look()
                 failures = 0
                 self._has_tried.set()
-                if snapshot is not None:
-                    await self._standby.known_good.complete(snapshot, self._parts.store)
+                if not self._standby.known_good.is_complete:
+                    await self._standby.known_good.complete(self._parts.live.current, self._parts.store)
             except Unavailable as refusal:
                 failures += 1
                 self._standby.presence.lost(refusal)
@@ -118,17 +117,16 @@ class Takeover:
         longest = min(_LONGEST_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2 ** min(failures, 10))
         return longest * (0.5 + 0.5 * self._parts.random())
 
-    async def _look(self) -> Snapshot | None:
-        """Raises Unavailable where the store is not to be had; the snapshot, where it was taken over now."""
+    async def _look(self) -> None:
+        """Have the store, or get it. Raises Unavailable."""
         if not self._is_open:
             await self._open()
         else:
             await self._parts.store.ping()
-        if not self._standby.presence.is_away:
-            return None
-        async with self._parts.changes.turn():
-            await self._enter_journal()
-            return await self._load()
+        if self._standby.presence.is_away:
+            async with self._parts.changes.turn():
+                await self._enter_journal()
+                await self._load()
 
     async def _open(self) -> None:
         """Open the store, unless it is not the one that was served from before. Raises Unavailable."""
@@ -152,7 +150,7 @@ class Takeover:
         if snapshot.revision < known.snapshot.revision:
             raise _not_the_same(f"the database is older, at revision {snapshot.revision}", known)
 
-    async def _load(self) -> Snapshot:
+    async def _load(self) -> None:
         """Serve from the store, which holds everything now."""
         parts = self._parts
         snapshot, facts = await parts.store.load_snapshot(), await parts.store.diagnostics()
@@ -162,7 +160,6 @@ class Takeover:
             self._has_ledger = True
         self._standby.known_good.loaded(snapshot, facts["installation"])
         self._standby.presence.found()
-        return snapshot
 
     def _serve(self, known: KnownGood) -> None:
         """Serve from the last known good state, with what was journalled since in force."""
@@ -178,7 +175,7 @@ class Takeover:
         entries = list(self._standby.journal.entries)
         if not entries:
             return
-        entered = await self._entered(len(entries))
+        entered = await self._entered()
         #: Release numbers as they were given without the store, and as they are.
         numbers: dict[tuple[str, int], int] = {}
         for entry in entries:
@@ -186,18 +183,21 @@ class Takeover:
                 await self._enter(entry, numbers)
         await self._standby.journal.clear()
 
-    async def _entered(self, count: int) -> set[str]:
-        """The ids of journalled actions among the newest `count` audit entries."""
+    async def _entered(self) -> set[str]:
+        """The ids of the journalled actions that the newest audit entries tell of, back to the first that tells of none. An
+        action may have made several entries: what it makes stale is told too."""
         found: set[str] = set()
         cursor: str | None = None
-        while count > 0:
-            page = await self._parts.store.audit(cursor, min(count, MAX_PAGE))
-            found.update(item["id"] for entry in page.items for item in entry.evidence if is_journalled(item))
-            count -= len(page.items)
+        while True:
+            page = await self._parts.store.audit(cursor, MAX_PAGE)
+            for entry in page.items:
+                ids = {item["id"] for item in entry.evidence if is_journalled(item)}
+                if not ids:
+                    return found
+                found |= ids
             cursor = page.next_cursor
             if cursor is None:
-                break
-        return found
+                return found
 
     async def _enter(self, entry: JournalEntry, numbers: dict[tuple[str, int], int]) -> None:
         order = entry.order

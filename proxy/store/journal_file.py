@@ -117,7 +117,7 @@ class JournalFile:
                     self.damaged_lines += 1
                 else:
                     entries.append(entry)
-        return list({entry.id: entry for entry in reversed(entries)}.values())[::-1]
+        return list({entry.id: entry for entry in entries}.values())
 
 
 def _read_all(descriptor: int) -> bytes:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
-import orjson
 
 from proxy.core.components import NEUTRAL_PARAMETERS, Bundle
 from proxy.core.errors import BadInput
@@ -81,7 +80,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         tool_names = _set_tools(edits, bundle, request.tool_names)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
-        edits.set("max_tokens", orjson.dumps(bound))
+        edits.set("max_tokens", msgspec.json.encode(bound))
     if bound is not None and (bound != request.max_output_tokens or (bundle and "thinking" in bundle.model.extra)):
         _check_thinking(edits, bound)
     return Injection(
@@ -179,7 +178,7 @@ def _set_parameters(edits: MemberEdits, bundle: Bundle, model: str, wire_version
         if written is None or (name in ("temperature", "top_p") and _refuses_sampling(model, wire_version)):
             dropped.append(name)
         else:
-            _set_place(edits, _PLACES[name], orjson.dumps(written))
+            _set_place(edits, _PLACES[name], msgspec.json.encode(written))
     return tuple(dropped)
 
 

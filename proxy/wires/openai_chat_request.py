@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
-import orjson
 
 from proxy.core.components import NEUTRAL_PARAMETERS, Bundle
 from proxy.core.errors import BadInput
@@ -68,7 +67,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         tool_names = _set_tools(edits, bundle, request.tool_names)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
-        edits.set(_bound_member(edits), orjson.dumps(bound))
+        edits.set(_bound_member(edits), msgspec.json.encode(bound))
     asks_usage = request.streamed and _ask_for_usage(edits)
     return Injection(
         body=edits.render(),
@@ -141,7 +140,7 @@ def _set_parameters(edits: MemberEdits, bundle: Bundle, model: str) -> tuple[str
         if _is_refused(name, model):
             dropped.append(name)
         else:
-            edits.set(name, orjson.dumps(_written(name, parameter.value)))
+            edits.set(name, msgspec.json.encode(_written(name, parameter.value)))
     return tuple(dropped)
 
 

@@ -199,7 +199,7 @@ async def _restarted(deployment: Deployment, name: str) -> bool:
 
 
 async def test_a_cap_holds_while_workers_are_killed(three: Deployment) -> None:
-    limit = 0.02
+    limit = 0.004
     await cap(three.operator, "usd", limit)
 
     async def load() -> None:

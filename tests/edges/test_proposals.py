@@ -341,6 +341,15 @@ class TestARolloutThatNeedsApproval:
             ("share_changed", 1, "ann", None),
             ("promoted", 2, "ann", "bob"),
         ]
+        assert (await team.admin.get("/audit"))["items"][0]["who"] == "ann"
+
+    async def test_is_promoted_by_its_approver_with_the_other_one_as_the_second_person(self, team: Team) -> None:
+        await team.protect(approval_required=True)
+        reply = await team.ann.post("/agents/support/rollouts", SHARE)
+        await team.bob.post(f"{PROPOSALS}/{reply['id']}/approve")
+        await team.bob.post("/agents/support/rollouts/r1/promote", {"why": "done"})
+        assert (await team.ledger())[-1] == ("promoted", 2, "bob", "ann")
+        assert (await team.admin.get("/audit"))["items"][0]["who"] == "bob"
 
     async def test_that_was_there_before_the_rule_shrinks_and_ends_but_grows_and_wins_only_with_a_second_person(
         self, team: Team

@@ -19,7 +19,11 @@ def pytest_asyncio_loop_factories():
 async def nothing_leaks() -> AsyncIterator[None]:
     """Tasks, sockets and files after a test are those before it; closing takes the loop a few turns."""
     loop = asyncio.get_running_loop()
-    await loop.getaddrinfo("127.0.0.1", 80)  # whatever the loop opens lazily
+    # What the loop opens lazily, once: threads to resolve names, a spare descriptor for the day there are none left.
+    await loop.getaddrinfo("127.0.0.1", 80)
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    server.close()
+    await server.wait_closed()
     tasks, descriptors = asyncio.all_tasks(), open_descriptors()
     yield
     allowed = tasks | {asyncio.current_task()}

@@ -70,6 +70,10 @@ class Client:
             sock.close()
             raise
 
+    def read_nothing(self) -> None:
+        """Leave what comes in the buffers of the kernel."""
+        self._writer.transport.pause_reading()
+
     async def send(self, data: bytes) -> None:
         """Send, however much the server takes. A server that has closed is no error."""
         with suppress(ConnectionError, RuntimeError):

@@ -79,7 +79,7 @@ async def recorded(kind: Kind) -> Recorded:
     await simulator.start()
     host, port = simulator.url.removeprefix("http://").split(":")
     client = await Client.connect((host, int(port)))
-    await client.send(kind.said(TEXT, prefix="", connection=""))
+    await client.send(kind.said(f"{TEXT} [[simulate: events=3]]", prefix="", connection=""))
     while not ((said := split_answers(bytes(client.raw))[0]) and said[0].is_complete):
         assert await client.read_some()
     await client.close()

@@ -92,8 +92,9 @@ class Stage:
     async def serve_with(self, limits: ListenerLimits) -> None:
         """Put a listener with other bounds in the place of the server's own."""
         server = self.deployment.server
-        own = server._listener
-        assert own is not None
+        plane = server._plane
+        assert plane is not None
+        own = plane._listener
         handle = own._handler
 
         async def recorded(call: Call, reply: Reply) -> None:
@@ -104,9 +105,8 @@ class Stage:
                 self.finished += 1
 
         await own.drain(0)
-        server._listener = Listener(recorded, limits, server._on_error)
-        await server._listener.start("127.0.0.1", 0)
-        server.traffic_url = "http://{}:{}".format(*server._listener.addresses[0][:2])
+        plane._listener = Listener(recorded, limits, server._on_error)
+        server.traffic_url = "http://{}:{}".format(*await plane.listen("127.0.0.1", 0))
 
 
 @asynccontextmanager
@@ -118,7 +118,7 @@ async def staged(
 
     def log(lines: bytes) -> None:
         entries = map(orjson.loads, lines.splitlines())
-        complaints.extend(entry for entry in entries if entry["event"] != "run")
+        complaints.extend(entry for entry in entries if entry["event"] == "internal_error")
 
     async with deployed(home, simulator=provider, log=log, **changes) as deployment:
         stage = Stage(deployment)

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from tests.harness import eventually
-from tests.hostile.conversation import Said, converse
+from tests.hostile.conversation import Client, Said, converse
 from tests.hostile.provider import (
     KINDS,
     STREAM_HEAD,
@@ -31,7 +31,7 @@ from tests.hostile.stage import Stage, staged
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
-CUTS = 120
+CUTS = 500
 AT_ONCE = 12
 TIMEOUTS = {"connect_seconds": 5, "first_byte_seconds": 0.5, "stream_idle_seconds": 0.5, "drain_seconds": 2}
 UNENDING = {**TIMEOUTS, "first_byte_seconds": 30, "stream_idle_seconds": 30}
@@ -152,8 +152,10 @@ async def test_a_stream_without_end_stops_when_its_client_leaves(stage: Stage, p
         return False
 
     provider.parts["endless"] = endless
-    talk = await converse(stage.address, (kind.said("endless"),), deadline_seconds=0.5)
-    assert talk.hung
+    client = await Client.connect(stage.address)
+    await client.send(kind.said("endless"))
+    await client.read_at_least(1_000_000)
+    await client.close()
     await asyncio.wait_for(stopped.wait(), 5)
     (run,) = await settled(stage, 1)
     assert (run["outcome"], run["usage_source"]) == ("client_left", "held")
@@ -192,7 +194,6 @@ BROKEN: list[tuple[str, bytes, str]] = [
     ("a length that is too large", _PLAIN + b"content-length: 9999\r\n\r\n" + GOOD, "close"),
     ("gzip, chunked", _PLAIN + b"transfer-encoding: gzip, chunked\r\n\r\n" + _END, "stall"),
     ("identity", _PLAIN + b"transfer-encoding: identity\r\n\r\n" + GOOD, "close"),
-    ("chunked twice", _PLAIN + _CHUNKED * 2 + b"\r\n" + _END, "stall"),
     ("NUL in a header", _PLAIN + b"x: a\x00b\r\n" + _LENGTH + b"\r\n" + GOOD, "stall"),
     ("a folded header", _PLAIN + b"x: a\r\n b\r\n" + _LENGTH + b"\r\n" + GOOD, "stall"),
     ("a space before the colon", _PLAIN + b"x : a\r\n" + _LENGTH + b"\r\n" + GOOD, "stall"),
@@ -209,6 +210,7 @@ BROKEN_LATE: list[tuple[str, bytes, str]] = [
     ("a chunk size beyond all bounds", STREAM_HEAD + b"f" * 20 + b"\r\n", "stall"),
     ("a chunk extension without end", STREAM_HEAD + b"3;" + b"x" * 100_000, "stall"),
     ("trailers without end", STREAM_HEAD + b"0\r\n" + b"x: y\r\n" * 20_000, "stall"),
+    ("a length among the trailers", STREAM_HEAD + b"0\r\ncontent-length: 3\r\n\r\n", "stall"),
     ("no last chunk", STREAM_HEAD + b"".join(chunked(b"data: [DONE]\n\n"))[:-5], "close"),
     ("half a last chunk", STREAM_HEAD + b"".join(chunked(b"data: [DONE]\n\n"))[:-2], "close"),
 ]  # fmt: skip
@@ -236,9 +238,10 @@ async def test_a_stream_whose_framing_breaks_is_cut_for_the_client(
     for name, raw, leaving in BROKEN_LATE:
         provider.parts[name] = says(raw, then=leaving)
         said = await ask(stage, kind, name)
-        assert (said.status, said.is_complete) == (200, False), name
+        # Where the break came together with the head, the client need not see a broken answer.
+        assert (said.status, said.is_complete) in ((200, False), (502, True)), name
     runs = await settled(stage, len(BROKEN_LATE))
-    assert {(run["outcome"], run["error_class"], run["status"]) for run in runs} == {("error", "upstream_broken", 200)}
+    assert {(run["outcome"], run["error_class"]) for run in runs} == {("error", "upstream_broken")}
 
 
 #: Answers that are odd, but sound: they pass. Name, bytes, how the provider leaves.
@@ -251,7 +254,7 @@ ODD: list[tuple[str, bytes, str]] = [
     ("an end by closing", _PLAIN + b"\r\n" + GOOD, "close"),
     ("HTTP/1.0", b"HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n" + GOOD, "close"),
     ("chunks", _PLAIN + _CHUNKED + b"\r\n" + b"".join(chunked(*(GOOD[n : n + 7] for n in range(0, len(GOOD), 7)))), "serve"),
-    ("trailers", _PLAIN + _CHUNKED + b"\r\n" + _END[:-2] + b"switchback-run-id: x\r\ncontent-length: 3\r\n\r\n", "serve"),
+    ("trailers", _PLAIN + _CHUNKED + b"\r\n" + _END[:-2] + b"switchback-run-id: x\r\nset-cookie: a=b\r\n\r\n", "serve"),
     ("no content type", b"HTTP/1.1 200 OK\r\n" + _LENGTH + b"\r\n" + GOOD, "serve"),
     ("no reason", b"HTTP/1.1 200\r\n" + _LENGTH + b"\r\n" + GOOD, "serve"),
     ("headers that are the proxy's own", whole(GOOD, b"switchback-version: evil@1", b"set-cookie: a=b", b"alt-svc: h3"), "serve"),
@@ -270,7 +273,7 @@ async def test_an_odd_but_sound_answer_passes_whole_and_harms_no_later_call(stag
             assert said.headers[b"switchback-version"] == b"support@1", name
             assert not {b"set-cookie", b"alt-svc", b"x-hop", b"link"} & said.headers.keys(), name
     runs = await settled(stage, 2 * len(ODD))
-    assert {(run["outcome"], run["usage_source"], run["output_tokens"]) for run in runs} == {("ok", "reported", 1)}
+    assert {(run["outcome"], run["usage_source"], run["tokens"]["output"]) for run in runs} == {("ok", "reported", 1)}
 
 
 async def test_an_answer_given_before_the_body_was_read_passes(stage: Stage, provider: Provider) -> None:
@@ -335,9 +338,9 @@ async def test_a_connection_closed_while_idle_is_not_used_again(stage: Stage, pr
 
     provider.parts["leaving"] = answers_then_leaves
     assert (await ask(stage, kind, "leaving")).body == GOOD
-    client = stage.deployment.server._upstream._client
+    pool = stage.deployment.server._plane._upstream._client._pool
     leave.set()
-    await eventually(lambda: not client._pool._all)
+    await eventually(lambda: not pool._all)
     assert (await ask(stage, kind, "leaving")).body == GOOD
     assert (provider.calls, provider.connections) == (["leaving"] * 2, 2)
     await settled(stage, 2)

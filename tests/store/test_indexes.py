@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from proxy.store.sqlite import batches, lists, traffic
+from proxy.store.sqlite import access, batches, lists, traffic
 from proxy.store.sqlite.migrate import migrate
 from proxy.store.store import RunFilter
 
@@ -49,6 +49,14 @@ def test_runs_are_listed_by_the_index_of_what_is_asked_for(plan, wanted, index):
         (lists._LABEL_HISTORY, ("a", "prod")),
         (lists._ROLLOUTS, ("a", 9, 1)),
         (lists._AUDIT, (9, 1)),
+        (access._TOKENS, (9, "", 1)),
+        (access._PROTECTION, ("a", "prod")),
+        (access._PROTECTIONS, ("a",)),
+        (access._NEXT_PROPOSAL, ("a",)),
+        (access._PROPOSAL, ("a", "p1")),
+        (access._PROPOSALS, ("a", 9, 1)),
+        (access._PROPOSALS_BY_STATE, ("a", "waiting", 9, 1)),
+        (access._WAITING, ("a", "prod")),
         (traffic._AGENTS, ("[]",)),
         (traffic._LABELS, ("[]",)),
         (traffic._ACTIVE_ROLLOUTS, ("[]",)),

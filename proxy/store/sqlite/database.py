@@ -70,21 +70,27 @@ class Database:
         self._turn = asyncio.Lock()
         self._connections: _Connections | None = None
         self._is_trusted = False
+        self._is_closed = True
 
     async def open(self) -> None:
         """Take ownership, open, migrate. Raises Unavailable: `store_in_use`, `store_too_new`, `store_foreign`,
         `store_library_too_old`, `store_unavailable`."""
         check_library()
         self._ownership.acquire()
+        # Whether this is the right database is its opener's to say; from here on it must stay the same one.
+        self.installation, self.revision = "", 0
         try:
             create_private(self.path)
             await self._connect()
+            self._is_closed = False
         except BaseException:
             self._ownership.release()
             raise
 
     async def close(self) -> None:
         """Finish what was given to the connections, close them, and give the file free."""
+        # Whoever still reads must not open it again.
+        self._is_closed = True
         await self._disconnect()
         self._ownership.release()
 
@@ -152,7 +158,7 @@ class Database:
         """The connections, opened anew where they failed. The caller has the turn."""
         if self._connections is not None and self._is_trusted:
             return self._connections
-        if not self._ownership.is_held:
+        if self._is_closed:
             raise DatabaseFailed("it is not open", needs_reopening=False)
         await self._disconnect()
         return await self._connect()

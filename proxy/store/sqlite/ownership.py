@@ -23,10 +23,6 @@ class OwnershipLock:
         self._path = database.with_name(f"{database.name}.lock")
         self._descriptor: int | None = None
 
-    @property
-    def is_held(self) -> bool:
-        return self._descriptor is not None
-
     def acquire(self) -> None:
         """Raises Unavailable(`store_in_use`), Unavailable(`store_unavailable`)."""
         try:

@@ -1,0 +1,216 @@
+"""The verbs that look back: what was served, what ran, what was said about it, and whether the record of it holds."""
+
+import asyncio
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.cli.admin_client import Download
+from proxy.cli.downloads import save
+from proxy.cli.failures import CommandFailed
+from proxy.cli.showing import Show
+from proxy.core.audit import NO_PREVIOUS, AuditDraft, seal
+
+SERVED = {
+    "label": "prod",
+    "time": "2026-09-20T14:03:00.000000Z",
+    "release": 7,
+    "kind": "share_changed",
+    "rollout": "r2",
+    "arms": [
+        {"name": "stable", "version": 3, "percentage": 87.5},
+        {"name": "candidate", "version": 4, "percentage": 12.5},
+    ],
+    "who": "ann",
+    "why": "more",
+    "since": "2026-09-20T14:00:00.000000Z",
+    "until": None,
+}
+LINES = b'{"id":"run_2"}\n{"id":"run_1"}\n'
+
+
+async def test_what_was_served_is_told_with_its_percentages(admin: Any, switchback: Any) -> None:
+    admin.answer("GET", "/agents/a/versions/at", SERVED)
+    told = await switchback("versions", "at", "a", "--label", "prod", "--time", "2026-09-20T14:03Z")
+    assert admin.last.query == {"label": "prod", "time": "2026-09-20T14:03Z"}
+    assert told.stdout.splitlines() == [
+        "a: prod at 2026-09-20T14:03:00.000000Z",
+        "87.5% version 3 (stable)",
+        "12.5% version 4 (candidate)",
+        "release 7 (share_changed, rollout r2) by ann: more",
+        "in force from 2026-09-20T14:00:00.000000Z to now",
+    ]
+
+
+async def test_a_version_is_composed_of_components_of_others(admin: Any, switchback: Any) -> None:
+    for number in (5, 7, 9):
+        parts = {"prompt": {"text": f"p{number}"}, "model": {"name": f"m{number}"}, "tools": {"mode": "keep"}}
+        admin.answer("GET", f"/agents/a/versions/{number}", {**parts, "policy": {"max_tool_calls": number}})
+    admin.answer("GET", "/agents/a", {"newest_version": 9})
+    admin.answer("POST", "/agents/a/versions", {"version": 10}, 201)
+    done = await switchback("versions", "create", "a", "--from", "7", "--prompt-of", "9", "--policy-of", "5")
+    assert done.exit_code == 0, done.stderr
+    assert admin.last.body == {
+        "parent": 9,
+        "message": "",
+        "prompt": {"text": "p9"},
+        "model": {"name": "m7"},
+        "tools": {"mode": "keep"},
+        "policy": {"max_tool_calls": 5},
+    }
+    await switchback("versions", "create", "a", "--prompt-of", "9", "--temperature", "0")
+    assert admin.last.body == {
+        "parent": 9,
+        "message": "",
+        "prompt": {"text": "p9"},
+        "model": {"parameters": {"temperature": 0.0}},
+    }
+
+
+async def test_runs_are_exported_to_a_pipe_as_they_are(admin: Any, switchback: Any) -> None:
+    admin.answer("GET", "/runs/export", LINES.decode(), headers={"Switchback-Count": "2"})
+    done = await switchback("runs", "export", "--agent", "a", "--release", "12", "--not-quarantined")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, LINES.decode(), "")
+    assert admin.last.query == {"agent": "a", "release": "12", "quarantined": "false", "format": "jsonl"}
+
+
+async def test_runs_are_exported_to_a_file(admin: Any, switchback: Any, tmp_path: Path) -> None:
+    admin.answer("GET", "/runs/export", LINES.decode())
+    done = await switchback("runs", "export", "--format", "csv", "--output", "runs.csv")
+    assert (done.exit_code, done.stdout) == (0, "wrote 2 lines to runs.csv\n")
+    assert (tmp_path / "runs.csv").read_bytes() == LINES
+    assert os.listdir(tmp_path) == ["runs.csv"]
+
+
+async def test_an_export_that_is_refused_makes_no_file(admin: Any, switchback: Any, tmp_path: Path) -> None:
+    admin.refuse("GET", "/runs/export", 400, "bad_time", "from must be a time")
+    done = await switchback("runs", "export", "--from", "yesterday", "--output", "runs.jsonl")
+    assert (done.exit_code, done.stderr) == (1, "error: from must be a time [bad_time]\n")
+    assert os.listdir(tmp_path) == []
+
+
+def broken() -> Download:
+    def pieces() -> Any:
+        yield LINES
+        raise CommandFailed("the server broke the download off: what came is not everything")
+
+    return Download(pieces(), 9)
+
+
+def test_a_download_that_breaks_off_leaves_its_beginning_under_another_name(tmp_path: Path) -> None:
+    output = tmp_path / "runs.jsonl"
+    with pytest.raises(CommandFailed, match=r"is not everything; it is in .*runs\.jsonl\.part") as failed:
+        save(broken(), output, Show())
+    assert failed.value.exit_code == 1
+    assert not output.exists()
+    assert (tmp_path / "runs.jsonl.part").read_bytes() == LINES
+
+
+async def test_a_server_that_breaks_the_connection_is_exit_code_1(switchback: Any, tmp_path: Path) -> None:
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(LINES), LINES))
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(break_off, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        to_file = await switchback("runs", "export", "--output", "runs.jsonl", SWITCHBACK_ADMIN_URL=url)
+        to_pipe = await switchback("runs", "export", SWITCHBACK_ADMIN_URL=url)
+    assert (to_file.exit_code, to_pipe.exit_code) == (1, 1)
+    assert "what came is not everything" in to_file.stderr
+    assert "what came is not everything" in to_pipe.stderr
+    assert os.listdir(tmp_path) == ["runs.jsonl.part"]
+
+
+def test_a_terminal_sees_a_progress_bar_and_nothing_harmful(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    hostile = '{"user":"\N{RIGHT-TO-LEFT OVERRIDE}\x9b31m"}\n'.encode()
+    out, err = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.setenv("TERM", "xterm")
+    # A character may be cut in two between pieces.
+    save(Download(iter([hostile[:10], hostile[10:]]), 1), None, Show())
+    assert out.getvalue() == '{"user":"\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}31m"}\n'
+    assert err.getvalue() == ""
+    save(Download(iter([LINES]), 2), tmp_path / "runs.jsonl", Show())
+    assert "2/2" in err.getvalue()
+
+
+async def test_runs_are_put_into_quarantine_by_filter_or_by_id(admin: Any, switchback: Any) -> None:
+    admin.answer("POST", "/runs/quarantine", {"changed": 12, "quarantined": True})
+    done = await switchback("runs", "quarantine", "--agent", "a", "--release", "3", "--from", "2026-11-20T00:00Z")
+    assert done.stdout == "12 runs are in quarantine now\n"
+    assert admin.last.body == {
+        "agent": "a",
+        "release": 3,
+        "from": "2026-11-20T00:00Z",
+        "undo": False,
+        "why": "no reason given",
+    }
+    done = await switchback("runs", "quarantine", "run_1", "run_2", "--undo", "--why", "fine")
+    assert done.stdout == "12 runs are in quarantine no more\n"
+    assert admin.last.body == {"runs": ["run_1", "run_2"], "undo": True, "why": "fine"}
+
+
+@pytest.mark.parametrize(
+    ("said", "value"), [("0.9", 0.9), ("true", True), ("refunded twice", "refunded twice"), (None, None)]
+)
+async def test_an_outcome_is_recorded_with_a_value_of_its_kind(
+    admin: Any, switchback: Any, said: str | None, value: object
+) -> None:
+    admin.answer("POST", "/runs/run_1/outcomes", {"name": "score", "run": "run_1"}, 201)
+    given = [] if said is None else ["--value", said]
+    done = await switchback("outcome", "run_1", "--name", "score", *given, "--severity", "low")
+    assert done.stdout == "recorded score of run_1\n"
+    assert admin.last.body == {"name": "score", "value": value, "severity": "low", "why": ""}
+
+
+async def test_the_head_is_one_line_to_keep_elsewhere(admin: Any, switchback: Any) -> None:
+    admin.answer("GET", "/audit/head", {"number": 9, "hash": "ab" * 32})
+    assert (await switchback("audit", "head")).stdout == f"9:{'ab' * 32}\n"
+
+
+async def test_the_proof_of_the_server_is_told_and_decides_the_exit_code(admin: Any, switchback: Any) -> None:
+    head = {"number": 9, "hash": "ab" * 32}
+    proof = {"ok": True, "entries": 9, "first_broken": None, "head": head}
+    row = {"table": "versions", "key": {"agent": "a", "number": 3}, "reason": "`message` is not …", "entry": 5}
+    admin.answer("GET", "/audit/verify", "\n\n" + orjson.dumps(proof).decode())
+    admin.answer("GET", "/audit/verify", {**proof, "ok": False, "first_broken": row})
+    good = await switchback("audit", "verify", "--head", f"9:{'ab' * 32}")
+    assert (good.exit_code, good.stdout) == (0, f"ok: 9 entries hold, the head is 9:{'ab' * 32}\n")
+    assert admin.last.query == {"head": f"9:{'ab' * 32}"}
+    bad = await switchback("audit", "verify")
+    assert bad.exit_code == 1
+    assert bad.stdout == "BROKEN: versions agent a, number 3: `message` is not … (audit entry 5)\n"
+    assert (await switchback("audit", "verify", "--head", "9")).exit_code == 2
+    assert orjson.loads((await switchback("audit", "verify", "--json")).stdout)["first_broken"] == row
+
+
+async def test_a_file_is_proved_without_server_and_token(switchback: Any, tmp_path: Path) -> None:
+    draft = AuditDraft(who="ann", what="agent.created", subject="agents/a", why="", at_microseconds=1)
+    entry = seal(draft, 1, NO_PREVIOUS)
+    file = tmp_path / "audit.jsonl"
+    file.write_bytes(orjson.dumps(entry.content()) + b"\n")
+    nowhere = {"SWITCHBACK_ADMIN_URL": "http://127.0.0.1:9", "SWITCHBACK_TOKEN": None}
+    good = await switchback("audit", "verify", "--file", str(file), "--head", f"1:{entry.hash}", **nowhere)
+    assert (good.exit_code, good.stdout) == (0, f"ok: 1 entries hold, the head is 1:{entry.hash}\n")
+    file.write_bytes(file.read_bytes().replace(b"ann", b"eve"))
+    bad = await switchback("audit", "verify", "--file", str(file), **nowhere)
+    assert (bad.exit_code, bad.stdout.startswith("BROKEN at entry 1: its hash")) == (1, True)
+
+
+async def test_the_log_is_exported_to_a_file(admin: Any, switchback: Any, tmp_path: Path) -> None:
+    admin.answer("GET", "/audit/export", LINES.decode())
+    done = await switchback("audit", "export", "--output", "audit.jsonl", "--json")
+    assert orjson.loads(done.stdout) == {"file": "audit.jsonl", "lines": 2}
+    assert (tmp_path / "audit.jsonl").read_bytes() == LINES
