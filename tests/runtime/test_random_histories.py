@@ -145,7 +145,7 @@ class Model:
         elif not found.taken_back:
             if len(found.trail) < 2:
                 raise Refused
-            self._back(found, found.trail[0])
+            self._back(found, found.trail[-2])
 
     def archive(self, agent: str) -> None:
         self._in_service(agent)
