@@ -15,7 +15,7 @@ from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout
 from proxy.core.spend import Price, Rates
 from proxy.core.switches import Switch
 from proxy.core.times import rfc3339
-from proxy.core.versions import Version
+from proxy.core.versions import Version, VersionSummary
 
 Document = dict[str, Any]
 
@@ -41,27 +41,23 @@ def state_document(state: AgentState) -> Document:
 
 
 def version_document(version: Version) -> Document:
+    return {**version_summary(version), **version.contents()}
+
+
+def version_summary(version: Version | VersionSummary) -> Document:
+    """A version without the content of its components: what lists and the audit log carry."""
     return {
         "agent": version.agent,
         "version": version.number,
-        "version_id": version.bundle.bundle_hash,
+        "version_id": version.bundle_hash,
         "parent": version.parent,
         "author": version.author,
         "message": version.message,
         "created_at": rfc3339(version.created_at_microseconds),
-        **version.contents(),
-        "hashes": dict(version.bundle.hashes),
+        "hashes": dict(version.hashes),
         "tested_against": dict(version.tested_against),
         "source": dict(version.source),
     }
-
-
-def version_summary(version: Version) -> Document:
-    """A version without the content of its components: what lists and the audit log carry."""
-    document = version_document(version)
-    for kind in version.bundle.hashes:
-        del document[kind]
-    return document
 
 
 def arm_document(arm: Arm) -> Document:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.core.components import COMPONENT_KINDS, Bundle
+from proxy.core.components import COMPONENT_KINDS, Bundle, ComponentKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,14 @@ class Version:
     source: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
+    def bundle_hash(self) -> str:
+        return self.bundle.bundle_hash
+
+    @property
+    def hashes(self) -> Mapping[ComponentKind, str]:
+        return self.bundle.hashes
+
+    @property
     def stamp(self) -> str:
         """`support-triage@7`, as answered in the Switchback-Version header."""
         return f"{self.agent}@{self.number}"
@@ -34,3 +42,19 @@ class Version:
     def contents(self) -> dict[str, Any]:
         """The five components in their normal form, by kind."""
         return {kind: self.bundle.content(kind) for kind in COMPONENT_KINDS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSummary:
+    """A version without the content of its components, which can be megabytes: what lists carry."""
+
+    agent: str
+    number: int
+    bundle_hash: str
+    hashes: Mapping[ComponentKind, str]
+    parent: int | None
+    author: str
+    message: str
+    created_at_microseconds: int
+    tested_against: Mapping[str, Any]
+    source: Mapping[str, Any]

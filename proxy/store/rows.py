@@ -18,7 +18,7 @@ from proxy.core.releases import Release
 from proxy.core.scopes import DIMENSIONS, Scope, parse_scope
 from proxy.core.snapshot import Agent, Arm, Rollout
 from proxy.core.switches import Switch
-from proxy.core.versions import Version
+from proxy.core.versions import Version, VersionSummary
 
 Columns = dict[str, Any]
 
@@ -83,6 +83,21 @@ def version_of(row: Row, bundle: Bundle) -> Version:
         agent=row["agent"],
         number=row["number"],
         bundle=bundle,
+        parent=row["parent"],
+        author=row["author"],
+        message=row["message"],
+        created_at_microseconds=row["created_at_microseconds"],
+        tested_against=orjson.loads(row["tested_against"]),
+        source=orjson.loads(row["source"]),
+    )
+
+
+def summary_of(row: Row) -> VersionSummary:
+    return VersionSummary(
+        agent=row["agent"],
+        number=row["number"],
+        bundle_hash=row["bundle_hash"],
+        hashes={kind: row[kind] for kind in COMPONENT_KINDS},
         parent=row["parent"],
         author=row["author"],
         message=row["message"],

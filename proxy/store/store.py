@@ -32,7 +32,7 @@ from proxy.core.runs import Attempt, Run, RunOutcome
 from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
 from proxy.core.switches import Switch
 from proxy.core.tokens import Token
-from proxy.core.versions import Version
+from proxy.core.versions import Version, VersionSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,9 @@ class Store(Protocol):
 
     # Lists, newest first where they have a time; `cursor` is a page's next_cursor. Raise BadInput(`bad_cursor`).
     async def agents(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Agent]: ...
-    async def versions(self, agent: str, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Version]: ...
+    async def versions(
+        self, agent: str, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    ) -> Page[VersionSummary]: ...
     async def releases(
         self, agent: str, label: str | None = None, cursor: str | None = None, limit: int = DEFAULT_PAGE
     ) -> Page[Release]: ...

@@ -17,8 +17,8 @@ import orjson
 from proxy.http1.message import Call
 from proxy.simulator.recording import Call as Received
 from tests.harness import eventually
+from tests.hostile.case import HELLO, Case, chat, injected
 from tests.hostile.conversation import Step, Talk, converse
-from tests.hostile.raw_cases import HELLO, Case, chat, injected
 from tests.hostile.stage import Stage
 
 #: Refused by the proxy without asking anybody, and closes: proves that a connection is still usable.
@@ -76,6 +76,8 @@ async def accounts_of(stage: Stage, cases: Sequence[Case], front: tuple[str, int
         accounts[case.name] = await _account(stage, case, front)
     runs = await stage.runs()
     assert len(runs) == len(stage.heard)
+    if front is None:  # a front keeps its connections
+        await stage.at_rest()
     assert stage.complaints == []
     for account in accounts.values():
         account.runs = [runs[index] for index in account.heard]

@@ -105,7 +105,7 @@ class Client:
 
     def reset(self) -> None:
         sock = self._writer.get_extra_info("socket")
-        with suppress(OSError):
+        with suppress(OSError, AttributeError):  # the server may have closed it already
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 

@@ -7,88 +7,29 @@ often and how, which paths are one, what becomes of trailers, encodings and bodi
 """
 
 import gzip
-import re
-from typing import NamedTuple
 
-from tests.hostile.conversation import Script, Step
+from tests.hostile.case import (
+    CHAT,
+    END,
+    FORWARDED,
+    HELLO,
+    HOST,
+    KEY,
+    Case,
+    chat,
+    chunk,
+    chunks,
+    forwarded,
+    injected,
+    passes,
+    refused,
+    rejected,
+    request,
+    vanishes,
+)
+from tests.hostile.conversation import Step
 from tests.hostile.stage import BODY_LIMIT_BYTES
 from tests.http1.hostile_requests import TABLE, Row
-
-FORWARDED = b"/v1/echo"
-"""No wire meters this path: the body passes as it is. The provider refuses it for want of a key."""
-CHAT = b"/a/support/v1/chat/completions"
-KEY = b"Authorization: Bearer sk-caller"
-HELLO = b'{"model":"x","messages":[{"role":"user","content":"hi"}]}'
-HOST = b"Host: a"
-END = b"0\r\n\r\n"
-
-
-class Case(NamedTuple):
-    name: str
-    script: Script
-    statuses: tuple[int, ...] = (200,)
-    """Of the answers, in order; () where the connection is closed without a word."""
-    bodies: tuple[bytes, ...] = ()
-    """What the provider gets, in order: chat bodies as sent, with what the version injects (`injected`)."""
-    stays_open: bool = True
-    """Afterwards the connection takes another request, else the server closes it."""
-    code: str = ""
-    """The error code of the last answer, where the proxy itself refuses."""
-    may_vanish: bool = False
-    """The client leaves: the provider may also have seen nothing."""
-
-
-def request(*lines: bytes, method: bytes = b"POST", target: bytes = CHAT, version: bytes = b"1.1") -> bytes:
-    """A head."""
-    return b"\r\n".join((b"%b %b HTTP/%b" % (method, target, version), HOST, *lines, b"", b""))
-
-
-def chat(*lines: bytes, target: bytes = CHAT, body: bytes = HELLO) -> bytes:
-    """A whole call with a key."""
-    return request(KEY, *lines, b"Content-Length: %d" % len(body), target=target) + body
-
-
-def chunks(*lines: bytes, pieces: bytes, target: bytes = CHAT) -> bytes:
-    """A call whose body is written in chunks by the caller."""
-    return request(KEY, *lines, b"Transfer-Encoding: chunked", target=target) + pieces
-
-
-def chunk(data: bytes, extension: bytes = b"") -> bytes:
-    return b"%x%b\r\n%b\r\n" % (len(data), extension, data)
-
-
-def injected(body: bytes) -> bytes:
-    """What the provider gets of a chat body, byte for byte."""
-    prompt = b'{"role":"system","content":"Be kind."}'
-    return re.sub(rb'"model":"[^"]*"', b'"model":"gpt-4o-mini"', body).replace(
-        b'"messages":[', b'"messages":[%b,' % prompt
-    )
-
-
-def passes(name: str, said: bytes, body: bytes | None = HELLO) -> Case:
-    """A call that is served."""
-    return Case(name, (said,), (200,), () if body is None else (injected(body),))
-
-
-def forwarded(name: str, said: bytes, *, body: bytes = b"", status: int = 404) -> Case:
-    """A call that goes on unread and that the provider refuses."""
-    return Case(name, (said,), (status,), (body,))
-
-
-def refused(name: str, said: bytes, status: int, code: str) -> Case:
-    """A call that the proxy refuses; the connection stays usable."""
-    return Case(name, (said,), (status,), code=code)
-
-
-def rejected(name: str, *script: bytes | Step, status: int = 400) -> Case:
-    """No request at all: fixed text, closed."""
-    return Case(name, script, (status,), stays_open=False)
-
-
-def vanishes(name: str, *script: bytes | Step, bodies: tuple[bytes, ...] = (), may_vanish: bool = False) -> Case:
-    """Nothing is answered."""
-    return Case(name, script, (), bodies, stays_open=False, may_vanish=may_vanish)
-
 
 # --- The listener's table, forwarded ----------------------------------------------------------------------------------
 
@@ -110,7 +51,7 @@ def _fits(row: Row) -> bool:
 
 LISTENER = [_over(row) for row in TABLE if _fits(row)]
 
-# --- Who is named, how often, and how (H15, H62-H65) ------------------------------------------------------------------
+# --- Who is named, how often, and how ---------------------------------------------------------------------------------
 
 _IDENTITY = (
     b"Authorization", b"X-Api-Key", b"Api-Key", b"X-Goog-Api-Key", b"Switchback-Agent", b"Switchback-Version",
@@ -188,7 +129,7 @@ IDENTITY = [
     passes("a user in Unicode", chat("Switchback-User: Zoë 🎫".encode())),
 ]  # fmt: skip
 
-# --- Which paths are one (H47-H53) ------------------------------------------------------------------------------------
+# --- Which paths are one ----------------------------------------------------------------------------------------------
 
 PATHS = [
     *(
@@ -250,7 +191,7 @@ PATHS = [
     ),
 ]  # fmt: skip
 
-# --- Framing that could hide a call (H1-H36, H62) ---------------------------------------------------------------------
+# --- Framing that could hide a call -----------------------------------------------------------------------------------
 
 _HIDDEN = b"GET /v1/hidden HTTP/1.1\r\nHost: a\r\n\r\n"
 _SECOND = chat(target=b"/a/claude/v1/chat/completions")
@@ -303,7 +244,7 @@ FRAMING = [
     rejected("a body over the limit, in chunks", chunks(pieces=chunk(b"x" * 65536) * (BODY_LIMIT_BYTES // 65536 + 1)), status=413),
 ]  # fmt: skip
 
-# --- What a body says (J1-J14, J27, J28) ------------------------------------------------------------------------------
+# --- What a body says -------------------------------------------------------------------------------------------------
 
 
 def zipped(body: bytes, *lines: bytes) -> bytes:
@@ -337,7 +278,7 @@ BODIES = [
     passes("a wrong content type", chat(b"Content-Type: text/plain; charset=utf-16")),
 ]  # fmt: skip
 
-# --- Headers that must make no difference (H55, H58, H73-H77) ---------------------------------------------------------
+# --- Headers that must make no difference -----------------------------------------------------------------------------
 
 _IGNORED = (
     b"X-Forwarded-For: 1.1.1.1", b"X-Forwarded-Host: evil.example", b"X-Forwarded-Proto: https", b"Forwarded: for=1.1.1.1",
@@ -362,7 +303,7 @@ IGNORED = [
     rejected("a key with a line break", request(b"Authorization: Bearer a\rb", b"Content-Length: 0")),
 ]  # fmt: skip
 
-# --- Half a request, half a connection (H32, H59, H66-H70) ------------------------------------------------------------
+# --- Half a request, half a connection --------------------------------------------------------------------------------
 
 _LENGTH = b"Content-Length: %d" % len(HELLO)
 _OPENING = request(KEY, _LENGTH)

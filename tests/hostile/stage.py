@@ -56,6 +56,20 @@ class Stage:
         """Returns when no call is under way."""
         await eventually(lambda: self.finished == len(self.heard))
 
+    async def at_rest(self) -> None:
+        """Returns when the proxy, still running, has let go of everything: no client, no task of a call, no connection to
+        a provider but those kept for the next call. Raises TimeoutError."""
+        plane = self.deployment.server._plane
+        assert plane is not None
+        listener, pool = plane._listener, plane._upstream._client._pool
+
+        def is_at_rest() -> bool:
+            kept = sum(map(len, pool._idle.values()))
+            under_way = (listener._connections, listener._tasks, plane.request_path._flights)
+            return not any(under_way) and len(pool._all) == kept
+
+        await eventually(is_at_rest)
+
     async def runs(self) -> list[dict[str, Any]]:
         """Every run, in the order of the calls, once there is one for each call that was heard. Raises TimeoutError."""
         await self.idle()

@@ -81,6 +81,7 @@ async def settled(stage: Stage, count: int) -> list[dict[str, Any]]:
     cap = await stage.cap()
     assert (cap["held"], cap["spent"]) == (0, pytest.approx(sum(run["cost_usd"] or 0 for run in runs)))
     assert await stage.metric("switchback_holds_outstanding") == 0
+    await stage.at_rest()
     assert stage.complaints == []
     return runs
 

@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from tests.hostile.account import Account, accounts_of, check_account, in_lanes
-from tests.hostile.raw_cases import CASES, DUPLICATES, Case
+from tests.hostile.case import Case
+from tests.hostile.raw_cases import CASES, DUPLICATES
 from tests.hostile.stage import staged
 
 _LANES = 4

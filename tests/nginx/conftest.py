@@ -3,6 +3,8 @@
 import pytest
 import uvloop
 
+from tests.nginx.server import binary
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "nginx: needs an installed nginx, and fails without one")
@@ -11,3 +13,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_asyncio_loop_factories():
     """`switchback serve` runs on uvloop."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nginx_is_installed() -> None:
+    """Fails, and does not skip, where it is not."""
+    binary()

@@ -5,6 +5,7 @@ disagreement about where a request ends shows best through a peer that normalise
 """
 
 import asyncio
+import os
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -61,8 +62,7 @@ _START_SECONDS = 20
 
 def binary() -> str:
     """The nginx of this machine. Fails the test where there is none: this group is not to be skipped by accident."""
-    found = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
-    found = found or shutil.which("nginx")
+    found = shutil.which("nginx", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/usr/local/sbin")
     if found is None:
         pytest.fail("these tests need nginx (apt-get install nginx-light); leave them out with -m 'not nginx'")
     return found
@@ -84,11 +84,10 @@ class Nginx:
 @asynccontextmanager
 async def nginx(home: Path, behind: str) -> AsyncIterator[Nginx]:
     """An nginx on a free port before `behind` (HOST:PORT), with its files in `home`."""
-    program = binary()
     address = _free_address()
     _furnish(home, _CONFIG.format(home=home, behind=behind, address="{}:{}".format(*address)))
     process = await asyncio.create_subprocess_exec(
-        program, "-p", str(home), "-e", str(home / "error.log"), "-c", str(home / "nginx.conf"),
+        binary(), "-p", str(home), "-c", str(home / "nginx.conf"),
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:

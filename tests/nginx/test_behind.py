@@ -11,7 +11,8 @@ import pytest_asyncio
 
 from proxy.simulator.app import Simulator
 from tests.hostile.account import Account, accounts_of, check_account, in_lanes
-from tests.hostile.raw_cases import CASES, Case
+from tests.hostile.case import Case
+from tests.hostile.raw_cases import CASES
 from tests.hostile.stage import staged
 from tests.nginx.server import nginx
 

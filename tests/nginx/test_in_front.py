@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 
 from tests.hostile.account import Account, accounts_of, check_books, in_lanes
-from tests.hostile.raw_cases import CASES, Case
+from tests.hostile.case import Case
+from tests.hostile.raw_cases import CASES
 from tests.hostile.stage import staged
 from tests.nginx.server import nginx
 

@@ -333,7 +333,7 @@ BEGINNING = [("create", agent, text, True) for agent in AGENTS for text in ("one
 ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(histories)
 def test_a_random_history_is_served_told_and_proved_alike(history: list[tuple[tuple[Any, ...], int]]) -> None:
     asyncio.run(play([(step, 1) for step in BEGINNING] + history))

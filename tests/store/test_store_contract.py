@@ -180,7 +180,7 @@ class TestVersions:
         await an_agent(store, "other", versions=3)
         versions = (await store.versions("other")).items
         assert [found.number for found in versions] == [3, 2, 1]
-        assert versions[0].bundle.bundle_hash == (await store.version("support", 3)).bundle.bundle_hash
+        assert versions[0].bundle_hash == (await store.version("support", 3)).bundle.bundle_hash
 
     async def test_must_have_the_next_number(self, store):
         await an_agent(store, versions=2)

@@ -13,11 +13,11 @@ from proxy.core.pages import Page
 from proxy.core.releases import Release
 from proxy.core.runs import Attempt, Run
 from proxy.core.snapshot import Agent, Rollout
-from proxy.core.versions import Version
-from proxy.store.rows import Row, agent_of, audit_entry_of, release_of
+from proxy.core.versions import VersionSummary
+from proxy.store.rows import Row, agent_of, audit_entry_of, release_of, summary_of
 from proxy.store.run_rows import attempt_of, outcome_of, run_of
 from proxy.store.sqlite.paging import BEFORE_FIRST, fetched, key_of, page_of
-from proxy.store.sqlite.traffic import arms_of, rollouts_of, versions_of
+from proxy.store.sqlite.traffic import arms_of, rollouts_of
 from proxy.store.store import RunFilter
 
 _AGENTS = """
@@ -41,10 +41,10 @@ def list_agents(plain: sqlite3.Connection, cursor: str | None, limit: int) -> Pa
     return page_of(rows, limit, lambda shown: [agent_of(row) for row in shown], ("name",))
 
 
-def list_versions(plain: sqlite3.Connection, agent: str, cursor: str | None, limit: int) -> Page[Version]:
+def list_versions(plain: sqlite3.Connection, agent: str, cursor: str | None, limit: int) -> Page[VersionSummary]:
     (before,) = key_of(cursor, BEFORE_FIRST)
     rows = plain.execute(_VERSIONS, (agent, before, fetched(limit))).fetchall()
-    return page_of(rows, limit, lambda shown: versions_of(plain, shown), ("number",))
+    return page_of(rows, limit, lambda shown: [summary_of(row) for row in shown], ("number",))
 
 
 def list_releases(

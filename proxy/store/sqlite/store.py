@@ -23,7 +23,7 @@ from proxy.core.releases import Release
 from proxy.core.runs import Attempt, Run
 from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
 from proxy.core.tokens import Token
-from proxy.core.versions import Version
+from proxy.core.versions import Version, VersionSummary
 from proxy.store.sqlite import access, batches, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
 from proxy.store.sqlite.database import Database
@@ -76,7 +76,7 @@ class SqliteStore:
     async def agents(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Agent]:
         return await self._database.read_for_lists(lists.list_agents, cursor, limit)
 
-    async def versions(self, agent: str, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Version]:
+    async def versions(self, agent: str, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[VersionSummary]:
         return await self._database.read_for_lists(lists.list_versions, agent, cursor, limit)
 
     async def releases(

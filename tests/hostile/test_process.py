@@ -1,0 +1,217 @@
+"""`python -m proxy serve` as a process of its own: told to stop in the middle of work, told twice, and short of descriptors.
+
+What it recorded is read from its SQLite file once it is gone.
+"""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from proxy.simulator.app import Simulator
+from tests.harness import Operator, eventually
+from tests.hostile.conversation import Client, Said, split_answers
+from tests.hostile.provider import KINDS, Kind
+
+pytestmark = pytest.mark.usefixtures("nothing_leaks")
+
+STREAMS_OPEN = 100
+DRAIN_SECONDS = 3
+DESCRIPTORS = 64
+PATIENCE_SECONDS = 30
+STREAM = Kind("openai", is_streamed=True)
+
+
+class Served:
+    """A running process of the proxy and its provider."""
+
+    def __init__(self, process: asyncio.subprocess.Process, urls: list[str], home: Path, operator: Operator) -> None:
+        self.process = process
+        self.traffic, self.admin = urls
+        self.home = home
+        self.operator = operator
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, port = self.traffic.removeprefix("http://").split(":")
+        return host, int(port)
+
+    async def status_of(self, path: str) -> int:
+        """What the admin listener answers; 0 where it cannot be reached."""
+        try:
+            async with aiohttp.request("GET", self.admin + path, timeout=aiohttp.ClientTimeout(total=2)) as answer:
+                return answer.status
+        except (aiohttp.ClientError, TimeoutError):
+            return 0
+
+    async def ended(self) -> int:
+        """The exit code, once it has one."""
+        return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
+
+    def rows(self, query: str) -> list[Any]:
+        """What the file says when the process is gone."""
+        connection = sqlite3.connect(self.home / "switchback.db")
+        try:
+            return connection.execute(query).fetchall()
+        finally:
+            connection.close()
+
+    def processor_seconds(self) -> float:
+        """CPU time used so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture
+async def simulator(nothing_leaks: None) -> AsyncIterator[Simulator]:
+    one = Simulator()
+    await one.start()
+    yield one
+    await one.stop()
+
+
+@asynccontextmanager
+async def serving(home: Path, simulator: Simulator, *prefix: str) -> AsyncIterator[Served]:
+    """A process with the agent `support`, and a cap that nothing reaches."""
+    config = home.with_suffix(".yaml")
+    content = {
+        "listen": "127.0.0.1:0",
+        "admin": {"listen": "127.0.0.1:0"},
+        "timeouts": {"drain_seconds": DRAIN_SECONDS},
+        "providers": {"openai": {"wire": "openai", "base_url": simulator.url}},
+    }
+    config.write_bytes(orjson.dumps(content))
+    process = await asyncio.create_subprocess_exec(
+        *prefix, sys.executable, "-m", "proxy", "serve", "--config", str(config),
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "SWITCHBACK_HOME": str(home)},
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        said = (await asyncio.wait_for(process.stderr.readline(), PATIENCE_SECONDS)).decode()
+        urls = [word for word in said.replace(",", "").split() if word.startswith("http://")]
+        assert len(urls) == 2, said + (await process.stderr.read()).decode()
+        async with aiohttp.ClientSession() as session:
+            operator = Operator(urls[1], (home / "admin-token").read_text().strip(), session)
+            await operator.agent("support", "one")
+            await operator.post("/caps", scope={}, window="day", unit="usd", limit=1000, why="a test")
+        yield Served(process, urls, home, operator)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def open_streams(served: Served, simulator: Simulator, ends: int, stalls: int) -> list[Client]:
+    """Streams of which the provider holds back the rest: of the first ones until released, of the others for good."""
+    clients: list[Client] = []
+    for number in range(ends + stalls):
+        orders = "delay_ms=400; events=4; event_delay_ms=100" if number < ends else "stall_after_events=2"
+        client = await Client.connect(served.address)
+        clients.append(client)
+        await client.send(STREAM.said(f"[[simulate: {orders}]]"))
+    await simulator.wait_for_calls(ends + stalls)
+    return clients
+
+
+async def read_all(clients: list[Client]) -> list[Said | None]:
+    """What each was answered in the end."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await asyncio.gather(*(client.read_to_end() for client in clients))
+    for client in clients:
+        await client.close()
+    return [next(iter(split_answers(bytes(client.raw))[0]), None) for client in clients]
+
+
+async def test_told_to_stop_it_finishes_what_can_be_finished_and_breaks_the_rest_visibly(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    half = STREAMS_OPEN // 2
+    async with serving(tmp_path / "home", simulator) as served:
+        clients = await open_streams(served, simulator, half, STREAMS_OPEN - half)
+        assert await served.status_of("/readyz") == 200
+        served.process.send_signal(signal.SIGTERM)
+
+        async def is_unready() -> bool:
+            return await served.status_of("/readyz") == 503
+
+        await eventually(is_unready)
+        with pytest.raises(ConnectionRefusedError):
+            await Client.connect(served.address)
+        answers = await read_all(clients)
+        assert await served.ended() == 0
+        ended, cut = answers[:half], answers[half:]
+        assert all(said is not None and (said.status, said.is_complete) == (200, True) for said in ended)
+        assert all(said.body.endswith(b"data: [DONE]\n\n") for said in ended if said is not None)
+        assert all(said is None or not said.is_complete for said in cut)
+        outcomes = Counter(row[0] for row in served.rows("SELECT outcome FROM runs"))
+        assert outcomes == {"ok": half, "client_left": STREAMS_OPEN - half}
+        assert served.rows("SELECT count(*) FROM holds WHERE settled_by IS NULL") == [(0,)]
+    assert simulator.record.received == STREAMS_OPEN
+
+
+async def test_told_to_stop_twice_it_stops_once(tmp_path: Path, simulator: Simulator) -> None:
+    async with serving(tmp_path / "home", simulator) as served:
+        clients = await open_streams(served, simulator, 10, 10)
+        served.process.send_signal(signal.SIGTERM)
+        served.process.send_signal(signal.SIGTERM)
+        answers = await read_all(clients)
+        served.process.send_signal(signal.SIGINT)
+        assert await served.ended() == 0
+        assert [said is not None and said.is_complete for said in answers] == [True] * 10 + [False] * 10
+        assert served.rows("SELECT count(*) FROM runs") == [(20,)]
+
+
+async def test_idle_it_stops_at_once(tmp_path: Path, simulator: Simulator) -> None:
+    async with serving(tmp_path / "home", simulator) as served:
+        idle = await Client.connect(served.address)
+        await idle.send(KINDS[0].said("hello", connection=""))
+        await idle.read_at_least(1)
+        served.process.send_signal(signal.SIGTERM)
+        assert await served.ended() == 0
+        await idle.read_to_end()
+        await idle.close()
+        assert served.rows("SELECT outcome FROM runs") == [("ok",)]
+
+
+async def test_short_of_descriptors_it_neither_dies_nor_spins_and_recovers(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    limited = ("bash", "-c", f'ulimit -n {DESCRIPTORS}; exec "$@"', "bash")
+    async with serving(tmp_path / "home", simulator, *limited) as served:
+        crowd = [await Client.connect(served.address) for _ in range(4 * DESCRIPTORS)]
+        for client in crowd:
+            await client.send(b"POST /v1/chat/completions HTTP/1.1\r\n")
+        used = served.processor_seconds()
+        await asyncio.sleep(1)  # what is measured: a loop that turns idly would take all of it
+        assert served.processor_seconds() - used < 0.5
+        assert served.process.returncode is None
+        for client in crowd:
+            client.reset()
+            await client.close()
+
+        async def is_well() -> bool:
+            return await served.status_of("/livez") == 200 and await served.status_of("/readyz") == 200
+
+        await eventually(is_well)
+        answered = 0
+        for _ in range(20):
+            client = await Client.connect(served.address)
+            await client.send(KINDS[0].said("hello"))
+            await client.read_to_end()
+            await client.close()
+            answered += split_answers(bytes(client.raw))[0][0].status == 200
+        assert answered == 20
+        served.process.send_signal(signal.SIGTERM)
+        assert await served.ended() == 0
+        assert served.rows("SELECT count(*) FROM runs WHERE outcome = 'ok'") == [(20,)]
