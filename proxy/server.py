@@ -50,7 +50,8 @@ from proxy.runtime.takeover import Takeover, TakeoverParts
 from proxy.runtime.tasks import TaskSet
 from proxy.runtime.token_commands import TokenCommands
 from proxy.runtime.workers.owner_end import OwnerParts
-from proxy.runtime.workers.supervisor import WorkerProgram, Workers
+from proxy.runtime.workers.program import WorkerProgram
+from proxy.runtime.workers.supervisor import Workers
 from proxy.settings import Settings, settings_bytes
 from proxy.store.journal_file import FILE_NAME as JOURNAL
 from proxy.store.journal_file import JournalFile

@@ -58,6 +58,8 @@ _TICK_SECONDS = 1.0
 #: Reading all metrics may take one part in so many of a worker's time.
 _SAMPLING_SHARE = 50
 _LEAVING_SECONDS = 1.0
+#: How long a call may wait for the owner's word; the store itself says no sooner.
+_PATIENCE_SECONDS = 10.0
 
 
 class Worker:
@@ -172,6 +174,7 @@ class Worker:
             due = loop.time() + _TICK_SECONDS
             await asyncio.sleep(_TICK_SECONDS)
             self._metrics.event_loop_lag.set(max(0.0, loop.time() - due))
+            self._owner.give_up(_PATIENCE_SECONDS)
             began = loop.time()
             await self._send_samples(None)
             await asyncio.sleep((loop.time() - began) * _SAMPLING_SHARE)

@@ -17,6 +17,7 @@ import pytest
 
 from proxy.core.audit import AuditDraft
 from proxy.core.audit_proof import verify_entries
+from proxy.core.documents import release_document
 from proxy.core.errors import Unavailable
 from proxy.core.releases import Release, whole
 from proxy.simulator.app import Simulator
@@ -125,10 +126,12 @@ async def is_up(operator: Operator) -> bool:
 
 
 async def whole_audit(operator: Operator) -> list[dict[str, Any]]:
-    """The whole log, oldest first, proven by the published rule."""
+    """The whole log, oldest first, proven by the published rule; the rows it speaks about are proven with it."""
     entries = (await operator.get("/audit?limit=500"))["items"][::-1]
     proof = verify_entries(entries)
     assert proof.ok, proof.reason
+    verdict = await operator.get("/audit/verify")
+    assert verdict["ok"], verdict
     return entries
 
 
@@ -403,7 +406,14 @@ async def test_an_action_that_no_longer_applies_is_recorded_as_not_applied(home:
         )  # fmt: skip
         await change.append_release(row)
         await change.append_audit(
-            AuditDraft(who="somebody", what="label.moved", subject="x", why="", at_microseconds=1)
+            AuditDraft(
+                who="somebody",
+                what="label.moved",
+                subject="x",
+                why="",
+                at_microseconds=1,
+                after=release_document(row),
+            )
         )
     await store.close()
     async with deployed(home, simulator=simulator) as third:

@@ -336,24 +336,26 @@ async def test_after_the_owner_is_killed_its_workers_end_and_spent_is_at_least_w
     simulator = Simulator()
     await simulator.start()
     home = tmp_path / "home"
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        async with served(home, simulator, session) as (process, traffic, operator):
-            await operator.agent("support", "one")
-            await cap(operator, "usd", 1000)
-            pids = [worker["pid"] for worker in (await operator.get("/status"))["workers"]]
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        served(home, simulator, session) as (process, traffic, operator),
+    ):
+        await operator.agent("support", "one")
+        await cap(operator, "usd", 1000)
+        pids = [worker["pid"] for worker in (await operator.get("/status"))["workers"]]
 
-            async def load() -> None:
-                while await bare_call(traffic) is not None:
-                    pass
+        async def load() -> None:
+            while await bare_call(traffic) is not None:
+                pass
 
-            clients = [asyncio.ensure_future(load()) for _ in range(20)]
-            await simulator.wait_for_calls(300)
-            process.kill()
-            await process.wait()
-            # The workers notice by themselves, and nobody is left who takes calls.
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await asyncio.gather(*clients)
-            await eventually(lambda: not any(is_running(pid) for pid in pids))
+        clients = [asyncio.ensure_future(load()) for _ in range(20)]
+        await simulator.wait_for_calls(300)
+        process.kill()
+        await process.wait()
+        # The workers notice by themselves, and nobody is left who takes calls.
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await asyncio.gather(*clients)
+        await eventually(lambda: not any(is_running(pid) for pid in pids))
     await simulator.wait_until_idle()
     async with deployed(home, simulator=simulator, workers=2) as restarted:
         shown = (await restarted.operator.get("/caps"))["items"][0]

@@ -40,11 +40,26 @@ class Served:
         self.traffic, self.admin = urls
         self.home = home
         self.operator = operator
+        self.clients: list[Client] = []
 
     @property
     def address(self) -> tuple[str, int]:
         host, port = self.traffic.removeprefix("http://").split(":")
         return host, int(port)
+
+    async def connect(self) -> Client:
+        """A client that is closed with the process at the latest. Raises OSError."""
+        client = await Client.connect(self.address)
+        self.clients.append(client)
+        return client
+
+    async def refuses(self) -> bool:
+        """Whether nobody listens any more."""
+        try:
+            await self.connect()
+        except ConnectionRefusedError:
+            return True
+        return False
 
     async def status_of(self, path: str) -> int:
         """What the admin listener answers; 0 where it cannot be reached."""
@@ -81,12 +96,13 @@ async def simulator(nothing_leaks: None) -> AsyncIterator[Simulator]:
 
 
 @asynccontextmanager
-async def serving(home: Path, simulator: Simulator, *prefix: str) -> AsyncIterator[Served]:
+async def serving(home: Path, simulator: Simulator, *prefix: str, workers: int = 1) -> AsyncIterator[Served]:
     """A process with the agent `support`, and a cap that nothing reaches."""
     config = home.with_suffix(".yaml")
     content = {
         "listen": "127.0.0.1:0",
         "admin": {"listen": "127.0.0.1:0"},
+        "workers": workers,
         "timeouts": {"drain_seconds": DRAIN_SECONDS},
         "providers": {"openai": {"wire": "openai", "base_url": simulator.url}},
     }
@@ -105,7 +121,12 @@ async def serving(home: Path, simulator: Simulator, *prefix: str) -> AsyncIterat
             operator = Operator(urls[1], (home / "admin-token").read_text().strip(), session)
             await operator.agent("support", "one")
             await operator.post("/caps", scope={}, window="day", unit="usd", limit=1000, why="a test")
-        yield Served(process, urls, home, operator)
+            served = Served(process, urls, home, operator)
+            try:
+                yield served
+            finally:
+                for client in served.clients:
+                    await client.close()
     finally:
         if process.returncode is None:
             process.kill()
@@ -117,7 +138,7 @@ async def open_streams(served: Served, simulator: Simulator, ends: int, stalls: 
     clients: list[Client] = []
     for number in range(ends + stalls):
         orders = "delay_ms=400; events=4; event_delay_ms=100" if number < ends else "stall_after_events=2"
-        client = await Client.connect(served.address)
+        client = await served.connect()
         clients.append(client)
         await client.send(STREAM.said(f"[[simulate: {orders}]]"))
     await simulator.wait_for_calls(ends + stalls)
@@ -128,16 +149,15 @@ async def read_all(clients: list[Client]) -> list[Said | None]:
     """What each was answered in the end."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         await asyncio.gather(*(client.read_to_end() for client in clients))
-    for client in clients:
-        await client.close()
     return [next(iter(split_answers(bytes(client.raw))[0]), None) for client in clients]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 async def test_told_to_stop_it_finishes_what_can_be_finished_and_breaks_the_rest_visibly(
-    tmp_path: Path, simulator: Simulator
+    tmp_path: Path, simulator: Simulator, workers: int
 ) -> None:
     half = STREAMS_OPEN // 2
-    async with serving(tmp_path / "home", simulator) as served:
+    async with serving(tmp_path / "home", simulator, workers=workers) as served:
         clients = await open_streams(served, simulator, half, STREAMS_OPEN - half)
         assert await served.status_of("/readyz") == 200
         served.process.send_signal(signal.SIGTERM)
@@ -146,8 +166,7 @@ async def test_told_to_stop_it_finishes_what_can_be_finished_and_breaks_the_rest
             return await served.status_of("/readyz") == 503
 
         await eventually(is_unready)
-        with pytest.raises(ConnectionRefusedError):
-            await Client.connect(served.address)
+        await eventually(served.refuses)
         answers = await read_all(clients)
         assert await served.ended() == 0
         ended, cut = answers[:half], answers[half:]
@@ -174,7 +193,7 @@ async def test_told_to_stop_twice_it_stops_once(tmp_path: Path, simulator: Simul
 
 async def test_idle_it_stops_at_once(tmp_path: Path, simulator: Simulator) -> None:
     async with serving(tmp_path / "home", simulator) as served:
-        idle = await Client.connect(served.address)
+        idle = await served.connect()
         await idle.send(KINDS[0].said("hello", connection=""))
         await idle.read_at_least(1)
         served.process.send_signal(signal.SIGTERM)
@@ -189,7 +208,7 @@ async def test_short_of_descriptors_it_neither_dies_nor_spins_and_recovers(
 ) -> None:
     limited = ("bash", "-c", f'ulimit -n {DESCRIPTORS}; exec "$@"', "bash")
     async with serving(tmp_path / "home", simulator, *limited) as served:
-        crowd = [await Client.connect(served.address) for _ in range(4 * DESCRIPTORS)]
+        crowd = [await served.connect() for _ in range(4 * DESCRIPTORS)]
         for client in crowd:
             await client.send(b"POST /v1/chat/completions HTTP/1.1\r\n")
         used = served.processor_seconds()
@@ -206,7 +225,7 @@ async def test_short_of_descriptors_it_neither_dies_nor_spins_and_recovers(
         await eventually(is_well)
         answered = 0
         for _ in range(20):
-            client = await Client.connect(served.address)
+            client = await served.connect()
             await client.send(KINDS[0].said("hello"))
             await client.read_to_end()
             await client.close()

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from proxy.store.sqlite import access, batches, lists, traffic
+from proxy.store.sqlite import access, batches, changes, lists, proof, traffic
 from proxy.store.sqlite.migrate import migrate
 from proxy.store.store import RunFilter
 
@@ -49,6 +49,11 @@ def test_runs_are_listed_by_the_index_of_what_is_asked_for(plan, wanted, index):
         (lists._LABEL_HISTORY, ("a", "prod")),
         (lists._ROLLOUTS, ("a", 9, 1)),
         (lists._AUDIT, (9, 1)),
+        (lists._AUDIT_AFTER, (9, 1)),
+        (lists._OUTCOMES, ("r",)),
+        (proof._ENTRIES, (9, 1)),
+        (proof._COMPONENTS, ("h", 1)),
+        *((statement, ("[]",)) for statement in proof._ROWS.values()),
         (access._TOKENS, (9, "", 1)),
         (access._PROTECTION, ("a", "prod")),
         (access._PROTECTIONS, ("a",)),
@@ -63,6 +68,8 @@ def test_runs_are_listed_by_the_index_of_what_is_asked_for(plan, wanted, index):
         (traffic._ROLLOUT_RELEASES, ("[]",)),
         (traffic._VERSIONS, ("[]",)),
         (traffic._COMPONENTS, ("[]",)),
+        (batches._KNOWN_RUNS, ("[]",)),
+        (changes._QUARANTINE, {"runs": "[]", "quarantined": 1}),
         (batches._SETTLEMENT, (1, "", 1, "", 1, "", "")),
         (batches._SPENT, ("", 1)),
     ],

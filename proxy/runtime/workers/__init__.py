@@ -1,7 +1,8 @@
 """Several processes on one host: one owner of store, ledger and admin API, and workers that only serve calls.
 
     frames, messages, link      the socket between an owner and one worker: bytes, values, sending and receiving
-    supervisor, owner_end       the owner: starts and restarts workers, pushes snapshots, decides holds, records runs
+    supervisor, program         the owner: starts, watches and restarts workers, tells all of them, asks all of them
+    owner_end                   the owner: serves one worker; pushes snapshots, decides holds, records runs
     owner_client, remote_ledger a worker: what it asks of the owner, in the shapes the data path knows
     shared_conversations, merged_metrics, traffic_port   what all of them have in common
 

@@ -36,6 +36,15 @@ from proxy.runtime.workers.messages import (
 Given = TypeVar("Given", Granted, Recorded, VersionIs)
 
 
+class OwnerLate(Unavailable):
+    """The owner is there and does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "owner_unavailable", "the proxy's own ledger does not answer; try again", retry_after_seconds=5
+        )
+
+
 class OwnerClient:
     """Asks the owner. `receive` is called with everything that is not an answer, in order."""
 
@@ -43,7 +52,8 @@ class OwnerClient:
         self._receive = receive
         self._link: Link[FromOwner] = Link(decode_from_owner, self._received, self._owner_gone, on_error)
         self._requests = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        #: Oldest first: the answer to come, and when it was asked for on the event loop's clock.
+        self._waiting: dict[int, tuple[asyncio.Future[Answer], float]] = {}
 
     async def connect(self, sock: socket.socket) -> None:
         """Take over the worker's end of the socketpair. Raises OSError."""
@@ -74,7 +84,12 @@ class OwnerClient:
     async def hold(self, attempt: str, facts: CallFacts, bound: HoldBound) -> int | None:
         """Hold in every cap the call touches; the largest usd hold. Raises Refusal (a cap's, or Unavailable)."""
         request = next(self._requests)
-        return (await self._ask(HoldWanted(request, attempt, facts, bound), request, Granted)).nanodollars
+        try:
+            return (await self._ask(HoldWanted(request, attempt, facts, bound), request, Granted)).nanodollars
+        except OwnerLate:
+            # It may still be placed.
+            self.settle(attempt, Spent(settled_by="released"))
+            raise
 
     def settle(self, attempt: str, spent: Spent) -> None:
         """Say what an attempt came to. Without it the owner charges the whole hold when this process ends."""
@@ -88,13 +103,23 @@ class OwnerClient:
         """Whole lines for the owner's log."""
         self._link.send(LogLines(lines))
 
+    def give_up(self, older_than_seconds: float) -> None:
+        """Refuse questions that wait for longer than that: calls do not hang because the owner does."""
+        oldest = asyncio.get_running_loop().time() - older_than_seconds
+        for waiting, asked_at in list(self._waiting.values()):
+            if asked_at > oldest:
+                return
+            if not waiting.done():
+                waiting.set_exception(OwnerLate())
+
     async def _ask(self, question: Message, request: int, kind: type[Given]) -> Given:
         if self._link.is_closed:
             raise _gone()
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[request] = waiting
-        self._link.send(question)
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[Answer] = loop.create_future()
+        self._waiting[request] = waiting, loop.time()
         try:
+            self._link.send(question)
             answer = await waiting
         finally:
             del self._waiting[request]
@@ -103,7 +128,7 @@ class OwnerClient:
         return cast("Given", answer)
 
     def _owner_gone(self) -> None:
-        for waiting in self._waiting.values():
+        for waiting, _ in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(_gone())
 
@@ -111,7 +136,7 @@ class OwnerClient:
         if not isinstance(message, Granted | Recorded | VersionIs | Refused):
             self._receive(message)
             return
-        waiting = self._waiting.get(message.request)
+        waiting, _ = self._waiting.get(message.request, (None, 0))
         if waiting is not None and not waiting.done():
             waiting.set_result(message)
 

@@ -82,7 +82,8 @@ class OwnerEnd:
         self._link: Link[FromWorker] = Link(decode_from_worker, self._received, self._charge_all, parts.on_error)
         self._sent = Snapshot(revision=0)
         self._is_introduced = False
-        self._is_serving = False
+        self._knows_everything = False
+        self._is_ready = False
         self._tickets: dict[str, HoldTicket] = {}
         self._requests = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[None]] = {}
@@ -92,7 +93,7 @@ class OwnerEnd:
     @property
     def is_serving(self) -> bool:
         """Whether it takes calls, so that it has to confirm what is changed."""
-        return self._is_serving and not self._link.is_closed
+        return self._is_ready and not self._link.is_closed
 
     async def connect(self, sock: socket.socket, settings: bytes) -> None:
         """Take over the owner's end of the socketpair and tell the worker all it needs. Raises OSError."""
@@ -110,6 +111,8 @@ class OwnerEnd:
             self._link.send(news)
             if index % _CHUNK == 0:
                 await asyncio.sleep(0)
+        self._knows_everything = True
+        self._serve_when_complete()
 
     def push(self, snapshot: Snapshot) -> None:
         """Send what differs from the last snapshot sent."""
@@ -188,8 +191,8 @@ class OwnerEnd:
         match message:
             case Ready():
                 # From here on it must confirm what changes, though it begins to listen a moment later.
-                self._is_serving = True
-                self._link.send(Serve())
+                self._is_ready = True
+                self._serve_when_complete()
             case Listening():
                 if not self.listening.done():
                     self.listening.set_result(True)
@@ -202,6 +205,10 @@ class OwnerEnd:
                 self._answered(message.request)
             case RunsAreOver():
                 self._answered(message.request)
+
+    def _serve_when_complete(self) -> None:
+        if self._is_ready and self._knows_everything:
+            self._link.send(Serve())
 
     def _hold(self, wanted: HoldWanted) -> None:
         caps = tuple(cap for cap in self._parts.live.caps_for(wanted.facts.agent) if cap.scope.matches(wanted.facts))
@@ -255,7 +262,7 @@ class OwnerEnd:
 
     def _charge_all(self) -> None:
         """The worker is gone."""
-        self._is_serving = False
+        self._is_ready = False
         self.in_flight = 0
         tickets, self._tickets = self._tickets, {}
         for ticket in tickets.values():

@@ -2,20 +2,13 @@
 
 What is said to one worker is owner_end.py's; what a worker does is `proxy/worker.py`'s. A worker that ends unasked is started
 again, at once the first time, then with growing pauses; one that no longer answers is killed first.
-
-Decision: workers are new interpreters with inherited sockets, never forks: the owner has threads (store, log) whose locks a
-fork would copy. They are found by the path of this package and nothing else, so that a folder called `proxy` in the working
-directory is not taken for it.
 """
 
 import asyncio
-import os
 import socket
-import sys
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import Process
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import orjson
 from prometheus_client import CollectorRegistry
@@ -29,6 +22,7 @@ from proxy.runtime.metrics import Metrics
 from proxy.runtime.workers.merged_metrics import EndedSamples, MergedRegistry
 from proxy.runtime.workers.messages import Conversation
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
+from proxy.runtime.workers.program import WorkerProgram
 from proxy.runtime.workers.traffic_port import TrafficPort
 
 #: How long a change waits for workers to confirm it, and a scrape for their values.
@@ -49,17 +43,6 @@ _MAX_PAUSE_SECONDS = 30.0
 def restart_pause_seconds(ended_in_a_row: int) -> float:
     """How long to wait before the next start: nothing the first time, then doubling from half a second up to 30."""
     return 0.0 if ended_in_a_row <= 1 else min(_MAX_PAUSE_SECONDS, 0.5 * 2.0 ** min(ended_in_a_row - 2, 16))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerProgram:
-    """What the processes run. `settings` as a worker reads them; `import_from`: the folder that holds the package."""
-
-    count: int
-    module: str
-    import_from: Path
-    settings: bytes
-    drain_seconds: float
 
 
 @dataclass(slots=True)
@@ -188,7 +171,12 @@ class Workers:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            code = await self._run_once(slot, port)
+            try:
+                code = await self._run_once(slot, port)
+            except Exception as error:
+                # No process could be started, or not be talked to: tried again like one that ended.
+                self._parts.on_error(error)
+                code = None
             if not slot.started.done():
                 slot.started.set_result(False)
             if self._draining.is_set():
@@ -201,21 +189,19 @@ class Workers:
             slot.restarts += 1
             self._metrics.worker_restarts.inc()
 
-    async def _run_once(self, slot: _Slot, port: TrafficPort) -> int | None:
-        """One process from start to end; its exit code, None where none could be started."""
+    async def _run_once(self, slot: _Slot, port: TrafficPort) -> int:
+        """One process from start to end; its exit code. Raises OSError where none could be started."""
         ours, theirs = socket.socketpair()
+        inherited = [theirs]
         try:
-            inherited = [theirs]
-            try:
-                inherited += port.sockets()
-                process = await _spawned(self._program, [sock.fileno() for sock in inherited])
-            finally:
-                for sock in inherited:
-                    sock.close()
-        except OSError as error:
+            inherited += port.sockets()
+            process = await self._program.start([sock.fileno() for sock in inherited])
+        except BaseException:
             ours.close()
-            self._parts.on_error(error)
-            return None
+            raise
+        finally:
+            for sock in inherited:
+                sock.close()
         end = OwnerEnd(slot.number, self._parts, self._tell_others)
         slot.process, slot.end = process, end
         end.listening.add_done_callback(lambda listening: _pass_on(listening, slot.started))
@@ -255,20 +241,6 @@ class Workers:
             **more,
         }
         self._parts.log(orjson.dumps(line) + b"\n")
-
-
-async def _spawned(program: WorkerProgram, descriptors: Sequence[int]) -> Process:
-    """A worker's process that inherits its link and its listening sockets. Raises OSError."""
-    place = str(program.import_from)
-    given = os.environ.get("PYTHONPATH")
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", program.module, *(str(descriptor) for descriptor in descriptors),
-        stdin=DEVNULL,
-        pass_fds=descriptors,
-        env={**os.environ, "PYTHONPATH": f"{place}{os.pathsep}{given}" if given else place},
-        # Ctrl-C at a terminal reaches the owner alone, which drains the workers in good order.
-        start_new_session=True,
-    )  # fmt: skip
 
 
 async def _done(answers: Sequence["asyncio.Future[None]"]) -> None:

@@ -31,7 +31,7 @@ _LABEL_HISTORY = "SELECT * FROM releases WHERE agent = ? AND label = ? ORDER BY 
 _ROLLOUTS = "SELECT * FROM rollouts WHERE agent = ? AND number < ? ORDER BY number DESC LIMIT ?"
 _AUDIT = "SELECT * FROM audit WHERE number < ? ORDER BY number DESC LIMIT ?"
 _AUDIT_AFTER = "SELECT * FROM audit WHERE number > ? ORDER BY number LIMIT ?"
-_OUTCOMES = "SELECT * FROM outcomes WHERE run = ? ORDER BY recorded_at_microseconds, id"
+_OUTCOMES = "SELECT * FROM outcomes WHERE run = ? ORDER BY id"
 
 
 def list_agents(plain: sqlite3.Connection, cursor: str | None, limit: int) -> Page[Agent]:

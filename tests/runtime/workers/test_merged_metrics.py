@@ -1,0 +1,95 @@
+"""Several registries read as one: sums that lose nothing and never go back, gauges by their own rule."""
+
+from typing import Any
+
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from proxy.runtime.metrics import Metrics
+from proxy.runtime.workers.merged_metrics import ChangedSamples, EndedSamples, MergedRegistry, WorkerSamples
+
+
+def values(owner: Metrics, *others: WorkerSamples, ended: EndedSamples | None = None) -> dict[str, Any]:
+    """Every sample of the merged text by name; labelled ones by name and labels."""
+    merged = MergedRegistry(owner.registry, [(ended or EndedSamples()).values, *(other.values for other in others)])
+    families = text_string_to_metric_families(generate_latest(merged).decode())
+    return {
+        sample.name + "".join(f",{value}" for _, value in sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def sent(metrics: Metrics, into: WorkerSamples | None = None) -> WorkerSamples:
+    samples = into or WorkerSamples()
+    samples.update(ChangedSamples(metrics.registry).read())
+    return samples
+
+
+def test_counters_and_histograms_add_up() -> None:
+    owner, one, two = Metrics("t"), Metrics("t"), Metrics("t")
+    owner.refused("a", "x")
+    for metrics, count in ((one, 2), (two, 3)):
+        for _ in range(count):
+            metrics.refused("a", "x")
+            metrics.upstream_failed(f"p{count}", "idle_timeout")
+    found = values(owner, sent(one), sent(two))
+    assert found["switchback_refusals_total,a,x"] == 6
+    assert found["switchback_upstream_errors_total,p2,idle_timeout"] == 2
+    assert found["switchback_upstream_errors_total,p3,idle_timeout"] == 3
+
+
+def test_histograms_stay_in_order_and_complete() -> None:
+    owner, one, two = Metrics("t"), Metrics("t"), Metrics("t")
+    labels = ("a", "1", "", "p", "m")
+    for metrics, seconds in ((one, 0.02), (two, 0.02), (two, 30.0)):
+        metrics._duration.labels(*labels).observe(seconds)
+    text = generate_latest(MergedRegistry(owner.registry, [sent(one).values, sent(two).values])).decode()
+    buckets = [line for line in text.splitlines() if line.startswith("switchback_run_duration_seconds_bucket")]
+    counts = [float(line.rsplit(" ", 1)[1]) for line in buckets]
+    assert counts == sorted(counts)
+    assert (counts[0], counts[1], counts[-1]) == (0, 2, 3)
+    assert text.count("switchback_run_duration_seconds_count") == 1
+
+
+def test_only_what_changed_is_sent_and_the_last_value_stays() -> None:
+    worker = Metrics("t")
+    changed = ChangedSamples(worker.registry)
+    worker.refused("a", "x")
+    samples = WorkerSamples()
+    samples.update(changed.read())
+    assert changed.read() == ()
+    worker.refused("a", "x")
+    (news,) = changed.read()
+    assert news[1] == 2
+    samples.update([news])
+    assert values(Metrics("t"), samples)["switchback_refusals_total,a,x"] == 2
+
+
+def test_what_a_worker_counted_stays_when_it_has_ended_and_its_gauges_do_not() -> None:
+    worker = Metrics("t")
+    worker.refused("a", "x")
+    worker.recorder_queue_length.set(7)
+    ended = EndedSamples()
+    for _ in range(2):
+        ended.add(sent(worker))
+    again = Metrics("t")
+    again.refused("a", "x")
+    found = values(Metrics("t"), sent(again), ended=ended)
+    assert found["switchback_refusals_total,a,x"] == 3
+    assert found["switchback_recorder_queue_length"] == 0
+
+
+def test_gauges_are_the_owner_s_own_unless_every_process_has_a_part() -> None:
+    owner, one, two = Metrics("t"), Metrics("t"), Metrics("t")
+    owner.store_up.set(1)
+    owner.snapshot_revision.set(9)
+    for metrics, lag in ((owner, 0.1), (one, 0.4), (two, 0.2)):
+        metrics.event_loop_lag.set(lag)
+        metrics.recorder_queue_length.set(2)
+    found = values(owner, sent(one), sent(two))
+    assert found["switchback_store_up"] == 1
+    assert found["switchback_snapshot_revision"] == 9
+    assert found["switchback_event_loop_lag_seconds"] == 0.4
+    assert found["switchback_recorder_queue_length"] == 6
+    assert found["switchback_build_info,t"] == 1

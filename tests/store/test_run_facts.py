@@ -1,0 +1,92 @@
+"""What is said about runs afterwards, and the record from its beginning: what every store promises of them."""
+
+import pytest
+
+from proxy.core.errors import BadInput
+from proxy.core.outcomes import Outcome
+from proxy.store.store import RunFilter, UnauditedChange
+from tests.store.given import NOON, an_agent, audited, run
+
+
+def outcome(number: int, run_id: str = "r1", value: object = 0.5) -> Outcome:
+    return Outcome(
+        id=f"out_{number:04}",
+        run=run_id,
+        name="score",
+        value=value,  # type: ignore[arg-type]
+        severity=None,
+        why="a good one \U0001f600",
+        recorded_by="ada",
+        recorded_at_microseconds=NOON + number,
+    )
+
+
+class TestOutcomes:
+    async def test_come_back_as_they_were_told_in_order(self, store):
+        await store.record_runs([run("r1"), run("r2")], [])
+        told = [outcome(number, value=value) for number, value in enumerate([0.5, 1, True, None, 'say "é"', -(2**53)])]
+        assert await store.record_outcomes(told[1:]) == []
+        assert await store.record_outcomes([told[0], outcome(9, "r2")]) == []
+        found = await store.outcomes("r1")
+        assert found == told
+        assert [type(one.value) for one in found] == [type(one.value) for one in told]
+        assert await store.outcomes("r3") == []
+
+    async def test_of_runs_that_nobody_knows_are_named_and_left_out(self, store):
+        await store.record_runs([run("r1")], [])
+        told = [outcome(1, "r3"), outcome(2, "r1"), outcome(3, "r2"), outcome(4, "r3")]
+        assert await store.record_outcomes(told) == ["r3", "r2"]
+        assert await store.outcomes("r1") == [told[1]]
+        assert await store.outcomes("r3") == []
+
+    async def test_that_no_database_holds_are_refused_whole(self, store):
+        await store.record_runs([run("r1")], [])
+        with pytest.raises(BadInput):
+            await store.record_outcomes([outcome(1), outcome(2, value="\ud800")])
+        assert await store.outcomes("r1") == []
+
+
+class TestQuarantine:
+    async def test_marks_what_is_not_marked_and_counts_it(self, store):
+        await store.record_runs([run("r1"), run("r2"), run("r3", quarantined=True)], [])
+        async with audited(store) as change:
+            assert await change.quarantine_runs(["r1", "r3", "nobody"], True) == 1
+        assert [found.id for found in (await store.runs(RunFilter(quarantined=True))).items] == ["r3", "r1"]
+        async with audited(store) as change:
+            assert await change.quarantine_runs(["r1", "r2", "r3"], False) == 2
+        assert await store.count_runs(RunFilter(quarantined=False)) == 3
+
+    async def test_needs_an_audit_entry_as_every_change(self, store):
+        await store.record_runs([run("r1")], [])
+        with pytest.raises(UnauditedChange):
+            async with store.change() as change:
+                await change.quarantine_runs(["r1"], True)
+        assert await store.count_runs(RunFilter(quarantined=True)) == 0
+
+
+async def test_the_ids_of_runs_are_those_of_their_list_page_by_page(store):
+    await store.record_runs([run(f"r{number}", started_at_microseconds=NOON + number) for number in range(7)], [])
+    first = await store.run_ids(RunFilter(agent="support"), None, 5)
+    second = await store.run_ids(RunFilter(agent="support"), first.next_cursor, 5)
+    assert [*first.items, *second.items] == [found.id for found in (await store.runs(RunFilter())).items]
+    assert second.next_cursor is None
+    assert (await store.run_ids(RunFilter(agent="other"))).items == []
+
+
+async def test_runs_are_counted_by_the_filters_of_their_list(store):
+    runs = [run("r1"), run("r2", agent="other"), run("r3", outcome="error", started_at_microseconds=NOON + 5)]
+    await store.record_runs(runs, [])
+    assert await store.count_runs(RunFilter()) == 3
+    assert await store.count_runs(RunFilter(agent="support")) == 2
+    assert await store.count_runs(RunFilter(outcome="error", from_microseconds=NOON + 5)) == 1
+    assert await store.count_runs(RunFilter(to_microseconds=NOON)) == 0
+
+
+async def test_the_audit_log_is_read_from_its_beginning(store):
+    await an_agent(store)
+    await an_agent(store, "other")
+    entries = await store.audit_after(0, 100)
+    assert entries == list(reversed((await store.audit()).items))
+    assert await store.audit_after(1, 100) == entries[1:]
+    assert await store.audit_after(0, 1) == entries[:1]
+    assert await store.audit_after(2, 100) == []
