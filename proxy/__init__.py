@@ -3,7 +3,9 @@
 A folder says what its code may do; a module imports only downward (held by tests/test_architecture.py):
 
     cli          the command: serve, demo, simulate, and every admin verb (through the admin API, never the store)
-    server       composition root: the only module that knows concrete stores and wires; start and stop order
+    server       composition root: the only module that knows concrete stores; start and stop order
+    worker       composition root of a worker process (`workers: N`), which serves calls and has no store
+    data_plane   what both have in common: wires, listener and providers, put together
     settings     file + environment -> frozen Settings; every problem reported at once, with its path
     edges/       TALKS.      HTTP in: the LLM traffic handler, the admin API. No decisions here
     runtime/     RUNS.       asyncio, clock, sockets: conductors, upstream, spend ledger, recorder, metrics

@@ -1,4 +1,4 @@
-"""Composition root: the only module that knows concrete stores and wires, and the order in which parts start and stop.
+"""Composition root: the only module that knows concrete stores, and the order in which parts start and stop.
 
 Start: home and token, store, snapshot, ledger, background loops, admin listener, traffic listener last. Stop the other way
 round: no new calls, drain, settle and record what is left, close the store.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.settings import Address, Settings, SettingsError, load_settings
+from proxy.settings import Address, Settings, SettingsError, load_settings, settings_bytes, settings_from_bytes
 
 ROOT = Path(__file__).parent.parent
 
@@ -105,3 +105,26 @@ def test_a_file_that_is_not_there_says_so() -> None:
 def test_remote_listening_with_keys_is_possible_when_said(tmp_path: Path) -> None:
     text = "listen: 0.0.0.0:1\nallow_remote: true\nproviders: {openai: {api_key: k}}"
     assert load(tmp_path, text).listen.host == "0.0.0.0"
+
+
+def test_a_worker_gets_the_very_same_settings_secrets_included(tmp_path: Path) -> None:
+    text = """
+listen: "[::1]:0"
+workers: 3
+default_agent: support
+limits: {body_bytes: 4096}
+providers: {openai: {api_key: sk-1}, other: {wire: anthropic, base_url: "https://x.example"}}
+prices: {openai/m: {input: 0.1, output: "2.50"}, openai/f: free}
+"""
+    settings = load(tmp_path, text)
+    again = settings_from_bytes(settings_bytes(settings))
+    assert again == settings
+    key = again.providers["openai"].api_key
+    assert key is not None
+    assert key.get_secret_value() == "sk-1"
+
+
+def test_there_is_at_least_one_worker(tmp_path: Path) -> None:
+    assert load(tmp_path, "", SWITCHBACK_WORKERS="4").workers == 4
+    (problem,) = problems(tmp_path, "workers: 0")
+    assert problem.startswith("workers: ")

@@ -36,13 +36,17 @@ def check_answer(headers: Headers, status: int, version: str) -> tuple[Headers, 
     fields = dict(headers)
     coding = fields.get(b"transfer-encoding")
     # Tabs are not stripped: llhttp takes "chunked<tab>" for another coding and reads until the close.
-    if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
+    if coding is not None and (coding.lower() != b"chunked" or version == "1.0" or _occurs_twice(headers)):
         raise BadAnswer("bad_framing")
     framed = coding is not None or b"content-length" in fields or status in (204, 304)
     connection = fields.get(b"connection")
     if connection is not None and connection.lower() not in (b"keep-alive", b"close"):
         headers = _without_named(headers)
     return headers, not framed
+
+
+def _occurs_twice(headers: Headers) -> bool:
+    return sum(1 for name, _ in headers if name == b"transfer-encoding") > 1
 
 
 def _without_named(headers: Headers) -> Headers:

@@ -31,7 +31,9 @@ from proxy.runtime.tasks import TaskSet
 from proxy.store.store import Store
 
 #: How long a start waits for a store that does not open, before it serves without.
-_PATIENCE_SECONDS = 0.5
+_PATIENCE_SECONDS = 1.5
+#: The same where there is nothing to serve from: a slow machine's first start must not look like a store that is away.
+_FIRST_PATIENCE_SECONDS = 15.0
 _LOOK_SECONDS = 1.0
 _FIRST_RETRY_SECONDS = 0.25
 _LONGEST_RETRY_SECONDS = 30.0
@@ -78,8 +80,9 @@ class Takeover:
         await standby.known_good.read()
         await standby.journal.open()
         tasks.spawn(self.run(), "takeover")
+        patience = _FIRST_PATIENCE_SECONDS if standby.known_good.latest is None else _PATIENCE_SECONDS
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._knows_more.wait(), _PATIENCE_SECONDS)
+            await asyncio.wait_for(self._knows_more.wait(), patience)
         if self._is_open:
             # A store that opened is read however long that takes: what it holds may be newer than the file.
             await self._has_tried.wait()

@@ -107,7 +107,7 @@ async def test_a_log_of_many_pages_is_exported_whole_and_proved_in_stretches(adm
     ) as answer:
         text = await answer.text()
     # Blank lines keep the connection alive while a long log is proved; the document stands behind them.
-    assert text.startswith("\n\n") and text.lstrip().startswith("{")
+    assert text.startswith("\n\n")
     assert orjson.loads(text)["entries"] == 604
 
 

@@ -10,7 +10,7 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -21,7 +21,7 @@ class WorkerProgram:
     count: int
     module: str
     import_from: Path
-    settings: bytes
+    settings: bytes = field(repr=False)
     drain_seconds: float
 
     async def start(self, descriptors: Sequence[int]) -> Process:
