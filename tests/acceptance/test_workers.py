@@ -406,6 +406,25 @@ async def _refuses_connections(url: str) -> bool:
     return False
 
 
+async def test_without_any_worker_the_proxy_is_not_ready_and_is_again_when_they_are_back(three: Deployment) -> None:
+    async def readiness() -> tuple[int, list[str]]:
+        async with three.session.get(f"{three.server.admin_url}/readyz") as answer:
+            return answer.status, (await answer.json())["reasons"]
+
+    async def is_ready() -> bool:
+        return await readiness() == (200, [])
+
+    async def nobody_serves() -> bool:
+        return await readiness() == (503, ["no worker takes calls"])
+
+    assert await is_ready()
+    for worker in await workers(three):
+        os.kill(worker["pid"], signal.SIGKILL)
+    await eventually(nobody_serves)
+    await eventually(is_ready)
+    assert await call(three) == (200, "support@1")
+
+
 async def test_a_port_that_is_taken_is_said_so_and_nothing_is_left_running(tmp_path: Path, three: Deployment) -> None:
     taken = three.server.traffic_url.removeprefix("http://")
     with pytest.raises(OSError, match="in use"):

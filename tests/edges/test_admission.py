@@ -135,7 +135,12 @@ def test_each_peer_has_failures_of_its_own_and_only_so_many_are_remembered() -> 
 
 def test_the_scheme_is_not_case_sensitive_the_token_is_and_two_headers_are_none() -> None:
     second = Token(
-        id="tok_1", name="second", role="viewer", sha256=sha256_of("other"), created_by="admin", created_at_microseconds=0
+        id="tok_1",
+        name="second",
+        role="viewer",
+        sha256=sha256_of("other"),
+        created_by="admin",
+        created_at_microseconds=0,
     )
     authentication = Authentication(TOKEN, {second.sha256: second}.get, SetClock())
     assert authentication.identify([f"bearer {TOKEN}"], "") == Caller("admin", "admin")

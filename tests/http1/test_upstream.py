@@ -226,6 +226,7 @@ BROKEN = {
     "a list of lengths": (LINE + b"Content-Length: 3, 3\r\n\r\nabc", "bad_framing"),
     "length and chunked": (LINE + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "bad_framing"),
     "chunked and length": (STREAM[:-2] + b"Content-Length: 3\r\n\r\n0\r\n\r\n", "bad_framing"),
+    "chunked twice": (LINE + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "bad_framing"),
     "gzip, chunked": (LINE + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "bad_framing"),
     "gzip": (LINE + b"Transfer-Encoding: gzip\r\n\r\nabc", "bad_framing"),
     "identity": (LINE + b"Transfer-Encoding: identity\r\n\r\nabc", "bad_framing"),
