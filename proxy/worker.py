@@ -133,7 +133,8 @@ class Worker:
         for name in message.gone:
             del agents[name]
         agents |= {state.agent.name: state for state in message.agents}
-        self._live.replace(replace(message.rest, agents=agents))
+        # The owner knows what holds, also where that is a revision of before.
+        self._live.start_from(replace(message.rest, agents=agents))
 
     def _build(self, welcome: Welcome) -> None:
         settings = settings_from_bytes(welcome.settings)

@@ -15,6 +15,9 @@ MAX_COUNTERS = 100
 
 
 async def list_caps(parts: AdminParts, ask: Ask) -> Answer:
+    if parts.workers is not None:
+        # What workers have settled so far is on its way: shown is what calls that are answered came to.
+        await parts.workers.confirm()
     caps = {cap.id: cap for cap in parts.live.current.caps}
     return page_of_named(caps, ask.query_as(PageQuery), lambda cap: _with_counters(parts, cap))
 

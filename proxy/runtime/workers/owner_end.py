@@ -99,14 +99,17 @@ class OwnerEnd:
         """Take over the owner's end of the socketpair and tell the worker all it needs. Raises OSError."""
         await self._link.connect(sock)
         self._link.send(Welcome(self.number, settings))
-        target = self._parts.live.current
+        live = self._parts.live
+        target = live.current
         names = list(target.agents)
         for end in range(_CHUNK, len(names), _CHUNK):
             self._push(replace(target, agents={name: target.agents[name] for name in names[:end]}))
             await asyncio.sleep(0)
         # What changes from here on is pushed as it changes.
         self._is_introduced = True
-        self._push(self._parts.live.current)
+        if live.is_loaded:
+            # Without it the worker refuses calls, as one process that has loaded nothing does.
+            self._push(live.current)
         for index, news in enumerate(everything(self._parts.conversations), start=1):
             self._link.send(news)
             if index % _CHUNK == 0:

@@ -107,12 +107,15 @@ class Pair:
 
 
 @asynccontextmanager
-async def paired(*agents: AgentState, known: Sequence[Conversation] = (), is_ready: bool = True) -> AsyncIterator[Pair]:
+async def paired(
+    *agents: AgentState, known: Sequence[Conversation] = (), is_ready: bool = True, is_loaded: bool = True
+) -> AsyncIterator[Pair]:
     errors: list[BaseException] = []
     tasks = TaskSet(errors.append)
     memory = Memory()
     live = LiveSnapshot(memory)
-    live.replace(Snapshot(revision=1, agents={state.agent.name: state for state in agents}, caps=(CAP,)))
+    if is_loaded:
+        live.replace(Snapshot(revision=1, agents={state.agent.name: state for state in agents}, caps=(CAP,)))
     ledger = SpendLedger(memory, SystemClock())
     recorder = Recorder(memory, lambda runs: None)
     conversations = Conversations()
@@ -163,6 +166,16 @@ async def test_a_worker_is_welcomed_with_everything_and_then_told_to_serve() -> 
         pieces = [message for message in pair.received if isinstance(message, SnapshotIs)]
         assert [len(piece.agents) for piece in pieces] == [500, 500, 100]
         assert pair.owner.is_serving
+
+
+async def test_nothing_is_sent_before_the_owner_has_loaded_anything_and_an_older_state_is_sent_too() -> None:
+    async with paired(is_loaded=False) as pair:
+        assert not [message for message in pair.received if isinstance(message, SnapshotIs)]
+        for revision in (7, 3):
+            pair.live.start_from(Snapshot(revision=revision))
+        await pair.settle_down()
+        told = [message.rest.revision for message in pair.received if isinstance(message, SnapshotIs)]
+        assert told == [7, 3]
 
 
 async def test_of_a_change_only_what_changed_is_sent() -> None:
