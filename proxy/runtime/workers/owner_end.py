@@ -84,6 +84,7 @@ class OwnerEnd:
         self._is_introduced = False
         self._knows_everything = False
         self._is_ready = False
+        self._is_listening = False
         self._tickets: dict[str, HoldTicket] = {}
         self._requests = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[None]] = {}
@@ -91,9 +92,14 @@ class OwnerEnd:
         self.listening: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     @property
-    def is_serving(self) -> bool:
-        """Whether it takes calls, so that it has to confirm what is changed."""
+    def has_to_confirm(self) -> bool:
+        """Whether it takes calls or is about to, so that changes wait for its word."""
         return self._is_ready and not self._link.is_closed
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it takes calls."""
+        return self._is_listening and not self._link.is_closed
 
     async def connect(self, sock: socket.socket, settings: bytes) -> None:
         """Take over the owner's end of the socketpair and tell the worker all it needs. Raises OSError."""
@@ -197,6 +203,7 @@ class OwnerEnd:
                 self._is_ready = True
                 self._serve_when_complete()
             case Listening():
+                self._is_listening = True
                 if not self.listening.done():
                     self.listening.set_result(True)
             case Pong():
@@ -265,7 +272,7 @@ class OwnerEnd:
 
     def _charge_all(self) -> None:
         """The worker is gone."""
-        self._is_ready = False
+        self._is_ready = self._is_listening = False
         self.in_flight = 0
         tickets, self._tickets = self._tickets, {}
         for ticket in tickets.values():

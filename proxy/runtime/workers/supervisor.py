@@ -111,29 +111,29 @@ class Workers:
     @property
     def are_serving(self) -> bool:
         """Whether any worker takes calls."""
-        return bool(self._serving())
+        return any(slot.end is not None and slot.end.is_serving for slot in self._slots)
 
     def cut(self, switch: Switch) -> None:
         """Have every worker break off the calls in flight that a switch matches."""
-        for end in self._serving():
+        for end in self._confirming():
             end.cut(switch)
 
     async def confirm(self) -> list[str]:
         """Wait until every worker has acted on everything so far; the names of those that do not confirm in time."""
-        asked = [(end.number, end.ping()) for end in self._serving()]
+        asked = [(end.number, end.ping()) for end in self._confirming()]
         await _done([answered for _, answered in asked])
         return [_name(number) for number, answered in asked if not answered.done()]
 
     async def merged(self, own: CollectorRegistry) -> MergedRegistry:
         """The owner's metrics with those of all workers, as of now or as far as heard."""
-        serving = self._serving()
-        await _done([end.ask_for_samples() for end in serving] + [end.ping() for end in serving])
+        ends = self._confirming()
+        await _done([end.ask_for_samples() for end in ends] + [end.ping() for end in ends])
         present = [slot.end.samples.values for slot in self._slots if slot.end is not None]
         return MergedRegistry(own, [self._ended.values, *present])
 
     async def flush(self) -> bool:
         """Have the runs that workers have finished so far in the store, as far as they hand them over in time."""
-        await _done([end.ask_for_runs() for end in self._serving()])
+        await _done([end.ask_for_runs() for end in self._confirming()])
         return await self._parts.recorder.flush()
 
     def document(self) -> list[dict[str, object]]:
@@ -152,8 +152,8 @@ class Workers:
 
     # Inside
 
-    def _serving(self) -> list[OwnerEnd]:
-        return [slot.end for slot in self._slots if slot.end is not None and slot.end.is_serving]
+    def _confirming(self) -> list[OwnerEnd]:
+        return [slot.end for slot in self._slots if slot.end is not None and slot.end.has_to_confirm]
 
     def _push(self, snapshot: Snapshot) -> None:
         for slot in self._slots:

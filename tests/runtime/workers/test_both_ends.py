@@ -165,7 +165,7 @@ async def test_a_worker_is_welcomed_with_everything_and_then_told_to_serve() -> 
         assert kinds == [Welcome, SnapshotIs, SnapshotIs, SnapshotIs, Serve]
         pieces = [message for message in pair.received if isinstance(message, SnapshotIs)]
         assert [len(piece.agents) for piece in pieces] == [500, 500, 100]
-        assert pair.owner.is_serving
+        assert pair.owner.has_to_confirm
 
 
 async def test_nothing_is_sent_before_the_owner_has_loaded_anything_and_an_older_state_is_sent_too() -> None:
@@ -282,7 +282,7 @@ async def test_what_a_worker_held_when_it_ended_is_charged_in_full_and_what_it_h
             ("run_1", "reported"),
             ("run_2", "held"),
         }
-        assert not pair.owner.is_serving
+        assert not pair.owner.has_to_confirm
         assert pair.owner.ping().done()
 
 
@@ -354,7 +354,7 @@ async def test_a_worker_serves_only_when_it_knows_every_conversation() -> None:
 
 async def test_a_worker_that_has_not_said_it_is_ready_does_not_count() -> None:
     async with paired(is_ready=False) as pair:
-        assert not pair.owner.is_serving
+        assert not pair.owner.has_to_confirm
 
 
 async def test_an_end_that_cannot_act_on_a_message_says_so_and_closes() -> None:
