@@ -29,6 +29,7 @@ OUR_PREFIX = b"switchback-"
 #: Headers that carry a credential; each may occur once.
 CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 
+_SUBJECT_HEADERS = frozenset({USER_HEADER, CONVERSATION_HEADER})
 _MAX_ID_CHARACTERS = 512
 _MAX_TAGS = 32
 _TAG = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
@@ -82,6 +83,17 @@ def identify(
     Raises BadInput: `agent_conflict`, `duplicate_header`, `bad_agent`, `bad_tags`, `bad_variables`, `bad_switchback_member`.
     """
     ours = _own_headers(headers)
+    if claims.switchback is None and path_agent and ours.keys() <= _SUBJECT_HEADERS and not _names_agent(claims.model):
+        # What nearly every call brings: an agent in the path, and at most a user and a conversation.
+        reference = parse_agent_reference(path_agent)
+        user, conversation = ours.get(USER_HEADER), ours.get(CONVERSATION_HEADER)
+        return Caller(
+            agent=reference.name,
+            pin=reference.pin,
+            label=reference.label,
+            user=_identifier("user", user or claims.user),
+            conversation=_identifier("conversation", conversation),
+        )
     member = _Member(claims.switchback)
     reference = _agent_reference(path_agent, ours, claims, member, default_agent)
     tags = _checked_tags({**_header_tags(ours.get(TAGS_HEADER)), **member.texts("tags")})
@@ -128,7 +140,7 @@ def _agent_reference(
     default_agent: str | None,
 ) -> AgentReference | None:
     model = claims.model
-    from_model = model.removeprefix(MODEL_PREFIX) if model is not None and model.startswith(MODEL_PREFIX) else None
+    from_model = model.removeprefix(MODEL_PREFIX) if model is not None and _names_agent(model) else None
     named = [
         parse_agent_reference(text)
         for text in (path_agent, ours.get(AGENT_HEADER), member.text("agent"), from_model)
@@ -152,6 +164,10 @@ def _agent_reference(
     return AgentReference(names.pop(), pins.pop() if pins else None, labels.pop() if labels else None)
 
 
+def _names_agent(model: str | None) -> bool:
+    return model is not None and model.startswith(MODEL_PREFIX)
+
+
 def _version_number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
         raise BadInput("bad_version_number", "Switchback-Version must be a version number", param="switchback-version")
@@ -163,7 +179,7 @@ def _identifier(name: str, value: str | None) -> str | None:
         return None
     if len(value) > _MAX_ID_CHARACTERS:
         raise BadInput("bad_identifier", f"the {name} is longer than {_MAX_ID_CHARACTERS} characters", param=name)
-    if _CONTROL.search(value):
+    if not value.isprintable() and _CONTROL.search(value):
         raise BadInput("bad_identifier", f"the {name} holds a control character", param=name)
     return value
 

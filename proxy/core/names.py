@@ -1,5 +1,6 @@
 """The names people give: agents, labels, tags; and the ways a call refers to an agent."""
 
+import functools
 import re
 
 import msgspec
@@ -43,6 +44,7 @@ def check_label_name(label: str) -> str:
     return label
 
 
+@functools.lru_cache(maxsize=4096)
 def parse_agent_reference(text: str) -> AgentReference:
     """`support-triage`, `support-triage@7`, `support-triage@staging` or `support-triage@latest`.
 

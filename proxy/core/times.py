@@ -1,5 +1,6 @@
 """Moments: UTC integer microseconds inside, RFC 3339 outside."""
 
+import functools
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,13 @@ _SHAPE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-
 
 def rfc3339(microseconds: int) -> str:
     """As people and programs outside read it, exact: 2026-11-20T14:03:00.125000Z."""
-    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"{_second(seconds)}.{rest:06d}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[: -len("+00:00")]
 
 
 def parse_rfc3339(text: str, param: str) -> int:

@@ -76,6 +76,10 @@ class Answer:
         self._unclaimed = unclaimed_bytes
         self._pieces: list[bytes] = []
 
+    def whole(self) -> bytes | None:
+        """The body, where all of it came with the head; None: it has to be waited for, by `read` or `relay`."""
+        return _emptied(self._pieces) if self.complete else None
+
     async def read(self, limit_bytes: int | None = None) -> bytes:
         """The whole body. Raises UpstreamError (also when it is longer than the limit) and, when the client was named
         to `UpstreamClient.send`, ClientGone."""
@@ -183,7 +187,7 @@ class Answer:
             self._source.resume()
 
     def _client_left(self) -> None:
-        self._break(ClientGone())
+        self._break(ClientGone(request_sent=True))
 
     def _break(self, error: Exception) -> None:
         if self.complete or self._error is not None:

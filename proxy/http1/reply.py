@@ -51,6 +51,8 @@ class Reply:
     """The client left, or takes nothing any more, before the answer was finished."""
     ended = False
     """Nothing more reaches the client: it left, or the reply was aborted."""
+    stopped = False
+    """Nothing is to be fetched for the client any more: the reply has ended, or was interrupted."""
     _body = _Body.NONE
     _left = 0
     _gone_callbacks: list[Callable[[], None]] | None = None
@@ -67,10 +69,10 @@ class Reply:
         """False while the client's send buffer is above high water."""
         return self._connection.writable
 
-    def start(self, status: int, headers: Headers, length: int | None = None) -> None:
+    def start(self, status: int, headers: Headers, length: int | None = None, *, lines: bytes = b"") -> None:
         """Send the head. With `length` the body must have exactly that many bytes; without, it is chunked.
 
-        Hop-by-hop headers and `content-length` among `headers` are dropped. Raises KeyError for a status outside
+        `lines` are header lines that are complete already, each with its line break. Hop-by-hop headers and `content-length` among `headers` are dropped. Raises KeyError for a status outside
         200-599, ValueError for a line break in a header, RuntimeError when called twice.
         """
         if self.started:
@@ -78,13 +80,13 @@ class Reply:
         if self.ended:
             return
         connection = self._connection
-        last = b""
+        last = lines
         if status in (204, 304):
             self._body = _Body.NONE
         elif length is not None:
             self._body = _Body.NONE if self._head_only else _Body.FIXED
             self._left = length
-            last = b"content-length: %d\r\n" % length
+            last = b"%bcontent-length: %d\r\n" % (lines, length)
         elif self._head_only:
             self._body = _Body.NONE
         elif self._http10:
@@ -92,19 +94,19 @@ class Reply:
             self._closing = True
         else:
             self._body = _Body.CHUNKED
-            last = b"transfer-encoding: chunked\r\n"
+            last = lines + b"transfer-encoding: chunked\r\n"
         head = render_head(STATUS_LINES[status], headers, last + self._connection_line())
         self.started = True
         connection.written += len(head)
         connection.transport.write(head)
 
-    def send(self, status: int, headers: Headers, body: bytes) -> None:
+    def send(self, status: int, headers: Headers, body: bytes, *, lines: bytes = b"") -> None:
         """The whole answer in one write, with its length. Raises as `start` does."""
         if self.started:
             raise RuntimeError("the reply has already started")
         if self.ended:
             return
-        last = self._connection_line()
+        last = lines + self._connection_line()
         if status not in (204, 304):
             last = b"content-length: %d\r\n%b" % (len(body), last)
             data = render_head(STATUS_LINES[status], headers, last)
@@ -163,15 +165,22 @@ class Reply:
         """
         if self.ended or self.finished:
             return
-        self.ended = True
+        self.ended = self.stopped = True
         self._connection.reply_aborted(reset=self._body in (_Body.UNTIL_CLOSE, _Body.NONE))
+        self._tell_gone()
+
+    def interrupt(self) -> None:
+        """Break off what is being fetched for this reply, as if the client had gone. The client can still be answered."""
+        if self.stopped or self.finished:
+            return
+        self.stopped = True
         self._tell_gone()
 
     def on_client_gone(self, callback: Callable[[], None]) -> None:
         """Call back once, synchronously, when nothing more can reach the client: it closed or half-closed its side,
         reset, stopped reading for too long, or the reply was aborted. At once if that is so already.
         Never after a finished answer."""
-        if self.ended:
+        if self.stopped:
             callback()
         elif self._gone_callbacks is not None:
             self._gone_callbacks.append(callback)
@@ -186,7 +195,7 @@ class Reply:
         """For the connection: the client is gone."""
         if self.ended or self.finished:
             return
-        self.ended = self.client_gone = True
+        self.ended = self.stopped = self.client_gone = True
         self._tell_gone()
 
     def drained(self) -> None:

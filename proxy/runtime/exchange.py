@@ -26,16 +26,20 @@ class Reply(Protocol):
     def started(self) -> bool: ...
     @property
     def client_gone(self) -> bool: ...
-    def start(self, status: int, headers: Headers) -> None:
-        """Send the head; the framing is the channel's matter."""
+    def start(self, status: int, headers: Headers, *, lines: bytes = b"") -> None:
+        """Send the head; the framing is the channel's matter. `lines`: complete header lines of ours."""
         ...
 
-    def send(self, status: int, headers: Headers, body: bytes) -> None:
+    def send(self, status: int, headers: Headers, body: bytes, *, lines: bytes = b"") -> None:
         """A whole answer at once."""
         ...
 
     def write(self, data: bytes) -> None: ...
     def finish(self) -> None: ...
+    def interrupt(self) -> None:
+        """Break off what is being fetched for this reply; the client can still be answered."""
+        ...
+
     def abort(self) -> None:
         """Break the connection, so that the client cannot take what it has for complete."""
         ...
@@ -46,6 +50,10 @@ class Answer(Protocol):
 
     status: int
     headers: Headers
+
+    def whole(self) -> bytes | None:
+        """The body, where all of it came with the head; None: `read` it."""
+        ...
 
     async def read(self, limit_bytes: int | None = None) -> bytes: ...
     async def relay(self, reply: Reply, tap: Callable[[bytes], bytes]) -> None:
@@ -59,4 +67,8 @@ class Answer(Protocol):
 
 
 class ClientLeft(Exception):
-    """The client of this call is gone; nobody reads the answer any more."""
+    """Nobody waits for the answer of this call any more. `request_sent`: a provider may have begun to work on it."""
+
+    def __init__(self, *, request_sent: bool) -> None:
+        super().__init__()
+        self.request_sent = request_sent

@@ -1,5 +1,8 @@
 """A call on its way: what is known of it so far, and the run record it ends as. One object per call, one owner."""
 
+from dataclasses import dataclass
+
+from proxy.core.errors import Refusal
 from proxy.core.identity import Caller
 from proxy.core.names import UNASSIGNED
 from proxy.core.resolution import Resolution
@@ -8,46 +11,51 @@ from proxy.core.scopes import CallFacts
 from proxy.core.spend import Price
 from proxy.runtime.clock import Clock
 from proxy.runtime.exchange import Answer, Call, Reply
-from proxy.runtime.metrics import OTHER, RunLabels
+from proxy.runtime.forwarding import RequestFields, stamp_lines
+from proxy.runtime.lanes import Lane
 from proxy.runtime.providers import Provider
 from proxy.runtime.routing import Route
-from proxy.wires.wire import AnswerFacts, Injection, RequestFacts
+from proxy.runtime.run_series import OTHER
+from proxy.wires.wire import AnswerFacts, AnswerReader, Injection, RequestFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Why this process breaks calls off: what their clients are told, and how their runs are recorded."""
+
+    refusal: Refusal
+    outcome: RunOutcome
+    error_class: str
 
 
 class Flight:
     """Everything the steps of one call learn, in the order they learn it."""
 
-    __slots__ = (
-        "_clock",
-        "_started_monotonic",
-        "answer",
-        "answer_facts",
-        "call",
-        "caller",
-        "cost_nanodollars",
-        "error_class",
-        "estimated_cost_nanodollars",
-        "facts",
-        "first_byte_monotonic",
-        "injection",
-        "outcome",
-        "price",
-        "provider",
-        "reply",
-        "request",
-        "request_id",
-        "resolution",
-        "route",
-        "run_id",
-        "sent_at",
-        "started_at",
-        "status",
-        "streamed",
-        "trace_id",
-        "usage_source",
-        "version_is_reachable",
-        "was_cut",
-    )
+    # Defaults live in the class: making the object is part of every call, and most calls set few of them.
+    fields: RequestFields
+    route: Route | None = None
+    caller: Caller | None = None
+    request: RequestFacts | None = None
+    resolution: Resolution | None = None
+    lane: Lane | None = None
+    facts: CallFacts | None = None
+    injection: Injection | None = None
+    price: Price | None = None
+    sent_at: int | None = None
+    answer: Answer | None = None
+    answer_facts: AnswerFacts | None = None
+    #: The reader of a stream that is relayed as it comes, between whose events one of ours can stand.
+    stream: AnswerReader | None = None
+    first_byte_monotonic: int | None = None
+    status = 0
+    outcome: RunOutcome = "ok"
+    error_class: str | None = None
+    cost_nanodollars: int | None = None
+    estimated_cost_nanodollars: int | None = None
+    usage_source: UsageSource = "none"
+    request_id: str | None = None
+    trace_id: str | None = None
+    cut: Cut | None = None
 
     def __init__(self, call: Call, reply: Reply, run_id: str, clock: Clock) -> None:
         self.call = call
@@ -56,29 +64,6 @@ class Flight:
         self._clock = clock
         self.started_at = clock.now_microseconds()
         self._started_monotonic = clock.monotonic_microseconds()
-        self.route: Route | None = None
-        self.caller: Caller | None = None
-        self.request: RequestFacts | None = None
-        self.resolution: Resolution | None = None
-        self.facts: CallFacts | None = None
-        self.provider: Provider | None = None
-        self.injection: Injection | None = None
-        self.price: Price | None = None
-        self.sent_at: int | None = None
-        self.answer: Answer | None = None
-        self.answer_facts: AnswerFacts | None = None
-        self.first_byte_monotonic: int | None = None
-        self.status = 0
-        self.outcome: RunOutcome = "ok"
-        self.error_class: str | None = None
-        self.streamed = False
-        self.cost_nanodollars: int | None = None
-        self.estimated_cost_nanodollars: int | None = None
-        self.usage_source: UsageSource = "none"
-        self.request_id: str | None = None
-        self.trace_id: str | None = None
-        self.was_cut = False
-        self.version_is_reachable = False
 
     @property
     def agent(self) -> str:
@@ -93,8 +78,8 @@ class Flight:
 
     @property
     def broke_off(self) -> bool:
-        """Nobody waits for the answer any more: the client left, or a switch cut the call."""
-        return self.was_cut or self.reply.client_gone
+        """Nobody waits for the answer any more: the client left, or this process cut the call."""
+        return self.cut is not None or self.reply.client_gone
 
     def failed(self, outcome: RunOutcome, error_class: str) -> None:
         """Note how the call ended badly."""
@@ -105,25 +90,32 @@ class Flight:
         if self.first_byte_monotonic is None:
             self.first_byte_monotonic = self._clock.monotonic_microseconds()
 
-    def metric_labels(self) -> RunLabels:
-        """Labels with bounded sets of values: versions that labels reach, models that versions name."""
+    @property
+    def provider(self) -> Provider | None:
+        return None if self.lane is None else self.lane.provider
+
+    @property
+    def agent_label(self) -> str:
+        """The agent as metrics name it: one nobody knows must not become a series."""
+        if self.resolution is not None:
+            return self.resolution.version.agent
+        return UNASSIGNED if self.caller is not None and self.caller.agent is None else OTHER
+
+    def stamps(self) -> bytes:
+        """The Switchback-… header lines of the answer, as far as known."""
+        lines = b"switchback-run-id: %b\r\n" % self.run_id.encode()
         resolution = self.resolution
         if resolution is None:
-            # An agent nobody knows must not become a series.
-            agent = UNASSIGNED if self.caller is not None and self.caller.agent is None else OTHER
-            return RunLabels(agent, OTHER, "", self._provider_name, OTHER)
-        version = resolution.version
-        return RunLabels(
-            version.agent,
-            str(version.number) if self.version_is_reachable else OTHER,
-            resolution.arm or "",
-            self._provider_name,
-            version.bundle.model.name or OTHER,
-        )
+            return lines
+        fixed = stamp_lines(resolution) if self.lane is None else self.lane.stamps
+        if resolution.bucket is None:
+            return fixed + lines
+        return b"%b%bswitchback-bucket: %d\r\n" % (fixed, lines, resolution.bucket)
 
     def to_run(self) -> Run:
         """The record of this call, now that it is over."""
         resolution, caller, request, answer = self.resolution, self.caller, self.request, self.answer_facts
+        lane = self.lane
         version = None if resolution is None else resolution.version
         bundle_hash = None if version is None else version.bundle.bundle_hash
         usage = None if answer is None else answer.usage
@@ -148,7 +140,7 @@ class Flight:
             tags={} if caller is None else caller.tags,
             wire="none" if self.route is None else self.route.wire.name,
             operation="none" if self.route is None else self.route.operation.name,
-            provider=None if self.provider is None else self.provider.name,
+            provider=None if lane is None else lane.provider.name,
             model_asked=self.model_asked,
             model_answered=None if answer is None else answer.model,
             status=self.status,
@@ -156,7 +148,7 @@ class Flight:
             error_class=self.error_class,
             finish=None if answer is None else answer.finish,
             refusal=answer is not None and answer.refusal,
-            streamed=self.streamed or (request is not None and request.streamed),
+            streamed=request is not None and request.streamed,
             input_tokens=None if usage is None else usage.input_tokens,
             cached_tokens=None if usage is None else usage.cached_tokens,
             cache_write_tokens=None if usage is None else usage.cache_write_tokens,
@@ -178,12 +170,13 @@ class Flight:
 
     def to_attempt(self) -> Attempt | None:
         """The one try at a provider; None where none was made."""
-        if self.sent_at is None or self.provider is None:
+        provider = self.provider
+        if self.sent_at is None or provider is None:
             return None
         return Attempt(
             run=self.run_id,
             number=1,
-            provider=self.provider.name,
+            provider=provider.name,
             model=self.model_asked,
             status=None if self.answer is None else self.answer.status,
             error_class=self.error_class,
@@ -191,7 +184,3 @@ class Flight:
             duration_microseconds=self._clock.monotonic_microseconds() - self.sent_at,
             cost_nanodollars=self.cost_nanodollars,
         )
-
-    @property
-    def _provider_name(self) -> str:
-        return "" if self.provider is None else self.provider.name

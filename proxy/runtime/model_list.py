@@ -3,7 +3,7 @@
 from proxy.core.snapshot import Snapshot
 from proxy.runtime.answering import deliver
 from proxy.runtime.flight import Flight
-from proxy.runtime.forwarding import answer_headers, header, stamps
+from proxy.runtime.forwarding import AnswerFields
 from proxy.runtime.routing import MODELS_PATH
 from proxy.wires.model_list import append_agents
 
@@ -20,7 +20,8 @@ async def deliver_model_list(flight: Flight, snapshot: Snapshot) -> None:
     """Pass the list on with the agents behind it; an error or a compressed answer passes untouched."""
     answer = flight.answer
     assert answer is not None
-    if answer.status != 200 or header(answer.headers, b"content-encoding") not in (None, b"identity"):
+    fields = AnswerFields(answer.headers)
+    if answer.status != 200 or fields.is_encoded:
         await deliver(flight)
         return
     body = await answer.read(_MAX_LIST_BYTES)
@@ -29,5 +30,4 @@ async def deliver_model_list(flight: Flight, snapshot: Snapshot) -> None:
     agents = [
         (state.agent.name, state.agent.created_at_microseconds // 1_000_000) for state in snapshot.agents.values()
     ]
-    headers = answer_headers(answer.headers, stamps(flight.run_id, flight.resolution))
-    flight.reply.send(answer.status, headers, append_agents(body, agents))
+    flight.reply.send(answer.status, fields.passed, append_agents(body, agents), lines=flight.stamps())

@@ -1,10 +1,9 @@
 """The configured providers: where they are, which family of wires they speak, whose key goes to them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy.core.errors import BadInput
-from proxy.core.identity import CREDENTIAL_HEADERS
 from proxy.runtime.exchange import Headers
 from proxy.wires.wire import WireFamily
 
@@ -17,15 +16,11 @@ class Provider:
     family: WireFamily
     base_url: str
     api_key: str | None = None
+    #: The credential fields that replace the caller's; None: the caller's own are sent.
+    own_credentials: Headers | None = field(init=False, repr=False, compare=False)
 
-    def credentials(self, headers: Headers) -> Headers:
-        """The credential headers to send: the configured key, else the caller's own."""
-        if self.api_key is None:
-            return [(name, value) for name, value in headers if name in CREDENTIAL_HEADERS]
-        key = self.api_key.encode()
-        if self.family == "anthropic":
-            return [(b"x-api-key", key)]
-        return [(b"authorization", b"Bearer " + key)]
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "own_credentials", _credentials(self.family, self.api_key))
 
 
 class Providers:
@@ -69,3 +64,10 @@ class Providers:
                 f"the provider {name!r} needs an api_key in the settings: the caller's key was sent for another one",
             )
         return provider
+
+
+def _credentials(family: WireFamily, api_key: str | None) -> Headers | None:
+    if api_key is None:
+        return None
+    key = api_key.encode()
+    return [(b"x-api-key", key)] if family == "anthropic" else [(b"authorization", b"Bearer " + key)]

@@ -4,7 +4,6 @@ from proxy.core.errors import Refusal
 from proxy.runtime.clock import Clock
 from proxy.runtime.exchange import Headers
 from proxy.runtime.flight import Flight
-from proxy.runtime.forwarding import stamps
 from proxy.wires.wire import Wire
 
 _JSON = (b"content-type", b"application/json")
@@ -25,7 +24,7 @@ def answer_with_refusal(flight: Flight, refusal: Refusal, wire: Wire) -> None:
         headers.append((b"x-should-retry", b"false"))
     if refusal.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % refusal.retry_after_seconds))
-    flight.reply.send(refusal.status, headers, wire.error_body(refusal, flight.run_id))
+    flight.reply.send(refusal.status, headers, wire.error_body(refusal, flight.run_id), lines=flight.stamps())
 
 
 def answer_with_text(flight: Flight, text: str, clock: Clock) -> None:
@@ -41,11 +40,12 @@ def answer_with_text(flight: Flight, text: str, clock: Clock) -> None:
         streamed=flight.request.streamed,
     )
     flight.status = 200
-    flight.reply.send(200, _own_headers(flight, _EVENTS if flight.request.streamed else _JSON), body)
+    flight.reply.send(
+        200, _own_headers(flight, _EVENTS if flight.request.streamed else _JSON), body, lines=flight.stamps()
+    )
 
 
 def _own_headers(flight: Flight, content_type: tuple[bytes, bytes]) -> Headers:
     run_id = flight.run_id.encode()
     # The SDKs read one each.
-    identified = [content_type, (b"x-request-id", run_id), (b"request-id", run_id)]
-    return identified + stamps(flight.run_id, flight.resolution)
+    return [content_type, (b"x-request-id", run_id), (b"request-id", run_id)]

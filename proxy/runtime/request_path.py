@@ -16,13 +16,15 @@ from proxy.core.resolution import resolve
 from proxy.core.snapshot import AgentState
 from proxy.core.switches import Switch
 from proxy.runtime.answering import deliver
+from proxy.runtime.breaking_off import STOPPED, break_off
 from proxy.runtime.clock import Clock, Identifiers
 from proxy.runtime.conversations import Conversations
 from proxy.runtime.exchange import Call, ClientLeft, Reply
-from proxy.runtime.flight import Flight
-from proxy.runtime.forwarding import header, request_headers
-from proxy.runtime.guarding import guard
+from proxy.runtime.flight import Cut, Flight
+from proxy.runtime.forwarding import RequestFields, header
+from proxy.runtime.guarding import guard, switched_off
 from proxy.runtime.inflate import plain_body
+from proxy.runtime.lanes import Lanes
 from proxy.runtime.live_snapshot import LiveSnapshot
 from proxy.runtime.metering import UNMETERED, hold_bound, needs_bound, needs_ceiling, settle
 from proxy.runtime.metrics import Metrics
@@ -32,10 +34,13 @@ from proxy.runtime.providers import Providers
 from proxy.runtime.recorder import Recorder
 from proxy.runtime.refusing import answer_with_refusal, answer_with_text
 from proxy.runtime.routing import Routes
+from proxy.runtime.run_series import OTHER, RunLabels
 from proxy.runtime.spend_ledger import Ledger, Spent, Ticket
 from proxy.runtime.trace_context import trace_id
 from proxy.runtime.upstream import ProviderFailed, Upstream
-from proxy.wires.wire import InjectionPlan
+from proxy.wires.wire import InjectionPlan, Wire
+
+_NO_CLAIMS = BodyClaims()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,7 @@ class RequestPath:
     def __init__(self, parts: PathParts, options: PathOptions) -> None:
         self._parts = parts
         self._options = options
+        self._lanes = Lanes(parts.live, parts.providers, parts.metrics)
         self._flights: set[Flight] = set()
 
     @property
@@ -96,18 +102,23 @@ class RequestPath:
             self._parts.on_error(error)
             self._refuse(flight, Refusal("proxy_error", "the proxy failed on this call; its log says more"))
         finally:
+            if flight.cut is not None:
+                answer_with_refusal(flight, flight.cut.refusal, self._wire_of(flight))
             self._flights.discard(flight)
             self._record(flight)
 
     def cut(self, switch: Switch) -> int:
         """Break off the calls in flight that a switch matches; how many there were."""
         matching = [flight for flight in self._flights if flight.facts and switch.scope.matches(flight.facts)]
+        cut = Cut(switched_off(switch), "client_left", "switched_off")
         for flight in matching:
-            flight.was_cut = True
-            if flight.answer is not None:
-                flight.answer.close()
-            flight.reply.abort()
+            break_off(flight, cut)
         return len(matching)
+
+    def stop(self) -> None:
+        """Break off every call in flight: this process ends and can wait no longer."""
+        for flight in list(self._flights):
+            break_off(flight, STOPPED)
 
     async def _serve(self, flight: Flight) -> None:
         if not self._parts.live.is_loaded:
@@ -116,17 +127,17 @@ class RequestPath:
             )
         self._identify(flight)
         await self._resolve(flight)
-        switch = guard(flight, self._parts.live, self._parts.providers)
+        switch = guard(flight, self._parts.live, self._lanes)
         if switch is not None and self._carry_out(flight, switch):
             return
         caps = self._caps(flight)
-        self._inject(flight, needs_ceiling(caps))
+        self._inject(flight, bounds_output=needs_ceiling(caps))
         async with self._hold(flight, caps) as hold:
             try:
                 await self._forward(flight, hold)
                 await self._deliver(flight)
             except ProviderFailed as failure:
-                self._parts.metrics.upstream_failed(flight.metric_labels().provider, failure.reason)
+                self._parts.metrics.upstream_failed(failure.provider, failure.reason)
                 flight.failed("error", failure.code)
                 raise
             finally:
@@ -134,15 +145,16 @@ class RequestPath:
 
     def _identify(self, flight: Flight) -> None:
         call = flight.call
-        flight.trace_id = trace_id(header(call.headers, b"traceparent"))
-        is_anthropic = header(call.headers, b"anthropic-version") is not None
+        fields = flight.fields = RequestFields(call.headers)
+        if fields.traceparent is not None:
+            flight.trace_id = trace_id(fields.traceparent)
+        is_anthropic = fields.anthropic_version is not None
         route = flight.route = self._parts.routes.route(call.method, call.target, is_anthropic=is_anthropic)
-        claims = BodyClaims()
+        claims = _NO_CLAIMS
         if route.operation.is_metered:
-            body = plain_body(call.body, header(call.headers, b"content-encoding"))
-            flight.request = route.wire.read(body)
-            claims = flight.request.claims
-        flight.caller = identify(route.agent, call.headers, claims, self._options.default_agent)
+            request = flight.request = route.wire.read(plain_body(call.body, fields.content_encoding))
+            claims = request.claims
+        flight.caller = identify(route.agent, fields.identity, claims, self._options.default_agent)
         if flight.caller.agent is None and not self._options.passes_unassigned:
             raise BadInput(
                 "agent_missing", "this proxy serves only calls that name an agent: put /a/NAME in the base URL"
@@ -159,7 +171,6 @@ class RequestPath:
         pinned = None if caller.pin is None else await self._parts.live.version(state, caller.pin)
         began_on = self._conversation_arm(flight, state)
         flight.resolution = resolution = resolve(state, caller, pinned=pinned, conversation_arm=began_on)
-        flight.version_is_reachable = resolution.version.number in state.versions
         if began_on is None and resolution.in_analysis and caller.conversation is not None:
             where = (caller.agent, resolution.rollout or "", caller.conversation)
             self._parts.conversations.remember(*where, resolution.arm or "", flight.started_at)
@@ -180,21 +191,18 @@ class RequestPath:
             return False
         answer_with_text(flight, switch.reply_text or "", self._parts.clock)
         flight.failed("refused", "switch_reply")
-        self._parts.metrics.refused(flight.metric_labels().agent, "switch_reply")
+        self._parts.metrics.refused(flight.agent_label, "switch_reply")
         return True
 
     def _caps(self, flight: Flight) -> tuple[Cap, ...]:
-        caps = self._parts.live.caps_for(flight.agent)
-        if not caps or flight.route is None or not flight.route.operation.is_billable:
-            return ()
-        facts = flight.facts
-        return tuple(cap for cap in caps if facts is not None and cap.scope.matches(facts))
+        lane, facts = flight.lane, flight.facts
+        return lane.caps_of(facts) if lane is not None and facts is not None and lane.caps else ()
 
-    def _inject(self, flight: Flight, bounds_output: bool) -> None:
+    def _inject(self, flight: Flight, *, bounds_output: bool) -> None:
         request, route, caller = flight.request, flight.route, flight.caller
         if request is None or route is None or caller is None:
             return
-        version = header(flight.call.headers, b"anthropic-version")
+        version = flight.fields.anthropic_version
         plan = InjectionPlan(
             bundle=None if flight.resolution is None else flight.resolution.version.bundle,
             variables=caller.variables,
@@ -225,16 +233,16 @@ class RequestPath:
         assert provider is not None
         path = route.operation.path.encode("ascii")
         target = path + b"?" + route.query if route.query else path
-        headers = request_headers(call.headers, provider, is_metered=route.operation.is_metered)
+        headers = flight.fields.for_provider(provider, is_metered=route.operation.is_metered)
         body = call.body if flight.injection is None else flight.injection.body
         if flight.broke_off:  # while the hold was written: nothing is sent, so nothing is charged
-            raise ClientLeft
+            raise ClientLeft(request_sent=False)
         flight.sent_at = self._parts.clock.monotonic_microseconds()
         hold.sent = True
         try:
             flight.answer = await self._parts.upstream.send(provider, call.method, target, headers, body, flight.reply)
-        except ProviderFailed as failure:
-            hold.sent = failure.request_sent
+        except (ProviderFailed, ClientLeft) as ended:
+            hold.sent = ended.request_sent
             raise
 
     async def _deliver(self, flight: Flight) -> None:
@@ -246,7 +254,8 @@ class RequestPath:
     def _meter(self, flight: Flight, hold: Ticket) -> None:
         """Settle what was held; runs also when the answer broke off or nobody waits for it any more."""
         if flight.broke_off:
-            flight.failed("client_left", "switched_off" if flight.was_cut else "client_left")
+            cut = flight.cut
+            flight.failed(*("client_left", "client_left") if cut is None else (cut.outcome, cut.error_class))
             if flight.answer is not None:
                 flight.answer.close()
         facts, answer = flight.answer_facts, flight.answer
@@ -264,12 +273,21 @@ class RequestPath:
             flight.failed("refused", refusal.code)
         elif flight.outcome != "error":
             flight.failed("error", refusal.code)
+        answer_with_refusal(flight, refusal, self._wire_of(flight))
+        self._parts.metrics.refused(flight.agent_label, refusal.code)
+
+    def _wire_of(self, flight: Flight) -> Wire:
+        if flight.route is not None:
+            return flight.route.wire
         is_anthropic = header(flight.call.headers, b"anthropic-version") is not None
-        wire = flight.route.wire if flight.route is not None else self._parts.routes.default_wire(is_anthropic)
-        answer_with_refusal(flight, refusal, wire)
-        self._parts.metrics.refused(flight.metric_labels().agent, refusal.code)
+        return self._parts.routes.default_wire(is_anthropic)
 
     def _record(self, flight: Flight) -> None:
         run = flight.to_run()
-        self._parts.metrics.run_finished(run, flight.metric_labels())
+        if flight.lane is not None:
+            series = flight.lane.series
+        else:
+            labels = RunLabels(flight.agent_label, OTHER, "", "", OTHER)
+            series = self._parts.metrics.runs.series(labels)
+        series.finished(run)
         self._parts.recorder.record(run, flight.to_attempt())

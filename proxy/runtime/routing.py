@@ -19,6 +19,9 @@ _VERSIONED = re.compile(r"/v\d")
 #: Operations that cost nothing at the provider though they are POSTs.
 _FREE_PATHS = frozenset({"/v1/messages/count_tokens", "/v1/responses/input_tokens"})
 MODELS_PATH = "/v1/models"
+#: An app sends the same few targets again and again; a table of them is emptied before it can fill the memory.
+_ROUTES_KEPT = 4096
+_TARGET_BYTES_KEPT = 256
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -35,7 +38,7 @@ class Routes:
 
     def __init__(self, wires: Sequence[Wire]) -> None:
         self._wires = wires
-        self._known: dict[tuple[str, bytes], tuple[Wire, Operation] | None] = {}
+        self._routes: dict[tuple[str, bytes, bool], Route] = {}
 
     def default_wire(self, is_anthropic: bool) -> Wire:
         """The wire whose error shape a call gets that names no path of any: by its anthropic-version header."""
@@ -44,6 +47,17 @@ class Routes:
 
     def route(self, method: str, target: bytes, *, is_anthropic: bool) -> Route:
         """Route one call. Raises NotFound(`path_not_found`) for a path that is not canonical."""
+        key = (method, target, is_anthropic)
+        route = self._routes.get(key)
+        if route is None:
+            route = self._read(method, target, is_anthropic)
+            if len(target) <= _TARGET_BYTES_KEPT:
+                if len(self._routes) >= _ROUTES_KEPT:
+                    self._routes.clear()
+                self._routes[key] = route
+        return route
+
+    def _read(self, method: str, target: bytes, is_anthropic: bool) -> Route:
         path, _, query = target.partition(b"?")
         agent: str | None = None
         if path.startswith(_AGENT_PREFIX):
@@ -59,15 +73,9 @@ class Routes:
     def _metered(self, method: str, path: bytes) -> tuple[Wire, Operation] | None:
         if method != "POST":
             return None
-        key = (method, path)
-        if key not in self._known:
-            text = path.decode("ascii")
-            found = ((wire, wire.operation(method, text)) for wire in self._wires)
-            match = next(((wire, operation) for wire, operation in found if operation is not None), None)
-            if match is None:
-                return None
-            self._known[key] = match
-        return self._known[key]
+        text = path.decode("ascii")
+        found = ((wire, wire.operation(method, text)) for wire in self._wires)
+        return next(((wire, operation) for wire, operation in found if operation is not None), None)
 
 
 def _passed_through(method: str, path: str) -> Operation:

@@ -22,6 +22,7 @@ class ProviderFailed(UpstreamFailed):
     """A provider could not be reached or broke off. `reason` is http1's; `request_sent`: it may have begun to work."""
 
     def __init__(self, provider: str, error: UpstreamError) -> None:
+        self.provider = provider
         self.reason = error.reason
         self.request_sent = error.request_sent
         if error.reason in _UNREACHABLE:
@@ -36,11 +37,17 @@ class ProviderFailed(UpstreamFailed):
 class ProviderAnswer:
     """One answer of a provider, with its failures named."""
 
+    __slots__ = ("_answer", "_provider", "headers", "status")
+
     def __init__(self, provider: str, answer: Http1Answer) -> None:
         self._provider = provider
         self._answer = answer
         self.status = answer.status
         self.headers = answer.headers
+
+    def whole(self) -> bytes | None:
+        """The body, where all of it came with the head."""
+        return self._answer.whole()
 
     async def read(self, limit_bytes: int | None = None) -> bytes:
         """The whole body. Raises ProviderFailed, ClientLeft."""
@@ -49,7 +56,7 @@ class ProviderAnswer:
         except UpstreamError as error:
             raise ProviderFailed(self._provider, error) from error
         except ClientGone as error:
-            raise ClientLeft from error
+            raise ClientLeft(request_sent=error.request_sent) from error
 
     async def relay(self, reply: Reply, tap: Callable[[bytes], bytes]) -> None:
         """Pass the body on as it comes. Raises ProviderFailed, ClientLeft."""
@@ -58,7 +65,7 @@ class ProviderAnswer:
         except UpstreamError as error:
             raise ProviderFailed(self._provider, error) from error
         except ClientGone as error:
-            raise ClientLeft from error
+            raise ClientLeft(request_sent=error.request_sent) from error
 
     def close(self) -> None:
         """Break off; the provider's connection is closed."""
@@ -86,7 +93,7 @@ class Upstream:
         except UpstreamError as error:
             raise ProviderFailed(provider.name, error) from error
         except ClientGone as error:
-            raise ClientLeft from error
+            raise ClientLeft(request_sent=error.request_sent) from error
         return ProviderAnswer(provider.name, answer)
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
 """Which headers cross: ours never, another origin's key never, what frames one connection never."""
 
-from proxy.runtime.forwarding import answer_headers, request_headers
+from proxy.runtime.forwarding import AnswerFields, RequestFields
 from proxy.runtime.providers import Provider
 
 OWN_KEY = Provider(name="openai", family="openai", base_url="https://api.openai.com", api_key="sk-ours")
@@ -24,7 +24,7 @@ def test_everything_end_to_end_reaches_the_provider_in_order_and_nothing_of_ours
         (b"accept-encoding", b"gzip"),
         (b"idempotency-key", b"k"),
     ]
-    assert request_headers(headers, CALLERS, is_metered=True) == [
+    assert RequestFields(headers).for_provider(CALLERS, is_metered=True) == [
         (b"x-stainless-lang", b"python"),
         (b"openai-organization", b"o"),
         (b"idempotency-key", b"k"),
@@ -35,13 +35,13 @@ def test_everything_end_to_end_reaches_the_provider_in_order_and_nothing_of_ours
 
 def test_a_configured_key_replaces_every_credential_of_the_caller() -> None:
     headers = [(b"authorization", b"Bearer a"), (b"x-api-key", b"b"), (b"api-key", b"c"), (b"x-goog-api-key", b"d")]
-    assert request_headers(headers, OWN_KEY, is_metered=False) == [(b"authorization", b"Bearer sk-ours")]
-    assert request_headers(headers, CLAUDE, is_metered=False) == [(b"x-api-key", b"ours")]
+    assert RequestFields(headers).for_provider(OWN_KEY, is_metered=False) == [(b"authorization", b"Bearer sk-ours")]
+    assert RequestFields(headers).for_provider(CLAUDE, is_metered=False) == [(b"x-api-key", b"ours")]
 
 
 def test_a_passed_through_call_keeps_its_encoding_headers() -> None:
     headers = [(b"accept-encoding", b"br"), (b"content-encoding", b"gzip")]
-    assert request_headers(headers, CALLERS, is_metered=False) == headers
+    assert RequestFields(headers).for_provider(CALLERS, is_metered=False) == headers
 
 
 def test_a_provider_cannot_set_cookies_policies_or_our_own_headers_on_the_app() -> None:
@@ -55,9 +55,28 @@ def test_a_provider_cannot_set_cookies_policies_or_our_own_headers_on_the_app() 
         (b"transfer-encoding", b"chunked"),
         (b"x-request-id", b"req_1"),
     ]
-    stamped = [(b"switchback-version", b"support@1")]
-    assert answer_headers(headers, stamped) == [
-        (b"content-type", b"application/json"),
-        (b"x-request-id", b"req_1"),
-        *stamped,
-    ]
+    assert AnswerFields(headers).passed == [(b"content-type", b"application/json"), (b"x-request-id", b"req_1")]
+
+
+def test_what_connection_lists_goes_no_further_than_to_the_neighbour() -> None:
+    headers = [(b"x-hop", b"1"), (b"connection", b"X-Hop"), (b"x-end", b"2"), (b"connection", b"keep-alive")]
+    assert RequestFields(headers).forwarded == [(b"x-end", b"2")]
+    assert AnswerFields(headers).passed == [(b"x-end", b"2")]
+
+
+def test_what_the_proxy_reads_itself_is_found_in_the_same_pass() -> None:
+    fields = RequestFields(
+        [(b"traceparent", b"00-a"), (b"content-encoding", b"gzip"), (b"anthropic-version", b"2023-06-01")]
+    )
+    assert (fields.traceparent, fields.content_encoding) == (b"00-a", b"gzip")
+    assert fields.anthropic_version == b"2023-06-01"
+    assert fields.forwarded == [(b"traceparent", b"00-a"), (b"anthropic-version", b"2023-06-01")]
+    answer = AnswerFields(
+        [
+            (b"request-id", b"a"),
+            (b"x-request-id", b"b"),
+            (b"content-length", b"7"),
+            (b"content-type", b"text/event-stream"),
+        ]
+    )
+    assert (answer.request_id, answer.content_length, answer.is_stream) == (b"b", b"7", True)

@@ -6,6 +6,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.runtime.metrics import Metrics
+from proxy.runtime.run_series import RunLabels
 from proxy.runtime.workers.merged_metrics import ChangedSamples, EndedSamples, MergedRegistry, WorkerSamples
 
 
@@ -41,9 +42,9 @@ def test_counters_and_histograms_add_up() -> None:
 
 def test_histograms_stay_in_order_and_complete() -> None:
     owner, one, two = Metrics("t"), Metrics("t"), Metrics("t")
-    labels = ("a", "1", "", "p", "m")
-    for metrics, seconds in ((one, 0.02), (two, 0.02), (two, 30.0)):
-        metrics._duration.labels(*labels).observe(seconds)
+    labels = RunLabels("a", "1", "", "p", "m")
+    for metrics, microseconds in ((one, 20_000), (two, 20_000), (two, 30_000_000)):
+        metrics.runs.series(labels).duration.observe(microseconds)
     text = generate_latest(MergedRegistry(owner.registry, [sent(one).values, sent(two).values])).decode()
     buckets = [line for line in text.splitlines() if line.startswith("switchback_run_duration_seconds_bucket")]
     counts = [float(line.rsplit(" ", 1)[1]) for line in buckets]
