@@ -18,13 +18,20 @@ RunOutcome = Literal["ok", "error", "refused", "client_left"]
 RUN_OUTCOMES: tuple[RunOutcome, ...] = get_args(RunOutcome)
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True):
     """One proxied call. Times are UTC microseconds, durations microseconds, money nano-dollars."""
 
     id: str
-    kind: RunKind = "live"
-    parent_run: str | None = None
     agent: str
+    wire: str
+    operation: str
+    status: int
+    outcome: RunOutcome
+    started_at_microseconds: int
+    duration_microseconds: int
+    time_to_first_byte_microseconds: int | None = None
+    #: A stable code: ours (`spend_cap_exceeded`, `upstream_reset`), `provider_error`, `stream_broken`; None when ok.
+    error_class: str | None = None
     version: int | None = None
     bundle_hash: str | None = None
     effective_hash: str | None = None
@@ -40,15 +47,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     conversation: str | None = None
     tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    wire: str
-    operation: str
     provider: str | None = None
     model_asked: str | None = None
     model_answered: str | None = None
-    status: int
-    outcome: RunOutcome
-    #: A stable code: ours (`spend_cap_exceeded`, `upstream_reset`), `provider_error`, `stream_broken`; None when ok.
-    error_class: str | None = None
     finish: Finish | None = None
     refusal: bool = False
     streamed: bool = False
@@ -65,11 +66,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     dropped_parameters: tuple[str, ...] = ()
     tool_calls: tuple[str, ...] = ()
     tool_call_count: int = 0
-    time_to_first_byte_microseconds: int | None = None
-    duration_microseconds: int
-    started_at_microseconds: int
     request_id: str | None = None
     trace_id: str | None = None
+    kind: RunKind = "live"
+    parent_run: str | None = None
     quarantined: bool = False
 
 

@@ -65,6 +65,7 @@ class Answer:
     _wants_end = False
     _reply: ReplyChannel | None = None
     _tap: Tap | None = None
+    _begun: Callable[[], None] | None = None
     _watched: ReplyChannel | None = None
 
     def __init__(self, source: AnswerSource, arrived: asyncio.Future[None], unclaimed_bytes: int) -> None:
@@ -92,14 +93,16 @@ class Answer:
             raise self._error
         return _emptied(self._pieces)
 
-    async def relay(self, reply: ReplyChannel, tap: Tap | None = None) -> None:
-        """Pass the body on until its clean end; finishing the reply is the caller's part.
+    async def relay(self, reply: ReplyChannel, tap: Tap | None = None, begun: Callable[[], None] | None = None) -> None:
+        """Pass the body on until its clean end; finishing the reply is the caller's part. `begun` is called once, before
+        the first piece is passed on.
 
         Raises UpstreamError when the answer breaks, ClientGone when the client leaves, and whatever `tap` raises; the
         upstream connection is aborted then.
         """
         self._reply = reply
         self._tap = tap
+        self._begun = begun
         self.watch(reply)
         self.pump(self._pieces)
         if self._source is not None:
@@ -133,10 +136,13 @@ class Answer:
     def pump(self, pieces: list[bytes]) -> None:
         """Take what one read brought, which empties the list: to the client in a relay, else for whoever waits."""
         if pieces:
-            if self._reply is not None:
-                self._pass_on(self._reply, _emptied(pieces))
-            else:
+            reply = self._reply
+            if reply is None:
                 self._keep(pieces)
+            else:
+                data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                pieces.clear()
+                self._pass_on(reply, data)
         if (self.complete or not self._wants_end) and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -166,6 +172,9 @@ class Answer:
 
     def _pass_on(self, reply: ReplyChannel, data: bytes) -> None:
         try:
+            if self._begun is not None:
+                self._begun()
+                self._begun = None
             if self._tap is not None:
                 data = self._tap(data)
             if data:

@@ -220,6 +220,7 @@ class RequestParser:
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         call = Call(self._method, self._target, self._headers, body, self.head_at)
+        self._headers = []
         self._begin_message()
         self.phase = IDLE if self._keep_alive else LAST
         self._sink.request_ready(call, http10=self._http10, keep_alive=self._keep_alive)

@@ -46,12 +46,15 @@ async def deliver(flight: Flight) -> None:
 async def _relay(flight: Flight, reader: AnswerReader | None, fields: AnswerFields) -> None:
     answer, reply = flight.answer, flight.reply
     assert answer is not None
+    flight.forget_request()
     reply.start(flight.status, fields.passed, lines=flight.stamps())
     if reader is None:
-        await answer.relay(reply, _first_byte_tap(flight, _unchanged))
+        await answer.relay(reply, None, flight.saw_first_byte)
         reply.finish()
         return
-    await answer.relay(reply, _first_byte_tap(flight, _tap(reader, fields)))
+    if fields.is_stream and not fields.is_encoded:
+        flight.stream = reader
+    await answer.relay(reply, _tap(reader, fields), flight.saw_first_byte)
     tail = reader.finish()
     facts = reader.facts
     if facts.error_type is not None:
@@ -77,19 +80,6 @@ def _reader(flight: Flight, wire: Wire, fields: AnswerFields) -> AnswerReader:
 
 def _tap(reader: AnswerReader, fields: AnswerFields) -> Callable[[bytes], bytes]:
     return tap_of_copy(reader.feed) if fields.content_encoding == b"gzip" else reader.feed
-
-
-def _first_byte_tap(flight: Flight, tap: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    def noting(piece: bytes) -> bytes:
-        if flight.first_byte_monotonic is None:
-            flight.saw_first_byte()
-        return tap(piece)
-
-    return noting
-
-
-def _unchanged(piece: bytes) -> bytes:
-    return piece
 
 
 def _is_small(content_length: bytes | None) -> bool:

@@ -56,8 +56,9 @@ class Answer(Protocol):
         ...
 
     async def read(self, limit_bytes: int | None = None) -> bytes: ...
-    async def relay(self, reply: Reply, tap: Callable[[bytes], bytes]) -> None:
-        """Pass every piece through `tap` to the reply as it comes; returns at the clean end of the body.
+    async def relay(self, reply: Reply, tap: Callable[[bytes], bytes] | None, begun: Callable[[], None]) -> None:
+        """Pass every piece through `tap` to the reply as it comes; returns at the clean end of the body. `begun` is told
+        of the first piece.
 
         Raises UpstreamFailed on a broken answer, ClientLeft when the client went away (the provider's connection is
         closed at once)."""

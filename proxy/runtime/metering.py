@@ -69,9 +69,8 @@ def _settle_reported(flight: Flight, hold: Ticket, usage: Usage, price: Price | 
 
 
 def _estimate(flight: Flight) -> Usage:
-    sent = b"" if flight.injection is None else flight.injection.body
     facts = flight.answer_facts
     seen = 0 if facts is None else facts.output_bytes
     reported = None if facts is None else facts.usage
-    input_tokens = -(-len(sent) // _BYTES_PER_TOKEN) if reported is None else reported.input_tokens
+    input_tokens = -(-flight.sent_bytes // _BYTES_PER_TOKEN) if reported is None else reported.input_tokens
     return Usage(input_tokens=input_tokens, output_tokens=-(-seen // _BYTES_PER_TOKEN))

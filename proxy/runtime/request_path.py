@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from proxy.core.caps import Cap
 from proxy.core.errors import BadInput, Refusal, Unavailable
-from proxy.core.identity import BodyClaims, check_agent_known, identify
+from proxy.core.identity import BodyClaims, Caller, check_agent_known, identify
 from proxy.core.resolution import resolve
 from proxy.core.snapshot import AgentState
 from proxy.core.switches import Switch
@@ -21,7 +21,6 @@ from proxy.runtime.clock import Clock, Identifiers
 from proxy.runtime.conversations import Conversations
 from proxy.runtime.exchange import Call, ClientLeft, Reply
 from proxy.runtime.flight import Cut, Flight
-from proxy.runtime.forwarding import RequestFields, header
 from proxy.runtime.guarding import guard, switched_off
 from proxy.runtime.inflate import plain_body
 from proxy.runtime.lanes import Lanes
@@ -135,7 +134,9 @@ class RequestPath:
         async with self._hold(flight, caps) as hold:
             try:
                 await self._forward(flight, hold)
-                await self._deliver(flight)
+                await (
+                    deliver_model_list(flight, self._parts.live.current) if is_model_list(flight) else deliver(flight)
+                )
             except ProviderFailed as failure:
                 self._parts.metrics.upstream_failed(failure.provider, failure.reason)
                 flight.failed("error", failure.code)
@@ -145,7 +146,7 @@ class RequestPath:
 
     def _identify(self, flight: Flight) -> None:
         call = flight.call
-        fields = flight.fields = RequestFields(call.headers)
+        fields = flight.fields
         if fields.traceparent is not None:
             flight.trace_id = trace_id(fields.traceparent)
         is_anthropic = fields.anthropic_version is not None
@@ -161,6 +162,7 @@ class RequestPath:
             )
 
     async def _resolve(self, flight: Flight) -> None:
+        """Only a pinned version that no label reaches is waited for."""
         caller = flight.caller
         assert caller is not None
         if caller.agent is None:
@@ -169,20 +171,19 @@ class RequestPath:
         check_agent_known(state is not None, caller.agent)
         assert state is not None
         pinned = None if caller.pin is None else await self._parts.live.version(state, caller.pin)
-        began_on = self._conversation_arm(flight, state)
+        began_on = self._conversation_arm(caller, state, flight.started_at)
         flight.resolution = resolution = resolve(state, caller, pinned=pinned, conversation_arm=began_on)
-        if began_on is None and resolution.in_analysis and caller.conversation is not None:
+        if began_on is None and caller.conversation is not None and resolution.in_analysis:
             where = (caller.agent, resolution.rollout or "", caller.conversation)
             self._parts.conversations.remember(*where, resolution.arm or "", flight.started_at)
 
-    def _conversation_arm(self, flight: Flight, state: AgentState) -> str | None:
-        caller = flight.caller
-        if caller is None or caller.conversation is None or caller.pin is not None or not state.rollouts:
+    def _conversation_arm(self, caller: Caller, state: AgentState, now_microseconds: int) -> str | None:
+        if caller.conversation is None or caller.pin is not None or not state.rollouts:
             return None
         rollout = state.rollouts.get(caller.label or state.agent.default_label)
         if rollout is None:
             return None
-        return self._parts.conversations.arm(state.agent.name, rollout.id, caller.conversation, flight.started_at)
+        return self._parts.conversations.arm(state.agent.name, rollout.id, caller.conversation, now_microseconds)
 
     def _carry_out(self, flight: Flight, switch: Switch) -> bool:
         """What a switch that does not block asks for; True when the call is answered with it."""
@@ -238,18 +239,13 @@ class RequestPath:
         if flight.broke_off:  # while the hold was written: nothing is sent, so nothing is charged
             raise ClientLeft(request_sent=False)
         flight.sent_at = self._parts.clock.monotonic_microseconds()
+        flight.sent_bytes = len(body)
         hold.sent = True
         try:
             flight.answer = await self._parts.upstream.send(provider, call.method, target, headers, body, flight.reply)
         except (ProviderFailed, ClientLeft) as ended:
             hold.sent = ended.request_sent
             raise
-
-    async def _deliver(self, flight: Flight) -> None:
-        if is_model_list(flight):
-            await deliver_model_list(flight, self._parts.live.current)
-        else:
-            await deliver(flight)
 
     def _meter(self, flight: Flight, hold: Ticket) -> None:
         """Settle what was held; runs also when the answer broke off or nobody waits for it any more."""
@@ -279,7 +275,7 @@ class RequestPath:
     def _wire_of(self, flight: Flight) -> Wire:
         if flight.route is not None:
             return flight.route.wire
-        is_anthropic = header(flight.call.headers, b"anthropic-version") is not None
+        is_anthropic = flight.fields.anthropic_version is not None
         return self._parts.routes.default_wire(is_anthropic)
 
     def _record(self, flight: Flight) -> None:

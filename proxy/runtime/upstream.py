@@ -58,10 +58,10 @@ class ProviderAnswer:
         except ClientGone as error:
             raise ClientLeft(request_sent=error.request_sent) from error
 
-    async def relay(self, reply: Reply, tap: Callable[[bytes], bytes]) -> None:
+    async def relay(self, reply: Reply, tap: Callable[[bytes], bytes] | None, begun: Callable[[], None]) -> None:
         """Pass the body on as it comes. Raises ProviderFailed, ClientLeft."""
         try:
-            await self._answer.relay(cast("Http1Reply", reply), tap)
+            await self._answer.relay(cast("Http1Reply", reply), tap, begun)
         except UpstreamError as error:
             raise ProviderFailed(self._provider, error) from error
         except ClientGone as error:
