@@ -6,16 +6,24 @@ business of its two users, `server.py` and `worker.py`.
 
 import os
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import orjson
+
+from proxy.core.addresses import Address, ListenAddress, UnixAddress
 from proxy.core.spend import FREE, Price
+from proxy.core.times import rfc3339
 from proxy.http1.egress import egress_from_environment
 from proxy.http1.limits import ListenerLimits, UpstreamLimits
 from proxy.http1.listener import Listener
+from proxy.http1.sockets import bind_unix
+from proxy.http1.tls import server_context
 from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.clock import Clock, Identifiers
 from proxy.runtime.conversations import Conversations
+from proxy.runtime.descriptors import TURNED_AWAY, connections_within_limits
 from proxy.runtime.live_snapshot import LiveSnapshot
 from proxy.runtime.metrics import Metrics
 from proxy.runtime.prices import PriceBook, override_price
@@ -25,9 +33,11 @@ from proxy.runtime.request_path import PathOptions, PathParts, RequestPath
 from proxy.runtime.routing import Routes
 from proxy.runtime.spend_ledger import Ledger
 from proxy.runtime.upstream import Upstream
-from proxy.settings import PriceSettings, Settings
+from proxy.settings import PriceSettings, Settings, TlsSettings
 from proxy.wires.anthropic_messages import AnthropicMessages
 from proxy.wires.openai_chat import OpenAIChat
+
+__all__ = ["WIRES", "DataPlane", "DataPlaneParts", "bind_unix", "limited_connections", "prices_of", "providers_of"]
 
 #: Every wire the proxy speaks; the first of a family renders the paths no wire meters.
 WIRES = (OpenAIChat(), AnthropicMessages())
@@ -54,13 +64,19 @@ class DataPlane:
 
     def __init__(self, settings: Settings, parts: DataPlaneParts) -> None:
         timeouts = settings.timeouts
+        self.wanted_connections = settings.limits.connections
+        #: How many clients may be connected at once: what the settings say, or what open files allow.
+        self.connections = connections_within_limits(self.wanted_connections)
         limits = UpstreamLimits(
             connect_seconds=timeouts.connect_seconds,
             first_byte_seconds=timeouts.first_byte_seconds,
             idle_seconds=timeouts.stream_idle_seconds,
+            # A client needs one at a time.
+            connections=self.connections,
         )
         self._upstream = Upstream(UpstreamClient(limits, egress=egress_from_environment(os.environ)))
         self._drain_seconds = timeouts.drain_seconds
+        self._tls = _server_tls(settings.tls)
         self.request_path = RequestPath(
             PathParts(
                 live=parts.live,
@@ -84,27 +100,64 @@ class DataPlane:
         )
         self._listener = Listener(
             self.request_path.handle,
-            ListenerLimits(body_bytes=settings.limits.body_bytes, connections=settings.limits.connections),
+            ListenerLimits(
+                body_bytes=settings.limits.body_bytes,
+                connections=self.connections,
+                turned_away=TURNED_AWAY,
+                header_seconds=timeouts.request_head_seconds,
+                body_idle_seconds=timeouts.request_body_idle_seconds,
+                body_total_seconds=timeouts.request_body_seconds,
+                keep_alive_seconds=timeouts.keep_alive_seconds,
+                no_progress_seconds=timeouts.slow_reader_seconds,
+            ),
             parts.on_error,
         )
 
-    async def listen(self, host: str, port: int) -> tuple[str, int]:
-        """Take calls from now on; where. Raises OSError."""
-        await self._listener.start(host, port)
-        return self._listener.addresses[0][:2]
+    async def listen(self, addresses: Sequence[ListenAddress]) -> list[ListenAddress]:
+        """Take calls from now on; where, ports as they came out. Raises OSError."""
+        for address in addresses:
+            if isinstance(address, UnixAddress):
+                await self._listener.start_unix(address.path)
+            else:
+                await self._listener.start(*address, tls=self._tls)
+        return [
+            UnixAddress(name) if isinstance(name, str) else Address(name[0], name[1])
+            for name in self._listener.addresses
+        ]
 
     async def listen_on(self, sockets: Sequence[socket.socket]) -> None:
         """Take calls from now on, on sockets that are bound. Raises OSError."""
         for sock in sockets:
-            await self._listener.start_sock(sock)
+            await self._listener.start_sock(sock, tls=self._tls)
 
     async def drain(self) -> None:
         """Take no more calls; returns when the running ones are finished, or broken off at the drain deadline."""
-        await self._listener.drain(self._drain_seconds)
+        await self._listener.drain(self._drain_seconds, self.request_path.stop)
 
     async def close(self) -> None:
         """Close the connections to providers."""
         await self._upstream.close()
+
+
+def limited_connections(plane: DataPlane, clock: Clock) -> bytes | None:
+    """The log line that says that open files allow fewer clients than the settings; None where they do not."""
+    if plane.connections == plane.wanted_connections:
+        return None
+    line = {
+        "ts": rfc3339(clock.now_microseconds()),
+        "level": "warning",
+        "event": "connections_limited",
+        "reason": "this process may not open more files (ulimit -n)",
+        "wanted": plane.wanted_connections,
+        "connections": plane.connections,
+    }
+    return orjson.dumps(line) + b"\n"
+
+
+def _server_tls(tls: TlsSettings) -> ssl.SSLContext | None:
+    if tls.certificate is None:
+        return None
+    return server_context(str(tls.certificate), None if tls.key is None else str(tls.key))
 
 
 def providers_of(settings: Settings) -> Providers:

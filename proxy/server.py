@@ -17,19 +17,22 @@ import uvloop
 from aiohttp import web
 
 from proxy import __version__
+from proxy.core.addresses import Address, ListenAddress
 from proxy.core.bucketing import BUCKETS
 from proxy.core.errors import Refusal
 from proxy.core.releases import CANDIDATE
 from proxy.core.snapshot import Snapshot
 from proxy.core.times import rfc3339
-from proxy.data_plane import DataPlane, DataPlaneParts, prices_of, providers_of
+from proxy.data_plane import DataPlane, DataPlaneParts, bind_unix, limited_connections, prices_of, providers_of
 from proxy.edges.admin_app import AdminParts, build_admin_app
 from proxy.runtime.admin_token import FILE_NAME, admin_token
 from proxy.runtime.changes import Changes
 from proxy.runtime.clock import Identifiers, SystemClock
 from proxy.runtime.conversations import Conversations
 from proxy.runtime.data_path import DataPath
+from proxy.runtime.descriptors import raise_descriptor_limit
 from proxy.runtime.error_log import ErrorLog
+from proxy.runtime.garbage import collect_seldom
 from proxy.runtime.guard_commands import GuardCommands
 from proxy.runtime.heartbeat import Heartbeat
 from proxy.runtime.journal import Journal
@@ -99,8 +102,19 @@ class Server:
         self._workers: Workers | None = None
         self._admin: web.AppRunner | None = None
         self._store_was_up = True
-        self.traffic_url = ""
+        #: Where calls are taken, in the order of the settings; a unix socket as `unix:/PATH`.
+        self.traffic_urls: list[str] = []
         self.admin_url = ""
+
+    @property
+    def traffic_url(self) -> str:
+        """The first place where calls are taken."""
+        return self.traffic_urls[0]
+
+    def log_limits(self) -> None:
+        """Say in the log where open files allow fewer clients than the settings. Workers say it of themselves."""
+        if self._plane is not None and (line := limited_connections(self._plane, self._clock)) is not None:
+            self._log(line)
 
     @property
     def store_problem(self) -> str | None:
@@ -158,10 +172,13 @@ class Server:
         await heartbeat.beat()
         self._tasks.spawn(heartbeat.run(), "heartbeat")
         await self._start_admin(data_path, token)
+        where: list[ListenAddress] = []
         if self._plane is not None:
-            self.traffic_url = _url(await self._plane.listen(*settings.listen))
+            where = await self._plane.listen(settings.traffic_addresses)
         if self._workers is not None:
-            self.traffic_url = _url(await self._workers.start(*settings.listen))
+            where = await self._workers.start(settings.traffic_addresses, bind_unix)
+        is_tls = settings.tls.certificate is not None
+        self.traffic_urls = [_url(address, is_tls=is_tls) for address in where]
 
     def _takeover(self) -> Takeover:
         database = self._settings.database_path
@@ -264,7 +281,7 @@ class Server:
         await self._admin.setup()
         site = web.TCPSite(self._admin, self._settings.admin.listen.host, self._settings.admin.listen.port)
         await site.start()
-        self.admin_url = _url(self._admin.addresses[0])
+        self.admin_url = _url(Address(*self._admin.addresses[0][:2]))
 
     async def _flush(self) -> None:
         await self._ledger.flush()
@@ -285,6 +302,7 @@ class Server:
 
 async def run_until_signal(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Says on stderr where it listens, logs runs to stdout."""
+    raise_descriptor_limit()
     writer = LineWriter(sys.stdout.buffer)
     server = Server(settings, log=writer)
     try:
@@ -292,11 +310,12 @@ async def run_until_signal(settings: Settings) -> int:
     except (Refusal, OSError) as error:
         sys.stderr.write(f"switchback: cannot start: {error}\n")
         return 1
+    server.log_limits()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     sys.stderr.write(
-        f"switchback {__version__}: LLM traffic on {server.traffic_url}, admin on {server.admin_url}, "
+        f"switchback {__version__}: LLM traffic on {', '.join(server.traffic_urls)}, admin on {server.admin_url}, "
         f"admin token in {server.admin_token_path}\n"
     )
     if server.store_problem is not None:
@@ -310,12 +329,14 @@ async def run_until_signal(settings: Settings) -> int:
 
 def serve(settings: Settings) -> int:
     """Run the proxy in this process until it is told to stop; the exit code."""
+    collect_seldom()
     return uvloop.run(run_until_signal(settings))
 
 
-def _url(address: tuple[str, int]) -> str:
-    host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return f"http://{host}:{address[1]}"
+def _url(address: ListenAddress, *, is_tls: bool = False) -> str:
+    if isinstance(address, Address):
+        return f"{'https' if is_tls else 'http'}://{address}"
+    return str(address)
 
 
 def _discard(lines: bytes) -> None:

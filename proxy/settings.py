@@ -6,12 +6,12 @@ SWITCHBACK_PROVIDERS__OPENAI__BASE_URL, ... Read by the composition root and the
 """
 
 import difflib
-import ipaddress
 import re
+import ssl
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -19,14 +19,15 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     SecretStr,
     ValidationError,
 )
 
+from proxy.core.addresses import Address, ListenAddress, UnixAddress, listen_addresses, tcp_address
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
 
@@ -45,32 +46,8 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-class Address(NamedTuple):
-    """Where to listen. Port 0 means any free port."""
-
-    host: str
-    port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-
-def _address(value: Any) -> Any:
-    if isinstance(value, str):
-        host, separator, port = value.rpartition(":")
-        if separator and host and port.isascii() and port.isdigit() and int(port) < 65536:
-            return Address(host.strip("[]"), int(port))
-    raise ValueError("must be HOST:PORT, such as 127.0.0.1:8100")
-
-
-def _host_and_port(address: Address) -> str:
-    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
+def _written(value: ListenAddress | tuple[ListenAddress, ...]) -> str | list[str]:
+    return str(value) if isinstance(value, Address | UnixAddress) else [str(one) for one in value]
 
 
 def _origin(value: str) -> str:
@@ -97,14 +74,26 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
-ListenAddress = Annotated[Address, BeforeValidator(_address), PlainSerializer(_host_and_port)]
+TcpListen = Annotated[Address, PlainValidator(tcp_address), PlainSerializer(str)]
+Listen = Annotated[
+    ListenAddress | tuple[ListenAddress, ...], PlainValidator(listen_addresses), PlainSerializer(_written)
+]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class AdminSettings(_Frozen):
     """The listener of admin API, metrics and health."""
 
-    listen: ListenAddress = Address("127.0.0.1", 8101)
+    listen: TcpListen = Address("127.0.0.1", 8101)
+
+
+class TlsSettings(_Frozen):
+    """What the LLM listener shows who connects over TCP, as PEM files; without a certificate it speaks plain HTTP."""
+
+    #: The certificate, and behind it those between it and a known authority.
+    certificate: Path | None = None
+    #: The certificate's private key, unencrypted; left out where it is in the file of the certificate.
+    key: Path | None = None
 
 
 class LimitSettings(_Frozen):
@@ -117,8 +106,13 @@ class LimitSettings(_Frozen):
 
 
 class TimeoutSettings(_Frozen):
-    """Deadlines of the data plane."""
+    """Deadlines of the data plane: towards clients, then towards providers."""
 
+    request_head_seconds: Seconds = 10
+    request_body_idle_seconds: Seconds = 30
+    request_body_seconds: Seconds = 300
+    keep_alive_seconds: Seconds = 75
+    slow_reader_seconds: Seconds = 60
     connect_seconds: Seconds = 5
     first_byte_seconds: Seconds = 600
     stream_idle_seconds: Seconds = 300
@@ -156,7 +150,9 @@ class Settings(_Frozen):
     """Everything that can be set. `home` is where state lives ($SWITCHBACK_HOME, default `.switchback`)."""
 
     home: Path = Path(".switchback")
-    listen: ListenAddress = Address("127.0.0.1", 8100)
+    #: Where LLM traffic is taken: HOST:PORT, unix:/PATH, or several of these.
+    listen: Listen = Address("127.0.0.1", 8100)
+    tls: TlsSettings = TlsSettings()
     admin: AdminSettings = AdminSettings()
     store: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///switchback.db"
     #: Processes that take calls, beside the one that owns the store; 1: one process does everything.
@@ -172,6 +168,11 @@ class Settings(_Frozen):
     prices: dict[str, PriceSettings | Literal["free"]] = Field(
         default_factory=dict[str, PriceSettings | Literal["free"]]
     )
+
+    @property
+    def traffic_addresses(self) -> tuple[ListenAddress, ...]:
+        """Where LLM traffic is taken, always as several."""
+        return (self.listen,) if isinstance(self.listen, Address | UnixAddress) else self.listen
 
     @property
     def database_path(self) -> Path:
@@ -192,6 +193,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings
     except ValidationError as error:
         raise SettingsError(problems + [_sentence(item) for item in error.errors()]) from None
     problems += _unsafe(settings)
+    problems += _tls_problems(settings.tls)
     if problems:
         raise SettingsError(problems)
     return settings
@@ -305,15 +307,16 @@ def _merge_default_providers(content: dict[str, Any]) -> None:
 def _unsafe(settings: Settings) -> list[str]:
     problems: list[str] = []
     has_keys = any(provider.api_key is not None for provider in settings.providers.values())
-    if has_keys and not settings.listen.is_loopback and not settings.allow_remote:
+    is_local = all(address.is_loopback for address in settings.traffic_addresses)
+    if has_keys and not is_local and not settings.allow_remote:
         problems.append(
             "listen: beyond this machine anybody could spend the configured provider keys; "
             "listen on 127.0.0.1 or set allow_remote: true"
         )
     for name, provider in settings.providers.items():
         parts = urlsplit(provider.base_url)
-        is_local = Address(parts.hostname or "", 0).is_loopback
-        if parts.scheme == "http" and not is_local and not provider.allow_http:
+        is_here = Address(parts.hostname or "", 0).is_loopback
+        if parts.scheme == "http" and not is_here and not provider.allow_http:
             problems.append(
                 f"providers.{name}.base_url: keys would cross the network in clear; use https or allow_http: true"
             )
@@ -322,6 +325,39 @@ def _unsafe(settings: Settings) -> list[str]:
         if not separator or provider_name not in settings.providers:
             problems.append(f"prices.{key}: must be written PROVIDER/MODEL with a provider of the settings")
     return problems
+
+
+def _tls_problems(tls: TlsSettings) -> list[str]:
+    """Whether certificate and key can be used; they are only looked at here."""
+    if tls.certificate is None:
+        return [] if tls.key is None else ["tls.key: is of no use without tls.certificate"]
+    problems: list[str] = []
+    for name, path in (("certificate", tls.certificate), ("key", tls.key)):
+        try:
+            if path is not None:
+                path.read_bytes()
+        except OSError as error:
+            problems.append(f"tls.{name}: {path} cannot be read: {error.strerror}")
+    if problems:
+        return problems
+    try:
+        # Without a password of its own OpenSSL would ask for one at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key, password=_no_password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return ["tls.key: does not belong to tls.certificate"]
+        return ["tls: certificate and key must be PEM files, the key without a password"]
+    except _Encrypted:
+        return ["tls.key: is encrypted; give one without a password"]
+    return []
+
+
+class _Encrypted(Exception):
+    """A private key asked for its password."""
+
+
+def _no_password() -> str:
+    raise _Encrypted
 
 
 def _sentence(item: Any) -> str:

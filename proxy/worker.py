@@ -20,9 +20,10 @@ import uvloop
 from proxy import __version__
 from proxy.core.errors import Refusal
 from proxy.core.runs import Run
-from proxy.data_plane import DataPlane, DataPlaneParts, prices_of, providers_of
+from proxy.data_plane import DataPlane, DataPlaneParts, limited_connections, prices_of, providers_of
 from proxy.runtime.clock import Identifiers, SystemClock
 from proxy.runtime.error_log import ErrorLog
+from proxy.runtime.garbage import collect_seldom
 from proxy.runtime.live_snapshot import LiveSnapshot
 from proxy.runtime.metrics import Metrics
 from proxy.runtime.recorder import Recorder
@@ -163,6 +164,8 @@ class Worker:
             self._on_error(error)
             self._stop.set()
         else:
+            if (line := limited_connections(self._plane, self._clock)) is not None:
+                self._log(line)
             self._owner.send(Listening())
 
     async def _stop_without_owner(self) -> None:
@@ -211,6 +214,7 @@ async def _serve(link: int, listening: Sequence[int]) -> None:
 def main() -> None:
     """Run with the numbers of the inherited sockets as arguments."""
     link, *listening = (int(number) for number in sys.argv[1:])
+    collect_seldom()
     uvloop.run(_serve(link, listening))
 
 

@@ -1,9 +1,11 @@
 """Settings: every problem at once, with its path and the nearest known key; nothing half read."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from proxy.core.addresses import UnixAddress
 from proxy.settings import Address, Settings, SettingsError, load_settings, settings_bytes, settings_from_bytes
 
 ROOT = Path(__file__).parent.parent
@@ -91,6 +93,21 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
         ("prices: {nonsense: free}", "PROVIDER/MODEL"),
         ("default_agent: 'No Agent'", "default_agent"),
         ("store: mysql://x", "store"),
+        ("listen: 8100", "listen: must be HOST:PORT"),
+        ("listen: []", "at least one address"),
+        ("listen: [127.0.0.1:1, '127.0.0.1:1']", "names an address twice"),
+        ("listen: 'unix:llm.sock'", "must be absolute"),
+        ("listen: unix:/run/", "must be absolute"),
+        ("listen: unix:/" + "x" * 103, "at most 103 bytes"),
+        ("admin: {listen: unix:/run/admin.sock}", "admin.listen: must be HOST:PORT"),
+        ("listen: [unix:/run/llm.sock, 0.0.0.0:1]\nproviders: {openai: {api_key: k}}", "allow_remote"),
+        ("tls: {certificat: x}", "tls.certificat: unknown setting; did you mean certificate?"),
+        ("tls: {key: /run/key.pem}", "tls.key: is of no use without tls.certificate"),
+        (
+            "tls: {certificate: /nonexistent/c.pem, key: /nonexistent/k.pem}",
+            "tls.key: /nonexistent/k.pem cannot be read",
+        ),
+        ("timeouts: {slow_reader_seconds: 0}", "timeouts.slow_reader_seconds"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_reason(tmp_path: Path, text: str | bytes, expected: str) -> None:
@@ -105,6 +122,41 @@ def test_a_file_that_is_not_there_says_so() -> None:
 def test_remote_listening_with_keys_is_possible_when_said(tmp_path: Path) -> None:
     text = "listen: 0.0.0.0:1\nallow_remote: true\nproviders: {openai: {api_key: k}}"
     assert load(tmp_path, text).listen.host == "0.0.0.0"
+
+
+def test_unix_sockets_and_several_addresses_are_read_however_they_are_written(tmp_path: Path) -> None:
+    both = (Address("127.0.0.1", 1), UnixAddress("/run/llm.sock"))
+    assert load(tmp_path, "listen: unix:/run/llm.sock").traffic_addresses == both[1:]
+    assert load(tmp_path, "listen: [127.0.0.1:1, unix:/run/llm.sock]").traffic_addresses == both
+    assert load(tmp_path, "", SWITCHBACK_LISTEN="127.0.0.1:1, unix:/run/llm.sock").traffic_addresses == both
+    assert load(tmp_path, "listen: [127.0.0.1:0, 127.0.0.1:0]").listen == (Address("127.0.0.1", 0),) * 2
+    # Only this machine reaches a unix socket.
+    assert load(tmp_path, "listen: unix:/run/llm.sock\nproviders: {openai: {api_key: k}}")
+
+
+def openssl(*arguments: str | Path) -> None:
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+def test_certificate_and_key_are_tried_together(tmp_path: Path) -> None:
+    certificate, key, other, locked = (tmp_path / name for name in ("c.pem", "k.pem", "other.pem", "locked.pem"))
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", "-x509", *new_key, "-subj", "/CN=a", "-keyout", key, "-out", certificate)
+    openssl("ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", other)
+    openssl("ec", "-in", key, "-aes256", "-passout", "pass:secret", "-out", locked)
+
+    def said(**tls: Path) -> list[str]:
+        text = ", ".join(f"{name}: {path}" for name, path in tls.items())
+        return problems(tmp_path, f"tls: {{{text}}}")
+
+    settings = load(tmp_path, "", SWITCHBACK_TLS__CERTIFICATE=str(certificate), SWITCHBACK_TLS__KEY=str(key))
+    assert (settings.tls.certificate, settings.tls.key) == (certificate, key)
+    assert settings_from_bytes(settings_bytes(settings)) == settings
+    assert said(certificate=certificate, key=other) == ["tls.key: does not belong to tls.certificate"]
+    assert said(certificate=certificate, key=locked) == ["tls.key: is encrypted; give one without a password"]
+    assert said(certificate=certificate) == ["tls: certificate and key must be PEM files, the key without a password"]
+    assert said(certificate=key, key=key) == ["tls: certificate and key must be PEM files, the key without a password"]
+    assert said(certificate=tmp_path, key=key) == [f"tls.certificate: {tmp_path} cannot be read: Is a directory"]
 
 
 def test_a_worker_gets_the_very_same_settings_secrets_included(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ pico-dollars ($1 per million tokens = 1,000,000 pico-dollars per token). A price
 free, or unknown (None); unknown is never taken for free.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -34,10 +34,11 @@ class Rates:
     cache_write_1h: int
     output: int
     from_input_tokens: int = 0
+    dearest_input: int = field(init=False, compare=False)
 
-    @property
-    def dearest_input(self) -> int:
-        return max(self.input, self.cached, self.cache_write, self.cache_write_1h)
+    def __post_init__(self) -> None:
+        dearest = max(self.input, self.cached, self.cache_write, self.cache_write_1h)
+        object.__setattr__(self, "dearest_input", dearest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,11 @@ def cost_of(usage: Usage, price: Price) -> int:
 
 def hold_cost(input_tokens_bound: int, output_tokens_bound: int, price: Price) -> int:
     """Upper bound of what the call can cost, in nano-dollars: dearest input price of any reachable tier."""
-    reachable = [price.tiers[0], *(rates for rates in price.tiers[1:] if rates.from_input_tokens <= input_tokens_bound)]
-    dearest_input = max(rates.dearest_input for rates in reachable)
-    dearest_output = max(rates.output for rates in reachable)
+    dearest_input = dearest_output = 0
+    for rates in price.tiers:
+        if rates.from_input_tokens <= input_tokens_bound or rates is price.tiers[0]:
+            dearest_input = max(dearest_input, rates.dearest_input)
+            dearest_output = max(dearest_output, rates.output)
     return _nano(input_tokens_bound * dearest_input + output_tokens_bound * dearest_output)
 
 

@@ -2,9 +2,10 @@
 
 Two halves that meet in one place, the relay:
 
-* `listener.py` accepts clients: a `Call` and a `Reply` per request (`client_connection.py`, `request_head.py`, `reply.py`);
+* `listener.py` accepts clients: a `Call` and a `Reply` per request (`client_connection.py`, `request_head.py`, `reply.py`; over TLS
+  `tls_accepting.py`);
 * `upstream.py` sends requests on: an `Answer` per request (`upstream_connection.py`, `answer.py`, `pool.py`, `dial.py`,
   `tls.py`, `egress.py`, `origin.py`).
 
-Both share `message.py`, `limits.py` and `errors.py`. Nothing here imports another part of the package.
+Both share `message.py`, `limits.py`, `sockets.py` and `errors.py`. Nothing here imports another part of the package.
 """

@@ -40,6 +40,11 @@ class UpstreamError(Exception):
 class ClientGone(Exception):
     """The client can no longer be answered; the upstream connection was aborted."""
 
+    def __init__(self, *, request_sent: bool) -> None:
+        super().__init__()
+        self.request_sent = request_sent
+        """Any byte of the request may have reached the upstream."""
+
 
 class UnfinishedReply(Exception):
     """A handler returned without finishing or aborting its reply."""

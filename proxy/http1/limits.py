@@ -18,6 +18,8 @@ class ListenerLimits:
     body_bytes: int = 32 * 1024 * 1024
     pipelined_calls: int = 16
     connections: int = 10_000
+    turned_away: int = 16
+    """Connections beyond `connections` that may hold a descriptor while they are told so; the oldest are cut."""
     write_buffer_bytes: int = 32 * 1024
     """High water of a client's send buffer, as Envoy's edge settings: above it the reply is not writable."""
     header_seconds: float = 10.0
@@ -46,6 +48,8 @@ class UpstreamLimits:
     connection_age_seconds: float = 600.0
     """A connection older than this is not used again: bounds how long a changed DNS answer goes unseen."""
     connections_per_origin: int = 10_000
+    connections: int = 20_000
+    """Of all origins: beyond it the one that has been idle longest makes room."""
     header_bytes: int = 32 * 1024
     header_count: int = 256
     interim_answers: int = 64

@@ -17,6 +17,8 @@ from proxy.http1.errors import UnfinishedReply
 from proxy.http1.limits import ListenerLimits, sweep_seconds
 from proxy.http1.message import Call
 from proxy.http1.reply import Reply
+from proxy.http1.sockets import bind_unix
+from proxy.http1.tls_accepting import TlsAcceptor
 
 __all__ = ["Handler", "Listener", "Reply"]
 
@@ -35,9 +37,10 @@ class Listener:
         self._handler = handler
         self._limits = limits
         self._on_error = on_error
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | TlsAcceptor] = []
         self._unix_paths: list[str] = []
         self._connections: set[ClientConnection] = set()
+        self._turned_away: dict[ClientConnection, None] = {}
         self._tasks: dict[Reply, asyncio.Task[None]] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._all_closed: asyncio.Future[None] | None = None
@@ -47,55 +50,63 @@ class Listener:
     ) -> None:
         """Listen on TCP; port 0 takes a free one (see `addresses`). Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._started(
-            await loop.create_server(
-                self._connection,
-                host,
-                port,
-                ssl=tls,
-                ssl_handshake_timeout=self._limits.header_seconds if tls else None,
-                reuse_port=reuse_port or None,
-                backlog=_BACKLOG,
-            )
+        server = await loop.create_server(
+            self._connection, host, port, reuse_port=reuse_port or None, backlog=_BACKLOG, start_serving=tls is None
         )
+        if tls is None:
+            self._started(server)
+            return
+        # Bound by asyncio, which knows what a host's name stands for; accepted on here.
+        sockets = [socket.socket(fileno=os.dup(bound.fileno())) for bound in server.sockets]
+        server.close()
+        for sock in sockets:
+            await self.start_sock(sock, tls=tls)
 
     async def start_unix(self, path: str) -> None:
-        """Listen on a unix socket, which is removed again by `drain`. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        self._started(await loop.create_unix_server(self._connection, path, backlog=_BACKLOG))
+        """Listen on a unix socket, whose file is removed again by `drain`. Raises OSError, also where somebody listens."""
+        sock = bind_unix(path)
         self._unix_paths.append(path)
+        await self.start_sock(sock)
 
     async def start_sock(self, sock: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
-        """Listen on a socket that is bound already, which is closed by `drain`. Raises OSError."""
+        """Listen on a socket that is bound already, which is closed by `drain`; a unix socket takes no `tls`.
+        Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._started(
-            await loop.create_server(
-                self._connection,
-                sock=sock,
-                ssl=tls,
-                ssl_handshake_timeout=self._limits.header_seconds if tls else None,
-                backlog=_BACKLOG,
-            )
-        )
+        if sock.family == socket.AF_UNIX:
+            self._started(await loop.create_unix_server(self._connection, sock=sock, backlog=_BACKLOG))
+            return
+        if tls is None:
+            self._started(await loop.create_server(self._connection, sock=sock, backlog=_BACKLOG))
+            return
+        sock.listen(_BACKLOG)
+        self._started(TlsAcceptor(sock, tls, self._connection, self._room, self._limits.header_seconds))
 
     @property
     def addresses(self) -> list[Any]:
         """What is listened on: `(host, port, …)` for TCP, the path for unix sockets."""
         return [sock.getsockname() for server in self._servers for sock in server.sockets]
 
-    async def drain(self, timeout_seconds: float) -> None:
+    async def drain(self, timeout_seconds: float, on_timeout: Callable[[], None] | None = None) -> None:
         """Stop accepting, close idle connections, let running calls finish (their answers close the connection), and
-        abort what is left after the timeout. Returns when nothing is left. Safe to call again, also meanwhile."""
+        abort what is left after the timeout; `on_timeout` is called before, so that handlers may end their answers in
+        their own way. Returns when nothing is left. Safe to call again, also meanwhile."""
         self.draining = True
-        for server in self._servers:
-            server.close()
+        # Before the sockets are closed: a successor may bind the path as soon as nobody listens on it.
         for path in self._unix_paths:
             with suppress(FileNotFoundError):
                 os.unlink(path)
         self._unix_paths.clear()
+        for server in self._servers:
+            server.close()
         for connection in list(self._connections):
             connection.close_if_idle()
+        for server in self._servers:
+            if isinstance(server, TlsAcceptor):
+                await server.wait_closed()
         await self._wait_closed(timeout_seconds)
+        if self._tasks and on_timeout is not None:
+            on_timeout()
+            await self._wait_closed(_ABORT_GRACE_SECONDS)
         for connection in list(self._connections):
             connection.drop()
         tasks = list(self._tasks.values())
@@ -123,12 +134,21 @@ class Listener:
 
     def opened(self, connection: ClientConnection) -> bool:
         """Count a new connection; False when there are too many, or when draining."""
-        self._connections.add(connection)
-        return len(self._connections) <= self._limits.connections and not self.draining
+        connections, turned_away = self._connections, self._turned_away
+        connections.add(connection)
+        if len(connections) - len(turned_away) <= self._limits.connections and not self.draining:
+            return True
+        turned_away[connection] = None
+        if len(turned_away) > self._limits.turned_away:
+            oldest = next(iter(turned_away))
+            del turned_away[oldest]
+            oldest.drop()
+        return False
 
     def closed(self, connection: ClientConnection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
+        self._turned_away.pop(connection, None)
         if not self._connections and self._all_closed is not None:
             self._all_closed.set_result(None)
             self._all_closed = None
@@ -138,7 +158,10 @@ class Listener:
     def _connection(self) -> ClientConnection:
         return ClientConnection(self, self._limits, asyncio.get_running_loop())
 
-    def _started(self, server: asyncio.Server) -> None:
+    def _room(self) -> int:
+        return self._limits.connections + self._limits.turned_away - len(self._connections)
+
+    def _started(self, server: asyncio.Server | TlsAcceptor) -> None:
         self._servers.append(server)
         if self._sweep is None:
             self._schedule_sweep()

@@ -41,6 +41,8 @@ class Pool:
         """Count a connection that is about to be opened; False when there are too many."""
         if self._counts[origin] >= self._limits.connections_per_origin:
             return False
+        if len(self._all) >= self._limits.connections:
+            self._make_room()
         self._counts[origin] += 1
         return True
 
@@ -85,6 +87,12 @@ class Pool:
         if self._all:
             self._all_closed = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._all_closed], timeout=_CLOSE_SECONDS)
+
+    def _make_room(self) -> None:
+        longest = min((idle[0] for idle in self._idle.values() if idle), key=lambda kept: kept.since, default=None)
+        if longest is not None:
+            self._idle[longest.origin].remove(longest)
+            longest.transport.close()
 
     def _stop(self) -> None:
         if self._sweep is not None:

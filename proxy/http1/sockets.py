@@ -1,10 +1,14 @@
-"""What asyncio transports have no name for: leaving with a reset, and noticing a peer that takes nothing.
+"""What asyncio transports have no name for: leaving with a reset, noticing a peer that takes nothing, and binding a unix
+socket without taking it from somebody who listens on it.
 
-Both halves use it.
+The first two are used by both halves.
 """
 
 import asyncio
+import errno
+import os
 import socket
+import stat
 import struct
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -33,3 +37,30 @@ class Stall:
             self._flushed = flushed
             self._since = now
         return now - self._since
+
+
+def bind_unix(path: str) -> socket.socket:
+    """A unix socket, bound and not yet listening. A socket file that nobody listens on, left behind by a process that was
+    killed, is replaced. Raises OSError: with EADDRINUSE where somebody listens, or where the file is no socket."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        try:
+            sock.bind(path)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not _is_deserted(path):
+                raise
+            os.unlink(path)
+            sock.bind(path)
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, error.strerror or str(error), path) from error
+    return sock
+
+
+def _is_deserted(path: str) -> bool:
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+        visitor.setblocking(False)
+        return visitor.connect_ex(path) == errno.ECONNREFUSED

@@ -1,4 +1,4 @@
-"""The client side's TLS: verification against the system's roots, TLS 1.2 or newer, and session reuse.
+"""TLS 1.2 or newer on both sides: what a listener shows, and how an upstream is verified, with session reuse.
 
 asyncio has no parameter for a TLS session, so the context hands the last one of a host to each new connection itself.
 """
@@ -41,4 +41,15 @@ def client_context(authorities: str | None = None) -> ResumingContext:
         context.load_default_certs()
     else:
         context.load_verify_locations(authorities)
+    return context
+
+
+def server_context(certificate: str, key: str | None = None) -> ssl.SSLContext:
+    """A listener's context from PEM files; without `key` the private key is in the file of the certificate.
+
+    Raises OSError (ssl.SSLError among them) when they cannot be used together."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(certificate, key)
     return context

@@ -60,13 +60,15 @@ class UpstreamClient:
         """
         head = self._head(origin, method, target, headers, body)
         connection = self._pool.take(origin)
+        was_sent = False
         while True:
             reused = connection is not None
             if connection is None:
                 connection = await self._open(origin)
-            if client is not None and client.ended:
+            if client is not None and client.stopped:
                 self._pool.give(connection)
-                raise ClientGone
+                raise ClientGone(request_sent=was_sent)
+            was_sent = True
             answer = connection.begin(head, body, head_only=method == "HEAD")
             if client is not None:
                 answer.watch(client)

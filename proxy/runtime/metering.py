@@ -13,17 +13,24 @@ from proxy.wires.wire import Injection, RequestFacts, Wire
 #: For estimates only: English text has about four bytes a token.
 _BYTES_PER_TOKEN = 4
 
+_BOUNDED_UNITS = frozenset({"usd", "tokens"})
 UNMETERED = HoldBound(nanodollars=None, tokens=None, unbounded_because="the proxy cannot meter this path")
 
 
 def needs_ceiling(caps: tuple[Cap, ...]) -> bool:
     """Whether a hard cap makes an output bound necessary."""
-    return any(cap.is_hard and cap.unit in ("usd", "tokens") for cap in caps)
+    for cap in caps:  # noqa: SIM110 a loop costs half of any() on the path of every call
+        if cap.unit in _BOUNDED_UNITS and cap.is_hard:
+            return True
+    return False
 
 
 def needs_bound(caps: tuple[Cap, ...]) -> bool:
     """Whether a cap counts what has to be bounded first."""
-    return any(cap.unit in ("usd", "tokens") for cap in caps)
+    for cap in caps:  # noqa: SIM110 as above
+        if cap.unit in _BOUNDED_UNITS:
+            return True
+    return False
 
 
 def hold_bound(wire: Wire, request: RequestFacts, injection: Injection, price: Price | None) -> HoldBound:

@@ -21,6 +21,7 @@ from proxy.runtime.providers import Provider
 _HOUR_MICROSECONDS = 3_600_000_000
 _PICO_PER_DOLLAR_PER_MTOK = 1_000_000
 _MAX_CACHED = 4096
+_UNSEEN = Price("unseen", ())
 #: What the library calls the members of a request that choose another price.
 _TIER_KEYS = ("service_tier", "speed")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,9 +46,10 @@ class PriceBook:
             self._cache.clear()
             self._cached_hour = hour
         key = (provider.name, model, service_tier)
-        if key not in self._cache:
-            self._cache[key] = self._find(provider, model, service_tier, hour)
-        return self._cache[key]
+        price = self._cache.get(key, _UNSEEN)
+        if price is _UNSEEN:
+            price = self._cache[key] = self._find(provider, model, service_tier, hour)
+        return price
 
     def _find(self, provider: Provider, model: str, service_tier: str | None, hour: int) -> Price | None:
         override = self._overrides.get(f"{provider.name}/{model}")

@@ -131,18 +131,19 @@ class RequestPath:
             return
         caps = self._caps(flight)
         self._inject(flight, bounds_output=needs_ceiling(caps))
-        async with self._hold(flight, caps) as hold:
-            try:
-                await self._forward(flight, hold)
-                await (
-                    deliver_model_list(flight, self._parts.live.current) if is_model_list(flight) else deliver(flight)
-                )
-            except ProviderFailed as failure:
-                self._parts.metrics.upstream_failed(failure.provider, failure.reason)
-                flight.failed("error", failure.code)
-                raise
-            finally:
-                self._meter(flight, hold)
+        hold = self._hold(flight, caps)
+        try:
+            if not hold.is_durable:
+                await hold.place()
+            await self._forward(flight, hold)
+            await (deliver_model_list(flight, self._parts.live.current) if is_model_list(flight) else deliver(flight))
+        except ProviderFailed as failure:
+            self._parts.metrics.upstream_failed(failure.provider, failure.reason)
+            flight.failed("error", failure.code)
+            raise
+        finally:
+            self._meter(flight, hold)
+            hold.close()
 
     def _identify(self, flight: Flight) -> None:
         call = flight.call
@@ -232,8 +233,6 @@ class RequestPath:
         call, route, provider = flight.call, flight.route, flight.provider
         assert route is not None
         assert provider is not None
-        path = route.operation.path.encode("ascii")
-        target = path + b"?" + route.query if route.query else path
         headers = flight.fields.for_provider(provider, is_metered=route.operation.is_metered)
         body = call.body if flight.injection is None else flight.injection.body
         if flight.broke_off:  # while the hold was written: nothing is sent, so nothing is charged
@@ -242,7 +241,7 @@ class RequestPath:
         flight.sent_bytes = len(body)
         hold.sent = True
         try:
-            flight.answer = await self._parts.upstream.send(provider, call.method, target, headers, body, flight.reply)
+            flight.answer = await self._parts.upstream.send(provider, call.method, route.target, headers, body, flight.reply)
         except (ProviderFailed, ClientLeft) as ended:
             hold.sent = ended.request_sent
             raise

@@ -30,7 +30,8 @@ class Route(msgspec.Struct, frozen=True):
     agent: str | None
     wire: Wire
     operation: Operation
-    query: bytes
+    #: What is sent to the provider: the operation's path, and the query as it came.
+    target: bytes
 
 
 class Routes:
@@ -67,8 +68,8 @@ class Routes:
             raise NotFound("path_not_found", "this path is not one the proxy forwards; check the base URL")
         found = self._metered(method, path)
         if found is not None:
-            return Route(agent, found[0], found[1], query)
-        return Route(agent, self.default_wire(is_anthropic), _passed_through(method, path.decode("ascii")), query)
+            return _route(agent, *found, query)
+        return _route(agent, self.default_wire(is_anthropic), _passed_through(method, path.decode("ascii")), query)
 
     def _metered(self, method: str, path: bytes) -> tuple[Wire, Operation] | None:
         if method != "POST":
@@ -76,6 +77,11 @@ class Routes:
         text = path.decode("ascii")
         found = ((wire, wire.operation(method, text)) for wire in self._wires)
         return next(((wire, operation) for wire, operation in found if operation is not None), None)
+
+
+def _route(agent: str | None, wire: Wire, operation: Operation, query: bytes) -> Route:
+    path = operation.path.encode("ascii")
+    return Route(agent, wire, operation, path + b"?" + query if query else path)
 
 
 def _passed_through(method: str, path: str) -> Operation:

@@ -1,20 +1,19 @@
 """A deployment to be hostile to: the whole proxy with short deadlines, and everything needed to hold it to account.
 
 Counted independently of each other: what the listener handed to the conductor (`heard`), what was recorded (`runs`), what
-the provider received. Nothing is replaced but the bounds of the listener, which settings do not offer.
+the provider received. Nothing of the proxy is replaced; its listener's calls are counted on their way to the conductor.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 
-from proxy.http1.limits import ListenerLimits
-from proxy.http1.listener import Listener
 from proxy.http1.message import Call
 from proxy.http1.reply import Reply
 from tests.harness import CLAUDE, MODEL, PATIENCE_SECONDS, Deployment, deployed, eventually
@@ -22,15 +21,14 @@ from tests.harness import CLAUDE, MODEL, PATIENCE_SECONDS, Deployment, deployed,
 PROMPT = "Be kind."
 BODY_LIMIT_BYTES = 1024 * 1024
 #: Long enough for a busy machine to send a head in several pieces, short enough to be waited for.
-QUICK = ListenerLimits(
-    body_bytes=BODY_LIMIT_BYTES,
-    header_seconds=0.8,
-    body_idle_seconds=0.8,
-    body_total_seconds=3.0,
-    keep_alive_seconds=1.6,
-    no_progress_seconds=1.0,
-    linger_seconds=0.4,
-)
+QUICK = {
+    "request_head_seconds": 0.8,
+    "request_body_idle_seconds": 0.8,
+    "request_body_seconds": 3.0,
+    "keep_alive_seconds": 1.6,
+    "slow_reader_seconds": 1.0,
+    "drain_seconds": 2,
+}
 
 
 class Stage:
@@ -103,13 +101,11 @@ class Stage:
                     return float(line.split()[1])
         raise AssertionError(f"there is no metric {name}")
 
-    async def serve_with(self, limits: ListenerLimits) -> None:
-        """Put a listener with other bounds in the place of the server's own."""
-        server = self.deployment.server
-        plane = server._plane
+    def listen_in(self) -> None:
+        """Count from now on what the listener hands to the conductor."""
+        plane = self.deployment.server._plane
         assert plane is not None
-        own = plane._listener
-        handle = own._handler
+        handle = plane._listener._handler
 
         async def recorded(call: Call, reply: Reply) -> None:
             self.heard.append(call)
@@ -118,16 +114,20 @@ class Stage:
             finally:
                 self.finished += 1
 
-        await own.drain(0)
-        plane._listener = Listener(recorded, limits, server._on_error)
-        server.traffic_url = "http://{}:{}".format(*await plane.listen("127.0.0.1", 0))
+        plane._listener._handler = recorded
 
 
 @asynccontextmanager
 async def staged(
-    home: Path, *, provider: Any = None, limits: ListenerLimits = QUICK, cap_usd: float | None = None, **changes: Any
+    home: Path,
+    *,
+    provider: Any = None,
+    timeouts: Mapping[str, float] = MappingProxyType({}),
+    cap_usd: float | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Stage]:
     """A stage; `provider` is anything with a `url`, by default a simulator of its own."""
+    changes = {"limits": {"body_bytes": BODY_LIMIT_BYTES}, "timeouts": QUICK | dict(timeouts)} | changes
     complaints: list[Any] = []
 
     def log(lines: bytes) -> None:
@@ -141,7 +141,7 @@ async def staged(
         await stage.operator.agent("claude", PROMPT, model=CLAUDE)
         if cap_usd is not None:
             await stage.operator.post("/caps", scope={}, window="day", unit="usd", limit=cap_usd, why="a test")
-        await stage.serve_with(limits)
+        stage.listen_in()
         yield stage
 
 

@@ -73,6 +73,11 @@ class Served:
         """The exit code, once it has one."""
         return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
 
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """The lines of one kind that it wrote so far."""
+        lines = map(orjson.loads, self.home.with_suffix(".log").read_bytes().splitlines())
+        return [line for line in lines if line["event"] == event]
+
     def rows(self, query: str) -> list[Any]:
         """What the file says when the process is gone."""
         connection = sqlite3.connect(self.home / "switchback.db")
@@ -103,15 +108,17 @@ async def serving(home: Path, simulator: Simulator, *prefix: str, workers: int =
         "listen": "127.0.0.1:0",
         "admin": {"listen": "127.0.0.1:0"},
         "workers": workers,
-        "timeouts": {"drain_seconds": DRAIN_SECONDS},
+        # Nobody is let go for being slow to speak.
+        "timeouts": {"drain_seconds": DRAIN_SECONDS, "request_head_seconds": 60},
         "providers": {"openai": {"wire": "openai", "base_url": simulator.url}},
     }
     config.write_bytes(orjson.dumps(content))
-    process = await asyncio.create_subprocess_exec(
-        *prefix, sys.executable, "-m", "proxy", "serve", "--config", str(config),
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "SWITCHBACK_HOME": str(home)},
-    )  # fmt: skip
+    with home.with_suffix(".log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *prefix, sys.executable, "-m", "proxy", "serve", "--config", str(config),
+            stdout=log, stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "SWITCHBACK_HOME": str(home)},
+        )  # fmt: skip
     try:
         assert process.stderr is not None
         said = (await asyncio.wait_for(process.stderr.readline(), PATIENCE_SECONDS)).decode()
@@ -145,6 +152,11 @@ async def open_streams(served: Served, simulator: Simulator, ends: int, stalls: 
     return clients
 
 
+def error_code(said: Said) -> str:
+    """Of the event that ends a stream badly."""
+    return orjson.loads(said.body.rstrip().rpartition(b"data: ")[2])["error"]["code"]
+
+
 async def read_all(clients: list[Client]) -> list[Said | None]:
     """What each was answered in the end."""
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -172,9 +184,10 @@ async def test_told_to_stop_it_finishes_what_can_be_finished_and_breaks_the_rest
         ended, cut = answers[:half], answers[half:]
         assert all(said is not None and (said.status, said.is_complete) == (200, True) for said in ended)
         assert all(said.body.endswith(b"data: [DONE]\n\n") for said in ended if said is not None)
-        assert all(said is None or not said.is_complete for said in cut)
-        outcomes = Counter(row[0] for row in served.rows("SELECT outcome FROM runs"))
-        assert outcomes == {"ok": half, "client_left": STREAMS_OPEN - half}
+        assert all(said is not None and not said.is_complete for said in cut)
+        assert all(error_code(said) == "proxy_stopped" for said in cut if said is not None)
+        outcomes = Counter(served.rows("SELECT outcome, error_class FROM runs"))
+        assert outcomes == {("ok", None): half, ("error", "proxy_stopped"): STREAMS_OPEN - half}
         assert served.rows("SELECT count(*) FROM holds WHERE settled_by IS NULL") == [(0,)]
     assert simulator.record.received == STREAMS_OPEN
 
@@ -203,34 +216,82 @@ async def test_idle_it_stops_at_once(tmp_path: Path, simulator: Simulator) -> No
         assert served.rows("SELECT outcome FROM runs") == [("ok",)]
 
 
-async def test_short_of_descriptors_it_neither_dies_nor_spins_and_recovers(
+def limited_to(descriptors: int, *, kind: str = "") -> tuple[str, ...]:
+    """A prefix under which a process may open so many files; `kind` S: it may raise that itself."""
+    return ("bash", "-c", f'ulimit -{kind}n {descriptors}; exec "$@"', "bash")
+
+
+async def is_well(served: Served) -> bool:
+    """Whether health and the admin API answer."""
+    healthy = [await served.status_of(path) for path in ("/livez", "/readyz", "/metrics")]
+    return healthy == [200, 200, 200] and len((await served.operator.get("/agents"))["items"]) == 1
+
+
+async def one_call(served: Served) -> int:
+    """The status of a call on a connection of its own; 0 where it was not answered."""
+    client = await served.connect()
+    await client.send(KINDS[0].said("hello"))
+    await client.read_to_end()
+    await client.close()
+    answers, _ = split_answers(bytes(client.raw))
+    return answers[0].status if answers else 0
+
+
+async def test_short_of_descriptors_it_refuses_calls_answers_the_operator_and_recovers(
     tmp_path: Path, simulator: Simulator
 ) -> None:
-    limited = ("bash", "-c", f'ulimit -n {DESCRIPTORS}; exec "$@"', "bash")
-    async with serving(tmp_path / "home", simulator, *limited) as served:
+    async with serving(tmp_path / "home", simulator, *limited_to(DESCRIPTORS)) as served:
         crowd = [await served.connect() for _ in range(4 * DESCRIPTORS)]
         for client in crowd:
             await client.send(b"POST /v1/chat/completions HTTP/1.1\r\n")
+        async with asyncio.timeout(5):
+            assert [await one_call(served) for _ in range(20)] == [503] * 20
+            assert await is_well(served)
         used = served.processor_seconds()
         await asyncio.sleep(1)  # what is measured: a loop that turns idly would take all of it
         assert served.processor_seconds() - used < 0.5
+        assert await is_well(served)
         assert served.process.returncode is None
         for client in crowd:
             client.reset()
             await client.close()
 
-        async def is_well() -> bool:
-            return await served.status_of("/livez") == 200 and await served.status_of("/readyz") == 200
+        async def is_served() -> bool:
+            return await one_call(served) == 200
 
-        await eventually(is_well)
-        answered = 0
-        for _ in range(20):
-            client = await served.connect()
-            await client.send(KINDS[0].said("hello"))
-            await client.read_to_end()
-            await client.close()
-            answered += split_answers(bytes(client.raw))[0][0].status == 200
-        assert answered == 20
+        await eventually(is_served)
+        assert [await one_call(served) for _ in range(20)] == [200] * 20
+        assert await is_well(served)
         served.process.send_signal(signal.SIGTERM)
         assert await served.ended() == 0
-        assert served.rows("SELECT count(*) FROM runs WHERE outcome = 'ok'") == [(20,)]
+        assert served.rows("SELECT count(*), min(outcome), max(outcome) FROM runs") == [(21, "ok", "ok")]
+        (line,) = served.logged("connections_limited")
+        assert line["connections"] < DESCRIPTORS / 2 < line["wanted"]
+        assert served.logged("internal_error") == []
+
+
+async def test_streams_of_as_many_clients_as_descriptors_allow_are_all_served(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    async with serving(tmp_path / "home", simulator, *limited_to(DESCRIPTORS)) as served:
+        admitted, refused = 0, 0
+        clients = [await served.connect() for _ in range(DESCRIPTORS)]
+        for client in clients:
+            await client.send(STREAM.said("[[simulate: delay_ms=300; events=3]]"))
+        assert await is_well(served)
+        for said in await read_all(clients):
+            admitted += said is not None and said.status == 200 and said.body.endswith(b"data: [DONE]\n\n")
+            refused += said is not None and said.status == 503
+        assert admitted >= 5
+        assert admitted + refused == DESCRIPTORS
+        served.process.send_signal(signal.SIGTERM)
+        assert await served.ended() == 0
+        assert served.rows("SELECT outcome, count(*) FROM runs") == [("ok", admitted)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_it_raises_its_own_limit_of_descriptors(tmp_path: Path, simulator: Simulator, workers: int) -> None:
+    async with serving(tmp_path / "home", simulator, *limited_to(DESCRIPTORS, kind="S"), workers=workers) as served:
+        clients = await open_streams(served, simulator, 3 * DESCRIPTORS, 0)
+        answers = await read_all(clients)
+        assert all(said is not None and (said.status, said.is_complete) == (200, True) for said in answers)

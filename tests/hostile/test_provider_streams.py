@@ -110,11 +110,11 @@ async def test_a_whole_answer_that_drips_byte_by_byte_arrives_byte_for_byte(
 
 
 @pytest.mark.parametrize(("kind", "asks_usage"), ASKING, ids=ASKING_IDS)
-async def test_an_event_of_five_megabytes_passes(
+async def test_an_event_of_sixteen_megabytes_passes(
     stage: Stage, provider: Provider, kind: Kind, asks_usage: bool
 ) -> None:
     stream = (await recorded(kind)).said.body
-    large = b"data: {" + b" " * 5_000_000 + b"}\n\n"
+    large = b"data: {" + b" " * 16_000_000 + b"}\n\n"
     at = stream.index(b"\n\n") + 2
     expected = for_the_client(stream[:at] + large + stream[at:], asks_usage=asks_usage)
     provider.parts["large"] = says(STREAM_HEAD, *chunked(stream[:at], large[:1000], large[1000:], stream[at:]))

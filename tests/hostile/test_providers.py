@@ -31,7 +31,8 @@ from tests.hostile.stage import Stage, staged
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
-CUTS = 500
+#: Places at which a provider closes; it resets at every byte.
+CUTS = 200
 AT_ONCE = 12
 TIMEOUTS = {"connect_seconds": 5, "first_byte_seconds": 0.5, "stream_idle_seconds": 0.5, "drain_seconds": 2}
 UNENDING = {**TIMEOUTS, "first_byte_seconds": 30, "stream_idle_seconds": 30}
@@ -99,7 +100,7 @@ async def test_an_answer_broken_off_at_any_byte_is_broken_for_the_client_and_cha
     stage: Stage, provider: Provider, kind: Kind, leaving: str
 ) -> None:
     answer = await recorded(kind)
-    step = len(answer.raw) // CUTS + 1
+    step = 1 if leaving == "reset" else len(answer.raw) // CUTS + 1
     cuts = [*range(0, len(answer.raw), step), len(answer.raw) - 1]
     for cut in cuts:
         provider.parts[f"cut {cut}"] = says(answer.raw[:cut], then=leaving)
@@ -186,17 +187,29 @@ BROKEN: list[tuple[str, bytes, str]] = [
     ("status 999", b"HTTP/1.1 999 OK\r\ncontent-length: 0\r\n\r\n", "stall"),
     ("101", b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "stall"),
     ("70 interim answers", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 70 + whole(GOOD), "stall"),
+    ("chunked twice", _PLAIN + _CHUNKED * 2 + b"\r\n" + _END, "stall"),
+    ("chunked, chunked", _PLAIN + b"transfer-encoding: chunked, chunked\r\n\r\n" + _END, "stall"),
+    ("chunked, then identity", _PLAIN + _CHUNKED + b"transfer-encoding: identity\r\n\r\n" + _END, "stall"),
+    ("chunked, gzip", _PLAIN + b"transfer-encoding: chunked, gzip\r\n\r\n" + _END, "stall"),
+    ("xchunked", _PLAIN + b"transfer-encoding: xchunked\r\n\r\n" + _END, "close"),
     ("length and chunked", _PLAIN + _LENGTH + _CHUNKED + b"\r\n" + _END, "stall"),
     ("chunked and length", _PLAIN + _CHUNKED + _LENGTH + b"\r\n" + _END, "stall"),
     ("two equal lengths", _PLAIN + _LENGTH * 2 + b"\r\n" + GOOD, "stall"),
     ("two lengths", _PLAIN + _LENGTH + b"content-length: 3\r\n\r\n" + GOOD, "stall"),
     ("a list of lengths", _PLAIN + b"content-length: 3, 3\r\n\r\nabc", "stall"),
     ("a negative length", _PLAIN + b"content-length: -1\r\n\r\n", "stall"),
+    ("a length with a sign", _PLAIN + b"content-length: +3\r\n\r\nabc", "stall"),
+    ("a length in hex", _PLAIN + b"content-length: 0x3\r\n\r\nabc", "stall"),
+    ("an empty length", _PLAIN + b"content-length:\r\n\r\n" + GOOD, "stall"),
+    ("a length beyond all bounds", _PLAIN + b"content-length: 99999999999999999999999\r\n\r\n" + GOOD, "stall"),
     ("a length that is too large", _PLAIN + b"content-length: 9999\r\n\r\n" + GOOD, "close"),
     ("gzip, chunked", _PLAIN + b"transfer-encoding: gzip, chunked\r\n\r\n" + _END, "stall"),
     ("identity", _PLAIN + b"transfer-encoding: identity\r\n\r\n" + GOOD, "close"),
     ("NUL in a header", _PLAIN + b"x: a\x00b\r\n" + _LENGTH + b"\r\n" + GOOD, "stall"),
     ("a folded header", _PLAIN + b"x: a\r\n b\r\n" + _LENGTH + b"\r\n" + GOOD, "stall"),
+    ("lines that end in LF", (_PLAIN + _LENGTH).replace(b"\r\n", b"\n") + b"\n" + GOOD, "stall"),
+    ("a bare CR in a header", _PLAIN + b"x: a\rb\r\n" + _LENGTH + b"\r\n" + GOOD, "stall"),
+    ("a header without a name", _PLAIN + b": a\r\n" + _LENGTH + b"\r\n" + GOOD, "stall"),
     ("a space before the colon", _PLAIN + b"x : a\r\n" + _LENGTH + b"\r\n" + GOOD, "stall"),
     ("a header of 40 KB", _PLAIN + b"x: " + b"y" * 40_000 + b"\r\n" + _LENGTH + b"\r\n" + GOOD, "stall"),
     ("300 headers", _PLAIN + b"x: y\r\n" * 300 + _LENGTH + b"\r\n" + GOOD, "stall"),
@@ -209,6 +222,8 @@ BROKEN_LATE: list[tuple[str, bytes, str]] = [
     ("a chunk of a negative size", STREAM_HEAD + b"-1\r\nabc\r\n", "stall"),
     ("a chunk longer than its size", STREAM_HEAD + b"3\r\nabcdef\r\n", "stall"),
     ("a chunk size beyond all bounds", STREAM_HEAD + b"f" * 20 + b"\r\n", "stall"),
+    ("a chunk size in LF", STREAM_HEAD + b"3\nabc\r\n", "stall"),
+    ("a chunk without its line end", STREAM_HEAD + b"3\r\nabc3\r\nabc\r\n", "stall"),
     ("a chunk extension without end", STREAM_HEAD + b"3;" + b"x" * 100_000, "stall"),
     ("trailers without end", STREAM_HEAD + b"0\r\n" + b"x: y\r\n" * 20_000, "stall"),
     ("a length among the trailers", STREAM_HEAD + b"0\r\ncontent-length: 3\r\n\r\n", "stall"),

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -335,6 +336,42 @@ async def test_connections_beyond_the_limit_are_told_so():
         assert (await first.answer())[0] == 200
 
 
+async def test_connections_beyond_the_limit_hold_few_descriptors_and_do_not_count_against_it():
+    limits = ListenerLimits(connections=2, turned_away=3, linger_seconds=30)
+    async with serving(limits=limits) as served:
+        first, second = await served.connect(), await served.connect()
+        refused = [await served.connect() for _ in range(10)]
+        for client in refused:
+            client.send(GET[:10])  # and never reads: those are lingered for
+        await until(lambda: len(served.listener._connections) == 5)
+        await first.close()
+        await until(lambda: len(served.listener._connections) == 4)
+        third = await served.connect()
+        for client in (second, third):
+            client.send(GET)
+            assert (await client.answer())[0] == 200
+        assert len(served.listener._connections) == 5
+
+
+async def test_an_interrupted_reply_is_told_like_one_whose_client_left_and_can_still_be_given():
+    async def handler(call, reply):
+        told = []
+        reply.on_client_gone(lambda: told.append("before"))
+        reply.interrupt()
+        reply.interrupt()
+        reply.on_client_gone(lambda: told.append("after"))
+        assert (told, reply.stopped, reply.ended, reply.client_gone) == (["before", "after"], True, False, False)
+        reply.send(503, [], b"stopped")
+
+    async with serving(handler) as served:
+        client = await served.connect()
+        client.send(GET)
+        assert (await client.answer())[::2] == (503, b"stopped")
+        client.send(GET)
+        assert (await client.answer())[0] == 503
+        assert served.errors == []
+
+
 # --- how calls end ----------------------------------------------------------------------------------------------------
 
 
@@ -598,6 +635,49 @@ async def test_tls_is_served_and_an_abort_is_still_seen():
         assert (await client.answer())[0] == 400
         assert await client.rest() == b""
         await client.close()
+
+
+async def test_handshakes_that_are_never_finished_make_way_for_those_that_are():
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(CERTIFICATES / "localhost.pem")
+    trusting = ssl.create_default_context(cafile=CERTIFICATES / "authority.pem")
+    async with serving(limits=ListenerLimits(connections=2, turned_away=2), tls=tls) as served:
+        silent = [await served.connect() for _ in range(30)]
+        (acceptor,) = served.listener._servers
+        await until(lambda: len(acceptor._handshakes) == 4)
+        for client in silent[:-4]:
+            assert await client.rest() == b""
+        for _ in range(5):
+            client = await served.connect(ssl=trusting, server_hostname="localhost")
+            client.send(POST)
+            assert (await client.answer())[2] == b"abc"
+            await client.close()
+        held = [await served.connect(ssl=trusting, server_hostname="localhost") for _ in range(2)]
+        for client in held:
+            client.send(POST)
+            assert (await client.answer())[2] == b"abc"
+        client = await served.connect(ssl=trusting, server_hostname="localhost")
+        assert (await client.answer())[0] == 503
+        assert served.errors == []
+
+
+@pytest.mark.parametrize(
+    "said", [b"", POST, b"\x16\x03\x01\x00\x05hello"], ids=["nothing", "HTTP", "half a TLS record"]
+)
+async def test_a_client_that_shakes_no_hands_is_let_go(said):
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(CERTIFICATES / "localhost.pem")
+    async with serving(limits=ListenerLimits(header_seconds=0.2), tls=tls) as served:
+        clients = [await served.connect() for _ in range(3)]
+        for client in clients:
+            client.send(said)
+        clients[0].reset()
+        clients[1].half_close()
+        with suppress(ConnectionResetError):
+            await clients[2].rest()
+        (acceptor,) = served.listener._servers
+        await until(lambda: not acceptor._handshakes)
+        assert (served.calls, served.errors) == ([], [])
 
 
 async def test_a_reset_does_not_disturb_others():

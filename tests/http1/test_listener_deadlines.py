@@ -223,6 +223,36 @@ async def test_what_is_left_after_the_timeout_is_aborted():
             await within(client.reader.readexactly(1))
 
 
+async def test_at_the_timeout_handlers_may_end_their_answers_in_their_own_way():
+    replies, end = [], asyncio.Event()
+
+    async def handler(call, reply):
+        replies.append(reply)
+        if call.target == b"/begun":
+            reply.start(200, [])
+            reply.write(b"abc")
+        await end.wait()
+        if not reply.started:
+            reply.send(503, [], b"stopping")
+
+    def stop():
+        end.set()
+        for reply in replies:
+            if reply.started:
+                reply.write(b"the end")
+                reply.abort()
+
+    async with serving(handler) as served:
+        clients = [await served.connect() for _ in range(2)]
+        for client, target in zip(clients, (b"/begun", b"/waiting"), strict=True):
+            client.send(GET.replace(b"/ ", target + b" "))
+        await until(lambda: len(replies) == 2)
+        await within(served.listener.drain(SHORT, stop))
+        assert (await clients[0].rest()).endswith(b"3\r\nabc\r\n7\r\nthe end\r\n")
+        assert (await clients[1].answer())[::2] == (503, b"stopping")
+        assert served.errors == []
+
+
 async def test_a_handler_that_ignores_the_end_is_cancelled():
     cancelled = asyncio.Event()
 

@@ -495,6 +495,25 @@ async def test_cancelling_closes_the_connection(parts):
         assert not client._pool._all or not client._pool._idle.get(origin_of(server))
 
 
+async def test_where_there_are_too_many_connections_in_all_the_longest_idle_makes_room():
+    async with (
+        upstream(OK) as one,
+        upstream(OK) as two,
+        upstream(OK) as three,
+        Client(UpstreamLimits(connections=2)) as client,
+    ):
+        loop = asyncio.get_running_loop()
+        for server in (one, two, one, three):
+            await client.ask(server)
+            now = loop.time()
+            await until(lambda now=now: loop.time() > now)  # the clock of a loop counts in milliseconds
+        await within(two.closed.wait())
+        assert {origin.port for origin, idle in client._pool._idle.items() if idle} == {one.port, three.port}
+        await client.ask(one)
+        assert len(one.requests) == 3
+        assert len(client._pool._all) == 2
+
+
 async def test_an_answer_that_is_closed_is_not_used_again():
     async with upstream(answering(STREAM, then="wait")) as server, Client() as client:
         answer = await client.send(origin_of(server), "GET", b"/", [], b"")
@@ -523,7 +542,7 @@ async def test_a_client_that_leaves_ends_the_wait_for_its_answer(parts, leave):
             caller.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             await until(lambda: server.requests)
             getattr(caller, leave)()
-            assert isinstance(await within(outcome), ClientGone)
+            assert (await within(outcome)).request_sent
             await within(server.closed.wait())
             assert served.errors == []
 
@@ -534,8 +553,9 @@ async def test_nothing_is_sent_for_a_client_that_is_gone():
 
         async def handler(call, reply):
             await until(lambda: reply.client_gone)
-            with pytest.raises(ClientGone):
+            with pytest.raises(ClientGone) as caught:
                 await client.send(origin_of(server), "GET", b"/", [], b"", reply)
+            assert not caught.value.request_sent
             done.set()
 
         async with serving(handler) as served:
@@ -545,6 +565,42 @@ async def test_nothing_is_sent_for_a_client_that_is_gone():
             await within(done.wait())
             assert served.errors == []
         assert server.requests == []
+
+
+@pytest.mark.parametrize("leave", ["half_close", "interrupt"])
+async def test_nothing_is_sent_for_a_client_that_leaves_while_the_upstream_is_dialled(leave):
+    dialling, go_on = asyncio.Event(), asyncio.Event()
+    outcome = asyncio.get_running_loop().create_future()
+
+    async def resolver(host, port):
+        dialling.set()
+        await within(go_on.wait())
+        return [(socket.AF_INET, (host, port))]
+
+    async with upstream(OK) as server, Client(resolver=resolver) as client:
+
+        async def handler(call, reply):
+            replies.append(reply)
+            with pytest.raises(ClientGone) as caught:
+                await client.send(origin_of(server), "GET", b"/", [], b"", reply)
+            outcome.set_result(caught.value.request_sent)
+            reply.abort()
+
+        replies = []
+        async with serving(handler) as served:
+            caller = await served.connect()
+            caller.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await within(dialling.wait())
+            if leave == "interrupt":
+                replies[0].interrupt()
+            else:
+                caller.half_close()
+                await until(lambda: replies[0].client_gone)
+            go_on.set()
+            assert await within(outcome) is False
+            assert server.requests == []
+            # The connection was made for nothing, and is kept for the next call.
+            assert (await client.ask(server))[0] == 200
 
 
 async def test_a_body_nobody_claims_is_not_buffered_without_end():

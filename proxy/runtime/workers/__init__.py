@@ -11,8 +11,8 @@ Not here: the data path itself (request_path does not know how many processes th
 
 Decision: the owner decides every hold, call by call, instead of leasing budgets. A hard cap then holds for any number of
 workers by the same check-and-add as in one process, a dead worker's holds are known exactly, and nothing is stranded in
-leases. Calls that no cap touches ask the owner for nothing. Measured with 2 workers and two caps on every call, beside one
-process on the same busy machine: 455-540 µs of CPU a call in all processes together against 433-447 (without caps 357-497
-against 331-468), of which the owner has 137-165 (60-80): about half of it the store's thread, as in one process. So the owner
-is full at some three times what one process serves under caps. Memory: 55 MB a worker (30-34 of them its own), 78 the owner.
+leases. Calls that no cap touches ask the owner for nothing. The price: a capped call crosses the link twice, and the owner's
+one core bounds how many capped calls all workers serve together, however many they are. No figure is given for that: none
+was measured on a machine of its own. Memory after a few dozen calls, resident and of that unshared: 52 and 34 MB a worker, 71
+and 49 MB the owner.
 """

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import orjson
 from prometheus_client import CollectorRegistry
 
+from proxy.core.addresses import ListenAddress
 from proxy.core.errors import Unavailable
 from proxy.core.snapshot import Snapshot
 from proxy.core.switches import Switch
@@ -23,7 +24,7 @@ from proxy.runtime.workers.merged_metrics import EndedSamples, MergedRegistry
 from proxy.runtime.workers.messages import Conversation
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
 from proxy.runtime.workers.program import WorkerProgram
-from proxy.runtime.workers.traffic_port import TrafficPort
+from proxy.runtime.workers.traffic_port import BindUnix, SharedAddress, reserve
 
 #: How long a change waits for workers to confirm it, and a scrape for their values.
 CONFIRM_SECONDS = 0.25
@@ -33,8 +34,8 @@ _TICK_SECONDS = 1.0
 #: not seconds, so that a machine that was suspended kills nobody.
 _SILENT_TICKS = 10
 _STARTING_TICKS = 60
-#: Beyond the drain deadline: answers are broken off, runs and samples handed over.
-_LEAVING_SECONDS = 2.5
+#: Beyond the drain deadline: answers are broken off and flushed, runs and samples handed over.
+_LEAVING_SECONDS = 3.5
 #: Having lived so long, a worker that ends is restarted as for the first time.
 _STEADY_SECONDS = 60.0
 _MAX_PAUSE_SECONDS = 30.0
@@ -69,27 +70,26 @@ class Workers:
         self._keepers: list[asyncio.Task[None]] = []
         self._ended = EndedSamples()
         self._draining = asyncio.Event()
-        self._port: TrafficPort | None = None
+        self._ports: list[SharedAddress] = []
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
+    async def start(self, addresses: Sequence[ListenAddress], bind_unix: BindUnix) -> list[ListenAddress]:
         """Start them all; where they take calls. Raises OSError, Unavailable(`worker_failed`)."""
-        self._port = await TrafficPort.reserve(host, port)
+        for address in addresses:
+            self._ports.append(await reserve(address, bind_unix))
         self._parts.live.on_change(self._push)
-        self._keepers = [
-            self._parts.tasks.spawn(self._keep(slot, self._port), f"worker {slot.number}") for slot in self._slots
-        ]
+        self._keepers = [self._parts.tasks.spawn(self._keep(slot), f"worker {slot.number}") for slot in self._slots]
         self._parts.tasks.spawn(self._watch(), "workers")
         await asyncio.wait([slot.started for slot in self._slots], timeout=_START_SECONDS)
         failed = [_name(slot.number) for slot in self._slots if not (slot.started.done() and slot.started.result())]
         if failed:
             raise Unavailable("worker_failed", f"{', '.join(failed)} ended before taking calls; see the messages above")
-        return self._port.address
+        return [port.address for port in self._ports]
 
     async def drain(self) -> None:
         """Let workers finish their calls up to the drain deadline; returns when every process has ended."""
         self._draining.set()
-        if self._port is not None:
-            self._port.close()
+        for port in self._ports:
+            port.close()
         for slot in self._slots:
             if slot.end is not None:
                 slot.end.drain()
@@ -165,14 +165,14 @@ class Workers:
             if slot.end is not None and slot.end is not teller:
                 slot.end.tell(news)
 
-    async def _keep(self, slot: _Slot, port: TrafficPort) -> None:
+    async def _keep(self, slot: _Slot) -> None:
         """Have a process in this slot until the drain."""
         ended_in_a_row = 0
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
             try:
-                code = await self._run_once(slot, port)
+                code = await self._run_once(slot)
             except Exception as error:
                 # No process could be started, or not be talked to: tried again like one that ended.
                 self._parts.on_error(error)
@@ -189,12 +189,13 @@ class Workers:
             slot.restarts += 1
             self._metrics.worker_restarts.inc()
 
-    async def _run_once(self, slot: _Slot, port: TrafficPort) -> int:
+    async def _run_once(self, slot: _Slot) -> int:
         """One process from start to end; its exit code. Raises OSError where none could be started."""
         ours, theirs = socket.socketpair()
         inherited = [theirs]
         try:
-            inherited += port.sockets()
+            for port in self._ports:
+                inherited += port.sockets()
             process = await self._program.start([sock.fileno() for sock in inherited])
         except BaseException:
             ours.close()

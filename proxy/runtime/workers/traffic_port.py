@@ -1,4 +1,4 @@
-"""The one port of several processes: the owner reserves it, every worker gets listening sockets of its own for it.
+"""One address of several processes: the owner reserves it, every worker gets sockets for it to listen on.
 
 The owner's sockets are bound without SO_REUSEPORT, so that nobody else's port is shared by mistake, and marked with it only
 then; they never listen. A worker's sockets end with the worker: the kernel gives its share of new connections to the others
@@ -6,16 +6,51 @@ at once.
 
 Decision: SO_REUSEPORT instead of one inherited listening socket. 1,000 connections over 3 workers came out as 328/322/350
 (64 as 21/17/26), against 154/764/82 (11/53/0) with one socket on uvloop, where whoever wakes first takes all that wait.
+
+A unix socket knows no SO_REUSEPORT: there all workers listen on one, which stays the owner's, and share as unevenly as said.
+While none of them listens clients wait in its queue instead of being refused.
 """
 
 import asyncio
 import errno
+import os
 import socket
-from typing import Any, Self
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol, Self
+
+from proxy.core.addresses import Address, ListenAddress, UnixAddress
+
+BindUnix = Callable[[str], socket.socket]
+"""Gives a bound unix socket. Raises OSError where somebody listens on the path."""
+
+
+class SharedAddress(Protocol):
+    """Where calls are taken, for as long as it is not closed."""
+
+    @property
+    def address(self) -> ListenAddress: ...
+    def sockets(self) -> list[socket.socket]:
+        """New descriptors for one worker, bound. The caller closes them. Raises OSError."""
+        ...
+
+    def close(self) -> None:
+        """Give the address up; workers that still listen on it go on."""
+        ...
+
+
+async def reserve(address: ListenAddress, bind_unix: BindUnix) -> SharedAddress:
+    """Keep an address for workers. Raises OSError, which names it."""
+    try:
+        if isinstance(address, UnixAddress):
+            return TrafficPath(address, bind_unix(address.path))
+        return await TrafficPort.reserve(*address)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(address)) from error
 
 
 class TrafficPort:
-    """Where calls are taken, for as long as it is not closed."""
+    """A TCP port."""
 
     def __init__(self, reserved: list[socket.socket]) -> None:
         self._reserved = reserved
@@ -46,9 +81,9 @@ class TrafficPort:
         return cls(reserved)
 
     @property
-    def address(self) -> tuple[str, int]:
+    def address(self) -> Address:
         """Host and port of the first address."""
-        return self._reserved[0].getsockname()[:2]
+        return Address(*self._reserved[0].getsockname()[:2])
 
     def sockets(self) -> list[socket.socket]:
         """New sockets for one worker, bound and not yet listening. The caller closes them. Raises OSError."""
@@ -58,6 +93,24 @@ class TrafficPort:
         """Give the port up; workers that still listen on it go on."""
         for sock in self._reserved:
             sock.close()
+
+
+class TrafficPath:
+    """A unix socket."""
+
+    def __init__(self, address: UnixAddress, sock: socket.socket) -> None:
+        self.address = address
+        self._socket = sock
+
+    def sockets(self) -> list[socket.socket]:
+        """The one socket again. The caller closes it. Raises OSError."""
+        return [self._socket.dup()]
+
+    def close(self) -> None:
+        """Remove its file; workers that still listen on it go on."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.address.path)
+        self._socket.close()
 
 
 def _bound(family: int, address: Any, *, shared: bool) -> socket.socket:
