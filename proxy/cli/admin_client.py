@@ -25,7 +25,16 @@ TIMEOUT_SECONDS = 30.0
 _MAX_ANSWER_BYTES = 256 * 1024 * 1024
 _PAGE = 500
 _PIECE_BYTES = 64 * 1024
+#: A quarantine of a million runs and a proof of a million versions take minutes; they go on however long nobody listens.
+LONG_TIMEOUT_SECONDS = 3600.0
 _STARTING = "start it with `switchback serve`, or name another one with --admin-url or SWITCHBACK_ADMIN_URL"
+#: What a refusal means on the command line, by its code.
+_HINTS = {
+    "unauthorized": "name the token file of the server you speak to with --token-file",
+    "evaluation_required": "here that is --evaluation ID",
+    "nothing_to_roll_back": "here that is --to VERSION",
+}
+_JOURNALLED = "the store is away: this is in force, kept in the journal, and enters store and audit log when it is back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,10 @@ class Download:
 
 
 class AdminClient:
-    """Calls to one admin API. `base_url` is its origin, with or without `/api/v1`."""
+    """Calls to one admin API. `base_url` is its origin, with or without `/api/v1`.
+
+    `warnings` collects what answers say beside the result, in words: workers that lag, a change that is journalled.
+    """
 
     def __init__(self, base_url: str, token: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         """Raises CommandFailed for an address that is none."""
@@ -46,14 +58,17 @@ class AdminClient:
         self._prefix = self._parts.path.rstrip("/").removesuffix(API_PREFIX) + API_PREFIX
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self._timeout_seconds = timeout_seconds
+        self.warnings: list[str] = []
 
-    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Document:
+    def get(
+        self, path: str, query: Mapping[str, Any] | None = None, *, timeout_seconds: float | None = None
+    ) -> Document:
         """The document at `path`; members of `query` that are None are left out. Raises CommandFailed."""
-        return self.request("GET", path, query=query)[1]
+        return self.request("GET", path, query=query, timeout_seconds=timeout_seconds)[1]
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Document:
+    def post(self, path: str, body: Mapping[str, Any], *, timeout_seconds: float | None = None) -> Document:
         """Raises CommandFailed."""
-        return self.request("POST", path, body)[1]
+        return self.request("POST", path, body, timeout_seconds=timeout_seconds)[1]
 
     def put(self, path: str, body: Mapping[str, Any]) -> Document:
         """Raises CommandFailed."""
@@ -81,21 +96,29 @@ class AdminClient:
                 return {"items": found[:limit], "next": cursor}
 
     def request(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, query: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        timeout_seconds: float | None = None,
     ) -> tuple[int, Document]:
         """One call: the status (2xx) and the document. Raises CommandFailed for everything else."""
-        asked = _asked(query)
-        status, content = self._exchange(method, path, asked, None if body is None else json.dumps(body).encode())
+        data = None if body is None else json.dumps(body).encode()
+        patience = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        status, content = self._exchange(method, self._target(path, _asked(query)), data, patience)
         document = _document(content)
         if 200 <= status < 300 and (document is not None or not content):
+            self.warnings += _warnings(document or {})
             return status, document or {}
         raise self._refused(status, document)
 
     @contextmanager
     def download(self, path: str, query: Mapping[str, Any] | None = None) -> Generator["Download"]:
         """An answer of any length, piece by piece. Raises CommandFailed, also where it ends before it is whole."""
-        with closing(self._connection()) as connection:
-            with self._explained("GET"):
+        with closing(self._connection(self._timeout_seconds)) as connection:
+            with self._explained("GET", self._timeout_seconds):
                 connection.request("GET", self._target(path, _asked(query)), None, self._headers)
                 answer = connection.getresponse()
                 refusal = None if answer.status == 200 else _document(answer.read(_MAX_ANSWER_BYTES))
@@ -104,12 +127,15 @@ class AdminClient:
             count = answer.headers.get("Switchback-Count", "")
             yield Download(_pieces(answer), int(count) if count.isdecimal() else None)
 
-    def _exchange(self, method: str, path: str, asked: Mapping[str, Any], body: bytes | None) -> tuple[int, bytes]:
+    def _exchange(self, method: str, target: str, body: bytes | None, timeout_seconds: float) -> tuple[int, bytes]:
         headers = dict(self._headers) if body is None else {**self._headers, "Content-Type": "application/json"}
-        with closing(self._connection()) as connection, self._explained(method):
-            connection.request(method, self._target(path, asked), body, headers)
+        with closing(self._connection(timeout_seconds)) as connection, self._explained(method, timeout_seconds):
+            connection.request(method, target, body, headers)
             answer = connection.getresponse()
             content = answer.read(_MAX_ANSWER_BYTES + 1)
+            # Reading up to a limit is content with less than was announced.
+            if answer.length and len(content) <= _MAX_ANSWER_BYTES:
+                raise http.client.IncompleteRead(content, answer.length)
         if len(content) > _MAX_ANSWER_BYTES:
             raise CommandFailed(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes; ask for less")
         return answer.status, content
@@ -117,20 +143,22 @@ class AdminClient:
     def _target(self, path: str, asked: Mapping[str, Any]) -> str:
         return self._prefix + path + (f"?{urlencode(asked)}" if asked else "")
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self, timeout_seconds: float) -> http.client.HTTPConnection:
         is_tls = self._parts.scheme == "https"
         connect = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
-        return connect(self._parts.hostname or "", self._parts.port, timeout=self._timeout_seconds)
+        return connect(self._parts.hostname or "", self._parts.port, timeout=timeout_seconds)
 
     @contextmanager
-    def _explained(self, method: str) -> Generator[None]:
+    def _explained(self, method: str, timeout_seconds: float) -> Generator[None]:
         """What goes wrong on the way, as CommandFailed."""
+        unknown = "" if method == "GET" else "; whether the change was made is not known, look before repeating"
         try:
             yield
+        except (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionResetError, BrokenPipeError):
+            raise CommandFailed(f"{self.origin} broke the connection off{unknown}", EXIT_UNREACHABLE) from None
         except TimeoutError:
-            unknown = "" if method == "GET" else "; whether the change was made is not known, look before repeating"
             raise CommandFailed(
-                f"{self.origin} did not answer within {self._timeout_seconds:g} s{unknown}", EXIT_UNREACHABLE
+                f"{self.origin} did not answer within {timeout_seconds:g} s{unknown}", EXIT_UNREACHABLE
             ) from None
         except http.client.HTTPException as error:
             raise CommandFailed(f"{self.origin} does not answer in HTTP ({type(error).__name__})") from None
@@ -146,8 +174,8 @@ class AdminClient:
                 f"{self.origin} does not answer like the admin API (status {status}); check --admin-url"
             )
         detail = str(document.get("detail") or document.get("title") or f"status {status}")
-        if status == 401:
-            detail += "; name the token file of the server you speak to with --token-file"
+        if code in _HINTS:
+            detail += f"; {_HINTS[code]}"
         return CommandFailed(detail, EXIT_CONFLICT if status == 409 else 1, code)
 
 
@@ -201,6 +229,20 @@ def _asked(query: Mapping[str, Any] | None) -> dict[str, Any]:
     words = {True: "true", False: "false"}
     said = {name: value for name, value in (query or {}).items() if value is not None}
     return {name: words[value] if isinstance(value, bool) else value for name, value in said.items()}
+
+
+def _warnings(document: Document) -> list[str]:
+    """What an answer says beside its result."""
+    found: list[str] = []
+    stragglers = document.get("stragglers")
+    if isinstance(stragglers, list) and stragglers:
+        names = ", ".join(str(name) for name in cast("list[Any]", stragglers))
+        found.append(f"not confirmed yet by {names}: calls they take may still see what was before")
+    if document.get("journalled") is True:
+        found.append(_JOURNALLED)
+    if isinstance(document.get("warning"), str):
+        found.append(f"warning: {document['warning']}")
+    return found
 
 
 def _pieces(answer: http.client.HTTPResponse) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperArgument, TyperCommand
 
 from proxy.cli.admin_client import connect
 from proxy.cli.failures import CommandFailed
@@ -38,6 +39,28 @@ AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="Name of the age
 NO_REASON = "no reason given"
 
 
+class PlainCommand(TyperCommand):
+    """A command whose help calls an argument by its name alone, without braces and the Python type that Typer adds."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words behind the command's name."""
+        return [piece.removeprefix("{").removesuffix("}") for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments and options, one a line."""
+        records: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, TyperArgument):
+                records["Arguments"].append((record[0].partition(" <")[0], record[1]))
+            elif record is not None:
+                records["Options"].append(record)
+        for title, lines in records.items():
+            if lines:
+                with formatter.section(title):
+                    formatter.write_dl(lines)
+
+
 def new_group(**settings: Any) -> typer.Typer:
     """A group of commands with plain help: text that reads the same in a terminal, a pipe and a log."""
     return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, **settings)
@@ -54,7 +77,12 @@ def admin_command(group: typer.Typer, name: str, *examples: str) -> Callable[[Ve
     def register(verb: Verb) -> Verb:
         def run(*, admin_url: str | None, token_file: Path | None, as_json: bool, **arguments: Any) -> None:
             with failures_explained():
-                verb(connect(admin_url, token_file, os.environ), Show(as_json), **arguments)
+                api = connect(admin_url, token_file, os.environ)
+                try:
+                    verb(api, Show(as_json), **arguments)
+                finally:
+                    for warning in api.warnings:
+                        note(warning)
 
         own = list(inspect.signature(verb).parameters.values())[2:]
         shared = [_parameter("admin_url", AdminUrl, None), _parameter("token_file", TokenFile, None)]
@@ -63,7 +91,7 @@ def admin_command(group: typer.Typer, name: str, *examples: str) -> Callable[[Ve
         # Typer learns a command's options from its signature, so the signature is what is put together here.
         run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess] standard protocol of inspect
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        group.command(name, help=inspect.getdoc(verb), epilog=example_text(*examples))(run)
+        group.command(name, cls=PlainCommand, help=inspect.getdoc(verb), epilog=example_text(*examples))(run)
         return verb
 
     return register

@@ -63,7 +63,7 @@ def read_agents(directory: Path) -> list[AgentFile]:
     found: list[AgentFile] = []
     for path in _agent_files(directory, problems):
         try:
-            found.append(_read_one(path, directory))
+            found.append(_read_one(path, directory, _shown(path, directory)))
         except BadAgentFiles as bad:
             problems += bad.problems
     by_name: dict[str, AgentFile] = {}
@@ -79,9 +79,9 @@ def read_agents(directory: Path) -> list[AgentFile]:
 
 
 def read_agent_file(path: Path) -> AgentFile:
-    """One agent, by its agent.yaml or the folder it stands in. Raises BadAgentFiles."""
+    """One agent, by its agent.yaml or the folder it stands in. Raises BadAgentFiles, which names the file as `path` does."""
     file = path / AGENT_FILE if path.is_dir() else path
-    return _read_one(file, file.parent)
+    return _read_one(file, file.parent, str(file))
 
 
 def _agent_files(directory: Path, problems: list[str]) -> Iterator[Path]:
@@ -101,8 +101,7 @@ def _agent_files(directory: Path, problems: list[str]) -> Iterator[Path]:
         ]
 
 
-def _read_one(path: Path, directory: Path) -> AgentFile:
-    shown = _shown(path, directory)
+def _read_one(path: Path, directory: Path, shown: str) -> AgentFile:
     content = _load(path, directory, shown)
     problems = [*_unknown_keys(content), *_not_json("", content)]
     settings = _settings(content, problems)

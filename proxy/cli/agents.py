@@ -34,6 +34,10 @@ def arms_text(document: Document) -> str:
     return ", ".join(f"{arm.get('percentage', 0):g}% v{arm.get('version')}" for arm in arms)
 
 
+def _serves(release: Document) -> str:
+    return "nothing" if release.get("kind") == "label_deleted" else arms_text(release)
+
+
 def _rollout_text(label: Document) -> str:
     rollout = cast("Document | None", label.get("rollout"))
     return "" if rollout is None else f"{rollout.get('id')} {rollout.get('state')}: {arms_text(rollout)}"
@@ -50,7 +54,7 @@ RELEASES: Columns = {
     "TIME": moment("created_at"),
     "KIND": member("kind"),
     "LABEL": member("label"),
-    "SERVES": arms_text,
+    "SERVES": _serves,
     "UNDOES": member("undoes"),
     "WHO": member("who"),
     "WHY": member("why"),

@@ -7,7 +7,7 @@ in `failures.py`.
 
 import os
 import sys
-from typing import Annotated, TextIO
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
@@ -30,6 +30,8 @@ from proxy.cli import (
     versions,
 )
 from proxy.cli.admin_command import example_text, new_group
+from proxy.cli.failures import EXIT_FAILED
+from proxy.cli.showing import note
 
 app = new_group(
     no_args_is_help=True,
@@ -79,17 +81,32 @@ def main() -> None:
         _never_fail_to_encode(stream)
     try:
         app(prog_name="switchback")
+    except OSError as error:
+        _cannot_write(error)
     finally:
-        _flush_quietly()
+        _flush()
 
 
-def _flush_quietly() -> None:
-    """The last write. A reader that has seen enough (head, a pager) is no failure."""
+def _flush() -> None:
+    """The last write. A reader that has seen enough (head, a pager) is no failure; a disk that is full is one."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes once more at exit, which must not meet the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_output()
+    except OSError as error:
+        _cannot_write(error)
+
+
+def _cannot_write(error: OSError) -> NoReturn:
+    """Files that verbs open are their own matter; what reaches here is standard output."""
+    _let_go_of_output()
+    note(f"error: standard output cannot be written: {error.strerror or error}")
+    sys.exit(EXIT_FAILED)
+
+
+def _let_go_of_output() -> None:
+    """Python flushes once more at exit, which must not meet the closed pipe or the full disk."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _never_fail_to_encode(stream: TextIO) -> None:

@@ -10,11 +10,12 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from proxy.cli.admin_client import AdminClient, Document, connect
+from proxy.cli.admin_client import LONG_TIMEOUT_SECONDS, AdminClient, Document, connect
 from proxy.cli.admin_command import (
     AdminUrl,
     AsJson,
     Limit,
+    PlainCommand,
     TokenFile,
     admin_command,
     example_text,
@@ -58,13 +59,19 @@ def show_head(api: AdminClient, show: Show) -> None:
 
 @admin_command(commands, "export", "switchback audit export --output audit.jsonl")
 def export_audit(api: AdminClient, show: Show, output: Output = None) -> None:
-    """Write every entry as a line of JSON, oldest first. `audit verify --file` proves it anywhere."""
+    """Write every entry as a line of JSON, oldest first. `audit verify --file` proves it anywhere.
+
+    The rule, for a program of your own: `hash` is the SHA-256 in lower-case hex of the entry without `hash`, as JSON in UTF-8
+    with sorted names, no spaces, nothing escaped that need not be and numbers as they stand there; `previous` is the hash of the line before, 64 zeros in
+    the first; numbers begin at 1 and leave none out.
+    """
     with api.download("/audit/export") as download:
         save(download, output, show)
 
 
 @commands.command(
     "verify",
+    cls=PlainCommand,
     epilog=example_text(
         "switchback audit verify --head 812:6b8f0c…", "switchback audit verify --file audit.jsonl --head 812:6b8f0c…"
     ),
@@ -96,7 +103,8 @@ def _proof(head: str | None, file: Path | None, admin_url: str | None, token_fil
     if file is not None:
         return verify_export(file, known).document()
     api = connect(admin_url, token_file, os.environ)
-    return api.get("/audit/verify", None if known is None else {"head": f"{known.number}:{known.hash}"})
+    asked = None if known is None else {"head": f"{known.number}:{known.hash}"}
+    return api.get("/audit/verify", asked, timeout_seconds=LONG_TIMEOUT_SECONDS)
 
 
 def _proof_lines(proof: Document) -> list[str]:

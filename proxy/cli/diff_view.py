@@ -22,6 +22,7 @@ from proxy.cli.admin_command import AgentName, admin_command
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.git_verbs import all_told
 from proxy.cli.showing import Show
+from proxy.cli.version_names import version_number
 
 GROUPS = ("metadata", "behavior", "capabilities", "guardrails")
 _CONTEXT_LINES = 2
@@ -103,7 +104,7 @@ def _shown_value(value: Any) -> str:
     if isinstance(value, dict) and set(cast("Document", value)) == {"value", "enforced"}:
         parameter = cast("Document", value)
         return f"{_shown_value(parameter['value'])} ({'enforced' if parameter['enforced'] else 'default'})"
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    shown = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
     shown = visible(shown).replace("\n", "␊")
     return shown if len(shown) <= _MAX_VALUE else f"{shown[:_MAX_VALUE]}… ({len(shown)} characters)"
 
@@ -171,7 +172,7 @@ def show_diff(
     show: Show,
     agent: AgentName,
     before: Annotated[str, typer.Argument(metavar="A", help="A version's number, a label, or `latest`.")],
-    after: Annotated[str | None, typer.Argument(metavar="[B]", help="The same, of the other side.")] = None,
+    after: Annotated[str | None, typer.Argument(metavar="B", help="The same, of the other side.")] = None,
     file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare A with this agent.yaml (or its folder) instead of B.")
     ] = None,
@@ -179,11 +180,11 @@ def show_diff(
     """Show what changed from version A to version B, or to a file that is no version yet."""
     if (after is None) == (file is None):
         raise CommandFailed("say what to compare with: B, or --file", EXIT_USAGE)
-    old = _number(api, agent, before)
+    old = version_number(api, agent, before)
     if file is not None:
         document = _diff_with_file(api, agent, old, file)
     else:
-        document = api.get(f"{_versions(agent)}/{old}/diff/{_number(api, agent, cast('str', after))}")
+        document = api.get(f"{_versions(agent)}/{old}/diff/{version_number(api, agent, cast('str', after))}")
     if show.as_json:
         show.document(document)
     else:
@@ -202,21 +203,6 @@ def _diff_with_file(api: AdminClient, agent: str, version: int, path: Path) -> D
     if file.name != agent:
         raise CommandFailed(f"{path} describes the agent {file.name}, not {agent}", EXIT_USAGE)
     return diff_versions(api.get(f"{_versions(agent)}/{version}"), file.version).document()
-
-
-def _number(api: AdminClient, agent: str, side: str) -> int:
-    """The version that a number, a label or `latest` stands for now."""
-    if side.isascii() and side.isdigit():
-        return int(side)
-    found = api.get(f"/agents/{segment(agent)}")
-    if side == "latest":
-        number = found.get("newest_version")
-    else:
-        labels = cast("list[Document]", found.get("labels") or [])
-        number = next((label.get("version") for label in labels if label.get("label") == side), None)
-    if not isinstance(number, int):
-        raise CommandFailed(f"{agent} has no version or label {side!r}", code="label_not_set")
-    return number
 
 
 def _versions(agent: str) -> str:

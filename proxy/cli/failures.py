@@ -1,8 +1,8 @@
 """How a command fails: one line on stderr and an exit code that scripts can rely on.
 
 0  done, also where nothing had to be changed
-1  refused or failed: the server said no, or a file could not be read
-2  wrong usage: the command line or the settings file
+1  refused or failed: the server said no, or a file could not be written
+2  wrong usage: the command line, the settings file, or a file it names that cannot be used
 3  the server could not be reached, or did not answer in time
 4  conflict: somebody else was first; look again and repeat
 130  interrupted by Ctrl-C

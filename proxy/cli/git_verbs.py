@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from proxy.cli.admin_client import AdminClient
+from proxy.cli.admin_client import AdminClient, Document
 from proxy.cli.admin_command import admin_command
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.showing import Show, note
@@ -55,6 +55,8 @@ def sync_directory(
     from proxy.cli.agent_files import BadAgentFiles  # noqa: PLC0415
     from proxy.cli.sync import sync  # noqa: PLC0415
 
+    if label is not None:
+        _check_label(label)
     commit = git_commit or commit_of(directory)
     try:
         report = sync(api, directory, dry_run=dry_run, label=label, force=force, git_commit=commit)
@@ -76,7 +78,12 @@ def export_directory(
         str | None, typer.Option(metavar="TEXT", help="Write the version of this label [the newest].")
     ] = None,
 ) -> None:
-    """Write agents as files, in the format `switchback sync` reads. Files that are there are replaced."""
+    """Write agents as files, in the format `switchback sync` reads. Files that are there are replaced.
+
+    With --label, agents that do not have it are left out.
+    """
+    if label is not None:
+        _check_label(label)
     # Heavy, as above.
     from proxy.cli.agent_files import BadAgentFiles  # noqa: PLC0415
     from proxy.cli.sync import export_agents  # noqa: PLC0415
@@ -85,11 +92,28 @@ def export_directory(
         written = export_agents(api, directory, agent or [], label)
     except BadAgentFiles as bad:
         raise all_told(bad.problems) from None
-    lines = [
-        f"{item['folder']}: version {item['version']}" if item["version"] else f"{item['folder']}: no version"
-        for item in written
-    ]
+    if label is not None and not any(item["folder"] for item in written):
+        raise CommandFailed(f"no agent has the label {label!r}; nothing was written", code="label_not_set")
+    lines = [_exported(item, label) for item in written]
     show.document({"items": written, "next": None}, *(lines or ["there are no agents"]))
+
+
+def _exported(item: Document, label: str | None) -> str:
+    if item["folder"] is None:
+        return f"left out: {item['agent']} has no label {label}"
+    return f"{item['folder']}: " + (f"version {item['version']}" if item["version"] else "no version")
+
+
+def _check_label(label: str) -> None:
+    """Before anything is changed. Raises CommandFailed."""
+    # Heavy, as above.
+    from proxy.core.errors import BadInput  # noqa: PLC0415
+    from proxy.core.names import check_label_name  # noqa: PLC0415
+
+    try:
+        check_label_name(label)
+    except BadInput as bad:
+        raise CommandFailed(f"--label: {bad.message}", EXIT_USAGE) from None
 
 
 def all_told(problems: list[str]) -> CommandFailed:
@@ -100,10 +124,18 @@ def all_told(problems: list[str]) -> CommandFailed:
 
 
 def commit_of(directory: Path) -> str | None:
-    """The commit `directory` is at, with `-dirty` behind it where tracked files differ; None outside a repository."""
-    command = ["git", "-C", str(directory), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    """The commit `directory` is at, with `-dirty` behind it where files in it differ or are not in it at all; None outside
+    a repository."""
+    commit = _git(directory, "rev-parse", "--verify", "HEAD")
+    changes = None if commit is None else _git(directory, "status", "--porcelain", "--untracked-files=all", "--", ".")
+    return commit if not changes else f"{commit}-dirty"
+
+
+def _git(directory: Path, *words: str) -> str | None:
+    """What git says; None where it refuses or is not there."""
+    command = ["git", "-C", str(directory), *words]
     try:
         asked = subprocess.run(command, capture_output=True, timeout=_GIT_SECONDS, check=True)  # noqa: S603 fixed words and a directory behind -C
     except (OSError, subprocess.SubprocessError):
         return None
-    return asked.stdout.decode("utf-8", "replace").strip() or None
+    return asked.stdout.decode("utf-8", "replace").strip()

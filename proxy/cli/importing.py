@@ -73,7 +73,8 @@ def import_prompt(
     try:
         imported = importers[file_format or told_format(content, file.name)](content, file.name)
     except CannotImport as cannot:
-        raise all_told([f"{file}: {problem}" for problem in cannot.problems]) from None
+        problems = [problem.removeprefix(f"{file.name}: ") for problem in cannot.problems]
+        raise all_told([f"{file}: {problem}" for problem in problems]) from None
     name = agent or imported.agent_name_hint
     if name is None:
         raise CommandFailed("the file names no agent; say --agent NAME", EXIT_USAGE)

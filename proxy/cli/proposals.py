@@ -11,9 +11,12 @@ import typer
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_command, new_group
 from proxy.cli.diff_view import print_diff
+from proxy.cli.protected_moves import Evaluations, with_evidence
 from proxy.cli.showing import Columns, Show, member, moment
 
-commands = new_group(no_args_is_help=True, help="Changes that wait for a second person: list, show, approve, reject.")
+commands = new_group(
+    no_args_is_help=True, help="Changes that wait for a second person: create, list, show, approve, reject."
+)
 protection_commands = new_group(no_args_is_help=True, help="Protected labels: list, set, end their rules.")
 
 
@@ -21,7 +24,7 @@ def _what(proposal: Document) -> str:
     label, version = proposal.get("label"), proposal.get("version")
     match proposal.get("action"):
         case "start_rollout":
-            return f"{proposal.get('percentage')}% of {label} to version {version}"
+            return f"{proposal.get('percentage', 0):g}% of {label} to version {version}"
         case "promote":
             return f"promote {proposal.get('rollout')}: {label} to version {version}"
         case _:
@@ -78,6 +81,36 @@ def show_proposal(api: AdminClient, show: Show, agent: AgentName, proposal: Prop
         return
     show.fields({name: value for name, value in found.items() if name != "diff"})
     print_diff(found.get("diff") or {})
+
+
+@admin_command(
+    commands,
+    "create",
+    'switchback proposals create support-triage prod 8 --evaluation tickets-20 --why "passed the evaluation"',
+)
+def create_proposal(
+    api: AdminClient,
+    show: Show,
+    agent: AgentName,
+    label: LabelName,
+    version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="The version the label shall serve.")],
+    if_release: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="The release you saw (0: not set yet); moved since is a conflict."),
+    ] = None,
+    evaluation: Evaluations = None,
+    why: Why = NO_REASON,
+) -> None:
+    """Propose that a label serves a version: somebody else decides. For authors, and for whoever wants a second look."""
+    body: Document = {"label": label, "version": version, "why": why}
+    if if_release is not None:
+        body["if_release"] = if_release
+    made = api.post(_proposals(agent), with_evidence(body, evaluation))
+    show.document(
+        made,
+        f"{agent}: proposal {made.get('id')} waits: {_what(made)}",
+        f"somebody else can say: switchback proposals approve {agent} {made.get('id')}",
+    )
 
 
 @admin_command(commands, "approve", 'switchback proposals approve support-triage p1 --why "read the diff"')

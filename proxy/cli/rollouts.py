@@ -29,7 +29,7 @@ ROLLOUTS: Columns = {
 _ACTIVE = ("running", "paused", "waiting")
 
 RolloutId = Annotated[
-    str | None, typer.Argument(metavar="[ROLLOUT]", help="Its id [the one that runs, where there is only one].")
+    str | None, typer.Argument(metavar="ROLLOUT", help="Its id [the one that runs, where there is only one].")
 ]
 Percentage = Annotated[
     float, typer.Option(metavar="NUMBER", min=0, max=100, help="The candidate's share of the traffic, 0 to 100.")

@@ -3,16 +3,16 @@
 Counterparts: `/runs` and `/outcomes` of the admin API. Runs hold no prompt, no answer and no key.
 """
 
-import json
 from typing import Annotated
 
 import typer
 
-from proxy.cli.admin_client import AdminClient, Document, segment
+from proxy.cli.admin_client import LONG_TIMEOUT_SECONDS, AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
 from proxy.cli.downloads import Output, save
 from proxy.cli.run_filters import Quarantined, by_run_filters
 from proxy.cli.showing import Columns, Show, dollars, member, moment
+from proxy.cli.version_body import json_or_text
 
 commands = new_group(no_args_is_help=True, help="Calls that went through the proxy.")
 outcome_commands = new_group()
@@ -96,7 +96,7 @@ def quarantine_runs(
     api: AdminClient,
     show: Show,
     narrowed: Document,
-    run: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="These runs, by id.")] = None,
+    run: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="These runs, by id.")] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Take the tag off again.")] = False,
     why: Why = NO_REASON,
 ) -> None:
@@ -104,10 +104,10 @@ def quarantine_runs(
     body: Document = {**narrowed, "undo": undo, "why": why}
     if run:
         body["runs"] = run
-    tagged = api.post("/runs/quarantine", body)
-    show.document(
-        tagged, f"{tagged.get('changed')} runs {'are in quarantine no more' if undo else 'are in quarantine now'}"
-    )
+    tagged = api.post("/runs/quarantine", body, timeout_seconds=LONG_TIMEOUT_SECONDS)
+    changed = tagged.get("changed")
+    runs = "run is" if changed == 1 else "runs are"
+    show.document(tagged, f"{changed} {runs} {'in quarantine no more' if undo else 'in quarantine now'}")
 
 
 @admin_command(commands, "show", "switchback runs show run_06AWX3")
@@ -136,15 +136,8 @@ def record_outcome(
     why: Annotated[str, typer.Option(metavar="TEXT", help="Kept with it.")] = "",
 ) -> None:
     """Record a later fact about a run. It is added to what was said before, never changed."""
-    body: Document = {"name": name, "value": _value(value), "why": why}
+    body: Document = {"name": name, "value": None if value is None else json_or_text(value), "why": why}
     if severity is not None:
         body["severity"] = severity
     made = api.post(f"/runs/{segment(run)}/outcomes", body)
     show.document(made, f"recorded {made.get('name')} of {made.get('run')}")
-
-
-def _value(text: str | None) -> object:
-    try:
-        return None if text is None else json.loads(text)
-    except (ValueError, RecursionError):
-        return text

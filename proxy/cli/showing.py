@@ -111,7 +111,7 @@ class Show:
         table.add_column(overflow="fold")
         for name, value in _flat(document):
             table.add_row(Text(clean(name)), Text(shown_value(value)))
-        _console().print(table)
+        _print(table)
 
     def items(self, page: Document, columns: Columns, none: str) -> None:
         """A list as a table; `none` is said where it is empty."""
@@ -130,11 +130,12 @@ class Show:
 def print_table(items: Sequence[Document], columns: Columns) -> None:
     """One row an item."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for title in columns:
-        table.add_column(title, overflow="fold")
+    for position, title in enumerate(columns):
+        # The first names the item: it stays in one piece, to be copied.
+        table.add_column(title, overflow="fold", no_wrap=position == 0)
     for item in items:
         table.add_row(*(Text(shown_value(read(item))) for read in columns.values()))
-    _console().print(table)
+    _print(table)
 
 
 def print_json(document: object) -> None:
@@ -177,9 +178,13 @@ def note(line: str) -> None:
     sys.stderr.write(clean(line) + "\n")
 
 
-def _console() -> Console:
+def _print(table: Table) -> None:
     width = None if sys.stdout.isatty() else _PIPE_COLUMNS
-    return Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)
+    console = Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)
+    with console.capture() as captured:
+        console.print(table)
+    # Cells are padded to the widest of their column: blanks that would stand at the end of lines in a pipe or file.
+    sys.stdout.writelines(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines())
 
 
 def _flat(document: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:

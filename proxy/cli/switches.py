@@ -104,7 +104,7 @@ def kill(
 def restore(
     api: AdminClient,
     show: Show,
-    switch: Annotated[str | None, typer.Argument(metavar="[SWITCH]", help="Id of the switch.")] = None,
+    switch: Annotated[str | None, typer.Argument(metavar="SWITCH", help="Id of the switch.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Take off every switch.")] = False,
     why: Why = NO_REASON,
 ) -> None:

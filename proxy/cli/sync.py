@@ -88,6 +88,7 @@ class SyncReport:
     outcomes: tuple[AgentOutcome, ...]
     dry_run: bool
     label: str | None = None
+    git_commit: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -98,6 +99,7 @@ class SyncReport:
         return {
             "dry_run": self.dry_run,
             "label": self.label,
+            "git_commit": self.git_commit,
             "agents": [outcome.document() for outcome in self.outcomes],
         }
 
@@ -106,7 +108,8 @@ class SyncReport:
         lines = [line for outcome in self.outcomes for line in self._lines_of(outcome)]
         counts = {result: sum(1 for outcome in self.outcomes if outcome.result == result) for result in _RESULTS}
         total = ", ".join(f"{count} {result}" for result, count in counts.items())
-        return [*lines, f"{'dry run, nothing was changed: ' if self.dry_run else ''}{total}"]
+        source = "no git commit to record" if self.git_commit is None else f"git commit {self.git_commit}"
+        return [*lines, f"{'dry run, nothing was changed: ' if self.dry_run else ''}{total} ({source})"]
 
     def _lines_of(self, outcome: AgentOutcome) -> list[str]:
         would = "would be " if self.dry_run else ""
@@ -207,7 +210,7 @@ class _Sync:
         labels = cast("list[Document]", (found or {}).get("labels") or [])
         now = next((label for label in labels if label.get("label") == self.label), Document())
         if self.dry_run:
-            return replace(outcome, label="unchanged" if now.get("version") == outcome.version else "moved")
+            return self._would_move(outcome, now.get("version"), None if found is None else path)
         body = {"version": outcome.version, "why": self._why(), "if_release": now.get("release") or 0}
         try:
             moved = self.api.put(f"{path}/labels/{segment(self.label)}", body)
@@ -218,6 +221,15 @@ class _Sync:
                 outcome, label="proposed", label_reason=f"proposal {moved.get('id')} waits for somebody else"
             )
         return replace(outcome, label="unchanged" if moved.get("changed") is False else "moved")
+
+    def _would_move(self, outcome: AgentOutcome, serving: int | None, path: str | None) -> AgentOutcome:
+        """What a move would come to; `path` is that of the agent, None where it would be new."""
+        if serving == outcome.version:
+            return replace(outcome, label="unchanged")
+        rules: list[Document] = [] if path is None else self.api.items(f"{path}/protections", _ALL)["items"]
+        if any(rule.get("label") == self.label and rule.get("approval_required") for rule in rules):
+            return replace(outcome, label="proposed", label_reason="the move would wait for somebody else")
+        return replace(outcome, label="moved")
 
     def _body(self, file: AgentFile, newest: int | None) -> Document:
         git = {"commit": self.commit, "path": f"{self.root}/{file.path}"}
@@ -244,14 +256,16 @@ def sync(
     files = read_agents(directory)
     root = directory.resolve().name
     run = _Sync(api=client, dry_run=dry_run, label=label, force=force, commit=git_commit, root=root)
-    return SyncReport(outcomes=tuple(run.agent(file) for file in files), dry_run=dry_run, label=label)
+    outcomes = tuple(run.agent(file) for file in files)
+    return SyncReport(outcomes=outcomes, dry_run=dry_run, label=label, git_commit=git_commit)
 
 
 def export_agents(client: Api, directory: Path, agents: list[str], label: str | None) -> list[Document]:
     """Write agents (all that are not archived where none is named) into folders of `directory`, each by its name.
 
-    The newest version is written, or the one `label` points to. Answers `{agent, version, folder}` for each; agents where
-    that version does not exist are written without one. Raises BadAgentFiles, CommandFailed.
+    The newest version is written, or the one `label` points to; an agent that has no version yet is written without one.
+    Answers `{agent, version, folder}` for each, without folder for an agent that is left out because it has no such label.
+    Raises BadAgentFiles, CommandFailed.
     """
     names = agents or [
         item["agent"] for item in client.items("/agents", _ALL)["items"] if not item.get("archived", False)
@@ -269,6 +283,9 @@ def _export_one(client: Api, directory: Path, name: str, label: str | None) -> D
     if label is not None:
         labels = cast("list[Document]", agent.get("labels") or [])
         number = next((item["version"] for item in labels if item.get("label") == label), None)
+        # Written without its version it would say that the agent shall have none.
+        if number is None:
+            return {"agent": agent["agent"], "version": None, "folder": None}
     version = None if number is None else client.get(f"/agents/{segment(name)}/versions/{number}")
     write_agent(folder, agent, version)
     return {"agent": agent["agent"], "version": number, "folder": str(folder)}

@@ -7,7 +7,7 @@ a prompt. Counterpart: `versions.py`, which has the options.
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +37,11 @@ class VersionOptions:
     policy_file: Path | None = None
     policy: Sequence[str] = field(default_factory=tuple[str, ...])
     tested_against: Sequence[str] = field(default_factory=tuple[str, ...])
+
+
+def says_nothing(options: VersionOptions) -> bool:
+    """True where no option says anything of what a version contains."""
+    return replace(options, tested_against=()) == VersionOptions()
 
 
 def version_body(options: VersionOptions, start: Mapping[str, Any]) -> Document:
@@ -106,10 +111,7 @@ def _pairs(option: str, pairs: Sequence[str]) -> Document:
         name, separator, value = pair.partition("=")
         if not separator or not name.strip():
             raise CommandFailed(f"{option} is written NAME=VALUE, not {pair!r}", EXIT_USAGE)
-        try:
-            found[name.strip()] = json.loads(value)
-        except (ValueError, RecursionError):
-            found[name.strip()] = value
+        found[name.strip()] = json_or_text(value)
     return found
 
 
@@ -134,10 +136,23 @@ def read_text(path: Path) -> str:
         raise CommandFailed(f"{path}: is not UTF-8", EXIT_USAGE) from None
 
 
+def json_or_text(value: str) -> Any:
+    """What a word of the command line says: JSON, or where it is none the text itself."""
+    try:
+        return json.loads(value, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and Infinity, which Python reads and JSON has not."""
+    raise ValueError(f"{name} is no number that JSON has")
+
+
 def read_json(path: Path) -> Any:
     """A JSON file. Raises CommandFailed."""
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise CommandFailed(f"{path}: is not JSON: {error}", EXIT_USAGE) from None
 

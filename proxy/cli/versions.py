@@ -11,8 +11,10 @@ import typer
 from proxy.cli import version_options as options
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import AgentName, Limit, admin_command, new_group
+from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.showing import Columns, Show, member, moment, say, say_block, say_exactly
-from proxy.cli.version_body import VersionOptions, version_body
+from proxy.cli.version_body import VersionOptions, says_nothing, version_body
+from proxy.cli.version_names import version_number
 
 commands = new_group(no_args_is_help=True, help="Versions of an agent: create, list, show, and what was served when.")
 
@@ -25,7 +27,7 @@ VERSIONS: Columns = {
     "MESSAGE": member("message"),
 }
 
-VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Number of the version.")]
+VersionName = Annotated[str, typer.Argument(metavar="VERSION", help="Its number, a label, or `latest`.")]
 
 
 @admin_command(commands, "list", "switchback versions list support-triage")
@@ -39,17 +41,17 @@ def list_versions(api: AdminClient, show: Show, agent: AgentName, limit: Limit =
     commands,
     "show",
     "switchback versions show support-triage 7",
-    "switchback versions show support-triage 7 --prompt-only > prompt.md",
+    "switchback versions show support-triage prod --prompt-only > prompt.md",
 )
 def show_version(
     api: AdminClient,
     show: Show,
     agent: AgentName,
-    version: VersionNumber,
+    version: VersionName,
     prompt_only: Annotated[bool, typer.Option("--prompt-only", help="Print only the text of the prompt.")] = False,
 ) -> None:
     """Show a version with all its components."""
-    found = api.get(_path(agent, version))
+    found = api.get(_path(agent, version_number(api, agent, version)))
     prompt: Any = found.get("prompt") or {}
     if prompt_only and not show.as_json:
         say_exactly(str(prompt.get("text", "")))
@@ -112,6 +114,8 @@ def create_version(
     numbers = {
         "prompt": prompt_of, "model": model_of, "tools": tools_of, "retrieval": retrieval_of, "policy": policy_of,
     }  # fmt: skip
+    if says_nothing(said) and start is None and not any(numbers.values()):
+        raise CommandFailed("say what the version shall be: --prompt-file, --model, --from … (see --help)", EXIT_USAGE)
     body = version_body(said, _components(api, agent, {kind: number or start for kind, number in numbers.items()}))
     # Read before the new one is sent, so that somebody who was quicker makes a conflict instead of being overlooked.
     newest = api.get(f"/agents/{segment(agent)}").get("newest_version") if parent is None else parent
@@ -140,10 +144,14 @@ def served_at(
     """Tell what a label served at a moment, percentages of a rollout included: from the release ledger alone."""
     served = api.get(f"/agents/{segment(agent)}/versions/at", {"label": label, "time": time})
     arms = cast("list[Document]", served.get("arms") or [])
+    eligible = cast("dict[str, str]", served.get("eligible") or {})
     said = [f"{agent}: {served.get('label')} at {served.get('time')}"]
     for arm in arms:
         share = cast("float", arm.get("percentage") or 0)
         said.append(f"{share:.3f}".rstrip("0").rstrip(".") + f"% version {arm.get('version')} ({arm.get('name')})")
+    if eligible:
+        tags = ", ".join(f"{tag}={value}" for tag, value in eligible.items())
+        said.append(f"shared only by calls tagged {tags}; all others were served by {arms[0].get('name')}")
     rollout = f", rollout {served.get('rollout')}" if served.get("rollout") else ""
     said.append(
         f"release {served.get('release')} ({served.get('kind')}{rollout}) by {served.get('who')}: {served.get('why')}"

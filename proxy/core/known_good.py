@@ -25,6 +25,8 @@ class AgentPast:
 
     histories: Mapping[str, History] = field(default_factory=dict[str, History])
     versions: Mapping[int, Version] = field(default_factory=dict[int, Version])
+    #: Versions that labels served before rollbacks without the store cut their histories short.
+    served: Mapping[str, frozenset[int]] = field(default_factory=dict[str, frozenset[int]])
 
     def history(self, state: AgentState, label: str) -> History:
         """The label's short history if it is up to date, else empty."""
@@ -51,19 +53,27 @@ def wanted_versions(state: AgentState, past: AgentPast) -> set[int]:
     return wanted
 
 
-def past_after(past: AgentPast, before: AgentState | None, after: AgentState, rows: Sequence[Release]) -> AgentPast:
-    """An agent's past once a change appended `rows` to its ledger and left it in the state `after`."""
+def past_after(
+    past: AgentPast, before: AgentState | None, after: AgentState, rows: Sequence[Release], *, is_away: bool = False
+) -> AgentPast:
+    """An agent's past once a change appended `rows` to its ledger and left it in the state `after`.
+
+    With the store away nothing is let go of that the next emergency may ask for: it could not be read again.
+    """
     labels_before: Mapping[str, Label] = {} if before is None else before.labels
     histories = {label: past.history(before, label) for label in labels_before} if before is not None else {}
+    served = dict(past.served) if is_away else {}
     for row in rows:
         known = histories.get(row.label, ())
+        if is_away:
+            served[row.label] = served.get(row.label, frozenset()).union(one.version for one in known)
         # Behind a history that is not at hand a row says too little; the whole is read again from the store.
         if known or row.label not in labels_before:
             histories[row.label] = followed_by(known, row)
     histories = {label: rows for label, rows in histories.items() if rows and label in after.labels}
-    changed = AgentPast(histories, past.versions)
+    changed = AgentPast(histories, past.versions, served)
     at_hand = {**past.versions, **({} if before is None else before.versions), **after.versions}
-    wanted = wanted_versions(after, changed)
+    wanted = set(at_hand) if is_away else wanted_versions(after, changed)
     return replace(changed, versions={number: at_hand[number] for number in sorted(wanted) if number in at_hand})
 
 
@@ -96,7 +106,7 @@ def snapshot_with(known: KnownGood, entry: JournalEntry) -> KnownGood:
         return known
     after = state_after_release(state, row, version)
     agents = {**snapshot.agents, row.agent: after}
-    pasts = {**known.pasts, row.agent: past_after(past, state, after, [row])}
+    pasts = {**known.pasts, row.agent: past_after(past, state, after, [row], is_away=True)}
     return replace(known, snapshot=replace(snapshot, agents=agents), pasts=pasts)
 
 

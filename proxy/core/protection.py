@@ -31,7 +31,7 @@ class Protection:
     def check_mover(self, role: Role) -> None:
         """Raises Forbidden(`role_insufficient`) unless the role may move this label."""
         if not permits(role, self.who_may_move):
-            hint = f"; {self.label!r} is protected, so propose the move instead"
+            hint = f"; {self.label!r} is protected, so propose the move instead (switchback proposals create)"
             raise role_insufficient(role, (self.who_may_move,), hint)
 
     def check_evidence(self, evidence: Evidence) -> None:

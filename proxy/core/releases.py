@@ -107,7 +107,7 @@ def plan_rollback(
     if len(standing) < 2:
         raise Conflict(
             "nothing_to_roll_back",
-            "no earlier release of this label served another version; name a version with `to`",
+            "no earlier version of this label stands that has not been rolled back; name a version with `to`",
         )
     return RollbackPlan(current.number, standing[-2][-1].version)
 

@@ -41,6 +41,11 @@ def followed_by(kept: Sequence[Release], row: Release) -> tuple[Release, ...]:
     return short_history((*kept, row))
 
 
+def is_cut(history: Sequence[Release]) -> bool:
+    """True for what is left once a rollback may have gone back over everything that was kept: the ledger knows more."""
+    return len(history) == 1 and history[0].kind == "rolled_back"
+
+
 def _rows_of_last(standing: list[tuple[Release, ...]], count: int) -> tuple[Release, ...]:
     """The rows of the last standing versions; a version taken by a rollback needs two."""
     rows = [row for version in standing[-count:] for row in version]

@@ -4,7 +4,7 @@ from proxy.core.documents import rollout_document
 from proxy.core.errors import NotFound
 from proxy.core.pages import MAX_PAGE
 from proxy.core.proposals import Proposal
-from proxy.core.snapshot import Rollout
+from proxy.core.snapshot import AgentState, Rollout
 from proxy.edges.agents import known_agent
 from proxy.edges.bodies import PercentageBody, PromotionBody, ReasonBody, RolloutBody, evidence_of
 from proxy.edges.pages import page_answer
@@ -39,8 +39,7 @@ async def start_rollout(parts: AdminParts, ask: Ask) -> Answer:
 async def get_rollout(parts: AdminParts, ask: Ask) -> Answer:
     state = await known_agent(parts, ask)
     wanted = ask.path["id"]
-    active = (rollout for rollout in state.rollouts.values() if rollout.id == wanted)
-    rollout = next(active, None) or await _from_the_list(parts, state.agent.name, wanted)
+    rollout = await find_rollout(parts, state, wanted)
     if rollout is None:
         raise NotFound("rollout_not_found", f"agent {state.agent.name!r} has no rollout {wanted!r}", param="rollout")
     return Answer(rollout_document(rollout))
@@ -75,6 +74,12 @@ async def set_percentage(parts: AdminParts, ask: Ask) -> Answer:
         ask.who, ask.path["agent"], ask.path["id"], body.percentage, body.why, role=ask.caller.role
     )
     return Answer(rollout_document(rollout))
+
+
+async def find_rollout(parts: AdminParts, state: AgentState, rollout_id: str) -> Rollout | None:
+    """One that runs, or one that ended."""
+    active = (rollout for rollout in state.rollouts.values() if rollout.id == rollout_id)
+    return next(active, None) or await _from_the_list(parts, state.agent.name, rollout_id)
 
 
 async def _from_the_list(parts: AdminParts, agent: str, rollout_id: str) -> Rollout | None:

@@ -95,6 +95,11 @@ def _draft(body: OutcomeBody, run: str, why: str = "") -> OutcomeDraft:
 
 
 def _filter(asked: RunsFilterQuery | QuarantineBody) -> RunFilter:
+    """Raises BadInput: `bad_time`, and `bad_filter` where a number would mean the runs of any agent that came so far."""
+    numbered = {"version": asked.version, "release": asked.release, "rollout": asked.rollout}
+    named = next((name for name, value in numbered.items() if value is not None), None)
+    if asked.agent is None and named is not None:
+        raise BadInput("bad_filter", f"{named}s are numbered per agent: say the agent too", param=named)
     return RunFilter(
         agent=asked.agent,
         version=asked.version,

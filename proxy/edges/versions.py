@@ -18,6 +18,7 @@ from proxy.edges.bodies import VersionBody
 from proxy.edges.pages import page_answer
 from proxy.edges.parts import AdminParts, Answer, Ask
 from proxy.edges.queries import PageQuery, VersionsAtQuery
+from proxy.edges.rollouts import find_rollout
 from proxy.runtime.release_commands import VersionDraft
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}\Z")
@@ -70,7 +71,7 @@ async def get_diff(parts: AdminParts, ask: Ask) -> Answer:
 
 
 async def get_versions_at(parts: AdminParts, ask: Ask) -> Answer:
-    """What a label served at a moment, from the ledger alone."""
+    """What a label served at a moment, from the ledger; `eligible` are the tags without which a call got the stable arm."""
     query = ask.query_as(VersionsAtQuery)
     state = await known_agent(parts, ask)
     name, label = state.agent.name, query.label or state.agent.default_label
@@ -78,7 +79,8 @@ async def get_versions_at(parts: AdminParts, ask: Ask) -> Answer:
     served = served_at(await _history(parts, name, label, moment), moment)
     if served is None:
         raise NotFound("label_not_set", f"{name}: {label} served nothing at {rfc3339(moment)}", param="label")
-    return Answer(served.document())
+    rollout = None if served.rollout is None else await find_rollout(parts, state, served.rollout)
+    return Answer({**served.document(), "eligible": {} if rollout is None else dict(rollout.eligible)})
 
 
 async def _history(parts: AdminParts, agent: str, label: str, since_microseconds: int) -> list[Release]:

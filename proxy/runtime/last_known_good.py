@@ -17,7 +17,7 @@ from proxy.core.errors import Refusal, Unavailable
 from proxy.core.known_good import AgentPast, History, KnownGood, past_after, wanted_versions
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.releases import Release
-from proxy.core.short_history import followed_by, short_history
+from proxy.core.short_history import followed_by, is_cut, short_history
 from proxy.core.snapshot import AgentState, Snapshot
 from proxy.core.versions import Version
 
@@ -88,19 +88,25 @@ class LastKnownGood:
 
     def committed(self, before: Snapshot, after: Snapshot, agent: str | None, rows: Sequence[Release]) -> None:
         """The store took a change, of one agent or (None) of none, that appended `rows`."""
-        self.follow(before, after, agent, rows)
+        self._follow(before, after, agent, rows, is_away=False)
         if self._latest is not None:
             self._keep(replace(self._latest, snapshot=after, pasts=dict(self._pasts)))
 
     def follow(self, before: Snapshot, after: Snapshot, agent: str | None, rows: Sequence[Release]) -> None:
-        """An action changed the live snapshot; nothing is written."""
+        """An action changed the live snapshot while the store is away; nothing is written."""
+        self._follow(before, after, agent, rows, is_away=True)
+
+    def _follow(
+        self, before: Snapshot, after: Snapshot, agent: str | None, rows: Sequence[Release], *, is_away: bool
+    ) -> None:
         state = None if agent is None else after.agents.get(agent)
         if agent is None:
             return
         if state is None:
             self._pasts.pop(agent, None)
         else:
-            past = past_after(self._pasts.get(agent, _NO_PAST), before.agents.get(agent), state, rows)
+            known = self._pasts.get(agent, _NO_PAST)
+            past = past_after(known, before.agents.get(agent), state, rows, is_away=is_away)
             self._pasts[agent] = past
             if _lacks(state, past):
                 self._incomplete.add(agent)
@@ -154,14 +160,18 @@ class LastKnownGood:
 
 
 def _lacks(state: AgentState, past: AgentPast) -> bool:
-    has_histories = all(past.history(state, label) for label in state.labels)
+    has_histories = all(_is_at_hand(past.history(state, label)) for label in state.labels)
     return not has_histories or not wanted_versions(state, past) <= {*state.versions, *past.versions}
+
+
+def _is_at_hand(history: History) -> bool:
+    return bool(history) and not is_cut(history)
 
 
 async def _completed(state: AgentState, past: AgentPast, source: PastSource) -> AgentPast:
     name, histories = state.agent.name, dict(past.histories)
     for label in state.labels:
-        if not past.history(state, label):
+        if not _is_at_hand(past.history(state, label)):
             histories[label] = await _read_history(name, label, source)
     read = AgentPast(histories, past.versions)
     at_hand = {**past.versions, **state.versions}

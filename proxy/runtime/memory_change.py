@@ -57,7 +57,7 @@ class MemoryChange:
         served the label: whether the label may be moved there is for the store to say."""
         state = self._state(release.agent)
         assert state is not None
-        served = {state.labels[release.label].version}
+        served = {state.labels[release.label].version, *self._past(release.agent).served.get(release.label, ())}
         served.update(row.version for row in await self.label_history(release.agent, release.label))
         version = self._version(state, release.version)
         if version is None or release.version not in served:

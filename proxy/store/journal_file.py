@@ -5,6 +5,7 @@ torn by a crash does not fit its checksum and is skipped; the ones before it are
 where an entry stands. Counterpart: runtime/journal.py, which says when.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from proxy.store.snapshot_file import sync_folder
 FILE_NAME = "journal"
 #: Room for a few hundred entries.
 _RESERVED_BYTES = 256 * 1024
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class JournalFile:
@@ -31,14 +33,18 @@ class JournalFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
+        self._is_read_only = False
         self._end = 0
         #: Lines that are no entries any more: torn by a crash, or damaged. They are left where they stand.
         self.damaged_lines = 0
 
     def open(self) -> list[JournalEntry]:
-        """Open or make the file; the entries in it, oldest first. Raises Unavailable: `journal_unusable`, `store_in_use`."""
+        """Open or make the file; the entries in it, oldest first. Raises Unavailable: `journal_unusable`, `store_in_use`.
+
+        A file that can only be read is read: what was ordered stays in force, whatever became of the disk.
+        """
         try:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = self._opened()
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -48,7 +54,8 @@ class JournalFile:
                     "another Switchback process uses this home; stop it, or give this one its own SWITCHBACK_HOME",
                 ) from None
             raw = _read_all(self._descriptor)
-            sync_folder(self._path.parent)
+            if not self._is_read_only:
+                sync_folder(self._path.parent)
         except OSError as error:
             self.close()
             raise _unusable("read", error) from error
@@ -56,6 +63,18 @@ class JournalFile:
         self._end = len(raw.rstrip(b"\n"))
         self._reserve(len(raw))
         return entries
+
+    def _opened(self) -> int:
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno not in _NOT_WRITABLE:
+                raise
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            self._is_read_only = True
+        else:
+            self._is_read_only = False
+        return descriptor
 
     def append(self, entries: Sequence[JournalEntry]) -> None:
         """Write entries behind the last one; durable on return. Raises Unavailable(`journal_unusable`).
@@ -80,8 +99,12 @@ class JournalFile:
             self._descriptor = None
 
     def _write(self, content: bytes, offset: int) -> None:
+        if self._is_read_only:
+            self.close()
         if self._descriptor is None:
             self.open()
+        if self._is_read_only:
+            raise _unusable("written", OSError(errno.EROFS, os.strerror(errno.EROFS)))
         assert self._descriptor is not None
         try:
             if not os.path.samestat(os.fstat(self._descriptor), self._path.stat()):

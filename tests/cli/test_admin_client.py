@@ -112,6 +112,48 @@ async def test_a_wrong_token_is_told_with_the_way_to_name_another(switchback, ad
 
 
 @pytest.mark.parametrize(
+    ("code", "option"), [("evaluation_required", "--evaluation ID"), ("nothing_to_roll_back", "--to VERSION")]
+)
+async def test_what_is_missing_is_told_with_the_option_that_says_it(switchback, admin, code, option):
+    admin.refuse("POST", "/agents/a/rollback", 409, code, "name it")
+    result = await switchback("rollback", "a")
+    assert (result.exit_code, result.stderr) == (4, f"error: name it; here that is {option} [{code}]\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"stragglers": []}, ""),
+        (
+            {"stragglers": ["worker-1", "worker-3\x1b[2J"]},
+            "not confirmed yet by worker-1, worker-3\N{REPLACEMENT CHARACTER}[2J: calls they take may still see what was before\n",
+        ),
+        (
+            {"journalled": True},
+            "the store is away: this is in force, kept in the journal, and enters store and audit log when it is back\n",
+        ),
+        ({"journalled": False, "warning": "in force in this process only"}, "warning: in force in this process only\n"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("line", "method", "path"),
+    [
+        ("rollback a", "POST", "/agents/a/rollback"),
+        ("kill --agent a --why bad", "POST", "/switches"),
+        ("restore sw_1", "DELETE", "/switches/sw_1"),
+        ("restore sw_1 --json", "DELETE", "/switches/sw_1"),
+        ("label a prod 2", "PUT", "/agents/a/labels/prod"),
+    ],
+)
+async def test_what_an_answer_says_beside_its_result_is_told_on_standard_error(
+    switchback, admin, line, method, path, said, told
+):
+    admin.answer(method, path, {"id": "sw_1", "version": 2, **said})
+    result = await switchback(*line.split())
+    assert (result.exit_code, result.stderr) == (0, told)
+
+
+@pytest.mark.parametrize(
     ("content", "status"),
     [("<html>hello", 200), ("", 404), ([1], 200), ({"error": "model not found"}, 404), ("[" * 99999, 200)],
 )
@@ -143,6 +185,25 @@ async def test_a_server_that_does_not_answer_leaves_a_change_unknown_and_says_so
     assert (read.value.exit_code, written.value.exit_code) == (3, 3)
     assert "not known" in written.value.message
     assert "not known" not in read.value.message
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"], ids=["nothing", "half"])
+async def test_a_connection_that_breaks_off_leaves_a_change_unknown_too(begun: bytes):
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(begun)
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(break_off, "127.0.0.1", 0) as server:
+        client = AdminClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "t")
+        with pytest.raises(CommandFailed) as read:
+            await asyncio.to_thread(client.get, "/agents")
+        with pytest.raises(CommandFailed) as written:
+            await asyncio.to_thread(client.delete, "/agents/a/labels/b", "why")
+    assert (read.value.exit_code, written.value.exit_code) == (3, 3)
+    assert read.value.message.endswith("broke the connection off")
+    assert "whether the change was made is not known" in written.value.message
 
 
 async def test_lists_are_read_over_all_their_pages(switchback, admin):

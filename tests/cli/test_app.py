@@ -1,6 +1,7 @@
 """The command as a whole: help, start, ways out."""
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -39,7 +40,7 @@ def test_the_verbs_of_the_design_are_there():
         "sync", "diff", "agents import", "agents export", "versions at", "runs export", "runs quarantine", "outcome",
         "audit verify", "audit export",
         "tokens create", "tokens list", "tokens revoke",
-        "proposals list", "proposals show", "proposals approve", "proposals reject",
+        "proposals create", "proposals list", "proposals show", "proposals approve", "proposals reject",
         "protection list", "protection set", "protection end",
     }  # fmt: skip
 
@@ -49,6 +50,34 @@ def test_every_help_says_what_the_command_does_and_shows_an_example_of_it(path):
     text = _help_of(path)
     assert "Example:" in text
     assert f"switchback {' '.join(path)}" in text.partition("Example:")[2]
+
+
+def _examples():
+    """Each line of each help page, with the path of the command that shows it."""
+    for path, _ in COMMANDS:
+        lines = (line.strip() for line in _help_of(path).partition("Example:")[2].splitlines())
+        yield from ((path, line) for line in lines if line)
+
+
+@pytest.mark.parametrize(("path", "line"), list(_examples()))
+def test_every_example_is_a_command_line_that_the_command_takes(path, line):
+    """Names of agents and files in it are inventions; verbs, options and their values are not."""
+    words = shlex.split(line.partition(" > ")[0])
+    verb = ["switchback", *path]
+    assert words[: len(verb)] == verb
+    with dict(COMMANDS)[path].make_context("example", words[len(verb) :]) as context:
+        assert context.params
+
+
+@pytest.mark.parametrize("path", [path for path, _ in COMMANDS], ids=" ".join)
+def test_every_help_calls_an_argument_by_its_name_alone(path):
+    text = _help_of(path)
+    usage = text.partition("\n")[0]
+    assert not any(part in usage for part in ("[[", "]]", "{", "<"))
+    arguments = text.partition("Arguments:")[2].partition("Options:")[0].splitlines()
+    names = [line.split()[0] for line in arguments if line[:2] == "  " and line[2:3].strip()]
+    assert [name for name in names if not name.isupper()] == []
+    assert [line for line in arguments if "<" in line] == []
 
 
 @pytest.mark.parametrize("path", [path for path, _ in COMMANDS], ids=" ".join)
@@ -113,6 +142,24 @@ def test_a_reader_that_has_seen_enough_is_met_without_a_word(script):
     finally:
         os.close(written)
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("buffering", ["", "1"])
+@pytest.mark.parametrize("words", [["--help"], ["label", "--help"]])
+def test_an_output_that_cannot_be_written_is_told_in_one_line(buffering, words):
+    script = f"import sys; from proxy.cli.app import main; sys.argv[1:] = {words!r}; main()"
+    environment = {"PYTHONUNBUFFERED": buffering}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+            env=environment,
+        )
+    told = b"error: standard output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)
 
 
 def _run(command, environment):

@@ -180,6 +180,21 @@ async def test_a_version_is_compared_with_a_file_that_is_no_version_yet(
     assert "describes the agent support" in other.stderr
 
 
+async def test_a_file_that_cannot_be_used_is_named_as_it_was_typed(
+    admin: Any, switchback_diff: Any, tmp_path: Path
+) -> None:
+    missing = await switchback_diff("support", "7", "--file", str(tmp_path / "nope"))
+    assert missing.stderr.startswith(f"error: {tmp_path}/nope: cannot be read")
+    (tmp_path / "agent.yaml").write_text("agnet: support\n")
+    wrong = await switchback_diff("support", "7", "--file", str(tmp_path))
+    assert f"error: {tmp_path}/agent.yaml: agnet: unknown key" in wrong.stderr
+
+
+def test_a_text_that_was_empty_or_is_empty_is_seen() -> None:
+    change = {"path": "message", "kind": "changed", "before": "old", "after": ""}
+    assert '[-old-] → {+""+}' in render({"metadata": [change]}, in_colour=False).plain
+
+
 async def test_one_side_alone_is_wrong_usage(switchback_diff: Any) -> None:
     assert (await switchback_diff("support", "7")).exit_code == 2
     assert (await switchback_diff("support", "7", "8", "--file", "x")).exit_code == 2

@@ -47,6 +47,20 @@ async def test_what_was_served_is_told_with_its_percentages(admin: Any, switchba
     ]
 
 
+async def test_who_took_part_in_a_rollout_is_told(admin: Any, switchback: Any) -> None:
+    admin.answer("GET", "/agents/a/versions/at", {**SERVED, "eligible": {"plan": "trial", "tenant": "x\x1b[2J"}})
+    told = (await switchback("versions", "at", "a")).stdout.splitlines()
+    shown = "x\N{REPLACEMENT CHARACTER}[2J"
+    assert told[3] == f"shared only by calls tagged plan=trial, tenant={shown}; all others were served by stable"
+
+
+async def test_a_deleted_label_serves_nothing(admin: Any, switchback: Any) -> None:
+    row = {"release": 5, "kind": "label_deleted", "label": "tmp", "arms": [{"version": 3, "percentage": 100.0}]}
+    admin.answer("GET", "/agents/a/releases", {"items": [row], "next": None})
+    told = (await switchback("agents", "releases", "a")).stdout
+    assert ("nothing" in told, "v3" in told) == (True, False)
+
+
 async def test_a_version_is_composed_of_components_of_others(admin: Any, switchback: Any) -> None:
     for number in (5, 7, 9):
         parts = {"prompt": {"text": f"p{number}"}, "model": {"name": f"m{number}"}, "tools": {"mode": "keep"}}
@@ -91,6 +105,26 @@ async def test_an_export_that_is_refused_makes_no_file(admin: Any, switchback: A
     admin.refuse("GET", "/runs/export", 400, "bad_time", "from must be a time")
     done = await switchback("runs", "export", "--from", "yesterday", "--output", "runs.jsonl")
     assert (done.exit_code, done.stderr) == (1, "error: from must be a time [bad_time]\n")
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_no_file_is_written_to_and_never_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # Open for both, so that neither side waits for the other.
+    descriptor = os.open(pipe, os.O_RDWR)
+    save(Download(iter([LINES]), 2), pipe, Show())
+    assert os.read(descriptor, 1000) == LINES
+    os.close(descriptor)
+    with pytest.raises(CommandFailed, match="cannot be written: Is a directory"):
+        save(Download(iter([LINES]), 2), tmp_path, Show())
+    assert os.listdir(tmp_path) == ["pipe"]
+    assert pipe.is_fifo()
+
+
+async def test_a_dash_is_standard_output(admin: Any, switchback: Any, tmp_path: Path) -> None:
+    admin.answer("GET", "/runs/export", LINES.decode())
+    assert (await switchback("runs", "export", "--output", "-")).stdout == LINES.decode()
     assert os.listdir(tmp_path) == []
 
 
@@ -144,6 +178,9 @@ def test_a_terminal_sees_a_progress_bar_and_nothing_harmful(monkeypatch: pytest.
     assert err.getvalue() == ""
     save(Download(iter([LINES]), 2), tmp_path / "runs.jsonl", Show())
     assert "2/2" in err.getvalue()
+    # The head of a CSV file is a line and no run.
+    save(Download(iter([b"id\n", LINES]), 2), tmp_path / "runs.csv", Show())
+    assert "3/2" not in err.getvalue()
 
 
 async def test_runs_are_put_into_quarantine_by_filter_or_by_id(admin: Any, switchback: Any) -> None:
@@ -160,10 +197,14 @@ async def test_runs_are_put_into_quarantine_by_filter_or_by_id(admin: Any, switc
     done = await switchback("runs", "quarantine", "run_1", "run_2", "--undo", "--why", "fine")
     assert done.stdout == "12 runs are in quarantine no more\n"
     assert admin.last.body == {"runs": ["run_1", "run_2"], "undo": True, "why": "fine"}
+    admin.answers.clear()
+    admin.answer("POST", "/runs/quarantine", {"changed": 1, "quarantined": True})
+    assert (await switchback("runs", "quarantine", "run_1")).stdout == "1 run is in quarantine now\n"
 
 
 @pytest.mark.parametrize(
-    ("said", "value"), [("0.9", 0.9), ("true", True), ("refunded twice", "refunded twice"), (None, None)]
+    ("said", "value"),
+    [("0.9", 0.9), ("true", True), ("refunded twice", "refunded twice"), ("NaN", "NaN"), (None, None)],
 )
 async def test_an_outcome_is_recorded_with_a_value_of_its_kind(
     admin: Any, switchback: Any, said: str | None, value: object

@@ -376,3 +376,9 @@ async def test_a_file_that_cannot_be_taken_over_is_wrong_usage_with_every_reason
     done = await switchback_import(str(tmp_path / "x.prompt"))
     assert done.exit_code == 2
     assert done.stderr.count("template language") == 2
+
+
+async def test_a_file_that_is_no_prompt_is_named_once(switchback_import: Any, tmp_path: Path) -> None:
+    (tmp_path / "prompt.json").write_text("no json")
+    done = await switchback_import(str(tmp_path / "prompt.json"), "--agent", "a")
+    assert done.stderr.startswith(f"error: {tmp_path}/prompt.json: is not JSON: ")

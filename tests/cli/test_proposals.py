@@ -32,15 +32,23 @@ DIFF = {
         {"op": "insert", "text": "brief"},
     ],
 }
+WHOLE = {**PROPOSAL, "id": "p4", "action": "start_rollout", "percentage": 5.0}
 ROLLOUT = {**PROPOSAL, "id": "p2", "action": "start_rollout", "percentage": 12.5, "eligible": {}}
 PROMOTION = {**PROPOSAL, "id": "p3", "action": "promote", "rollout": "r4"}
 RULES = {"label": "prod", "who_may_move": "operator", "evaluation_required": False, "approval_required": True}
 
 
 async def test_proposals_are_listed_with_what_each_would_do(switchback, admin):
-    admin.answer("GET", "/agents/a/proposals", {"items": [PROMOTION, ROLLOUT, PROPOSAL], "next": None})
+    admin.answer("GET", "/agents/a/proposals", {"items": [WHOLE, PROMOTION, ROLLOUT, PROPOSAL], "next": None})
     result = await switchback("proposals", "list", "a", "--state", "waiting")
-    for words in ("promote r4: prod to version 2", "12.5% of prod to version 2", "p1", "ann", "2026-11-20 14:03:00"):
+    for words in (
+        "promote r4: prod to version 2",
+        "12.5% of prod to version 2",
+        " 5% of",
+        "p1",
+        "ann",
+        "2026-11-20 14:03:00",
+    ):
         assert words in result.stdout
     assert admin.last.query == {"limit": "50", "state": "waiting"}
 
@@ -74,6 +82,19 @@ async def test_a_proposal_is_decided_with_a_reason(switchback, admin, verb, told
     result = await switchback("proposals", verb, "a", "p1", "--why", "read it")
     assert (result.exit_code, result.stdout) == (0, told)
     assert admin.last.body == {"why": "read it"}
+
+
+async def test_a_move_is_proposed_with_its_evidence(switchback, admin):
+    admin.answer("POST", "/agents/a/proposals", {**PROPOSAL, "diff": DIFF}, 201)
+    line = "proposals create a prod 2 --evaluation e1 --if-release 3 --why shorter"
+    result = await switchback(*line.split())
+    assert result.stdout.splitlines() == [
+        "a: proposal p1 waits: prod to version 2",
+        "somebody else can say: switchback proposals approve a p1",
+    ]
+    evidence = [{"kind": "evaluation", "id": "e1"}]
+    assert admin.last.body == {"label": "prod", "version": 2, "if_release": 3, "evidence": evidence, "why": "shorter"}
+    assert json.loads((await switchback(*line.split(), "--json")).stdout)["diff"] == DIFF
 
 
 async def test_approving_ones_own_is_a_conflict(switchback, admin):
@@ -153,6 +174,9 @@ async def test_a_sync_that_moves_a_protected_label_proposes_and_says_so(deployme
     await deployment.operator.request("PUT", "/agents/support/labels/prod/protection", {"approval_required": True})
     token = deployment.server.admin_token_path.read_text().strip()
     client = AdminClient(deployment.server.admin_url, token)
+    dry = await asyncio.to_thread(sync, client, tmp_path, label="prod", dry_run=True)
+    assert dry.document()["agents"][0]["label"] == "proposed"
+    assert "prod is protected: the move would wait for somebody else" in dry.lines()[0]
     report = await asyncio.to_thread(sync, client, tmp_path, label="prod")
     assert report.exit_code == 0
     assert report.document()["agents"][0]["label"] == "proposed"

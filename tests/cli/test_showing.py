@@ -1,10 +1,12 @@
 """What a server sends is somebody's text: it must not reach the terminal as anything but text."""
 
+import io
 import json
+import sys
 
 import pytest
 
-from proxy.cli.showing import clean, clean_block, dollars
+from proxy.cli.showing import clean, clean_block, dollars, member, print_table
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]no[/bold] :smile: \x9b2J\u202eevil\x7f\r\nnext"
 HARMFUL = "\x1b\x07\x9b\x7f\r\u202e\x08\x00"
@@ -70,3 +72,28 @@ async def test_json_is_ascii_and_loses_nothing(switchback, admin):
 )
 def test_small_sums_keep_their_digits(amount, shown):
     assert dollars(amount) == shown
+
+
+@pytest.mark.parametrize("line", [("agents", "list"), ("agents", "show", "a")])
+async def test_lines_in_a_pipe_end_without_blanks(switchback, admin, line):
+    admin.answer(
+        "GET", "/agents", {"items": [{"agent": "a"}, {"agent": "b", "description": "long " * 9}], "next": None}
+    )
+    admin.answer("GET", "/agents/a", {"agent": "a", "description": "long " * 9, "labels": [{"label": "prod"}]})
+    lines = (await switchback(*line)).stdout.splitlines()
+    assert len(lines) > 2
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_what_names_an_item_stays_in_one_piece_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "60")
+    columns = {"RUN": member("id"), **{str(number): member("why") for number in range(6)}}
+    print_table([{"id": "run_660c08a4b231d00007591183ade2", "why": "because of it"}], columns)
+    assert "run_660c08a4b231d00007591183ade2" in out.getvalue()

@@ -110,7 +110,7 @@ async def test_one_refused_agent_does_not_keep_the_others_back(repository: Repos
     repository.write("support")
     report = await repository.sync()
     assert told(report) == [("hand-made", "refused", 1), ("support", "created", 1)]
-    assert report.lines()[-1] == "1 created, 0 unchanged, 1 refused"
+    assert report.lines()[-1] == "1 created, 0 unchanged, 1 refused (git commit c0ffee)"
 
 
 async def test_nothing_is_changed_while_any_file_is_wrong(repository: Repository) -> None:
@@ -210,7 +210,7 @@ async def test_the_verbs_sync_and_export_directories(repository: Repository, tmp
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines() == [
         "support: agent created, version 1 created; staging now serves it",
-        "1 created, 0 unchanged, 0 refused",
+        "1 created, 0 unchanged, 0 refused (git commit c0ffee)",
     ]
     exported = await run(repository, "agents", "export", str(tmp_path / "out"), "--json")
     assert json.loads(exported.stdout)["items"][0]["version"] == 1
@@ -244,3 +244,48 @@ def test_the_commit_is_asked_of_git_and_says_whether_files_differ_from_it(tmp_pa
     assert commit_of(tmp_path) == commit
     (tmp_path / "agent.yaml").write_text("agent: b")
     assert commit_of(tmp_path) == f"{commit}-dirty"
+    git(tmp_path, "checkout", "agent.yaml")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "agent.yaml").write_text("agent: new")
+    assert commit_of(tmp_path) == f"{commit}-dirty"
+    git(tmp_path, "add", "new")
+    assert commit_of(tmp_path) == f"{commit}-dirty"
+    git(tmp_path, "commit", "-m", "second")
+    (tmp_path / "elsewhere.txt").write_text("not about agents")
+    assert commit_of(tmp_path / "new") == git(tmp_path, "rev-parse", "HEAD")
+
+
+def test_a_repository_without_a_commit_has_none_to_record(tmp_path: Path) -> None:
+    git(tmp_path, "init")
+    assert commit_of(tmp_path) is None
+
+
+async def test_a_sync_says_which_commit_it_recorded(repository: Repository) -> None:
+    repository.write()
+    report = await asyncio.to_thread(sync, repository.client, repository.directory, dry_run=True)
+    assert report.lines()[-1].endswith("1 created, 0 unchanged, 0 refused (no git commit to record)")
+    assert report.document()["git_commit"] is None
+
+
+@pytest.mark.parametrize("label", ["latest", "7x", "PROD"])
+async def test_a_label_that_cannot_be_is_refused_before_anything_is_made(repository: Repository, label: str) -> None:
+    repository.write()
+    for line in (("sync",), ("sync", "--dry-run"), ("agents", "export")):
+        done = await run(repository, *line, str(repository.directory), "--label", label)
+        assert (done.exit_code, done.stderr.startswith("error: --label: a label is ")) == (2, True)
+    assert (await repository.deployment.operator.get("/agents"))["items"] == []
+
+
+async def test_an_agent_without_the_label_is_left_out_of_an_export_and_its_files_stay(repository: Repository) -> None:
+    repository.write("one")
+    repository.write("two")
+    await repository.sync()
+    await repository.deployment.operator.label("one", "prod", 1)
+    written = (repository.directory / "two" / "agent.yaml").read_bytes()
+    done = await run(repository, "agents", "export", str(repository.directory), "--label", "prod")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [f"{repository.directory}/one: version 1", "left out: two has no label prod"]
+    assert (repository.directory / "two" / "agent.yaml").read_bytes() == written
+    nowhere = await run(repository, "agents", "export", str(repository.directory), "--label", "prdo")
+    assert nowhere.exit_code == 1
+    assert "no agent has the label 'prdo'; nothing was written" in nowhere.stderr

@@ -154,3 +154,43 @@ async def test_what_cannot_be_read_is_told_before_anything_is_sent(switchback, a
     assert (result.exit_code, agent.asked) == (2, [])
     assert problem in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("options", [(), ("--message", "empty"), ("--tested-against", "score=1"), ("--parent", "7")])
+async def test_a_version_of_which_nothing_is_said_is_wrong_usage(switchback, agent, options):
+    result = await switchback("versions", "create", "a", *options)
+    assert (result.exit_code, agent.asked) == (2, [])
+    assert "say what the version shall be" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--parameter", "--policy", "--tested-against"])
+async def test_what_is_no_number_of_json_is_sent_as_text(switchback, agent, option):
+    assert (await switchback("versions", "create", "a", "--prompt", "x", option, "seed=NaN")).exit_code == 0
+    assert '"seed": "NaN"' in json.dumps(agent.last.body)
+
+
+async def test_a_file_with_what_json_has_not_is_told(switchback, agent, tmp_path: Path):
+    (tmp_path / "policy.json").write_text('{"limit": Infinity}')
+    result = await switchback("versions", "create", "a", "--policy-file", "policy.json")
+    assert (result.exit_code, agent.asked) == (2, [])
+    assert "policy.json: is not JSON: Infinity is no number" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["7", "prod", "latest"])
+async def test_a_version_is_shown_by_number_label_or_latest(switchback, admin, name):
+    admin.answer("GET", "/agents/a", {"newest_version": 7, "labels": [{"label": "prod", "version": 7}]})
+    admin.answer("GET", "/agents/a/versions/7", SEVEN)
+    assert "Old {{name}}" in (await switchback("versions", "show", "a", name)).stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nope", "a has no version or label 'nope' [label_not_set]"),
+        ("latest", "a has no version yet [version_not_found]"),
+    ],
+)
+async def test_a_name_that_stands_for_no_version_is_told(switchback, admin, name, told):
+    admin.answer("GET", "/agents/a", {"newest_version": None, "labels": []})
+    result = await switchback("versions", "show", "a", name)
+    assert (result.exit_code, result.stderr) == (1, f"error: {told}\n")

@@ -145,8 +145,8 @@ async def test_a_cap_shows_what_its_current_window_has_spent_held_and_left(admin
     made = await admin.post("/caps", cap_of(limit=1))
     cap = admin.commands.live.current.caps[0]
     ledger = admin.commands.ledger
-    ledger.load(CounterKey(cap.id, TODAY), 250_000_000)
-    ledger.load(CounterKey(cap.id, TODAY - 24 * AN_HOUR), 900_000_000)
+    ledger.load(cap, CounterKey(cap.id, TODAY), 250_000_000)
+    ledger.load(cap, CounterKey(cap.id, TODAY - 24 * AN_HOUR), 900_000_000)
     facts = CallFacts(agent="a", provider="openai", model="m", tags={})
     ledger.hold("attempt", (cap,), facts, HoldBound(nanodollars=500_000_000, tokens=1))
     shown = (await admin.get("/caps"))["items"][0]
@@ -164,7 +164,7 @@ async def test_a_cap_for_each_user_shows_the_hundred_fullest_and_the_sum_of_all(
     await admin.post("/caps", cap_of(scope={"user": "*"}, unit="calls", limit=200))
     cap = admin.commands.live.current.caps[0]
     for number in range(150):
-        admin.commands.ledger.load(CounterKey(cap.id, TODAY, f"user {number}"), number)
+        admin.commands.ledger.load(cap, CounterKey(cap.id, TODAY, f"user {number}"), number)
     shown = (await admin.get("/caps"))["items"][0]
     assert [counter["user"] for counter in shown["counters"]] == [f"user {number}" for number in range(149, 49, -1)]
     assert shown["counters"][0] == {"user": "user 149", "rollout": None, "spent": 149, "held": 0, "remaining": 51}
@@ -176,7 +176,7 @@ async def test_a_cap_of_one_rollout_shows_its_rollout(admin: Admin) -> None:
     scope = {"agent": "support", "rollout": "r1", "user": "*"}
     assert (await admin.post("/caps", cap_of(scope=scope, window="rollout", unit="calls"))).status == 201
     cap = admin.commands.live.current.caps[0]
-    admin.commands.ledger.load(CounterKey(cap.id, 0, "support/r1/a/b"), 3)
+    admin.commands.ledger.load(cap, CounterKey(cap.id, 0, "support/r1/a/b"), 3)
     shown = (await admin.get("/caps"))["items"][0]
     assert (shown["counters"][0]["rollout"], shown["counters"][0]["user"], shown["window_start"]) == ("r1", "a/b", None)
 

@@ -50,6 +50,20 @@ async def test_what_was_served_at_any_moment_follows_from_the_ledger(
     assert served["rollout"] == ("r1" if len(expected) == 2 else None)
 
 
+async def test_who_took_part_in_a_rollout_is_part_of_what_was_served(admin: Admin) -> None:
+    await tell(admin)
+    assert (await admin.get("/agents/support/versions/at"))["eligible"] == {}
+    body = {"label": "prod", "candidate": 3, "percentage": 10, "eligible": {"plan": "trial"}}
+    admin.commands.clock.now += MINUTE
+    assert (await admin.post("/agents/support/rollouts", body)).status == 201
+    assert (await admin.get("/agents/support/versions/at"))["eligible"] == {"plan": "trial"}
+    admin.commands.clock.now += MINUTE
+    assert (await admin.post("/agents/support/rollback")).status == 200
+    assert (await admin.get("/agents/support/versions/at"))["eligible"] == {}
+    then = await admin.get("/agents/support/versions/at?time=2026-11-20T12:07:30Z")
+    assert (then["rollout"], then["eligible"]) == ("r2", {"plan": "trial"})
+
+
 async def test_without_label_and_time_it_is_the_default_label_now(admin: Admin) -> None:
     await tell(admin)
     served = await admin.get("/agents/support/versions/at")

@@ -165,6 +165,9 @@ async def test_a_value_that_means_nothing_is_refused_by_its_name(
         "from=yesterday",
         "to=2026-11-20",
         "version=seven",
+        "version=7",
+        "release=7",
+        "rollout=r1",
         "agent=a&agent=b",
         "Agent=a",
         "user=" + "u" * 513,
@@ -174,7 +177,7 @@ async def test_a_value_that_means_nothing_is_refused_by_its_name(
 async def test_a_query_that_means_nothing_is_refused(query: str, admin: Admin) -> None:
     reply = await admin.get(f"/runs?{query}")
     assert reply.status == 400
-    assert reply.code in ("bad_query", "bad_cursor", "bad_time")
+    assert reply.code in ("bad_query", "bad_cursor", "bad_time", "bad_filter")
     assert reply["param"]
 
 

@@ -60,6 +60,7 @@ async def test_runs_that_start_later_are_not_in_the_quarantine(admin: Admin) -> 
         ({"why": "everything"}, 400, "no_filter"),
         ({"runs": ["run_0000001"], "agent": "support"}, 400, "bad_filter"),
         ({"runs": ["run_0000001", "run_unknown"]}, 404, "run_not_found"),
+        ({"release": 4, "why": "of which agent?"}, 400, "bad_filter"),
         ({"from": "yesterday"}, 400, "bad_time"),
         ({"from_": "2026-11-20T12:00:00Z"}, 400, "bad_body"),
         ({"runs": ["x"] * 1001}, 400, "bad_body"),

@@ -207,7 +207,13 @@ async def tell_of_runs(story: Story) -> None:
     fitting = "?agent=support&version=2&release=9&user=u1&outcome=ok&from=2026-11-20T12:00:00Z&to=2026-11-20T12:00:01Z"
     found = (await story.tell("list_runs", query=fitting))["items"]
     assert [(item["id"], item["cost_usd"], item["duration_ms"]) for item in found] == [("run_1", 0.0000015, 2.5)]
-    for other in ("?user=u2", "?to=2026-11-20T12:00:00Z", "?arm=candidate", "?rollout=r1", "?conversation=c"):
+    for other in (
+        "?user=u2",
+        "?to=2026-11-20T12:00:00Z",
+        "?arm=candidate",
+        "?agent=support&rollout=r1",
+        "?conversation=c",
+    ):
         assert (await story.tell("list_runs", query=other))["items"] == []
     whole = await story.tell("get_run", id="run_1")
     assert [(item["number"], item["provider"], item["duration_ms"]) for item in whole["attempts"]] == [(1, "openai", 2)]
