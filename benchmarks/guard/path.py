@@ -12,7 +12,7 @@ from benchmarks.guard.memory_loop import MemoryLoop, MemoryTransport
 from benchmarks.load import messages
 from proxy.core.caps import Cap
 from proxy.core.components import parse_bundle
-from proxy.core.ledger import Hold, Settlement
+from proxy.core.ledger import LedgerWrites
 from proxy.core.releases import split
 from proxy.core.runs import Attempt, Run
 from proxy.core.scopes import Scope
@@ -55,11 +55,8 @@ class _FixedClock:
 class _NoStore:
     """Takes everything, keeps nothing."""
 
-    async def place_holds(self, holds: Sequence[Hold]) -> None:
-        del holds
-
-    async def settle_holds(self, settlements: Sequence[Settlement]) -> None:
-        del settlements
+    async def write_ledger(self, writes: LedgerWrites) -> None:
+        del writes
 
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
         del runs, attempts
@@ -142,6 +139,7 @@ class GuardedPath:
         # The run is recorded and the hold settled after the answer; then both are written.
         for _ in range(3):
             await asyncio.sleep(0)
+        await self._ledger.write()
         await self._recorder.flush()
         assert self._ledger.holds_outstanding == 0
         return self._answer

@@ -28,6 +28,7 @@ NANODOLLARS = 1_000_000_000
 _MAX_AMOUNT = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Windows of one length in UTC, in microseconds; 1970 began with a whole one of each.
+_LONGER_THAN_A_MONTH = 32 * 86_400_000_000
 _EVEN_WINDOWS = {"minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
 
 
@@ -74,6 +75,9 @@ def counter_key(cap: Cap, facts: CallFacts, now_microseconds: int) -> CounterKey
     if cap.window == "rollout":
         # Rollouts are numbered per agent.
         part = f"{facts.agent}/{facts.rollout or ''}/{part}"
+    if not part.isascii():
+        # A user may be named by anything; no store keeps lone surrogates.
+        part = part.encode("utf-8", "replace").decode()
     return CounterKey(cap.id, window_start(cap.window, now_microseconds), part)
 
 
@@ -88,6 +92,16 @@ def window_start(window: CapWindow, now_microseconds: int) -> int:
         day=1, hour=0, minute=0, second=0, microsecond=0
     )
     return (first - _EPOCH) // timedelta(microseconds=1)
+
+
+def window_end(window: CapWindow, start_microseconds: int) -> int:
+    """When the window that began at `start` ends, in microseconds since 1970; never for windows without a calendar."""
+    size = _EVEN_WINDOWS.get(window)
+    if size is not None:
+        return start_microseconds + size
+    if window != "month":
+        return 2**63
+    return window_start("month", start_microseconds + _LONGER_THAN_A_MONTH)
 
 
 def fits(cap: Cap, spent: int, held: int, wanted: int) -> bool:

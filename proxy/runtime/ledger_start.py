@@ -8,10 +8,13 @@ from proxy.store.store import Store
 
 
 async def take_over_ledger(store: Store, live: LiveSnapshot, ledger: SpendLedger, clock: Clock) -> int:
-    """Load the counters of every cap's current window; how many holds had to be charged. Raises Unavailable."""
+    """Load the counters of every cap's current window; how many holds and leases had to be charged. Raises Unavailable, and
+    has then loaded nothing."""
     now = clock.now_microseconds()
     charged = await store.recover_holds(now)
-    for cap in live.current.caps:
-        for key, spent in (await store.spent(cap, window_start(cap.window, now))).items():
-            ledger.load(key, spent)
+    caps = live.current.caps
+    sums = [(cap, await store.spent(cap, window_start(cap.window, now))) for cap in caps]
+    for cap, spent_by_counter in sums:
+        for key, spent in spent_by_counter.items():
+            ledger.load(cap, key, spent)
     return charged

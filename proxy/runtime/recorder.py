@@ -12,8 +12,8 @@ from typing import Protocol
 from proxy.core.errors import Unavailable
 from proxy.core.runs import Attempt, Run
 
-_BATCH = 500
-_GATHER_SECONDS = 0.05
+_BATCH = 1024
+_GATHER_SECONDS = 0.15
 _RETRY_SECONDS = 1.0
 
 

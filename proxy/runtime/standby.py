@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from proxy.core.errors import Refusal, Unavailable
-from proxy.core.ledger import Hold, Settlement
+from proxy.core.ledger import LedgerWrites
 from proxy.core.runs import Attempt, Run
 from proxy.runtime.journal import Journal
 from proxy.runtime.last_known_good import LastKnownGood
@@ -82,8 +82,7 @@ class Standby:
 class DataPlaneStore(Protocol):
     """The data plane's writes, in batches."""
 
-    async def place_holds(self, holds: Sequence[Hold]) -> None: ...
-    async def settle_holds(self, settlements: Sequence[Settlement]) -> None: ...
+    async def write_ledger(self, writes: LedgerWrites) -> None: ...
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None: ...
 
 
@@ -94,13 +93,9 @@ class WhilePresent:
         self._store = store
         self._presence = presence
 
-    async def place_holds(self, holds: Sequence[Hold]) -> None:
+    async def write_ledger(self, writes: LedgerWrites) -> None:
         with self._watching():
-            await self._store.place_holds(holds)
-
-    async def settle_holds(self, settlements: Sequence[Settlement]) -> None:
-        with self._watching():
-            await self._store.settle_holds(settlements)
+            await self._store.write_ledger(writes)
 
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
         with self._watching():

@@ -31,7 +31,7 @@ from proxy.runtime.tasks import TaskSet
 from proxy.store.store import Store
 
 #: How long a start waits for a store that does not open, before it serves without.
-_PATIENCE_SECONDS = 1.5
+_PATIENCE_SECONDS = 0.75
 #: The same where there is nothing to serve from: a slow machine's first start must not look like a store that is away.
 _FIRST_PATIENCE_SECONDS = 15.0
 _LOOK_SECONDS = 1.0
@@ -147,11 +147,11 @@ class Takeover:
         self._knows_more.set()
 
     async def _check_the_same(self, known: KnownGood) -> None:
-        snapshot, facts = await self._parts.store.load_snapshot(), await self._parts.store.diagnostics()
+        facts = await self._parts.store.diagnostics()
         if known.snapshot.revision > 0 and facts["installation"] != known.installation:
             raise _not_the_same("another database is in its place", known)
-        if snapshot.revision < known.snapshot.revision:
-            raise _not_the_same(f"the database is older, at revision {snapshot.revision}", known)
+        if facts["revision"] < known.snapshot.revision:
+            raise _not_the_same(f"the database is older, at revision {facts['revision']}", known)
 
     async def _load(self) -> None:
         """Serve from the store, which holds everything now."""

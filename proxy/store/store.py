@@ -9,7 +9,7 @@ Promises:
   is taken, a version that does not exist) raises Conflict(`store_conflict`).
 * Components, versions, releases, arms and audit entries are append-only, held by the schema itself. So is that a token
   changes only by its revocation and a proposal only by its decision, each of them once.
-* An acknowledged change survives `kill -9`. Holds are durable when `place_holds` returns.
+* An acknowledged change survives `kill -9`. Holds and leases are durable when `write_ledger` returns.
 * What cannot be done because the database is locked, full, read-only or gone raises Unavailable(`store_unavailable`)
   within a few seconds; never a driver's exception.
 """
@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from proxy.core.audit import AuditDraft, AuditEntry
 from proxy.core.caps import Cap, CounterKey
-from proxy.core.ledger import Hold, Settlement
+from proxy.core.ledger import LedgerWrites
 from proxy.core.outcomes import Outcome
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.proposals import Proposal, ProposalState
@@ -220,16 +220,15 @@ class Store(Protocol):
         """Append those whose run is recorded, in one transaction; the ids of runs that are not, in order."""
         ...
 
-    async def place_holds(self, holds: Sequence[Hold]) -> None:
-        """Write holds in one transaction. The same attempt and counter placed again is one hold of the larger amount."""
-        ...
-
-    async def settle_holds(self, settlements: Sequence[Settlement]) -> None:
-        """Settle each hold that is not settled yet."""
+    async def write_ledger(self, writes: LedgerWrites) -> None:
+        """Write holds, settlements and leases in one transaction. The same attempt and counter held again is one hold of the
+        larger amount; a settlement settles the hold that is there, if it is not settled yet, or is written whole; a
+        lease takes the place of the one its counter had."""
         ...
 
     async def recover_holds(self, at_microseconds: int) -> int:
-        """Charge in full what a dead process left held (calls in flight: nothing); how many there were."""
+        """Charge in full what a dead process left held and leased (calls in flight: nothing), and end its leases; how many
+        holds and leases there were."""
         ...
 
     async def spent(self, cap: Cap, from_window_start_microseconds: int) -> Mapping[CounterKey, int]:

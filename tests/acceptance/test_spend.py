@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +200,31 @@ async def test_after_kill_minus_nine_under_load_spent_is_at_least_what_was_bille
         assert billed <= shown["spent"] < 1000
         assert await restarted.operator.get("/agents/support") == before
     await simulator.stop()
+    # The over-count is one lease at most, and has a row that says so.
+    assert rows(home, "SELECT * FROM leases") == []
+    [(leased,)] = rows(home, "SELECT spent FROM holds WHERE settled_by = 'lease'")
+    assert 0 < leased <= 1000 * 10**9 / 64
+
+
+async def test_a_clean_stop_charges_nothing_but_what_was_billed(tmp_path: Path) -> None:
+    simulator = Simulator()
+    await simulator.start()
+    async with deployed(tmp_path / "home", simulator=simulator) as deployment:
+        await deployment.operator.agent("support", "one")
+        await cap(deployment.operator, "usd", 1000)
+        assert await statuses(deployment, 40) == [200] * 40
+    assert rows(tmp_path / "home", "SELECT * FROM leases") == []
+    async with deployed(tmp_path / "home", simulator=simulator) as restarted:
+        shown = (await restarted.operator.get("/caps"))["items"][0]
+        assert (shown["spent"], shown["held"]) == (pytest.approx(simulator.billed_nanodollars / 1e9), 0)
+    await simulator.stop()
+    assert rows(tmp_path / "home", "SELECT DISTINCT settled_by FROM holds") == [("reported",)]
+
+
+def rows(home: Path, query: str) -> list[tuple[Any, ...]]:
+    """What is in the database of a deployment that is not running."""
+    with closing(sqlite3.connect(home / "switchback.db")) as plain:
+        return plain.execute(query).fetchall()
 
 
 async def start_serve(config: Path, home: Path) -> tuple[asyncio.subprocess.Process, tuple[str, str]]:

@@ -65,6 +65,18 @@ async def test_histories_kept_up_by_changes_are_those_read_from_the_store(contro
     assert set(read.pasts["a"].histories) == {"prod", "staging"}
 
 
+async def test_a_history_that_a_rollback_may_have_gone_past_is_read_again(control: Commands) -> None:
+    await grown(control, moves=3)
+    await control.releases.rollback("ann", "a", "prod", "")
+    await control.releases.rollback("ann", "a", "prod", "it was good after all", to=3)
+    known_good = control.standby.known_good
+    assert [row.version for row in known_good.pasts["a"].histories["prod"]] == [3]
+    await known_good.complete(control.live.current, control.store)
+    assert [row.version for row in known_good.pasts["a"].histories["prod"]] == [1, 2, 3, 2, 3]
+    assert sorted(known_good.pasts["a"].versions) == [1]
+    assert known_good.is_complete
+
+
 async def test_an_archived_agent_is_forgotten(control: Commands) -> None:
     await grown(control)
     await control.releases.archive_agent("ann", "a", "")

@@ -131,6 +131,9 @@ class Tampering:
         """The table, and the key as it was or as it is; an entry that is moved breaks the chain where it stands or stood."""
         if self.table == "audit":
             return broken.table == "audit" and broken.key["number"] <= self.row["number"]
+        if (self.table, self.column) == ("components", "number"):
+            left_and_found = [{"number": self.row["number"]}, {"number": self.wrong}]
+            return broken.table == "components" and dict(broken.key) in left_and_found
         left_and_found = [self.key(), {**self.key(), self.column: text_of(self.wrong)}]
         return broken.table == self.table and dict(broken.key) in left_and_found
 
@@ -227,6 +230,30 @@ async def test_what_no_entry_speaks_about_is_found(
     broken = (await verdict(control.store)).first_broken
     assert broken is not None
     assert (broken.table, dict(broken.key)) == (table, key)
+
+
+async def test_an_index_that_leads_to_another_component_is_found(control: Commands) -> None:
+    """The file edited below SQL: the hash is found in the index, but the table has other content there."""
+    with raw(control.database) as plain:
+        (first, second) = plain.execute("SELECT number, hash FROM components WHERE kind = 'prompt' LIMIT 2").fetchall()
+        table = plain.execute("SELECT sql FROM sqlite_master WHERE name = 'components'").fetchone()[0]
+        plain.execute("PRAGMA writable_schema = ON")
+        # Without its index, rows are swapped and the index is not told.
+        without = table.replace("NOT NULL UNIQUE", "NOT NULL")
+        index = dict(
+            plain.execute("SELECT * FROM sqlite_master WHERE tbl_name = 'components' AND type = 'index'").fetchone()
+        )
+        plain.execute("DELETE FROM sqlite_master WHERE name = ?", (index["name"],))
+        plain.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'components'", (without,))
+    with raw(control.database) as plain:
+        plain.execute("PRAGMA writable_schema = ON")
+        for number, other in ((first["number"], -1), (second["number"], first["number"]), (-1, second["number"])):
+            plain.execute("UPDATE components SET number = ? WHERE number = ?", (other, number))
+        plain.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'components'", (table,))
+        plain.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", tuple(index.values()))
+    broken = (await verdict(control.store)).first_broken
+    assert broken is not None
+    assert (broken.table, broken.key) == ("components", {"hash": first["hash"]})
 
 
 async def test_a_byte_flipped_in_the_file_itself_is_found(control: Commands) -> None:

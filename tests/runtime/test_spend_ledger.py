@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.caps import Cap
+from proxy.core.caps import Cap, CounterKey
 from proxy.core.errors import CapReached, Limited, Unavailable
-from proxy.core.ledger import Hold, Settlement
+from proxy.core.ledger import Hold, LedgerWrites, Settlement
 from proxy.core.scopes import CallFacts, Scope
 from proxy.runtime.spend_ledger import HoldBound, SpendLedger, Spent
 
@@ -35,22 +35,23 @@ class Rows:
 
     holds: dict[tuple[object, ...], Hold] = field(default_factory=dict)
     settled: dict[tuple[object, ...], Settlement] = field(default_factory=dict)
+    leases: dict[CounterKey, int] = field(default_factory=dict)
     away: bool = False
     writes: int = 0
 
-    async def place_holds(self, holds: Sequence[Hold]) -> None:
-        self._check()
-        self.holds |= {(hold.attempt, hold.key): hold for hold in holds}
-
-    async def settle_holds(self, settlements: Sequence[Settlement]) -> None:
-        self._check()
-        for settlement in settlements:
-            self.settled.setdefault((settlement.attempt, settlement.key), settlement)
-
-    def _check(self) -> None:
+    async def write_ledger(self, writes: LedgerWrites) -> None:
         if self.away:
             raise Unavailable("store_unavailable", "away")
         self.writes += 1
+        self.holds |= {(hold.attempt, hold.key): hold for hold in writes.holds}
+        for settlement in writes.settlements:
+            self.settled.setdefault((settlement.attempt, settlement.key), settlement)
+        self.leases |= {lease.key: lease.amount for lease in writes.leases}
+
+    def total(self) -> int:
+        """Settled rows as settled, open ones in full."""
+        open_holds = [hold.amount for key, hold in self.holds.items() if key not in self.settled]
+        return sum(open_holds) + sum(row.spent for row in self.settled.values())
 
 
 def cap(unit: str = "usd", limit: int = 100, *, at_limit: str = "block", cap_id: str = "c", **scope: object) -> Cap:
@@ -251,10 +252,6 @@ def test_no_history_of_parallel_calls_passes_the_cap_and_counters_equal_the_rows
                 assert counter.spent + counter.held <= limit
         await ledger.flush()
         flusher.cancel()
-        by_row = sum(
-            settled.spent if (settled := rows.settled.get(key)) is not None else hold.amount
-            for key, hold in rows.holds.items()
-        )
-        assert by_row == sum(counter.spent + counter.held for counter in ledger.counters_of(one).values())
+        assert rows.total() == sum(counter.spent + counter.held for counter in ledger.counters_of(one).values())
 
     asyncio.run(history())

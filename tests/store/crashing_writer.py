@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from proxy.core.caps import CounterKey
-from proxy.core.ledger import Hold
+from proxy.core.ledger import Hold, LedgerWrites
 from proxy.core.snapshot import Agent
 from proxy.store.sqlite import SqliteStore
 from tests.store.given import NOON, draft, run
@@ -32,7 +32,7 @@ async def place_holds(store: SqliteStore) -> None:
     while True:
         number += 1
         name = f"attempt-{os.getpid()}-{number}"
-        await store.place_holds([Hold(name, CounterKey("c1", 0), "calls", 1, NOON)])
+        await store.write_ledger(LedgerWrites([Hold(name, CounterKey("c1", 0), "calls", 1, NOON)]))
         acknowledge("hold", name)
 
 

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from proxy.core.audit import AuditDraft
-from proxy.core.caps import Cap
+from proxy.core.caps import Cap, CounterKey
 from proxy.core.components import parse_bundle
+from proxy.core.ledger import Settlement
 from proxy.core.releases import Release, split, whole
 from proxy.core.runs import Attempt, Run
 from proxy.core.scopes import Scope
@@ -22,6 +23,13 @@ MINUTE = 60_000_000
 def draft(what: str = "test.change", **members: Any) -> AuditDraft:
     values: dict[str, Any] = {"who": "ada", "subject": "test", "why": "because", "at_microseconds": NOON}
     return AuditDraft(what=what, **{**values, **members})
+
+
+def settled(attempt: str, key: CounterKey, amount: int, spent: int, **members: Any) -> Settlement:
+    """A settled row of the ledger."""
+    values = {"unit": "usd", "settled_by": "reported", **members}
+    counter = (key.cap, key.window_start_microseconds, key.part)
+    return Settlement(*counter, attempt, values["unit"], amount, NOON, spent, values["settled_by"], NOON)
 
 
 @asynccontextmanager

@@ -71,17 +71,30 @@ async def test_no_row_can_be_changed_by_an_upsert(plain, table):
     refused(plain, f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO UPDATE SET {target} = 7", row)
 
 
-@pytest.mark.parametrize("table", APPEND_ONLY)
+@pytest.mark.parametrize("table", [table for table in APPEND_ONLY if table != "components"])
 async def test_no_row_has_a_second_key_to_be_replaced_through(plain, table):
     with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
         plain.execute(f"SELECT rowid FROM {table}")
 
 
-@pytest.mark.parametrize(("table", "number"), [("versions", 5), ("releases", 4), ("audit", 4)])
+@pytest.mark.parametrize("rowid", ["number", "rowid", "_rowid_", "oid"])
+@pytest.mark.parametrize("verb", ["REPLACE", "INSERT OR REPLACE", "INSERT OR IGNORE"])
+async def test_no_component_is_replaced_through_either_of_its_keys(plain, verb, rowid):
+    names = f"({rowid}, hash, kind, content)"
+    refused(plain, f"{verb} INTO components {names} VALUES (1, 'another', 'prompt', '{{}}')")
+    refused(plain, f"{verb} INTO components {names} SELECT 1 + MAX(number), hash, 'prompt', '{{}}' FROM components")
+    refused(plain, f"{verb} INTO components (hash, kind, content) VALUES ('another', 'prompt', '{{}}')")
+
+
+@pytest.mark.parametrize(
+    ("table", "number"), [("components", 9), ("components", 0), ("versions", 5), ("releases", 4), ("audit", 4)]
+)
 async def test_numbers_have_no_gaps(plain, table, number):
     names = columns_of(plain, table)
     row = list(plain.execute(f"SELECT * FROM {table} LIMIT 1").fetchone())
     row[names.index("number")] = number
+    if table == "components":
+        row[names.index("hash")] = "another"
     refused(plain, f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", tuple(row))
 
 

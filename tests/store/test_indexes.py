@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from proxy.store.sqlite import access, batches, changes, lists, proof, traffic
+from proxy.store.sqlite import access, batches, changes, ledger, lists, proof, traffic
 from proxy.store.sqlite.migrate import migrate
 from proxy.store.store import RunFilter
 
@@ -27,8 +27,8 @@ def plan(database):
         (RunFilter(), "runs_by_start"),
         (RunFilter(agent="a"), "runs_by_agent"),
         (RunFilter(agent="a", outcome="error", from_microseconds=1, to_microseconds=2), "runs_by_agent"),
-        (RunFilter(agent="a", version=1), "runs_by_version"),
-        (RunFilter(agent="a", release=1), "runs_by_release"),
+        (RunFilter(agent="a", version=1), "runs_by_agent"),
+        (RunFilter(agent="a", release=1), "runs_by_agent"),
         (RunFilter(user="u"), "runs_by_user"),
         (RunFilter(conversation="c"), "runs_by_conversation"),
     ],
@@ -52,7 +52,7 @@ def test_runs_are_listed_by_the_index_of_what_is_asked_for(plan, wanted, index):
         (lists._AUDIT_AFTER, (9, 1)),
         (lists._OUTCOMES, ("r",)),
         (proof._ENTRIES, (9, 1)),
-        (proof._COMPONENTS, ("h", 1)),
+        (proof._COMPONENTS, (9, 1)),
         *((statement, ("[]",)) for statement in proof._ROWS.values()),
         (access._TOKENS, (9, "", 1)),
         (access._PROTECTION, ("a", "prod")),
@@ -70,8 +70,8 @@ def test_runs_are_listed_by_the_index_of_what_is_asked_for(plan, wanted, index):
         (traffic._COMPONENTS, ("[]",)),
         (batches._KNOWN_RUNS, ("[]",)),
         (changes._QUARANTINE, {"runs": "[]", "quarantined": 1}),
-        (batches._SETTLEMENT, (1, "", 1, "", 1, "", "")),
-        (batches._SPENT, ("", 1)),
+        (ledger.SPENT, ("", 1)),
+        (ledger._LEASE_END, ("", 1, "")),
     ],
 )
 def test_the_other_reads_scan_no_table_and_sort_nothing(plan, statement, values):

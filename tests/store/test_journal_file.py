@@ -156,3 +156,28 @@ def test_two_processes_do_not_share_a_journal(path: Path) -> None:
     assert refused.value.code == "store_in_use"
     first.close()
     assert read(path) == ([], 0)
+
+
+def test_a_file_that_can_only_be_read_is_read_and_written_again_once_it_can_be(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [entry(number) for number in range(3)]
+    written(path, entries[:2])
+    really_open = os.open
+
+    def opened(name: Path, flags: int, *more: int) -> int:
+        if flags & os.O_RDWR:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return really_open(name, flags, *more)
+
+    file = JournalFile(path)
+    with monkeypatch.context() as read_only:
+        read_only.setattr(os, "open", opened)
+        assert file.open() == entries[:2]
+        with pytest.raises(Unavailable, match="cannot be written: Read-only"):
+            file.append(entries[2:])
+        with pytest.raises(Unavailable, match="cannot be written"):
+            file.clear()
+    file.append(entries[2:])
+    file.close()
+    assert read(path) == (entries, 0)

@@ -1,4 +1,4 @@
-"""The ledger against a simple model: whatever is placed, settled, settled twice or recovered, in whatever order."""
+"""The ledger against a simple model: whatever is placed, settled, settled twice, leased or recovered, in whatever order."""
 
 import asyncio
 import tempfile
@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.core.caps import CounterKey
-from proxy.core.ledger import Hold, Settlement
+from proxy.core.ledger import Hold, Lease, LedgerWrites
 from proxy.store.sqlite import SqliteStore
-from tests.store.given import NOON, audited, cap
+from tests.store.given import NOON, audited, cap, settled
 
 CAPS = {"money": cap("money", window="hour"), "flight": cap("flight", unit="in_flight")}
 
@@ -22,27 +22,34 @@ attempts = st.sampled_from([f"a{number}" for number in range(6)])
 amounts = st.integers(0, 1_000)
 placing = st.tuples(st.just("place"), st.lists(st.tuples(attempts, keys, amounts), max_size=5))
 settling = st.tuples(st.just("settle"), st.lists(st.tuples(attempts, keys, amounts), max_size=5))
+leasing = st.tuples(st.just("lease"), st.lists(st.tuples(st.just(""), keys, amounts), max_size=3))
 recovering = st.tuples(st.just("recover"), st.just([]))
 reopening = st.tuples(st.just("reopen"), st.just([]))
 
 
 @dataclass
 class Model:
-    """Two dictionaries: what is held, what is spent."""
+    """Three dictionaries: what is held, what is spent, what is leased."""
 
     held: dict[tuple[str, CounterKey], int] = field(default_factory=dict)
     spent: dict[tuple[str, CounterKey], int] = field(default_factory=dict)
+    leases: dict[CounterKey, int] = field(default_factory=dict)
+    recoveries: int = 0
 
     def place(self, attempt, key, amount):
         if (attempt, key) not in self.spent:
             self.held[attempt, key] = max(amount, self.held.get((attempt, key), 0))
 
     def settle(self, attempt, key, amount):
-        if self.held.pop((attempt, key), None) is not None:
-            self.spent[attempt, key] = amount
+        self.held.pop((attempt, key), None)
+        self.spent.setdefault((attempt, key), amount)
 
     def recover(self):
-        count = len(self.held)
+        self.recoveries += 1
+        leases = {key: amount for key, amount in self.leases.items() if amount}
+        count = len(self.held) + len(leases)
+        self.spent |= {(f"lease {self.recoveries}", key): amount for key, amount in leases.items()}
+        self.leases = {}
         for (attempt, key), amount in self.held.items():
             self.spent[attempt, key] = 0 if key.cap == "flight" else amount
         self.held = {}
@@ -58,7 +65,7 @@ class Model:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.one_of(placing, settling, settling, recovering, reopening), max_size=12))
+@given(st.lists(st.one_of(placing, settling, settling, leasing, recovering, reopening), max_size=12))
 def test_sums_are_those_of_a_simple_model(steps):
     asyncio.run(_play(steps))
 
@@ -83,13 +90,19 @@ async def _play(steps) -> None:
 async def _step(store: SqliteStore, model: Model, verb: str, rows) -> None:
     match verb:
         case "place":
-            await store.place_holds([Hold(name, key, CAPS[key.cap].unit, amount, NOON) for name, key, amount in rows])
+            holds = [Hold(name, key, CAPS[key.cap].unit, amount, NOON) for name, key, amount in rows]
+            await store.write_ledger(LedgerWrites(holds))
             for name, key, amount in rows:
                 model.place(name, key, amount)
         case "settle":
-            await store.settle_holds([Settlement(name, key, amount, "reported", NOON) for name, key, amount in rows])
+            ended = [settled(name, key, 1_000, amount, unit=CAPS[key.cap].unit) for name, key, amount in rows]
+            await store.write_ledger(LedgerWrites(settlements=ended))
             for name, key, amount in rows:
                 model.settle(name, key, amount)
+        case "lease":
+            leases = {key: amount for _, key, amount in rows if key.cap != "flight"}
+            await store.write_ledger(LedgerWrites(leases=[Lease(key, "usd", leases[key]) for key in leases]))
+            model.leases |= leases
         case "recover":
             assert await store.recover_holds(NOON) == model.recover()
         case _:

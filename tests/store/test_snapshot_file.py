@@ -1,5 +1,6 @@
 """The last known good file: a whole state comes back as it was, a broken file never passes for one."""
 
+import hashlib
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -85,6 +86,31 @@ def test_a_later_state_takes_the_place_of_the_first_and_unchanged_agents_are_not
 
 def test_where_there_is_no_file_there_is_no_state(path: Path) -> None:
     assert SnapshotFile(path).read() is None
+
+
+def test_agents_share_the_components_they_have_in_common(path: Path) -> None:
+    """So that a thousand agents with the same tools hold them once."""
+    tools = {"mode": "merge", "items": [{"name": "look_up"}]}
+    states = {
+        name: AgentState(Agent(name=name, newest=1), versions={1: version(name, 1, name, tools=tools)})
+        for name in ("a", "b")
+    }
+    SnapshotFile(path).write(KnownGood(installation="here", snapshot=Snapshot(revision=1, agents=states)))
+    read = SnapshotFile(path).read()
+    assert read is not None
+    first, second = (read.snapshot.agents[name].versions[1].bundle for name in ("a", "b"))
+    assert first.tools is second.tools
+    assert first.model is second.model
+    assert first.prompt != second.prompt
+
+
+def test_a_sound_file_with_other_members_is_refused(path: Path) -> None:
+    content = b'{"installation":"here","revision":1}'
+    path.write_bytes(
+        b'{"format":1,"sha256":"%b","content":%b}\n' % (hashlib.sha256(content).hexdigest().encode(), content)
+    )
+    with pytest.raises(Unavailable, match="kept other things"):
+        SnapshotFile(path).read()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from proxy.core.audit import NO_PREVIOUS, seal
 from proxy.core.caps import CounterKey
 from proxy.core.errors import BadInput, Conflict, NotFound
 from proxy.core.latency import latency_bucket
-from proxy.core.ledger import Hold, Settlement
+from proxy.core.ledger import Hold, Lease, LedgerWrites
 from proxy.core.releases import split
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import Agent
@@ -26,6 +26,7 @@ from tests.store.given import (
     release,
     rollout,
     run,
+    settled,
     switch,
     version,
 )
@@ -355,6 +356,18 @@ class TestTheSnapshot:
             f"I am {index}" for index in range(60)
         ]
 
+    async def test_holds_a_component_that_versions_have_in_common_once(self, store):
+        tools = {"mode": "merge", "items": [{"name": "look_up"}]}
+        async with audited(store) as change:
+            for name in ("one", "two"):
+                await change.insert_agent(Agent(name=name))
+                await change.insert_version(version(name, 1, name, tools=tools))
+                await change.append_release(release(name, 1, 1))
+        agents = (await store.load_snapshot()).agents
+        first, second = (agents[name].versions[1].bundle for name in ("one", "two"))
+        assert first.tools is second.tools
+        assert (first.prompt.text, second.prompt.text) == ("one", "two")
+
 
 class TestSwitchesAndCaps:
     async def test_are_in_force_until_they_are_ended(self, store):
@@ -386,7 +399,7 @@ class TestSwitchesAndCaps:
         async with audited(store) as change:
             await change.insert_cap(before)
         key = CounterKey("c1", 0)
-        await store.place_holds([Hold("a1", key, "usd", 70, NOON)])
+        await store.write_ledger(LedgerWrites([Hold("a1", key, "usd", 70, NOON)]))
         after = replace(before, limit_amount=5, at_limit="warn", why="less")
         async with audited(store) as change:
             await change.replace_cap(after)
@@ -551,49 +564,73 @@ class TestTheLedger:
 
     async def test_counts_open_holds_in_full_and_settled_ones_as_settled(self, store, limits):
         early, late = CounterKey("c1", 0), CounterKey("c1", MINUTE, "u1")
-        await store.place_holds([Hold("a1", early, "usd", 70, NOON), Hold("a1", late, "usd", 30, NOON)])
-        await store.place_holds([Hold("a2", early, "usd", 5, NOON)])
-        await store.settle_holds([Settlement("a1", early, 7, "reported", NOON)])
+        await held(store, Hold("a1", early, "usd", 70, NOON), Hold("a1", late, "usd", 30, NOON))
+        await held(store, Hold("a2", early, "usd", 5, NOON))
+        await store.write_ledger(LedgerWrites(settlements=[settled("a1", early, 70, 7)]))
         assert await store.spent(cap("c1"), 0) == {early: 12, late: 30}
         assert await store.spent(cap("c1"), MINUTE) == {late: 30}
 
     async def test_settles_a_hold_once(self, store, limits):
         key = CounterKey("c1", 0)
-        await store.place_holds([Hold("a1", key, "usd", 70, NOON)])
-        await store.settle_holds([Settlement("a1", key, 7, "reported", NOON), Settlement("a1", key, 8, "held", NOON)])
-        await store.settle_holds([Settlement("a1", key, 9, "held", NOON), Settlement("nobody", key, 9, "held", NOON)])
+        await held(store, Hold("a1", key, "usd", 70, NOON))
+        await store.write_ledger(LedgerWrites(settlements=[settled("a1", key, 70, 7), settled("a1", key, 70, 8)]))
+        await store.write_ledger(LedgerWrites(settlements=[settled("a1", key, 70, 9, settled_by="held")]))
         assert await store.spent(cap("c1"), 0) == {key: 7}
+
+    async def test_writes_whole_what_was_never_written_open(self, store, limits):
+        key = CounterKey("c1", 0)
+        rows = [settled(f"a{number:03}", key, 70, number) for number in range(300)]
+        await store.write_ledger(LedgerWrites(settlements=rows))
+        await store.write_ledger(LedgerWrites(settlements=rows[:40]))
+        assert await store.spent(cap("c1"), 0) == {key: sum(range(300))}
+        assert await store.recover_holds(NOON) == 0
 
     async def test_takes_a_hold_placed_again_as_one_hold(self, store, limits):
         key = CounterKey("c1", 0)
         for amount in (70, 80, 60):
-            await store.place_holds([Hold("a1", key, "usd", amount, NOON)])
+            await held(store, Hold("a1", key, "usd", amount, NOON))
         assert await store.spent(cap("c1"), 0) == {key: 80}
 
     async def test_charges_what_a_dead_process_held_in_full_but_not_calls_in_flight(self, store, limits):
         money, flight = CounterKey("c1", 0), CounterKey("c2", 0)
-        await store.place_holds(
-            [
-                Hold("a1", money, "usd", 70, NOON),
-                Hold("a2", money, "usd", 5, NOON),
-                Hold("a1", flight, "in_flight", 1, NOON),
-            ]
+        await held(
+            store,
+            Hold("a1", money, "usd", 70, NOON),
+            Hold("a2", money, "usd", 5, NOON),
+            Hold("a1", flight, "in_flight", 1, NOON),
         )
-        await store.settle_holds([Settlement("a2", money, 3, "reported", NOON)])
+        await store.write_ledger(LedgerWrites(settlements=[settled("a2", money, 5, 3)]))
         assert await store.recover_holds(NOON) == 2
         assert await store.recover_holds(NOON) == 0
         assert await store.spent(cap("c1"), 0) == {money: 73}
         assert await store.spent(cap("c2"), 0) == {flight: 0}
 
+    async def test_charges_what_a_dead_process_had_leased_once_and_by_the_last_word_on_each_lease(self, store, limits):
+        early, late = CounterKey("c1", 0), CounterKey("c1", MINUTE, "u1")
+        await store.write_ledger(LedgerWrites(leases=[Lease(early, "usd", 100), Lease(late, "usd", 50)]))
+        await store.write_ledger(LedgerWrites(leases=[Lease(early, "usd", 40), Lease(late, "usd", 0)]))
+        assert await store.spent(cap("c1"), 0) == {}
+        assert await store.recover_holds(NOON) == 1
+        assert await store.spent(cap("c1"), 0) == {early: 40}
+        assert await store.recover_holds(NOON) == 0
+
+        await store.write_ledger(LedgerWrites(leases=[Lease(early, "usd", 2)]))
+        assert await store.recover_holds(NOON) == 1
+        assert await store.spent(cap("c1"), 0) == {early: 42}
+
     async def test_of_a_cap_nobody_made_is_refused(self, store):
         with pytest.raises(Conflict):
-            await store.place_holds([Hold("a1", CounterKey("nobody", 0), "usd", 1, NOON)])
+            await held(store, Hold("a1", CounterKey("nobody", 0), "usd", 1, NOON))
 
     async def test_of_amounts_no_database_holds_is_refused_whole(self, store, limits):
         key = CounterKey("c1", 0)
         with pytest.raises(BadInput):
-            await store.place_holds([Hold("a1", key, "usd", 1, NOON), Hold("a2", key, "usd", 2**63, NOON)])
+            await held(store, Hold("a1", key, "usd", 1, NOON), Hold("a2", key, "usd", 2**63, NOON))
         assert await store.spent(cap("c1"), 0) == {}
+
+
+async def held(store, *holds: Hold) -> None:
+    await store.write_ledger(LedgerWrites(holds))
 
 
 class TestTheFacts:
@@ -601,6 +638,14 @@ class TestTheFacts:
         facts = await store.diagnostics()
         assert (facts["kind"], facts["path"], facts["schema_version"]) == ("sqlite", str(database), 1)
         assert facts["size_bytes"] > 0
+        assert facts["revision"] == 0
+
+    async def test_tell_the_revision_of_the_newest_change_also_after_a_restart(self, store):
+        await an_agent(store)
+        assert (await store.diagnostics())["revision"] == (await store.load_snapshot()).revision == 1
+        await store.close()
+        await store.open()
+        assert (await store.diagnostics())["revision"] == 1
 
     async def test_a_ping_of_a_store_that_works_says_nothing(self, store):
         assert await store.ping() is None

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.core.caps import CounterKey
 from proxy.core.errors import Unavailable
-from proxy.core.ledger import Hold
+from proxy.core.ledger import Hold, LedgerWrites
 from proxy.core.snapshot import Agent
 from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite.connection import roll_back
@@ -264,7 +264,7 @@ class TestCancelled:
         key = CounterKey("c1", 0)
         for index in range(10):
             holds = [Hold(f"a{index}-{part}", key, "usd", 1, NOON) for part in range(10)]
-            task = asyncio.ensure_future(store.place_holds(holds))
+            task = asyncio.ensure_future(store.write_ledger(LedgerWrites(holds)))
             for _ in range(index):
                 await asyncio.sleep(0)
             task.cancel()

@@ -228,6 +228,9 @@ class OwnerEnd:
             self._link.send(Refused.of(wanted.request, refusal))
             return
         self._tickets[wanted.attempt] = ticket
+        if ticket.is_durable:
+            self._link.send(Granted(wanted.request, ticket.nanodollars))
+            return
         self._parts.tasks.spawn(self._grant(wanted, ticket), f"hold for worker {self.number}")
 
     def _settle(self, settled: Settled) -> None:

@@ -30,9 +30,15 @@ class RemoteTicket:
         self._bound = bound
         self._is_settled = False
         self.nanodollars: int | None = None
+        self.is_durable = False
         self.sent = False
 
     async def __aenter__(self) -> Self:
+        await self.place()
+        return self
+
+    async def place(self) -> None:
+        """Returns when the owner has placed the holds. Raises Refusal (a cap's, or Unavailable); nothing is held then."""
         try:
             self.nanodollars = await self._owner.hold(self._attempt, self._facts, self._bound)
         except Refusal:
@@ -42,11 +48,14 @@ class RemoteTicket:
         except BaseException:
             self.settle(Spent(settled_by="released"))
             raise
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The attempt is over."""
         self.settle(Spent(settled_by="held" if self.sent else "released"))
 
     def settle(self, spent: Spent) -> None:
@@ -60,12 +69,19 @@ class FreeTicket:
     """Of a call that no cap touches."""
 
     nanodollars: int | None = None
+    is_durable = True
 
     def __init__(self) -> None:
         self.sent = False
 
     async def __aenter__(self) -> Self:
         return self
+
+    async def place(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

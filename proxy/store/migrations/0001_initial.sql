@@ -3,7 +3,7 @@
 -- Append-only tables (components, versions, releases, release_arms, audit) are held by triggers, for every program that
 -- opens the file: no UPDATE, no DELETE, and inserts only where the next row belongs. Checks before an insert are what
 -- stops INSERT OR REPLACE, whose implied delete fires no delete trigger by default; WITHOUT ROWID leaves no second key
--- through which a row could be replaced.
+-- through which a row could be replaced, and of a component both keys are checked.
 
 CREATE TABLE meta (
     only_row     INTEGER PRIMARY KEY CHECK (only_row = 1),
@@ -21,11 +21,14 @@ CREATE TABLE agents (
     created_at_microseconds INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- In the order they came, so that a new one goes to the end of the file; in a table ordered by hash a prompt of 1 KB takes 4 KB
+-- and every new one another place.
 CREATE TABLE components (
-    hash    TEXT NOT NULL PRIMARY KEY,
-    kind    TEXT NOT NULL,
-    content TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+    number  INTEGER NOT NULL PRIMARY KEY CHECK (number > 0),
+    hash    TEXT    NOT NULL UNIQUE,
+    kind    TEXT    NOT NULL,
+    content TEXT    NOT NULL
+) STRICT;
 
 CREATE TABLE versions (
     agent                   TEXT    NOT NULL REFERENCES agents (name),
@@ -142,7 +145,8 @@ CREATE TABLE caps (
 
 CREATE INDEX caps_in_force ON caps (created_at_microseconds) WHERE ended_at_microseconds IS NULL;
 
--- The spend ledger. The key begins with the counter, so that a counter's sum is one range of the table itself.
+-- The spend ledger. The key begins with the counter, so that a counter's sum is one range of the table itself; ids of attempts
+-- sort by time, so that a counter's rows are appended.
 CREATE TABLE holds (
     cap                       TEXT    NOT NULL REFERENCES caps (id),
     window_start_microseconds INTEGER NOT NULL,
@@ -155,6 +159,16 @@ CREATE TABLE holds (
     settled_by                TEXT,
     settled_at_microseconds   INTEGER,
     PRIMARY KEY (cap, window_start_microseconds, part, attempt)
+) STRICT, WITHOUT ROWID;
+
+-- What the process that owns this file may hold beyond its rows. Whatever is left here when it did not stop cleanly is charged.
+CREATE TABLE leases (
+    cap                       TEXT    NOT NULL REFERENCES caps (id),
+    window_start_microseconds INTEGER NOT NULL,
+    part                      TEXT    NOT NULL,
+    unit                      TEXT    NOT NULL,
+    amount                    INTEGER NOT NULL CHECK (amount > 0),
+    PRIMARY KEY (cap, window_start_microseconds, part)
 ) STRICT, WITHOUT ROWID;
 
 -- One proxied call a row; what is null was not known. Neither prompt nor answer text is ever here.
@@ -210,9 +224,8 @@ CREATE TABLE runs (
 ) STRICT;
 
 CREATE INDEX runs_by_start ON runs (started_at_microseconds, id);
-CREATE INDEX runs_by_agent ON runs (agent, started_at_microseconds, id);
-CREATE INDEX runs_by_version ON runs (agent, version, started_at_microseconds, id);
-CREATE INDEX runs_by_release ON runs (agent, release, started_at_microseconds, id);
+-- Version and release are at its end, so that what is asked of one of them is sorted out without looking at the runs.
+CREATE INDEX runs_by_agent ON runs (agent, started_at_microseconds, id, version, release);
 CREATE INDEX runs_by_user ON runs (user, started_at_microseconds, id) WHERE user IS NOT NULL;
 CREATE INDEX runs_by_conversation ON runs (conversation, started_at_microseconds, id) WHERE conversation IS NOT NULL;
 
@@ -336,9 +349,10 @@ CREATE TRIGGER components_no_update BEFORE UPDATE ON components
 BEGIN SELECT RAISE(ABORT, 'components are append-only'); END;
 CREATE TRIGGER components_no_delete BEFORE DELETE ON components
 BEGIN SELECT RAISE(ABORT, 'components are append-only'); END;
-CREATE TRIGGER components_no_replace BEFORE INSERT ON components
-WHEN EXISTS (SELECT 1 FROM components WHERE hash = NEW.hash)
-BEGIN SELECT RAISE(ABORT, 'components are append-only: this one exists'); END;
+CREATE TRIGGER components_next_number BEFORE INSERT ON components
+WHEN NEW.number IS NOT 1 + (SELECT COALESCE(MAX(number), 0) FROM components)
+    OR EXISTS (SELECT 1 FROM components WHERE hash = NEW.hash)
+BEGIN SELECT RAISE(ABORT, 'components are append-only: this one exists, or is not the next'); END;
 
 CREATE TRIGGER versions_no_update BEFORE UPDATE ON versions
 BEGIN SELECT RAISE(ABORT, 'versions are append-only'); END;

@@ -5,9 +5,9 @@ neither. Only the writer checkpoints. What is written and read is the other modu
 
 Decision: synchronous=NORMAL for the data plane, FULL for admin changes. In WAL mode both survive `kill -9` whole: what was
 committed is in the operating system. On a power cut NORMAL can lose the last moments of holds and runs, never the
-database; FULL waits for the disk, an fsync per commit (0.1 ms on the virtual disk measured, 1 to 10 ms on others). Placing
-holds is on every capped call's path (0.1 ms alone, mostly the hop to the thread; 0.6 ms for 100 at once) and does not pay
-that; admin changes are few and do, and their fsync takes everything committed before along.
+database; FULL waits for the disk, an fsync per commit (0.1 ms on the virtual disk measured, 1 to 10 ms on others). The
+ledger and the runs are written several times a second, and a call that no lease covers waits for that: they do not pay it.
+Admin changes are few and do, and their fsync takes everything committed before along.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The SQLite store: the Store protocol, each promise handed to the module that keeps it.
 
 Nothing is decided here. Files, connections and transactions are database.py's; the SQL is in changes.py, traffic.py,
-lists.py, access.py and batches.py.
+lists.py, access.py, batches.py and ledger.py.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any
 
 from proxy.core.audit import AuditEntry
 from proxy.core.caps import Cap, CounterKey
-from proxy.core.ledger import Hold, Settlement
+from proxy.core.ledger import LedgerWrites
 from proxy.core.outcomes import Outcome
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.proposals import Proposal, ProposalState
@@ -24,7 +24,7 @@ from proxy.core.runs import Attempt, Run
 from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
 from proxy.core.tokens import Token
 from proxy.core.versions import Version, VersionSummary
-from proxy.store.sqlite import access, batches, lists, traffic
+from proxy.store.sqlite import access, batches, ledger, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
 from proxy.store.sqlite.database import Database
 from proxy.store.sqlite.ownership import size_in_bytes
@@ -134,17 +134,14 @@ class SqliteStore:
     async def record_outcomes(self, outcomes: Sequence[Outcome]) -> Sequence[str]:
         return await self._database.write(batches.write_outcomes, outcomes)
 
-    async def place_holds(self, holds: Sequence[Hold]) -> None:
-        await self._database.write(batches.write_holds, holds)
-
-    async def settle_holds(self, settlements: Sequence[Settlement]) -> None:
-        await self._database.write(batches.write_settlements, settlements)
+    async def write_ledger(self, writes: LedgerWrites) -> None:
+        await self._database.write(ledger.write_ledger, writes)
 
     async def recover_holds(self, at_microseconds: int) -> int:
-        return await self._database.write(batches.settle_what_is_left, at_microseconds)
+        return await self._database.write(ledger.charge_what_is_left, at_microseconds)
 
     async def spent(self, cap: Cap, from_window_start_microseconds: int) -> Mapping[CounterKey, int]:
-        return await self._database.read_for_traffic(batches.read_spent, cap.id, from_window_start_microseconds)
+        return await self._database.read_for_traffic(ledger.read_spent, cap.id, from_window_start_microseconds)
 
     async def ping(self) -> None:
         await self._database.write(batches.try_write)
@@ -164,6 +161,7 @@ class SqliteStore:
             "library_version": sqlite3.sqlite_version,
             "size_bytes": await asyncio.to_thread(size_in_bytes, database.path),
             "installation": database.installation,
+            "revision": database.revision,
             "warnings": warnings,
         }
 

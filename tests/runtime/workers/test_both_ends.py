@@ -11,7 +11,7 @@ import pytest
 from proxy.core.caps import Cap
 from proxy.core.components import parse_bundle
 from proxy.core.errors import Refusal, Unavailable
-from proxy.core.ledger import Hold, Settlement
+from proxy.core.ledger import Hold, LedgerWrites, Settlement
 from proxy.core.runs import Attempt, Run
 from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import Agent, AgentState, Snapshot
@@ -49,14 +49,12 @@ class Memory:
     def __post_init__(self) -> None:
         self.goes_on.set()
 
-    async def place_holds(self, holds: Sequence[Hold]) -> None:
-        await self.goes_on.wait()
+    async def write_ledger(self, writes: LedgerWrites) -> None:
+        if writes.holds:
+            await self.goes_on.wait()
         self._check()
-        self.holds += holds
-
-    async def settle_holds(self, settlements: Sequence[Settlement]) -> None:
-        self._check()
-        self.settled += settlements
+        self.holds += writes.holds
+        self.settled += writes.settlements
 
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
         self.runs += [run.id for run in runs]

@@ -1,0 +1,71 @@
+"""The spend ledger's rows and leases: written in batches, summed, and charged after a crash.
+
+Decision: CPU of the thread per settled row 2.5 us in batches of 512, written open before and settled later 5. An index on
+unsettled holds would add to every row to save one scan of the ledger at start: there is none.
+"""
+
+import sqlite3
+
+from msgspec.structs import astuple
+
+from proxy.core.caps import CounterKey
+from proxy.core.ledger import LedgerWrites, Settlement
+from proxy.store.sqlite.bulk import BulkInsert
+
+_COUNTER = ("cap", "window_start_microseconds", "part")
+# A hold placed again, by a caller who could not know that the first time worked, is one hold, and the larger counts.
+_HOLD = BulkInsert(
+    "holds",
+    (*_COUNTER, "attempt", "unit", "amount", "placed_at_microseconds"),
+    "DO UPDATE SET amount = MAX(amount, excluded.amount) WHERE settled_at_microseconds IS NULL",
+)
+_SETTLEMENT = BulkInsert(
+    "holds",
+    Settlement.__struct_fields__,
+    "DO UPDATE SET spent = excluded.spent, settled_by = excluded.settled_by, "
+    "settled_at_microseconds = excluded.settled_at_microseconds WHERE settled_at_microseconds IS NULL",
+)
+_LEASE = BulkInsert("leases", (*_COUNTER, "unit", "amount"), "DO UPDATE SET amount = excluded.amount")
+_LEASE_END = "DELETE FROM leases WHERE cap = ? AND window_start_microseconds = ? AND part = ?"
+_RECOVERY = """
+UPDATE holds SET
+    spent = CASE unit WHEN 'in_flight' THEN 0 ELSE amount END,
+    settled_by = CASE unit WHEN 'in_flight' THEN 'released' ELSE 'held' END,
+    settled_at_microseconds = ?
+WHERE settled_at_microseconds IS NULL
+"""
+_LEASE_RECOVERY = """
+INSERT INTO holds (cap, window_start_microseconds, part, attempt, unit, amount, placed_at_microseconds,
+    spent, settled_by, settled_at_microseconds)
+SELECT cap, window_start_microseconds, part, 'lease_' || :at, unit, amount, :at, amount, 'lease', :at FROM leases WHERE TRUE
+ON CONFLICT DO UPDATE SET amount = amount + excluded.amount, spent = spent + excluded.spent
+"""
+SPENT = """
+SELECT window_start_microseconds, part, SUM(COALESCE(spent, amount)) AS spent FROM holds
+WHERE cap = ? AND window_start_microseconds >= ? GROUP BY window_start_microseconds, part
+"""
+
+
+def write_ledger(plain: sqlite3.Connection, writes: LedgerWrites) -> None:
+    """Holds before settlements, which may be of the same attempts."""
+    holds = [
+        (*astuple(hold.key), hold.attempt, hold.unit, hold.amount, hold.placed_at_microseconds) for hold in writes.holds
+    ]
+    _HOLD(plain, holds)
+    _SETTLEMENT(plain, [astuple(settlement) for settlement in writes.settlements])
+    leases = writes.leases
+    _LEASE(plain, [(*astuple(lease.key), lease.unit, lease.amount) for lease in leases if lease.amount > 0])
+    plain.executemany(_LEASE_END, [astuple(lease.key) for lease in leases if lease.amount <= 0])
+
+
+def charge_what_is_left(plain: sqlite3.Connection, at_microseconds: int) -> int:
+    """Charge every open hold and every lease in full, calls in flight nothing, and end the leases; how many there were."""
+    charged = plain.execute(_RECOVERY, (at_microseconds,)).rowcount
+    plain.execute(_LEASE_RECOVERY, {"at": at_microseconds})
+    return charged + plain.execute("DELETE FROM leases").rowcount
+
+
+def read_spent(plain: sqlite3.Connection, cap: str, from_window_start_microseconds: int) -> dict[CounterKey, int]:
+    """The ledger's sum per counter of a cap: what is settled, and open holds in full."""
+    rows = plain.execute(SPENT, (cap, from_window_start_microseconds))
+    return {CounterKey(cap, row["window_start_microseconds"], row["part"]): row["spent"] for row in rows}
