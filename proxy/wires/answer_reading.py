@@ -6,15 +6,22 @@ Nothing is ever re-encoded: what goes on is slices of what came in, and the very
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import Annotated, Any, Protocol, cast
+
+import msgspec
 
 from proxy.wires.event_stream import Chunk, EventSplitter, data_of
+from proxy.wires.plain_deltas import PlainDelta, plain_delta
 from proxy.wires.wire import AnswerFacts
 
 #: A whole body larger than this passes on unread; its usage counts as not reported.
 MAX_BODY_BYTES = 8 * 1024 * 1024
+#: How often a stream may change the look of its events before all are read in full.
+_MAX_LESSONS = 16
 #: No model reads or writes this many tokens in one call; a larger number is nonsense.
 MAX_PLAUSIBLE_TOKENS = 1_000_000_000
+#: A plausible count, for typed decoders.
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_PLAUSIBLE_TOKENS)]
 
 
 class EventReader(Protocol):
@@ -24,6 +31,10 @@ class EventReader(Protocol):
 
     def read_event(self, data: bytes) -> bool:
         """Read one event's data; whether it is the usage event that exists only because the proxy asked for it."""
+        ...
+
+    def only_text(self) -> tuple[bytes, str] | None:
+        """The member and the text of the event read last, where it brought nothing but that text."""
         ...
 
     def settle(self) -> None:
@@ -44,24 +55,37 @@ class BodyReader(Protocol):
 class StreamReader:
     """An AnswerReader for streams. Holds bytes back only where an event may have to be taken out."""
 
-    __slots__ = ("_events", "_removes", "_splitter", "facts")
+    __slots__ = ("_delta", "_events", "_is_between_events", "_lessons", "_removes", "_splitter", "facts")
 
     def __init__(self, events: EventReader, *, removes_usage_event: bool) -> None:
         self._events = events
         self._removes = removes_usage_event
         self._splitter = EventSplitter()
+        self._delta: PlainDelta | None = None
+        self._lessons = _MAX_LESSONS
+        self._is_between_events = True
         self.facts: AnswerFacts = events.facts
 
     def feed(self, piece: bytes) -> bytes:
         """Read a piece; return the bytes to pass on now."""
+        if self._delta is not None and self._is_between_events:
+            size = self._delta.text_bytes(piece)
+            if size >= 0:
+                self.facts.output_bytes += size
+                return piece
+        return self._feed_any(piece)
+
+    def _feed_any(self, piece: bytes) -> bytes:
         held = self._splitter.held_bytes
         chunks = self._splitter.feed(piece)
+        holds = self._splitter.held_bytes
+        self._is_between_events = not holds and not self._splitter.is_in_fragment
         if not self._removes:
             for chunk in chunks:
                 self._read(chunk)
             return piece
         kept = [chunk[0] for chunk in chunks if not self._read(chunk)]
-        if len(kept) == len(chunks) and not held and not self._splitter.held_bytes:
+        if len(kept) == len(chunks) and not held and not holds:
             return piece
         return b"".join(kept)
 
@@ -76,6 +100,12 @@ class StreamReader:
         self._events.settle()
         return given_back if self._removes else b""
 
+    @property
+    def takes_event(self) -> bool:
+        """Whether what was passed on so far ends between two events, the last of them not the stream's end."""
+        is_between = not self._splitter.is_in_fragment and (self._removes or not self._splitter.held_bytes)
+        return is_between and not self.facts.is_complete
+
     def _read(self, chunk: Chunk) -> bool:
         raw, is_whole = chunk
         if not is_whole:
@@ -83,8 +113,28 @@ class StreamReader:
                 self.facts.unreadable += 1
                 self.facts.output_bytes += len(raw)
             return False
+        if self._delta is not None:
+            size = self._delta.text_bytes(raw)
+            if size >= 0:
+                self.facts.output_bytes += size
+                return False
         data = data_of(raw)
-        return data is not None and self._events.read_event(data)
+        if data is None:
+            return False
+        is_usage_event = self._events.read_event(data)
+        if self.facts.is_complete:
+            self._delta = None
+        elif self._lessons and not (self._delta is not None and self._delta.looks_like(raw)):
+            self._learn(raw)
+        return is_usage_event
+
+    def _learn(self, event: bytes) -> None:
+        """Let the events that follow be recognised by this one, if it brought only text."""
+        text = self._events.only_text()
+        delta = None if text is None else plain_delta(event, *text)
+        if delta is not None:
+            self._delta = delta
+            self._lessons -= 1
 
 
 class WholeReader:
@@ -116,6 +166,11 @@ class WholeReader:
         else:
             self._body.read_body(b"".join(self._pieces))
         return b""
+
+    @property
+    def takes_event(self) -> bool:
+        """Never: a document has no events."""
+        return False
 
 
 class TokenCounts:

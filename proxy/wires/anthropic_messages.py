@@ -6,16 +6,18 @@ anthropic_messages_request.py, reading answers anthropic_messages_answer.py. Its
 Protocol fact: SDKs ignore stream events without an `event:` line, so ours carry one.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
 from proxy.core.errors import Refusal
 from proxy.core.identity import BodyClaims
+from proxy.wires.alike_requests import AlikeRequests, Style
 from proxy.wires.answer_reading import StreamReader, WholeReader
 from proxy.wires.anthropic_messages_answer import MessageBody, MessageEvents
-from proxy.wires.anthropic_messages_input import input_bound
+from proxy.wires.anthropic_messages_input import first_role, input_bound
 from proxy.wires.anthropic_messages_request import inject_version
+from proxy.wires.json_edits import MemberEdits
 from proxy.wires.json_members import parse_members
 from proxy.wires.version_parts import (
     FLAG,
@@ -49,11 +51,45 @@ _ERROR_TYPES = {
 }
 
 
+def _read(body: bytes) -> RequestFacts:
+    members = parse_members(body)
+    model = read_model(members)
+    metadata = members.given("metadata") if "metadata" in members.values else None
+    user = None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
+    return RequestFacts(
+        claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
+        model=model,
+        streamed=members.decoded("stream", FLAG, "true or false") or False,
+        choices=1,
+        # 0 is allowed: it only warms the cache.
+        max_output_tokens=read_whole_number(members, "max_tokens", 0, MAX_OUTPUT_TOKENS),
+        tool_names=frozenset(names_of_tools(members.given("tools"))) if "tools" in members.values else frozenset(),
+        document=members,
+    )
+
+
+def _bound(injection: Injection) -> int | None:
+    return input_bound(cast("MemberEdits", injection.document), len(injection.body))
+
+
+_STYLES = (Style(b'"messages":[', (), b""), Style(b'"messages": [', (), b""))
+
+
 class AnthropicMessages:
-    """Implements Wire for `/v1/messages`."""
+    """Implements Wire for `/v1/messages`. Remembers nothing that it could not work out again."""
 
     name: str = "anthropic_messages"
     family: WireFamily = "anthropic"
+
+    def __init__(self) -> None:
+        self._alike = AlikeRequests(
+            read=_read,
+            inject=inject_version,
+            bound=_bound,
+            first_role=first_role,
+            styles=_STYLES,
+            leading_roles=frozenset(),
+        )
 
     def operation(self, method: str, path: str) -> Operation | None:
         """The operation of an exact raw path, with or without `/v1`."""
@@ -61,28 +97,15 @@ class AnthropicMessages:
 
     def read(self, body: bytes) -> RequestFacts:
         """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`."""
-        members = parse_members(body)
-        model = read_model(members)
-        metadata = members.given("metadata")
-        user = None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
-        return RequestFacts(
-            claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
-            model=model,
-            streamed=members.decoded("stream", FLAG, "true or false") or False,
-            choices=1,
-            # 0 is allowed: it only warms the cache.
-            max_output_tokens=read_whole_number(members, "max_tokens", 0, MAX_OUTPUT_TOKENS),
-            tool_names=frozenset(names_of_tools(members.given("tools"))),
-            document=members,
-        )
+        return self._alike.read(body)
 
     def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
         """The body with the version in it. Raises BadInput: `model_missing`, `variable_missing`, `thinking_too_large`, ..."""
-        return inject_version(request, plan)
+        return self._alike.inject(request, plan)
 
     def input_tokens_bound(self, injection: Injection) -> int | None:
         """An upper bound of the input tokens; None where there is more to read than text."""
-        return input_bound(injection.document, len(injection.body))
+        return self._alike.input_tokens_bound(injection)
 
     def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
         """A reader for one 2xx answer."""
@@ -99,6 +122,10 @@ class AnthropicMessages:
             "details": {"error_code": refusal.code},
         }
         return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        """The error JSON as an event named `error`; the SDKs raise on it."""
+        return b"event: error\ndata: %b\n\n" % self.error_body(refusal, request_id)
 
     def text_reply(self, text: str, *, model: str, reply_id: str, created: int, streamed: bool) -> bytes:
         """`text` as a message, or as a whole stream; this format has no place for `created`."""

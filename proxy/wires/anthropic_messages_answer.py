@@ -7,6 +7,9 @@ Protocol facts: `message_start` carries the input's usage and a first small outp
 cumulative totals that replace what they name, never increments; `message_stop` ends the stream. `input_tokens` excludes
 what was read from or written to the cache. `iterations` of a usage (a beta) lists the passes of one call; the top-level
 totals leave some of them out.
+
+Decision: a whole message's usage is read by a typed decoder, and only what it refuses by the suspicious reader: 3 µs for a
+whole answer, not 9.
 """
 
 from typing import Any, cast
@@ -15,7 +18,9 @@ import msgspec
 
 from proxy.core.runs import Finish
 from proxy.core.spend import Usage
-from proxy.wires.answer_reading import TokenCounts, error_type_of, text_bytes
+from proxy.wires.answer_reading import Count, TokenCounts, error_type_of, text_bytes
+from proxy.wires.json_values import ABSENT
+from proxy.wires.plain_deltas import MAX_PLAIN_BYTES
 from proxy.wires.wire import AnswerFacts
 
 _FINISHES: dict[str, Finish] = {
@@ -31,13 +36,13 @@ _CALLING_BLOCKS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _TOTALS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 
 
-class _Answering(msgspec.Struct):
+class _Answering(msgspec.Struct, gc=False):
     """Which model goes on after another declined."""
 
     model: Any = None
 
 
-class _Block(msgspec.Struct):
+class _Block(msgspec.Struct, gc=False):
     type: Any = None
     name: Any = None
     text: Any = None
@@ -46,23 +51,23 @@ class _Block(msgspec.Struct):
     to: _Answering | None = None
 
 
-class _Delta(msgspec.Struct):
+class _Delta(msgspec.Struct, gc=False):
     text: Any = None
     partial_json: Any = None
     thinking: Any = None
     stop_reason: Any = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     type: Any = None
     model: Any = None
     content: list[_Block] | None = None
     stop_reason: Any = None
-    usage: Any = None
+    usage: msgspec.Raw = ABSENT
     error: Any = None
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, gc=False):
     type: str = ""
     message: _Message | None = None
     content_block: _Block | None = None
@@ -71,12 +76,36 @@ class _Event(msgspec.Struct):
     error: Any = None
 
 
+class _CacheCreation(msgspec.Struct, gc=False):
+    ephemeral_1h_input_tokens: Count | None = None
+
+
+class _OutputDetails(msgspec.Struct, gc=False):
+    thinking_tokens: Count | None = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    """The usage of a whole message without nonsense, and of one pass."""
+
+    input_tokens: Count
+    output_tokens: Count
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cache_creation: _CacheCreation | None = None
+    output_tokens_details: _OutputDetails | None = None
+    iterations: None = None
+
+
 _event: msgspec.json.Decoder[_Event] = msgspec.json.Decoder(_Event)
 _message: msgspec.json.Decoder[_Message] = msgspec.json.Decoder(_Message)
+_sound_usage: msgspec.json.Decoder[_Usage] = msgspec.json.Decoder(_Usage)
+_anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
 class _Messages:
     """What streams and whole messages have in common."""
+
+    __slots__ = ("_usage", "facts")
 
     def __init__(self) -> None:
         self.facts = AnswerFacts()
@@ -101,6 +130,14 @@ class _Messages:
         elif block.type == "fallback" and block.to is not None:
             self.read_model(block.to.model)
         facts.output_bytes += text_bytes(block.text) + text_bytes(block.thinking)
+
+    def content_of(self, usage: bytes) -> Any:
+        """A raw usage as an object; None where it is absent or cannot be read."""
+        try:
+            return _anything.decode(usage) if len(usage) else None
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            self.facts.unreadable += 1
+            return None
 
     def read_usage(self, content: Any) -> Usage | None:
         """Lay these totals over the earlier ones; the usage they now make, None while a total is missing."""
@@ -129,8 +166,15 @@ class _Messages:
 class MessageEvents(_Messages):
     """Reads the events of one stream (an EventReader)."""
 
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: _Event | None = None
+
     def read_event(self, data: bytes) -> bool:
         """Read one event. This wire always tells its usage, so nothing is ever taken out."""
+        self._last = None
         if self.facts.is_complete:
             return False
         try:
@@ -138,12 +182,22 @@ class MessageEvents(_Messages):
         except (msgspec.MsgspecError, ValueError, RecursionError):
             self.facts.unreadable += 1
             return False
+        self._last = event if len(data) <= MAX_PLAIN_BYTES else None
         if event.type == "content_block_delta":
             if event.delta is not None:
                 self._read_delta(event.delta)
         else:
             self._read_rarer(event)
         return False
+
+    def only_text(self) -> tuple[bytes, str] | None:
+        """The member and the text of the event read last, where it brought nothing but that text."""
+        last = self._last
+        if last is None or last.type != "content_block_delta" or last.delta is None:
+            return None
+        texts = {b"text": last.delta.text, b"partial_json": last.delta.partial_json, b"thinking": last.delta.thinking}
+        given = [(member, text) for member, text in texts.items() if text is not None]
+        return given[0] if len(given) == 1 and isinstance(given[0][1], str) else None
 
     def settle(self) -> None:
         """Nothing waits: every fact is set as its event passes."""
@@ -158,7 +212,7 @@ class MessageEvents(_Messages):
             case "message_start" if event.message is not None:
                 self.read_model(event.message.model)
                 # Not reported yet: its output count is a first one, and a stream cut here would look metered.
-                self.read_usage(event.message.usage)
+                self.read_usage(self.content_of(event.message.usage))
             case "message_delta":
                 if event.delta is not None:
                     self.read_stop(event.delta.stop_reason)
@@ -174,6 +228,8 @@ class MessageEvents(_Messages):
 class MessageBody(_Messages):
     """Reads one whole message (a BodyReader)."""
 
+    __slots__ = ()
+
     def read_body(self, body: bytes) -> None:
         """Fill the facts from the body."""
         try:
@@ -187,7 +243,23 @@ class MessageBody(_Messages):
         for block in message.content or ():
             self.read_block(block)
         self.read_stop(message.stop_reason)
-        self.facts.usage = self.read_usage(message.usage)
+        try:
+            self.facts.usage = _sound(_sound_usage.decode(message.usage))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            self.facts.usage = self.read_usage(self.content_of(message.usage))
+
+
+def _sound(usage: _Usage) -> Usage:
+    cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    creation, output = usage.cache_creation, usage.output_tokens_details
+    return Usage(
+        input_tokens=usage.input_tokens + cached + written,
+        cached_tokens=cached,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=0 if creation is None else min(creation.ephemeral_1h_input_tokens or 0, written),
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=0 if output is None else min(output.thinking_tokens or 0, usage.output_tokens),
+    )
 
 
 def _usage(merged: dict[str, Any]) -> tuple[Usage | None, bool]:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import msgspec
 
 from proxy.core.errors import BadInput
-from proxy.wires.json_members import MemberEdits, decode
+from proxy.wires.json_edits import MemberEdits
+from proxy.wires.json_values import ABSENT, decode
 
 #: Tokens the format adds to a call as a whole, and what the provider's own instructions for tools may add.
 _OVERHEAD_TOKENS = 64
@@ -39,66 +40,80 @@ _TEXT_MEMBERS = frozenset(
 )
 
 
-class _Text(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
+class _Text(msgspec.Struct, tag_field="type", tag="text", forbid_unknown_fields=True, gc=False):
     text: str
-    cache_control: Any = None
-    citations: Any = None
+    cache_control: msgspec.Raw = ABSENT
+    citations: msgspec.Raw = ABSENT
 
 
-class _ToolUse(msgspec.Struct, tag_field="type", tag="tool_use", forbid_unknown_fields=True):
-    id: Any = None
-    name: Any = None
-    input: Any = None
-    caller: Any = None
-    cache_control: Any = None
+class _ToolUse(msgspec.Struct, tag_field="type", tag="tool_use", forbid_unknown_fields=True, gc=False):
+    id: msgspec.Raw = ABSENT
+    name: msgspec.Raw = ABSENT
+    input: msgspec.Raw = ABSENT
+    caller: msgspec.Raw = ABSENT
+    cache_control: msgspec.Raw = ABSENT
 
 
-class _ToolResult(msgspec.Struct, tag_field="type", tag="tool_result", forbid_unknown_fields=True):
-    tool_use_id: Any = None
+class _ToolResult(msgspec.Struct, tag_field="type", tag="tool_result", forbid_unknown_fields=True, gc=False):
+    tool_use_id: msgspec.Raw = ABSENT
     content: str | list[_Text] | None = None
-    is_error: Any = None
-    cache_control: Any = None
+    is_error: msgspec.Raw = ABSENT
+    cache_control: msgspec.Raw = ABSENT
 
 
-class _Thinking(msgspec.Struct, tag_field="type", tag="thinking", forbid_unknown_fields=True):
+class _Thinking(msgspec.Struct, tag_field="type", tag="thinking", forbid_unknown_fields=True, gc=False):
     thinking: str = ""
     signature: str = ""
 
 
-class _RedactedThinking(msgspec.Struct, tag_field="type", tag="redacted_thinking", forbid_unknown_fields=True):
+class _RedactedThinking(
+    msgspec.Struct, tag_field="type", tag="redacted_thinking", forbid_unknown_fields=True, gc=False
+):
     data: str = ""
 
 
 _Block = _Text | _ToolUse | _ToolResult | _Thinking | _RedactedThinking
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True):
+class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     role: str
     content: str | list[_Block]
 
 
-class _Tool(msgspec.Struct):
+class _Tool(msgspec.Struct, gc=False):
     type: Literal["custom"] | None = None
 
 
 _messages: msgspec.json.Decoder[list[_Message]] = msgspec.json.Decoder(list[_Message])
-_tools: msgspec.json.Decoder[list[_Tool]] = msgspec.json.Decoder(list[_Tool])
-_system: msgspec.json.Decoder[str | list[_Text]] = msgspec.json.Decoder(str | list[_Text])
+#: What each member that brings content may hold.
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    "messages": _messages,
+    "tools": msgspec.json.Decoder(list[_Tool]),
+    "system": msgspec.json.Decoder(str | list[_Text]),
+}
+#: Members for which the provider adds instructions of its own.
+_INSTRUCTING_MEMBERS = ("tools", "output_config", "output_format")
 
 
-def input_bound(members: MemberEdits, body_bytes: int) -> int | None:
+def first_role(raw: bytes) -> str | None:
+    """The role of the first message in a list of nothing but text; None for any other list, and for an empty one."""
+    try:
+        messages = _messages.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return messages[0].role if messages else None
+
+
+def input_bound(edits: MemberEdits, body_bytes: int) -> int | None:
     """An upper bound of the input tokens of an edited body that long; None where there is more to read than text."""
     try:
-        if members.has_repeated_names or not members.brings_only(_TEXT_MEMBERS):
+        if edits.has_repeated_names or not edits.brings_only(_TEXT_MEMBERS):
             return None
-        messages, tools, system = members.given("messages"), members.given("tools"), members.given("system")
-        if messages is not None:
-            decode(messages, _messages, "messages", "text")
-        if tools is not None:
-            decode(tools, _tools, "tools", "functions")
-        if system is not None:
-            decode(system, _system, "system", "text")
+        for name, kind in _DECODERS.items():
+            raw = edits.given(name) if edits.has(name) else None
+            if raw is not None:
+                decode(raw, kind, name, "nothing but text")
     except BadInput:
         return None
-    is_instructed = not members.names.isdisjoint(("tools", "output_config", "output_format"))
+    is_instructed = any(edits.has(name) for name in _INSTRUCTING_MEMBERS)
     return body_bytes + _OVERHEAD_TOKENS + (_INSTRUCTED_OVERHEAD_TOKENS if is_instructed else 0)

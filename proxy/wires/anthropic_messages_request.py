@@ -16,22 +16,17 @@ import msgspec
 
 from proxy.core.components import NEUTRAL_PARAMETERS, Bundle
 from proxy.core.errors import BadInput
-from proxy.wires.json_members import (
-    JsonMembers,
-    MemberEdits,
-    decode,
-    json_text,
-    parse_items,
-    parse_members,
-    wrong_kind,
-)
+from proxy.wires.json_edits import MemberEdits
+from proxy.wires.json_items import JsonItems, parse_items
+from proxy.wires.json_members import JsonMembers, parse_members
+from proxy.wires.json_values import ABSENT, RAW_NULL, Splice, decode, first_byte, json_text, wrong_kind
+from proxy.wires.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
 from proxy.wires.version_parts import (
-    applies,
+    changes_tools,
     edited_tools,
     final_model,
     ignored_variables,
     output_bound,
-    prompt_text,
     service_tier_of,
     set_extra,
     tool_choice_of,
@@ -66,21 +61,22 @@ _PLACES: dict[str, tuple[str, str | None]] = {
 def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
     """The body with the version in it. Raises BadInput."""
     bundle = plan.bundle
-    edits = cast("JsonMembers", request.document).edit()
+    edits = MemberEdits(cast("JsonMembers", request.document))
     edits.remove("switchback")
     model = final_model(bundle, request.model)
     dropped: tuple[str, ...] = ()
     tool_names = request.tool_names
     if bundle is not None:
+        written = _written_model(bundle, model or "", plan.wire_version)
         if model != request.model:
-            edits.set("model", json_text(model or ""))
-        set_extra(edits, bundle)
+            edits.set("model", written.name)
+        set_extra(edits, written)
         _set_prompt(edits, bundle, plan.variables)
-        dropped = _set_parameters(edits, bundle, model or "", plan.wire_version)
+        dropped = _set_parameters(edits, written.parameters)
         tool_names = _set_tools(edits, bundle, request.tool_names)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
-        edits.set("max_tokens", msgspec.json.encode(bound))
+        edits.set("max_tokens", b"%d" % bound)
     if bound is not None and (bound != request.max_output_tokens or (bundle and "thinking" in bundle.model.extra)):
         _check_thinking(edits, bound)
     return Injection(
@@ -117,49 +113,55 @@ def _check_thinking(edits: MemberEdits, bound: int) -> None:
         )
 
 
-class _SystemBlock(msgspec.Struct):
-    cache_control: msgspec.Raw = msgspec.Raw(b"")
+class _SystemBlock(msgspec.Struct, gc=False):
+    cache_control: msgspec.Raw = ABSENT
 
 
 _system_block: msgspec.json.Decoder[_SystemBlock] = msgspec.json.Decoder(_SystemBlock)
+_system_blocks: msgspec.json.Decoder[list[_SystemBlock]] = msgspec.json.Decoder(list[_SystemBlock])
 
 
 def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]) -> None:
     prompt = bundle.prompt
     if not prompt.is_set:
         return
-    raw = edits.given("system")
-    if raw is not None and raw[:1] not in (b'"', b"["):
-        raise wrong_kind("system", "a text or a list of text blocks")
-    is_absent = raw is None or raw == b'""' or not raw.strip(b"[] \t\r\n")
+    raw = edits.given("system") if edits.has("system") else None
+    blocks = None
+    if raw is not None:
+        kind = first_byte(raw)
+        if kind not in b'"[':
+            raise wrong_kind("system", "a text or a list of text blocks")
+        blocks = parse_items(raw, "system") if kind == ord("[") else None
+    is_absent = raw is None or (len(raw) == 2 if blocks is None else not blocks.values)
     if prompt.mode == "if_absent" and not is_absent:
         return
-    text = json_text(prompt_text(bundle, variables))
-    if raw is None or is_absent:
+    text = prompt_json(bundle, variables)
+    if raw is None or is_absent or (blocks is None and prompt.mode == "replace"):
         edits.set("system", text)
-    elif raw[:1] == b"[":
-        edits.set("system", _beside_blocks(raw, text, prompt.mode))
-    elif prompt.mode == "replace":
-        edits.set("system", text)
+    elif blocks is not None:
+        edits.set("system", _beside_blocks(blocks, text, prompt.mode))
     else:
-        blocks = (_block(text), _block(raw)) if prompt.mode == "prepend" else (_block(raw), _block(text))
-        edits.set("system", b"[" + b",".join(blocks) + b"]")
+        theirs = bytes(raw)
+        both = (_block(text), _block(theirs)) if prompt.mode == "prepend" else (_block(theirs), _block(text))
+        edits.set("system", b"[" + b",".join(both) + b"]")
 
 
-def _beside_blocks(raw: bytes, text: bytes, mode: str) -> bytes:
-    """The caller's list of blocks with ours before, after, or instead of them; the block structure stays."""
-    blocks = parse_items(raw, "system")
+def _beside_blocks(blocks: JsonItems, text: bytes, mode: str) -> Splice:
+    """Ours before, after, or instead of the caller's list of blocks; the block structure stays."""
     if mode == "prepend":
         return blocks.insert(0, _block(text))
     if mode == "append":
-        return blocks.insert(len(blocks.spans), _block(text))
+        return blocks.insert(len(blocks.values), _block(text))
     # The caller's last cache breakpoint stays where it was meant: behind the system prompt.
-    marks = [
-        bytes(decode(blocks.item(index), _system_block, f"system[{index}]", "a text block").cache_control)
-        for index in range(len(blocks.spans))
-    ]
-    mark = next((mark for mark in reversed(marks) if mark and mark != b"null"), b"")
-    return blocks.replace_leading(len(blocks.spans), _block(text, mark))
+    try:
+        theirs = _system_blocks.decode(blocks.raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # one of them is none: the refusal says which
+        theirs = [
+            decode(item, _system_block, f"system[{index}]", "a text block") for index, item in enumerate(blocks.values)
+        ]
+    marks = (block.cache_control for block in reversed(theirs))
+    mark = next((bytes(mark) for mark in marks if len(mark) and mark != RAW_NULL), b"")
+    return blocks.replace_leading(len(blocks.values), _block(text, mark))
 
 
 def _block(text: bytes, cache_control: bytes = b"") -> bytes:
@@ -167,43 +169,59 @@ def _block(text: bytes, cache_control: bytes = b"") -> bytes:
     return b'{"type":"text","text":' + text + mark + b"}"
 
 
-def _set_parameters(edits: MemberEdits, bundle: Bundle, model: str, wire_version: str | None) -> tuple[str, ...]:
+def _set_parameters(edits: MemberEdits, parameters: tuple[WrittenParameter, ...]) -> tuple[str, ...]:
     """Put in the neutral parameters; the names of those this model or wire does not take, which are left out."""
-    dropped: list[str] = []
+    dropped: tuple[str, ...] = ()
+    for parameter in parameters:
+        is_sure = parameter.is_enforced and parameter.raw is not None
+        if not is_sure and _callers(edits, parameter) is not None and not parameter.is_enforced:
+            continue
+        if parameter.raw is None:
+            dropped += (parameter.name,)
+        else:
+            _set_place(edits, parameter, parameter.raw)
+    return dropped
+
+
+def _callers(edits: MemberEdits, parameter: WrittenParameter) -> bytes | None:
+    """What the request already says where this parameter lives."""
+    raw = edits.given(parameter.member) if parameter.member else None
+    return (
+        raw if raw is None or parameter.inner is None else parse_members(raw, parameter.member).given(parameter.inner)
+    )
+
+
+def _set_place(edits: MemberEdits, parameter: WrittenParameter, raw: bytes) -> None:
+    if parameter.inner is None:
+        edits.set(parameter.member, raw)
+        return
+    inside = MemberEdits(parse_members(edits.given(parameter.member) or b"{}", parameter.member))
+    inside.set(parameter.inner, raw)
+    edits.set(parameter.member, inside.render())
+
+
+_written_models: Remembered[tuple[str, str, bool], WrittenModel] = Remembered(512)
+
+
+def _written_model(bundle: Bundle, model: str, wire_version: str | None) -> WrittenModel:
+    """The model component for a final model and API version, which decide about the parameters they take."""
+    is_strict = wire_version is not None and wire_version >= _WITHOUT_SAMPLING_SINCE
+    key = bundle.hashes["model"], model, is_strict
+    return _written_models.get(key) or _written_models.keep(key, _write_model(bundle, model, is_strict=is_strict))
+
+
+def _write_model(bundle: Bundle, model: str, *, is_strict: bool) -> WrittenModel:
+    refuses_sampling = is_strict or model[max(0, model.find("claude-")) :].startswith(_WITHOUT_SAMPLING)
+    parameters: list[WrittenParameter] = []
     for name in NEUTRAL_PARAMETERS:
         parameter = bundle.model.parameters.get(name)
-        if parameter is None or name == "max_output_tokens" or not applies(parameter, _callers(edits, name)):
+        if parameter is None or name == "max_output_tokens":
             continue
         written = _written(name, parameter.value)
-        if written is None or (name in ("temperature", "top_p") and _refuses_sampling(model, wire_version)):
-            dropped.append(name)
-        else:
-            _set_place(edits, _PLACES[name], msgspec.json.encode(written))
-    return tuple(dropped)
-
-
-def _callers(edits: MemberEdits, parameter: str) -> bytes | None:
-    """What the request already says where this parameter lives."""
-    if parameter not in _PLACES:
-        return None
-    member, inner = _PLACES[parameter]
-    raw = edits.given(member)
-    return raw if raw is None or inner is None else parse_members(raw, member).given(inner)
-
-
-def _set_place(edits: MemberEdits, place: tuple[str, str | None], written: bytes) -> None:
-    member, inner = place
-    if inner is None:
-        edits.set(member, written)
-        return
-    inside = parse_members(edits.given(member) or b"{}", member).edit()
-    inside.set(inner, written)
-    edits.set(member, inside.render())
-
-
-def _refuses_sampling(model: str, wire_version: str | None) -> bool:
-    name = model[max(0, model.find("claude-")) :]
-    return name.startswith(_WITHOUT_SAMPLING) or (wire_version is not None and wire_version >= _WITHOUT_SAMPLING_SINCE)
+        is_taken = written is not None and not (refuses_sampling and name in ("temperature", "top_p"))
+        raw = msgspec.json.encode(written) if is_taken else None
+        parameters.append(WrittenParameter(name, *_PLACES.get(name, ("", None)), raw, parameter.enforced))
+    return WrittenModel(json_text(model), written_extra(bundle), tuple(parameters))
 
 
 def _written(parameter: str, value: Any) -> Any:
@@ -250,12 +268,14 @@ def _tool_shape(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> frozenset[str]:
+    if not changes_tools(bundle):
+        return callers
     raw = edits.given("tools")
     tools, names = edited_tools(raw, callers, bundle, _tool_shape)
     if tools is None and raw is not None:
         # Without tools the provider refuses a choice among them.
         edits.remove("tools")
         edits.remove("tool_choice")
-    elif tools is not None and tools is not raw:
+    elif tools is not None:
         edits.set("tools", tools)
     return names

@@ -41,11 +41,20 @@ class EventSplitter:
     def held_bytes(self) -> int:
         return len(self._tail)
 
+    @property
+    def is_in_fragment(self) -> bool:
+        """Whether the beginning of an event that is not complete yet was handed out."""
+        return self._in_fragment
+
     def feed(self, piece: bytes) -> list[Chunk]:
         """What has become complete with this piece, in order."""
         if not self._has_carriage_return and b"\r" in piece:
             self._has_carriage_return = True
         searched = len(self._tail)
+        if not searched and not self._has_carriage_return and not self._in_fragment:
+            chunks = self._split(piece)
+            if chunks is not None:
+                return chunks
         if searched:
             self._tail += piece
             if self._end_of_event(self._tail, max(0, searched - _OVERLAP)) < 0:
@@ -54,6 +63,18 @@ class EventSplitter:
         chunks, start = self._cut(piece, max(0, searched - _OVERLAP))
         if searched or start < len(piece):
             self._tail = bytearray(piece[start:])
+            chunks += self._shed()
+        return chunks
+
+    def _split(self, piece: bytes) -> list[Chunk] | None:
+        """The events of a piece with nothing before it and no line end but LF; None where empty lines stand between them."""
+        if piece.startswith(b"\n") or b"\n\n\n" in piece:
+            return None
+        events = piece.split(b"\n\n")
+        rest = events.pop()
+        chunks: list[Chunk] = [(event + b"\n\n", True) for event in events]
+        if rest:
+            self._tail = bytearray(rest)
             chunks += self._shed()
         return chunks
 

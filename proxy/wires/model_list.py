@@ -13,9 +13,11 @@ import orjson
 
 from proxy.core.errors import BadInput
 from proxy.core.identity import MODEL_PREFIX
-from proxy.wires.json_members import NULL, parse_items, parse_members
+from proxy.wires.json_edits import MemberEdits
+from proxy.wires.json_items import parse_items
+from proxy.wires.json_members import parse_members
 
-_flag: msgspec.json.Decoder[bool] = msgspec.json.Decoder(bool)
+_flag: msgspec.json.Decoder[bool | None] = msgspec.json.Decoder(bool | None)
 
 
 def append_agents(body: bytes, agents: Sequence[tuple[str, int]]) -> bytes:
@@ -28,20 +30,20 @@ def append_agents(body: bytes, agents: Sequence[tuple[str, int]]) -> bytes:
         return body
     try:
         members = parse_members(body)
-        data = members.raw("data")
+        data = members.given("data")
         if data is None:
             return body
         items = parse_items(data, "data")
-        if members.raw("has_more") not in (None, NULL):
+        if members.given("has_more") is not None:
             if members.decoded("has_more", _flag, "a flag"):
                 return body
             entries = [_anthropic_entry(name, created) for name, created in agents]
-        elif members.raw("object") == b'"list"':
+        elif bytes(members.given("object") or b"") == b'"list"':
             entries = [_openai_entry(name, created) for name, created in agents]
         else:
             return body
-        edits = members.edit()
-        edits.set("data", items.insert(len(items.spans), b",".join(orjson.dumps(entry) for entry in entries)))
+        edits = MemberEdits(members)
+        edits.set("data", items.insert(len(items.values), b",".join(orjson.dumps(entry) for entry in entries)))
         return edits.render()
     except BadInput:
         return body

@@ -4,18 +4,19 @@ Belongs here: its paths, what is read from a request body, its error and fixed-t
 openai_chat_request.py, reading answers openai_chat_answer.py. Its counterpart is anthropic_messages.py.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import orjson
 
 from proxy.core.errors import Refusal
 from proxy.core.identity import BodyClaims
+from proxy.wires.alike_requests import AlikeRequests, Style
 from proxy.wires.answer_reading import StreamReader, WholeReader
-from proxy.wires.json_members import parse_members
+from proxy.wires.json_members import JsonMembers, parse_members
 from proxy.wires.openai_chat_answer import ChatBody, ChatEvents
-from proxy.wires.openai_chat_input import input_bound
-from proxy.wires.openai_chat_request import inject_version, read_output_bound
+from proxy.wires.openai_chat_input import first_role, input_bound
+from proxy.wires.openai_chat_request import SYSTEM_ROLES, EditedChat, inject_version, read_output_bound
 from proxy.wires.version_parts import (
     FLAG,
     TEXT,
@@ -34,20 +35,66 @@ _OPERATIONS = {
 #: The provider's own limit of answers to one call.
 _MAX_CHOICES = 128
 
+_NO_NAMES: frozenset[str] = frozenset()
+
 _ERROR_TYPES = {
     402: "insufficient_quota",
     403: "permission_error",
     429: "rate_limit_error",
 }
 
-_functions: msgspec.json.Decoder[list[dict[str, Any]]] = msgspec.json.Decoder(list[dict[str, Any]])
+_functions: msgspec.json.Decoder[list[dict[str, Any]] | None] = msgspec.json.Decoder(list[dict[str, Any]] | None)
+
+
+def _tool_names(members: JsonMembers) -> frozenset[str]:
+    tools = names_of_tools(members.given("tools"))
+    functions = members.decoded("functions", _functions, "a list of functions") or []
+    return frozenset((*tools, *(str(function.get("name")) for function in functions)))
+
+
+def _read(body: bytes) -> RequestFacts:
+    members = parse_members(body)
+    model = read_model(members)
+    user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
+    has_tools = "tools" in members.values or "functions" in members.values
+    tool_names = _tool_names(members) if has_tools else _NO_NAMES
+    return RequestFacts(
+        claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
+        model=model,
+        streamed=members.decoded("stream", FLAG, "true or false") or False,
+        choices=read_whole_number(members, "n", 1, _MAX_CHOICES) or 1,
+        max_output_tokens=read_output_bound(members),
+        tool_names=tool_names,
+        document=members,
+    )
+
+
+def _bound(injection: Injection) -> int | None:
+    edited = cast("EditedChat", injection.document)
+    return input_bound(edited.edits, len(injection.body), messages_are_text=edited.messages_are_text)
+
+
+_STYLES = (
+    Style(b'"messages":[', (b'{"role":"system"', b'{"role":"developer"'), b'},{"role":"'),
+    Style(b'"messages": [', (b'{"role": "system"', b'{"role": "developer"'), b'}, {"role": "'),
+)
 
 
 class OpenAIChat:
-    """Implements Wire for `/v1/chat/completions`."""
+    """Implements Wire for `/v1/chat/completions`. Remembers nothing that it could not work out again."""
 
     name: str = "openai_chat"
     family: WireFamily = "openai"
+
+    def __init__(self) -> None:
+        self._alike = AlikeRequests(
+            read=_read,
+            inject=inject_version,
+            bound=_bound,
+            first_role=first_role,
+            styles=_STYLES,
+            leading_roles=SYSTEM_ROLES,
+        )
 
     def operation(self, method: str, path: str) -> Operation | None:
         """The operation of an exact raw path, with or without `/v1`."""
@@ -55,28 +102,15 @@ class OpenAIChat:
 
     def read(self, body: bytes) -> RequestFacts:
         """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`."""
-        members = parse_members(body)
-        model = read_model(members)
-        user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
-        tools = names_of_tools(members.given("tools"))
-        functions = members.decoded("functions", _functions, "a list of functions") or []
-        return RequestFacts(
-            claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
-            model=model,
-            streamed=members.decoded("stream", FLAG, "true or false") or False,
-            choices=read_whole_number(members, "n", 1, _MAX_CHOICES) or 1,
-            max_output_tokens=read_output_bound(members),
-            tool_names=frozenset((*tools, *(str(function.get("name")) for function in functions))),
-            document=members,
-        )
+        return self._alike.read(body)
 
     def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
         """The body with the version in it. Raises BadInput: `model_missing`, `variable_missing`, `wrong_kind`, ..."""
-        return inject_version(request, plan)
+        return self._alike.inject(request, plan)
 
     def input_tokens_bound(self, injection: Injection) -> int | None:
         """An upper bound of the input tokens; None where there is more to read than text."""
-        return input_bound(injection.document, len(injection.body))
+        return self._alike.input_tokens_bound(injection)
 
     def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
         """A reader for one 2xx answer."""
@@ -89,6 +123,10 @@ class OpenAIChat:
         kind = "server_error" if refusal.status >= 500 else _ERROR_TYPES.get(refusal.status, "invalid_request_error")
         error = {"message": refusal.message, "type": kind, "param": refusal.param, "code": refusal.code}
         return orjson.dumps({"error": error})
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        """The error JSON as data; the SDKs raise on it."""
+        return b"data: %b\n\n" % self.error_body(refusal, request_id)
 
     def text_reply(self, text: str, *, model: str, reply_id: str, created: int, streamed: bool) -> bytes:
         """`text` as a chat completion, or as a stream of four events."""

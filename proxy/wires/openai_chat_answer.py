@@ -1,23 +1,31 @@
 """Reading answers of OpenAI Chat Completions: usage, finish, refusals, tool calls, errors, the end marker.
 
-Belongs here: what one chunk or one completion says. How a stream is cut and passed on is answer_reading.py. Counterpart:
-anthropic_messages_answer.py.
+Belongs here: what one chunk or one completion says. Its usage is openai_chat_usage.py, how a stream is cut and passed on
+answer_reading.py. Counterpart: anthropic_messages_answer.py.
 
 Protocol facts: a stream ends with `data: [DONE]`; with `stream_options.include_usage` one extra chunk with an empty
 `choices` list carries the usage, all others `usage: null`; some servers send a running usage with every chunk. An empty
 `choices` list alone is not the usage chunk: Azure opens its streams with one.
+
+Decision: a whole answer of the usual kind (one text, a sound usage) is read by a typed decoder, any other by the general one:
+3 µs, not 6.
 """
 
+import sys
 from typing import Any, cast
 
 import msgspec
 
 from proxy.core.runs import Finish
 from proxy.core.spend import Usage
-from proxy.wires.answer_reading import TokenCounts, error_type_of, text_bytes
+from proxy.wires.answer_reading import error_type_of, text_bytes
+from proxy.wires.json_values import ABSENT, RAW_NULL
+from proxy.wires.openai_chat_usage import SoundUsage, usage_of, usage_of_sound
+from proxy.wires.plain_deltas import MAX_PLAIN_BYTES
 from proxy.wires.wire import AnswerFacts
 
 _DONE = b"[DONE]"
+_NONE_YET = sys.maxsize
 _FINISHES: dict[str, Finish] = {
     "stop": "stop",
     "length": "length",
@@ -27,20 +35,20 @@ _FINISHES: dict[str, Finish] = {
 }
 
 
-class _Function(msgspec.Struct):
+class _Function(msgspec.Struct, gc=False):
     name: Any = None
     arguments: Any = None
     input: Any = None
 
 
-class _ToolCall(msgspec.Struct):
+class _ToolCall(msgspec.Struct, gc=False):
     index: Any = None
     id: Any = None
     function: _Function | None = None
     custom: _Function | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     """A whole message or the delta of one; the members are the same."""
 
     content: Any = None
@@ -50,30 +58,60 @@ class _Message(msgspec.Struct):
     function_call: _Function | None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     index: Any = 0
     delta: _Message | None = None
     message: _Message | None = None
     finish_reason: Any = None
 
 
-class _Completion(msgspec.Struct):
+class _Completion(msgspec.Struct, gc=False):
     model: Any = None
     choices: list[_Choice] | None = None
-    usage: Any = None
+    usage: msgspec.Raw = ABSENT
     error: Any = None
+
+    @property
+    def has_usage(self) -> bool:
+        return len(self.usage) > 0 and self.usage != RAW_NULL
+
+
+class _PlainMessage(msgspec.Struct, gc=False):
+    content: str | None = None
+    refusal: None = None
+    reasoning_content: None = None
+    tool_calls: None = None
+    function_call: None = None
+
+
+class _PlainChoice(msgspec.Struct, gc=False):
+    message: _PlainMessage
+    finish_reason: str
+    delta: None = None
+
+
+class _PlainCompletion(msgspec.Struct, gc=False):
+    """A whole answer of the usual kind: text, and a usage without nonsense."""
+
+    model: str
+    choices: list[_PlainChoice]
+    usage: SoundUsage
+    error: None = None
 
 
 _completion: msgspec.json.Decoder[_Completion] = msgspec.json.Decoder(_Completion)
+_plain_completion: msgspec.json.Decoder[_PlainCompletion] = msgspec.json.Decoder(_PlainCompletion)
 
 
 class _Completions:
     """What chunks and completions have in common."""
 
+    __slots__ = ("_finished_choice", "_seen_calls", "facts")
+
     def __init__(self) -> None:
         self.facts = AnswerFacts()
         self._seen_calls: set[tuple[Any, Any]] = set()
-        self._finished_choice: float = float("inf")
+        self._finished_choice = _NONE_YET
 
     def read(self, data: bytes) -> _Completion | None:
         """Take in one JSON document; None where it could not be read."""
@@ -96,15 +134,11 @@ class _Completions:
 
     def usage_of(self, completion: _Completion) -> Usage | None:
         """The usage a document carries, where it makes sense."""
-        if completion.usage is None:
+        if not completion.has_usage:
             return None
-        usage = _usage(completion.usage)
-        if usage is None:
-            self.facts.unreadable += 1
-            return None
-        if not usage[1]:
-            self.facts.unreadable += 1
-        return usage[0]
+        usage, is_sound = usage_of(completion.usage)
+        self.facts.unreadable += not is_sound
+        return usage
 
     def settle(self) -> None:
         """A refusal in words ends with `stop`; the run says what it was."""
@@ -144,6 +178,12 @@ class _Completions:
 class ChatEvents(_Completions):
     """Reads the events of one stream (an EventReader)."""
 
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: _Completion | None = None
+
     def read_event(self, data: bytes) -> bool:
         """Read one event; whether it is the usage chunk: `choices` is empty and `usage` is not null."""
         if len(data) < 16 and data.strip() == _DONE:
@@ -152,7 +192,8 @@ class ChatEvents(_Completions):
         if self.facts.is_complete:
             return False
         completion = self.read(data)
-        if completion is None or completion.usage is None:
+        self._last = completion if len(data) <= MAX_PLAIN_BYTES else None
+        if completion is None or not completion.has_usage:
             return False
         usage = self.usage_of(completion)
         is_usage_chunk = completion.choices is not None and not completion.choices
@@ -161,12 +202,42 @@ class ChatEvents(_Completions):
             self.facts.usage = usage
         return is_usage_chunk
 
+    def only_text(self) -> tuple[bytes, str] | None:
+        """The member and the text of the event read last, where it brought nothing but that text."""
+        last = self._last
+        if last is None or last.choices is None or len(last.choices) != 1 or last.error is not None or last.has_usage:
+            return None
+        delta, reason = last.choices[0].delta, last.choices[0].finish_reason
+        if delta is None or reason is not None or delta.refusal or delta.function_call is not None:
+            return None
+        texts = {b"content": delta.content, b"reasoning_content": delta.reasoning_content}
+        given = [(member, text) for member, text in texts.items() if text is not None]
+        if delta.tool_calls:
+            call = delta.tool_calls[0].function
+            if len(delta.tool_calls) > 1 or call is None or call.name is not None or call.input is not None:
+                return None
+            given.append((b"arguments", call.arguments))
+        return given[0] if len(given) == 1 and isinstance(given[0][1], str) else None
+
 
 class ChatBody(_Completions):
     """Reads one whole completion (a BodyReader)."""
 
+    __slots__ = ()
+
     def read_body(self, body: bytes) -> None:
         """Fill the facts from the body."""
+        try:
+            plain = _plain_completion.decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            plain = None
+        if plain is not None and len(plain.choices) == 1:
+            facts, choice = self.facts, plain.choices[0]
+            facts.model = plain.model or None
+            facts.output_bytes = text_bytes(choice.message.content)
+            facts.finish = _FINISHES.get(choice.finish_reason, "other")
+            facts.usage = usage_of_sound(plain.usage)
+            return
         completion = self.read(body)
         if completion is not None:
             self.facts.usage = self.usage_of(completion)
@@ -182,26 +253,3 @@ def _content_bytes(content: Any) -> int:
         parts = cast("list[Any]", content)
         return sum(text_bytes(cast("dict[str, Any]", part).get("text")) for part in parts if isinstance(part, dict))
     return text_bytes(content)
-
-
-def _usage(content: Any) -> tuple[Usage, bool] | None:
-    """Tokens and whether every count was sound; None where the totals are missing or nonsense.
-
-    `prompt_tokens` includes cached ones, `completion_tokens` includes reasoning.
-    """
-    if not isinstance(content, dict):
-        return None
-    counts = TokenCounts(cast("dict[str, Any]", content))
-    prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
-    if prompt is None or completion is None:
-        return None
-    inputs, outputs = counts.inner("prompt_tokens_details"), counts.inner("completion_tokens_details")
-    cached = min(inputs.get("cached_tokens") or 0, prompt)
-    usage = Usage(
-        input_tokens=prompt,
-        cached_tokens=cached,
-        cache_write_tokens=min(inputs.get("cache_write_tokens") or 0, prompt - cached),
-        output_tokens=completion,
-        reasoning_tokens=min(outputs.get("reasoning_tokens") or 0, completion),
-    )
-    return usage, counts.is_sound and inputs.is_sound and outputs.is_sound

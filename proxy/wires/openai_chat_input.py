@@ -6,14 +6,18 @@ anthropic_messages_input.py.
 
 Formula: every token stands for at least one byte of UTF-8 text, and JSON never writes a text in fewer bytes than that; so
 the body's length bounds it, the names of its members cover the few tokens each message adds.
+
+Decision: what is not looked at stays raw, and what is decoded is kept out of the garbage collector's sight: 5 MB of tool calls
+take 22 ms instead of 56, as many bytes of content parts 22 instead of 34.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from proxy.core.errors import BadInput
-from proxy.wires.json_members import MemberEdits, decode
+from proxy.wires.json_edits import MemberEdits
+from proxy.wires.json_values import ABSENT, decode
 
 #: Tokens the format adds to a call as a whole.
 _OVERHEAD_TOKENS = 64
@@ -43,48 +47,69 @@ _TEXT_MEMBERS = frozenset(
 )
 
 
-class _Part(msgspec.Struct, forbid_unknown_fields=True):
+class _Part(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     type: Literal["text", "refusal"]
     text: str | None = None
     refusal: str | None = None
-    cache_control: Any = None
+    cache_control: msgspec.Raw = ABSENT
 
 
-class _ToolCall(msgspec.Struct, forbid_unknown_fields=True):
+class _ToolCall(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     type: Literal["function", "custom"] = "function"
-    id: Any = None
-    index: Any = None
-    function: Any = None
-    custom: Any = None
+    id: msgspec.Raw = ABSENT
+    index: msgspec.Raw = ABSENT
+    function: msgspec.Raw = ABSENT
+    custom: msgspec.Raw = ABSENT
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True):
+class TextMessage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A message that is nothing but text."""
+
     role: str
     content: str | list[_Part] | None = None
-    name: Any = None
+    name: msgspec.Raw = ABSENT
     tool_calls: list[_ToolCall] | None = None
-    tool_call_id: Any = None
+    tool_call_id: msgspec.Raw = ABSENT
     refusal: str | None = None
-    function_call: Any = None
+    function_call: msgspec.Raw = ABSENT
     reasoning_content: str | None = None
 
 
-class _Tool(msgspec.Struct):
+class _Tool(msgspec.Struct, gc=False):
     type: Literal["function", "custom"]
 
 
-_messages: msgspec.json.Decoder[list[_Message]] = msgspec.json.Decoder(list[_Message])
+_messages: msgspec.json.Decoder[list[TextMessage]] = msgspec.json.Decoder(list[TextMessage])
 _tools: msgspec.json.Decoder[list[_Tool]] = msgspec.json.Decoder(list[_Tool])
 
 
-def input_bound(members: MemberEdits, body_bytes: int) -> int | None:
-    """An upper bound of the input tokens of an edited body that long; None where there is more to read than text."""
+def text_messages(raw: bytes) -> list[TextMessage] | None:
+    """The messages of a list in which all are nothing but text; None for any other value."""
     try:
-        if members.has_repeated_names or not members.brings_only(_TEXT_MEMBERS):
+        return _messages.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def first_role(raw: bytes) -> str | None:
+    """The role of the first message in a list of nothing but text; None for any other list, and for an empty one."""
+    messages = text_messages(raw)
+    return messages[0].role if messages else None
+
+
+def input_bound(edits: MemberEdits, body_bytes: int, *, messages_are_text: bool) -> int | None:
+    """An upper bound of the input tokens of an edited body that long; None where there is more to read than text.
+
+    `messages_are_text`: what the caller sent as messages is known to be nothing else.
+    """
+    try:
+        if edits.has_repeated_names or not edits.brings_only(_TEXT_MEMBERS):
             return None
-        messages, tools = members.given("messages"), members.given("tools")
-        if messages is not None:
-            decode(messages, _messages, "messages", "text")
+        if not messages_are_text:
+            messages = edits.given("messages")
+            if messages is not None and text_messages(messages) is None:
+                return None
+        tools = edits.given("tools") if edits.has("tools") else None
         if tools is not None:
             decode(tools, _tools, "tools", "functions")
     except BadInput:

@@ -12,19 +12,30 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
+import orjson
 
 from proxy.core.components import NEUTRAL_PARAMETERS, Bundle
 from proxy.core.errors import BadInput
-from proxy.wires.json_members import JsonItems, JsonMembers, MemberEdits, decode, json_text, parse_items, parse_members
+from proxy.wires.json_edits import MemberEdits
+from proxy.wires.json_items import JsonItems, inserted_first, parse_items
+from proxy.wires.json_members import JsonMembers, parse_members
+from proxy.wires.json_values import decode, json_text
+from proxy.wires.openai_chat_input import TextMessage, text_messages
+from proxy.wires.version_bytes import (
+    Remembered,
+    WrittenModel,
+    WrittenParameter,
+    prompt_json,
+    written_extra,
+)
 from proxy.wires.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
-    applies,
+    changes_tools,
     edited_tools,
     final_model,
     ignored_variables,
     output_bound,
-    prompt_text,
     read_whole_number,
     service_tier_of,
     set_extra,
@@ -38,36 +49,55 @@ _FIXED_SAMPLING_NAMES = frozenset({"gpt-5"})
 #: Models that answer 400 to `stop`.
 _WITHOUT_STOP = ("o3", "o4-mini")
 
-_SYSTEM_ROLES = frozenset({"system", "developer"})
+#: How a message of each system role begins.
+_MESSAGE_STARTS = {role: b'{"role":"%b","content":' % role.encode() for role in ("system", "developer")}
+#: How libraries write the beginning of a list with such a message.
+_WAYS_TO_WRITE = {
+    role: (b"[" + start, b'[{"role": "%b", "content": ' % role.encode()) for role, start in _MESSAGE_STARTS.items()
+}
+SYSTEM_ROLES = frozenset(_MESSAGE_STARTS)
+#: Up to this size a list is copied as a whole where its beginning is looked at.
+_SMALL = 4096
 _BOUND_MEMBERS = ("max_tokens", "max_completion_tokens")
+
+
+class EditedChat(msgspec.Struct, frozen=True):
+    """An edited body, for the input bound."""
+
+    edits: MemberEdits
+    #: The caller's messages were looked at and are nothing but text.
+    messages_are_text: bool
 
 
 def read_output_bound(members: JsonMembers) -> int | None:
     """The caller's output bound. Raises BadInput(`wrong_kind`), also for both of its names at once."""
-    bounds = [read_whole_number(members, name, 1, MAX_OUTPUT_TOKENS) for name in _BOUND_MEMBERS]
-    if None not in bounds:
+    older = read_whole_number(members, "max_tokens", 1, MAX_OUTPUT_TOKENS)
+    newer = read_whole_number(members, "max_completion_tokens", 1, MAX_OUTPUT_TOKENS)
+    if older is not None and newer is not None:
         raise BadInput("wrong_kind", "send max_completion_tokens or max_tokens, not both", param="max_tokens")
-    return bounds[0] if bounds[0] is not None else bounds[1]
+    return newer if older is None else older
 
 
 def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
     """The body with the version in it. Raises BadInput."""
     bundle = plan.bundle
-    edits = cast("JsonMembers", request.document).edit()
+    edits = MemberEdits(cast("JsonMembers", request.document))
     edits.remove("switchback")
     model = final_model(bundle, request.model)
     dropped: tuple[str, ...] = ()
     tool_names = request.tool_names
+    messages_are_text = False
     if bundle is not None:
+        written = _written_model(bundle, model or "")
         if model != request.model:
-            edits.set("model", json_text(model or ""))
-        set_extra(edits, bundle)
-        _set_prompt(edits, bundle, plan.variables)
-        dropped = _set_parameters(edits, bundle, model or "")
+            edits.set("model", written.name)
+        set_extra(edits, written)
+        messages_are_text = _set_prompt(edits, bundle, plan.variables)
+        dropped = _set_parameters(edits, written.parameters)
         tool_names = _set_tools(edits, bundle, request.tool_names)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
-        edits.set(_bound_member(edits), msgspec.json.encode(bound))
+        edits.set(_bound_member(edits), b"%d" % bound)
     asks_usage = request.streamed and _ask_for_usage(edits)
     return Injection(
         body=edits.render(),
@@ -78,7 +108,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         ignored_variables=ignored_variables(bundle, plan.variables),
         tool_names=tool_names,
         service_tier=service_tier_of(edits),
-        document=edits,
+        document=EditedChat(edits, messages_are_text),
     )
 
 
@@ -90,58 +120,113 @@ def _bound_member(edits: MemberEdits) -> str:
     return next((name for name in _BOUND_MEMBERS if edits.has(name)), "max_completion_tokens")
 
 
-class _Role(msgspec.Struct):
+class _Role(msgspec.Struct, gc=False):
     role: str
 
 
 _role: msgspec.json.Decoder[_Role] = msgspec.json.Decoder(_Role)
 
 
-def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]) -> None:
+def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]) -> bool:
+    """Put in the prompt; whether the caller's messages turned out to be nothing but text."""
     prompt = bundle.prompt
     if not prompt.is_set:
-        return
+        return False
     raw = edits.given("messages")
     if raw is None:
         raise BadInput("wrong_kind", "messages must be a list of messages", param="messages")
-    messages = parse_items(raw, "messages")
-    leading, role = _leading_system_messages(messages)
+    messages = text_messages(raw)
+    items = None
+    if messages is None:
+        items = parse_items(raw, "messages")
+        leading, role, is_empty = *_leading_of_any(items), not items.values
+    else:
+        leading, is_empty = _leading_of_texts(messages), not messages
+        role = messages[0].role if leading else "system"
     if prompt.mode == "if_absent" and leading:
-        return
-    content = json_text(prompt_text(bundle, variables))
-    message = b'{"role":"' + role.encode() + b'","content":' + content + b"}"
-    match prompt.mode:
-        case "replace":
-            edits.set("messages", messages.replace_leading(leading, message))
-        case "append":
-            edits.set("messages", messages.insert(leading, message))
-        case "prepend" | "if_absent":
-            edits.set("messages", messages.insert(0, message))
+        return messages is not None
+    message = _MESSAGE_STARTS[role] + prompt_json(bundle, variables) + b"}"
+    if not leading or prompt.mode in ("prepend", "if_absent"):
+        edits.set("messages", inserted_first(raw, message, is_empty=is_empty))
+        return messages is not None
+    end = _end_of_plain(raw, messages[0]) if leading == 1 and messages is not None else 0
+    if not end:
+        items = items or parse_items(raw, "messages")
+        is_append = prompt.mode == "append"
+        splice = items.insert(leading, message) if is_append else items.replace_leading(leading, message)
+    elif prompt.mode == "append":
+        splice = end, end, b"," + message
+    else:
+        splice = 1, end, message
+    edits.set("messages", splice)
+    return messages is not None
 
 
-def _leading_system_messages(messages: JsonItems) -> tuple[int, str]:
+def _end_of_plain(raw: bytes, first: TextMessage) -> int:
+    """Where the first message ends in a list that begins with it, written as most do; 0 where it is written otherwise."""
+    if not isinstance(first.content, str):
+        return 0
+    content = orjson.dumps(first.content)
+    beginning = bytes(raw if len(raw) < _SMALL else memoryview(raw)[: 2 * len(content) + _SMALL])
+    for start in _WAYS_TO_WRITE[first.role]:
+        written = start + content + b"}"
+        if beginning.startswith(written):
+            return len(written)
+    return 0
+
+
+def _leading_of_texts(messages: list[TextMessage]) -> int:
+    """How many messages the caller's system prompt is."""
+    leading = 0
+    for message in messages:
+        if message.role not in SYSTEM_ROLES:
+            break
+        leading += 1
+    return leading
+
+
+def _leading_of_any(items: JsonItems) -> tuple[int, str]:
     """How many messages the caller's system prompt is, and the role it uses (`system` where there is none)."""
     first = "system"
-    for index in range(len(messages.spans)):
-        role = decode(messages.item(index), _role, f"messages[{index}]", "a message with a role").role
-        if role not in _SYSTEM_ROLES:
+    for index, item in enumerate(items.values):
+        role = decode(item, _role, f"messages[{index}]", "a message with a role").role
+        if role not in SYSTEM_ROLES:
             return index, first
         first = role if index == 0 else first
-    return len(messages.spans), first
+    return len(items.values), first
 
 
-def _set_parameters(edits: MemberEdits, bundle: Bundle, model: str) -> tuple[str, ...]:
+def _set_parameters(edits: MemberEdits, parameters: tuple[WrittenParameter, ...]) -> tuple[str, ...]:
     """Put in the neutral parameters; the names of those the model does not take, which are left out."""
-    dropped: list[str] = []
+    dropped: tuple[str, ...] = ()
+    for parameter in parameters:
+        is_sure = parameter.is_enforced and parameter.raw is not None
+        if not is_sure and edits.given(parameter.member) is not None and not parameter.is_enforced:
+            continue
+        if parameter.raw is None:
+            dropped += (parameter.name,)
+        else:
+            edits.set(parameter.member, parameter.raw)
+    return dropped
+
+
+_written_models: Remembered[tuple[str, str], WrittenModel] = Remembered(512)
+
+
+def _written_model(bundle: Bundle, model: str) -> WrittenModel:
+    """The model component for a final model, which decides about the parameters it takes."""
+    key = bundle.hashes["model"], model
+    return _written_models.get(key) or _written_models.keep(key, _write_model(bundle, model))
+
+
+def _write_model(bundle: Bundle, model: str) -> WrittenModel:
+    parameters: list[WrittenParameter] = []
     for name in NEUTRAL_PARAMETERS:
         parameter = bundle.model.parameters.get(name)
-        if parameter is None or name == "max_output_tokens" or not applies(parameter, edits.given(name)):
-            continue
-        if _is_refused(name, model):
-            dropped.append(name)
-        else:
-            edits.set(name, msgspec.json.encode(_written(name, parameter.value)))
-    return tuple(dropped)
+        if parameter is not None and name != "max_output_tokens":
+            raw = None if _is_refused(name, model) else msgspec.json.encode(_written(name, parameter.value))
+            parameters.append(WrittenParameter(name, name, None, raw, parameter.enforced))
+    return WrittenModel(json_text(model), written_extra(bundle), tuple(parameters))
 
 
 def _is_refused(parameter: str, model: str) -> bool:
@@ -172,6 +257,8 @@ def _tool_shape(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> frozenset[str]:
+    if not changes_tools(bundle):
+        return callers
     raw = edits.given("tools")
     tools, names = edited_tools(raw, callers, bundle, _tool_shape)
     if bundle.tools.mode == "replace":
@@ -181,21 +268,21 @@ def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> f
         # Without tools the provider refuses what speaks of them.
         for member in ("tools", "tool_choice", "parallel_tool_calls"):
             edits.remove(member)
-    elif tools is not None and tools is not raw:
+    elif tools is not None:
         edits.set("tools", tools)
     return names
 
 
 def _ask_for_usage(edits: MemberEdits) -> bool:
     """Ask for the stream's usage where the caller did not; whether that was so. Raises BadInput(`wrong_kind`)."""
-    raw = edits.given("stream_options")
+    raw = edits.given("stream_options") if edits.has("stream_options") else None
     if raw is None:
         edits.set("stream_options", b'{"include_usage":true}')
         return True
     options = parse_members(raw, "stream_options")
     if options.decoded("include_usage", FLAG, "true or false"):
         return False
-    inner = options.edit()
+    inner = MemberEdits(options)
     inner.set("include_usage", b"true")
     edits.set("stream_options", inner.render())
     return True

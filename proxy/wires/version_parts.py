@@ -1,53 +1,58 @@
-"""What injecting a version is on every wire: which model, which output bound, which prompt text, which tools.
+"""What injecting a version is on every wire: which model, which output bound, which parameters, which tools.
 
 Belongs here: the rules of a version meeting a caller's request, wherever a format keeps the members. Does not belong here:
-member names and shapes of one provider (the wires). The rendered parts are byte-stable, so that provider prompt caches
-keep hitting: fixed order, no time, nothing random.
+member names and shapes of one provider (the wires), writing the version's own content as JSON (version_bytes.py).
 """
 
-import functools
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 import msgspec
-import orjson
 
-from proxy.core.components import Bundle, Parameter, Tools, tool_name
+from proxy.core.components import Bundle
 from proxy.core.errors import BadInput
 from proxy.core.identity import MODEL_PREFIX
-from proxy.wires.json_members import JsonItems, JsonMembers, MemberEdits, decode, parse_items, wrong_kind
+from proxy.wires.json_edits import Change, MemberEdits
+from proxy.wires.json_items import JsonItems, parse_items
+from proxy.wires.json_members import JsonMembers
+from proxy.wires.json_values import decode, wrong_kind
+from proxy.wires.version_bytes import ToolShape, WrittenModel, written_tools
 
 #: Providers take no more; a larger number is a mistake, and the ledger could not price it.
 MAX_OUTPUT_TOKENS = 2**31 - 1
 _MAX_MODEL_CHARACTERS = 256
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-TEXT: msgspec.json.Decoder[str] = msgspec.json.Decoder(str)
-FLAG: msgspec.json.Decoder[bool] = msgspec.json.Decoder(bool)
-WHOLE_NUMBER: msgspec.json.Decoder[int] = msgspec.json.Decoder(int)
-OBJECT: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
-
-#: How a neutral tool definition is written on a wire.
-ToolShape = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+TEXT: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
+FLAG: msgspec.json.Decoder[bool | None] = msgspec.json.Decoder(bool | None)
+WHOLE_NUMBER: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(int | None)
+OBJECT: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 def read_model(members: JsonMembers) -> str | None:
     """The caller's `model`. Raises BadInput(`wrong_kind`) for anything but a short text without control characters."""
     model = members.decoded("model", TEXT, "a text")
-    if model is not None and (len(model) > _MAX_MODEL_CHARACTERS or _CONTROL.search(model)):
+    if model is None:
+        return None
+    if len(model) > _MAX_MODEL_CHARACTERS or (not model.isprintable() and _CONTROL.search(model)):
         raise wrong_kind("model", f"a text of at most {_MAX_MODEL_CHARACTERS} characters")
     return model
 
 
 def read_whole_number(members: JsonMembers, name: str, least: int, most: int) -> int | None:
     """A count the price depends on. Raises BadInput(`wrong_kind`) outside `least`..`most` and for 1.5, "5", 1e9, true."""
-    wanted = f"a whole number from {least} to {most}"
-    number = members.decoded(name, WHOLE_NUMBER, wanted)
-    if number is not None and not least <= number <= most:
-        raise wrong_kind(name, wanted)
-    return number
+    if name not in members.values:
+        return None
+    try:
+        number = members.decoded(name, WHOLE_NUMBER, "a whole number")
+    except BadInput as refusal:
+        if refusal.code != "wrong_kind":
+            raise
+    else:
+        if number is None or least <= number <= most:
+            return number
+    raise wrong_kind(name, f"a whole number from {least} to {most}")
 
 
 def read_switchback_member(members: JsonMembers) -> Mapping[str, Any] | None:
@@ -85,25 +90,11 @@ def output_bound(bundle: Bundle | None, asked: int | None, ceiling: int | None) 
     return ceiling if wanted is None else wanted
 
 
-def applies(parameter: Parameter, callers: bytes | None) -> bool:
-    """Whether the version's value goes in: always when enforced, a default only where the caller says nothing."""
-    return parameter.enforced or callers is None
-
-
-def prompt_text(bundle: Bundle, variables: Mapping[str, str]) -> str:
-    """The version's prompt with its variables filled in. Raises BadInput (`variable_missing`, `variable_too_large`)."""
-    return bundle.prompt.template.render(variables, bundle.prompt.variables)
-
-
 def ignored_variables(bundle: Bundle | None, variables: Mapping[str, str]) -> int:
     """How many variables the caller sent that the prompt does not declare."""
-    return 0 if bundle is None else sum(1 for name in variables if name not in bundle.prompt.variables)
-
-
-def set_extra(edits: MemberEdits, bundle: Bundle) -> None:
-    """Put in the raw members the version carries for its wire."""
-    for name in sorted(bundle.model.extra):
-        edits.set(name, orjson.dumps(bundle.model.extra[name]))
+    if bundle is None or variables.keys() <= bundle.prompt.variables.keys():
+        return 0
+    return len(variables.keys() - bundle.prompt.variables.keys())
 
 
 ToolChoiceKind = Literal["auto", "none", "required", "tool", "raw"]
@@ -126,32 +117,14 @@ def tool_choice_of(value: Any) -> tuple[ToolChoiceKind, str]:
     return ("tool", name) if is_named_tool and isinstance(name, str) else ("raw", "")
 
 
-@dataclass(frozen=True, slots=True)
-class _ToolsKey:
-    """Tools by their content hash: what the cache of rendered definitions is keyed by."""
-
-    hash: str
-    shape: ToolShape
-    tools: Tools = field(compare=False)
+class _Function(msgspec.Struct, gc=False):
+    name: str | None = None
 
 
-@functools.lru_cache(maxsize=256)
-def _rendered_tools(key: _ToolsKey) -> Mapping[str, bytes]:
-    rendered: dict[str, bytes] = {}
-    for item in key.tools.items:
-        is_neutral = "name" in item and not {"type", "function", "input_schema"} & item.keys()
-        rendered[tool_name(item) or ""] = orjson.dumps(key.shape(item) if is_neutral else item)
-    return rendered
-
-
-class _ToolName(msgspec.Struct):
+class _ToolName(msgspec.Struct, gc=False):
     name: str | None = None
     type: str | None = None
-    function: "_Function | None" = None
-
-
-class _Function(msgspec.Struct):
-    name: str | None = None
+    function: _Function | None = None
 
 
 _tool_names: msgspec.json.Decoder[list[_ToolName]] = msgspec.json.Decoder(list[_ToolName])
@@ -167,39 +140,48 @@ def names_of_tools(raw: bytes | None) -> list[str]:
     ]
 
 
+def changes_tools(bundle: Bundle) -> bool:
+    """Whether the version says anything about tools."""
+    return bundle.tools.mode == "replace" or (bundle.tools.mode == "merge" and len(bundle.tools.items) > 0)
+
+
 def edited_tools(
     raw: bytes | None, callers: frozenset[str], bundle: Bundle, shape: ToolShape
-) -> tuple[bytes | None, frozenset[str]]:
-    """The `tools` member that is to be sent (None: none) and the names in it; the same `raw` where nothing changes.
+) -> tuple[Change, frozenset[str]]:
+    """What becomes of the `tools` member under a version that changes it (None: no tools), and the names in it then.
 
     Raises BadInput(`wrong_kind`) where the caller's tools have to be merged and are no list of tools.
     """
-    tools = bundle.tools
-    if tools.mode == "keep" or (tools.mode == "merge" and not tools.items):
-        return raw, callers
-    ours = _rendered_tools(_ToolsKey(bundle.hashes["tools"], shape, tools))
-    if tools.mode == "replace" or raw is None:
-        return (b"[" + b",".join(ours.values()) + b"]" if ours else None), frozenset(ours)
-    return _merged(parse_items(raw, "tools"), names_of_tools(raw), ours), callers | frozenset(ours)
+    ours = written_tools(bundle, shape)
+    names = frozenset(ours)
+    if bundle.tools.mode == "replace" or raw is None:
+        return (b"[" + b",".join(ours.values()) + b"]" if ours else None), names
+    items = parse_items(raw, "tools")
+    if callers.isdisjoint(names):
+        return items.insert(len(items.values), b",".join(ours.values())), callers | names
+    return _merged(items, names_of_tools(raw), ours), callers | names
 
 
 def _merged(callers: JsonItems, names: list[str], ours: Mapping[str, bytes]) -> bytes:
     """The caller's list with the tools of the same name replaced in place, and the others added behind."""
-    parts: list[bytes] = []
+    raw = memoryview(callers.raw)
+    parts: list[bytes | memoryview] = []
     position = 0
-    for name, (start, end) in zip(names, callers.spans, strict=True):
+    for index, name in enumerate(names):
         if name in ours:
-            parts += (callers.raw[position:start], ours[name])
+            start, end = callers.span(index)
+            parts += (raw[position:start], ours[name])
             position = end
-    if callers.spans:
-        end = callers.spans[-1][1]
-        parts.append(callers.raw[position:end])
-        parts += [b"," + item for name, item in ours.items() if name not in names]
-        return b"".join((*parts, callers.raw[end:]))
-    return b"[" + b",".join(ours.values()) + b"]"
+    start, end, new = callers.insert(len(names), b",".join(item for name, item in ours.items() if name not in names))
+    return b"".join((*parts, raw[position:start], new if len(new) > 1 else b"", raw[end:]))
 
 
-_text: msgspec.json.Decoder[str] = msgspec.json.Decoder(str)
+def set_extra(edits: MemberEdits, written: WrittenModel) -> None:
+    """Put in the raw members the version carries for its wire."""
+    for name, raw in written.extra:
+        edits.set(name, raw)
+
+
 #: Members that choose a tier, and the values that mean the ordinary price.
 _TIER_MEMBERS = ("service_tier", "speed")
 _ORDINARY_TIERS = frozenset({"auto", "default", "standard", "standard_only"})
@@ -208,9 +190,9 @@ _ORDINARY_TIERS = frozenset({"auto", "default", "standard", "standard_only"})
 def service_tier_of(edits: MemberEdits) -> str | None:
     """The tier an edited body asks for, where it has a price of its own. Raises BadInput(`wrong_kind`)."""
     for name in _TIER_MEMBERS:
-        raw = edits.given(name)
+        raw = edits.given(name) if edits.has(name) else None
         if raw is not None:
-            tier = decode(raw, _text, name, "a text")
-            if tier not in _ORDINARY_TIERS:
+            tier = decode(raw, TEXT, name, "a text")
+            if tier is not None and tier not in _ORDINARY_TIERS:
                 return tier
     return None

@@ -1,6 +1,6 @@
 """The Wire protocol: what the request conductor needs from a provider format, and the values that cross over.
 
-A wire is stateless and pure. Per call the conductor asks, in this order: `operation` (is this path mine, and what is it),
+A wire is pure: what it remembers it could work out again. Per call the conductor asks, in this order: `operation` (is this path mine, and what is it),
 `read` (facts of the request body), `inject` (the body with the version in it), `answer_reader` (an object that lives for one
 answer and sees its bytes). Everything a version does not mention passes byte for byte.
 """
@@ -82,7 +82,7 @@ class AnswerFacts(msgspec.Struct, kw_only=True):
     usage: Usage | None = None
     finish: Finish | None = None
     refusal: bool = False
-    tool_calls: list[str] = msgspec.field(default_factory=list[str])
+    tool_calls: list[str] = []
     #: UTF-8 bytes of answer text and tool arguments seen, for an estimate where usage never came.
     output_bytes: int = 0
     #: The protocol's own end marker was seen ([DONE], message_stop), or a whole body was read.
@@ -104,6 +104,11 @@ class AnswerReader(Protocol):
 
     def finish(self) -> bytes:
         """The answer ended cleanly: return held-back bytes, and settle the facts."""
+        ...
+
+    @property
+    def takes_event(self) -> bool:
+        """Whether what was passed on so far ends between two events of a stream that has not said its end."""
         ...
 
 
@@ -135,6 +140,10 @@ class Wire(Protocol):
 
     def error_body(self, refusal: Refusal, request_id: str) -> bytes:
         """A refusal as the provider's own error JSON."""
+        ...
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        """A refusal as the event with which a provider breaks off a stream; it goes between two events."""
         ...
 
     def text_reply(self, text: str, *, model: str, reply_id: str, created: int, streamed: bool) -> bytes:

@@ -267,7 +267,7 @@ VERSION = {
 EDITED = {"model", "system", "stop_sequences", "output_config", "tools", "max_tokens"}
 others = st.dictionaries(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=6).filter(
-        lambda name: name not in {*EDITED, "stream", "metadata", "switchback", "thinking"}
+        lambda name: name not in {*EDITED, "stream", "metadata", "switchback", "thinking", "service_tier", "speed"}
     ),
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
     max_size=4,

@@ -7,7 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.core.errors import BadInput
-from proxy.wires.json_members import MAX_MEMBERS, parse_items, parse_members
+from proxy.wires.json_edits import MemberEdits
+from proxy.wires.json_items import parse_items
+from proxy.wires.json_members import MAX_MEMBERS, MAX_NAME, parse_members
+from proxy.wires.json_values import spliced
 
 json_values = st.recursive(
     st.none()
@@ -47,10 +50,8 @@ def objects(draw: st.DrawFn, *, repeats: bool = False) -> tuple[bytes, list[tupl
 def test_every_member_is_found_with_its_exact_bytes(case: tuple[bytes, list[tuple[str, str]]]) -> None:
     body, written = case
     members = parse_members(body)
-    assert [
-        (member.name, body[member.value_start : member.value_end].decode()) for member in members.members
-    ] == written
-    assert members.edit().render() is body
+    assert [(name, body[start:end].decode()) for name, _, start, end in members.spans] == written
+    assert MemberEdits(members).render() is body
 
 
 @given(objects(repeats=True))
@@ -58,17 +59,18 @@ def test_every_member_is_found_with_its_exact_bytes(case: tuple[bytes, list[tupl
 def test_repeated_names_do_not_mislead_the_walk(case: tuple[bytes, list[tuple[str, str]]]) -> None:
     body, written = case
     members = parse_members(body)
-    assert [
-        (member.name, body[member.value_start : member.value_end].decode()) for member in members.members
-    ] == written
+    assert [(name, body[start:end].decode()) for name, _, start, end in members.spans] == written
     listed = [name for name, _ in written]
     for name in set(listed):
         if listed.count(name) > 1:
             with pytest.raises(BadInput) as refusal:
-                members.raw(name)
+                members.given(name)
             assert refusal.value.code == "duplicate_key"
         else:
-            assert members.raw(name) == dict(written)[name].encode()
+            raw = dict(written)[name].encode()
+            given = members.given(name)
+            assert bytes(members.values[name]) == raw
+            assert given is None if raw == b"null" else given is not None and bytes(given) == raw
 
 
 @given(objects(), st.dictionaries(names, st.sampled_from([b"1", b'"new"', b"[]", None]), max_size=4))
@@ -77,7 +79,7 @@ def test_edits_change_what_they_name_and_keep_every_other_byte(
     case: tuple[bytes, list[tuple[str, str]]], changes: dict[str, bytes | None]
 ) -> None:
     body, written = case
-    edits = parse_members(body).edit()
+    edits = MemberEdits(parse_members(body))
     for name, raw in changes.items():
         if raw is None:
             edits.remove(name)
@@ -88,10 +90,10 @@ def test_edits_change_what_they_name_and_keep_every_other_byte(
     expected = [(name, raw) for name, raw in expected if raw is not None]
     expected += [(name, raw) for name, raw in changes.items() if raw is not None and name not in dict(written)]
     again = parse_members(rendered)
-    assert [(m.name, rendered[m.value_start : m.value_end]) for m in again.members] == expected
-    untouched = [m for m in parse_members(body).members if m.name not in changes]
-    for member in untouched:
-        assert body[member.key_start : member.value_end] in rendered
+    assert [(name, rendered[start:end]) for name, _, start, end in again.spans] == expected
+    for name, key_start, _, end in parse_members(body).spans:
+        if name not in changes:
+            assert body[key_start:end] in rendered
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_edits_change_what_they_name_and_keep_every_other_byte(
     ],
 )  # fmt: skip
 def test_splicing_in_examples(body: bytes, changes: dict[str, bytes | None], expected: bytes) -> None:
-    edits = parse_members(body).edit()
+    edits = MemberEdits(parse_members(body))
     for name, raw in changes.items():
         if raw is None:
             edits.remove(name)
@@ -126,7 +128,7 @@ def test_splicing_in_examples(body: bytes, changes: dict[str, bytes | None], exp
 
 
 def test_an_edit_shows_through_before_it_is_rendered() -> None:
-    edits = parse_members(b'{"a":1,"b":null}').edit()
+    edits = MemberEdits(parse_members(b'{"a":1,"b":null}'))
     edits.set("a", b"2")
     edits.remove("b")
     edits.set("c", b"3")
@@ -174,6 +176,8 @@ def test_an_edit_shows_through_before_it_is_rendered() -> None:
         (b'{"a":01}', "malformed_json"),
         (b"\x00{}", "malformed_json"),
         (b"{" + b",".join(b'"%d":1' % i for i in range(MAX_MEMBERS + 1)) + b"}", "too_many_members"),
+        (b'{"' + b"a" * (MAX_NAME + 1) + b'":1}', "malformed_json"),
+        (b'{"' + b"\\n" * 1_000_000 + b'": 1}', "malformed_json"),
         (b"{" + b",".join([b'"a":1'] * (MAX_MEMBERS + 1)) + b"}", "duplicate_key"),
         (b"{" + b",".join(b'"a":%d' % i for i in range(50)) + b"}", "duplicate_key"),
     ],
@@ -193,7 +197,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     except BadInput:
         return
     assert isinstance(json.loads(body), dict)
-    assert set(members.names) == set(json.loads(body))
+    assert set(members.values) == set(json.loads(body))
 
 
 @pytest.mark.parametrize(
@@ -207,15 +211,15 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     ],
 )
 def test_unusual_but_valid_bodies_pass(body: bytes) -> None:
-    assert parse_members(body).edit().render() is body
+    assert MemberEdits(parse_members(body)).render() is body
 
 
 def test_a_member_of_the_wrong_kind_is_named() -> None:
     members = parse_members(b'{"stream":"true","none":null}')
     with pytest.raises(BadInput) as refusal:
-        members.decoded("stream", msgspec.json.Decoder(bool), "true or false")
+        members.decoded("stream", msgspec.json.Decoder(bool | None), "true or false")
     assert (refusal.value.code, refusal.value.param) == ("wrong_kind", "stream")
-    assert members.decoded("none", msgspec.json.Decoder(bool), "true or false") is None
+    assert members.decoded("none", msgspec.json.Decoder(bool | None), "true or false") is None
     with pytest.raises(BadInput) as refusal:
         parse_members(b"[]", "stream_options")
     assert (refusal.value.code, refusal.value.param) == ("wrong_kind", "stream_options")
@@ -232,7 +236,7 @@ def test_a_member_of_the_wrong_kind_is_named() -> None:
     ],
 )
 def test_leading_items_are_replaced_and_the_rest_keeps_its_bytes(raw: bytes, leading: int, expected: bytes) -> None:
-    assert parse_items(raw, "messages").replace_leading(leading, b'"new"') == expected
+    assert spliced(raw, parse_items(raw, "messages").replace_leading(leading, b'"new"')) == expected
 
 
 @given(st.lists(json_values, max_size=6), spaces, spaces, st.data())
@@ -241,12 +245,56 @@ def test_an_item_is_inserted_anywhere(values: list[Any], before: str, after: str
     inside = ",".join(f"{before}{json.dumps(value)}{after}" for value in values)
     raw = f"[{inside}]".encode()
     items = parse_items(raw, "messages")
-    assert [json.loads(items.item(index)) for index in range(len(items.spans))] == values
+    assert [json.loads(bytes(value)) for value in items.values] == values
+    spans = [items.span(index) for index in range(len(values))]
+    assert [json.loads(raw[start:end]) for start, end in spans] == values
     index = data.draw(st.integers(0, len(values)))
-    assert json.loads(items.insert(index, b'"new"')) == [*values[:index], "new", *values[index:]]
+    assert json.loads(spliced(raw, items.insert(index, b'"new"'))) == [*values[:index], "new", *values[index:]]
 
 
 @pytest.mark.parametrize("raw", [b"{}", b'"x"', b"7"])
 def test_only_a_list_has_items(raw: bytes) -> None:
     with pytest.raises(BadInput, match="messages must be a list"):
         parse_items(raw, "messages")
+
+
+HIDDEN = [
+    b'{"a":1,"b":2,"a":3}',
+    b'{"a":{"c":1,"b":2},"b":7,"a":123456}',
+    b'{"a": {"c": 1,     "b": 2}, "b": 7, "a": 123456}',
+    b'{"a":"x","b":"\\",\\"a\\":","a":""}',
+    b'{"a":[1,2],"a":[1,2]}',
+    b'{"a": 12, "b": 3, "a": 1}',
+    b'{"a":1,"\\u0061":2}',
+    b'{"b":0, "a":1 ,"a":1}',
+    b'{"a":null,"a":{"a":1,"a":2}}',
+]
+
+
+@pytest.mark.parametrize("body", HIDDEN)
+def test_a_repeated_name_is_found_however_its_values_look(body: bytes) -> None:
+    pairs = json.loads(body, object_pairs_hook=list)
+    members = parse_members(body)
+    assert [name for name, *_ in members.spans] == [name for name, _ in pairs]
+    assert [json.loads(body[start:end], object_pairs_hook=list) for _, _, start, end in members.spans] == [
+        value for _, value in pairs
+    ]
+    with pytest.raises(BadInput):
+        members.given("a")
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(['""', '"a"', "{}", '{"b":1}', "[]", "1", "12", '","'])), max_size=5), st.sampled_from([(",", ":"), (", ", ": "), (" ,", ":")]))  # fmt: skip
+@settings(max_examples=200)
+def test_spans_agree_with_another_parser_whatever_is_repeated(
+    pairs: list[tuple[str, str]], marks: tuple[str, str]
+) -> None:
+    comma, colon = marks
+    body = ("{" + comma.join(f'"{name}"{colon}{raw}' for name, raw in pairs) + "}").encode()
+    assert [(name, body[start:end].decode()) for name, _, start, end in parse_members(body).spans] == pairs
+
+
+def test_a_large_body_is_checked_for_utf_8_in_pieces() -> None:
+    body = ('{"a":"' + "x" * 65_529 + "\u20ac" * 50_000 + '"}').encode()
+    assert parse_members(body).values["a"] == msgspec.Raw(body[5:-1])
+    with pytest.raises(BadInput, match="invalid UTF-8 \\(byte 100002\\)"):
+        parse_members(body[:100_002] + b"\xff" + body[100_003:])

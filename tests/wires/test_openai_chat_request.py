@@ -333,7 +333,10 @@ EDITED = {
 }
 others = st.dictionaries(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=6).filter(
-        lambda name: name not in {*EDITED, "stream", "n", "user", "safety_identifier", "switchback", "functions", "tool_choice"}
+        lambda name: (
+            name not in {*EDITED, "stream", "n", "user", "safety_identifier", "switchback", "functions", "tool_choice"}
+            and name not in {"service_tier", "speed"}
+        )
     ),
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.just([1.50, {}]),
     max_size=4,

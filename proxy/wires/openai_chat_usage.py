@@ -1,0 +1,73 @@
+"""The usage of OpenAI Chat Completions: tokens read with suspicion.
+
+Belongs here: what the counts mean and which are nonsense. Where a usage stands and when it holds is openai_chat_answer.py.
+
+Protocol facts: `prompt_tokens` includes cached ones, `completion_tokens` includes reasoning.
+"""
+
+from typing import Any, cast
+
+import msgspec
+
+from proxy.core.spend import Usage
+from proxy.wires.answer_reading import Count, TokenCounts
+
+
+class _InputDetails(msgspec.Struct, gc=False):
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+
+
+class _OutputDetails(msgspec.Struct, gc=False):
+    reasoning_tokens: Count | None = None
+
+
+class SoundUsage(msgspec.Struct, gc=False):
+    """A usage without nonsense."""
+
+    prompt_tokens: Count
+    completion_tokens: Count
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+
+
+_sound_usage: msgspec.json.Decoder[SoundUsage] = msgspec.json.Decoder(SoundUsage)
+_anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+
+def usage_of(raw: bytes) -> tuple[Usage | None, bool]:
+    """Tokens and whether every count was sound; None where the totals are missing or nonsense."""
+    try:
+        return usage_of_sound(_sound_usage.decode(raw)), True
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _suspicious_usage(raw)
+
+
+def usage_of_sound(usage: SoundUsage) -> Usage:
+    """The usage with nothing larger than what it is part of."""
+    inputs, outputs = usage.prompt_tokens_details, usage.completion_tokens_details
+    cached, written = (0, 0) if inputs is None else (inputs.cached_tokens or 0, inputs.cache_write_tokens or 0)
+    reasoning = 0 if outputs is None else outputs.reasoning_tokens or 0
+    return _usage(usage.prompt_tokens, cached, written, usage.completion_tokens, reasoning)
+
+
+def _usage(prompt: int, cached: int, written: int, completion: int, reasoning: int) -> Usage:
+    cached = min(cached, prompt)
+    return Usage(prompt, cached, min(written, prompt - cached), 0, completion, min(reasoning, completion))
+
+
+def _suspicious_usage(raw: bytes) -> tuple[Usage | None, bool]:
+    try:
+        content = _anything.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None, False
+    if not isinstance(content, dict):
+        return None, False
+    counts = TokenCounts(cast("dict[str, Any]", content))
+    prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    if prompt is None or completion is None:
+        return None, False
+    inputs, outputs = counts.inner("prompt_tokens_details"), counts.inner("completion_tokens_details")
+    cached, written = inputs.get("cached_tokens") or 0, inputs.get("cache_write_tokens") or 0
+    usage = _usage(prompt, cached, written, completion, outputs.get("reasoning_tokens") or 0)
+    return usage, counts.is_sound and inputs.is_sound and outputs.is_sound
