@@ -143,6 +143,45 @@ def component_hash(kind: ComponentKind, content: Mapping[str, Any]) -> str:
     return content_hash({"component": kind, "content": content})
 
 
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One parsed component with its hash. Versions that have it in common may share the object."""
+
+    value: Prompt | Model | Tools | Policy | Mapping[str, Any]
+    hash: str
+
+
+def parse_component(kind: ComponentKind, content: Any) -> Component:
+    """Check one component (None is empty) and address it by content. Raises BadInput as `parse_bundle`."""
+    given = _object(kind, content)
+    match kind:
+        case "prompt":
+            value = parse_prompt(given)
+        case "model":
+            value = _parse_model(given)
+        case "tools":
+            value = _parse_tools(given)
+        case "retrieval":
+            return Component(given, component_hash(kind, given))
+        case "policy":
+            value = _parse_policy(given)
+    return Component(value, component_hash(kind, value.content()))
+
+
+def bundle_of(components: Mapping[ComponentKind, Component]) -> Bundle:
+    """The bundle of one component of each kind."""
+    hashes: dict[ComponentKind, str] = {kind: components[kind].hash for kind in COMPONENT_KINDS}
+    return Bundle(
+        cast("Prompt", components["prompt"].value),
+        cast("Model", components["model"].value),
+        cast("Tools", components["tools"].value),
+        cast("Mapping[str, Any]", components["retrieval"].value),
+        cast("Policy", components["policy"].value),
+        hashes,
+        content_hash(hashes),
+    )
+
+
 def parse_bundle(components: Mapping[str, Any]) -> Bundle:
     """Check the five components (absent ones are empty) and address them by content.
 
@@ -151,20 +190,7 @@ def parse_bundle(components: Mapping[str, Any]) -> Bundle:
     unknown = sorted(set(components) - set(COMPONENT_KINDS))
     if unknown:
         raise _bad(unknown[0], f"is not a component; there are {', '.join(COMPONENT_KINDS)}")
-    prompt = parse_prompt(_object("prompt", components.get("prompt")))
-    model = _parse_model(_object("model", components.get("model")))
-    tools = _parse_tools(_object("tools", components.get("tools")))
-    retrieval = _object("retrieval", components.get("retrieval"))
-    policy = _parse_policy(_object("policy", components.get("policy")))
-    contents: dict[ComponentKind, Mapping[str, Any]] = {
-        "prompt": prompt.content(),
-        "model": model.content(),
-        "tools": tools.content(),
-        "retrieval": retrieval,
-        "policy": policy.content(),
-    }
-    hashes: dict[ComponentKind, str] = {kind: component_hash(kind, content) for kind, content in contents.items()}
-    return Bundle(prompt, model, tools, retrieval, policy, hashes, content_hash(hashes))
+    return bundle_of({kind: parse_component(kind, components.get(kind)) for kind in COMPONENT_KINDS})
 
 
 def parse_prompt(content: Mapping[str, Any]) -> Prompt:

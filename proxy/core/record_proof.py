@@ -39,8 +39,8 @@ class RecordProof:
     #: The last entry that holds.
     head: AuditHead = EMPTY_HEAD
     entries_are_done: bool = False
-    #: The last component that was looked at.
-    component: str = ""
+    #: How many components hold; they are numbered without gaps.
+    components: int = 0
     is_finished: bool = False
     first_broken: BrokenRow | None = None
     #: Newest number by agent that an entry speaks about.

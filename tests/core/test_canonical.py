@@ -28,7 +28,19 @@ def test_text_is_hashed_as_given_without_normalising() -> None:
     assert content_hash("a\r\n") != content_hash("a\n")
 
 
-@pytest.mark.parametrize("value", ["\ud800", 2**70, {1: "a"}, {"a": object()}, {"a": {1, 2}}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "\ud800",
+        2**70,
+        {1: "a"},
+        {"a": object()},
+        {"a": {1, 2}},
+        float("nan"),
+        {"a": [None, (1, float("inf"))]},
+        [{"a": {"b": float("-inf")}}],
+    ],
+)
 def test_what_json_cannot_carry_is_refused(value: Any) -> None:
     with pytest.raises(BadInput) as refusal:
         canonical_json(value)

@@ -2,7 +2,15 @@ from typing import Any
 
 import pytest
 
-from proxy.core.components import COMPONENT_KINDS, Bundle, component_hash, parse_bundle, tool_name
+from proxy.core.components import (
+    COMPONENT_KINDS,
+    Bundle,
+    bundle_of,
+    component_hash,
+    parse_bundle,
+    parse_component,
+    tool_name,
+)
 from proxy.core.errors import BadInput
 
 FULL: dict[str, Any] = {
@@ -48,6 +56,13 @@ def test_a_changed_component_changes_its_own_hash_and_the_bundles_and_no_other(k
 def test_two_spellings_of_the_same_behaviour_are_one_component() -> None:
     spelled_out = {"prompt": {"text": "", "mode": "replace", "variables": {}}, "tools": None, "policy": {}}
     assert parse_bundle(spelled_out).bundle_hash == parse_bundle({}).bundle_hash
+
+
+def test_a_bundle_is_the_same_whether_its_components_were_parsed_together_or_one_by_one() -> None:
+    contents = parse_bundle({"prompt": {"text": "hi"}, "policy": {"max_tool_calls": 3}, "retrieval": {"k": 1}})
+    parts = {kind: parse_component(kind, contents.content(kind)) for kind in COMPONENT_KINDS}
+    assert bundle_of(parts) == contents
+    assert {kind: part.hash for kind, part in parts.items()} == contents.hashes
 
 
 def test_the_normal_form_parses_to_itself() -> None:

@@ -1,16 +1,16 @@
 """One admin change: reads and writes of a transaction that is open on the writer.
 
 Each method is one hop to the writer's thread. Whether a change is allowed is decided by its caller with core's rules; the
-schema holds what must hold in any case. The transaction around it is database.py's.
+schema holds what must hold in any case. Rows that are never changed again are written by appending.py; the transaction
+around it all is database.py's.
 """
 
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from proxy.core.audit import NO_PREVIOUS, AuditDraft, AuditEntry, seal
+from proxy.core.audit import AuditDraft, AuditEntry
 from proxy.core.caps import Cap
-from proxy.core.components import COMPONENT_KINDS
 from proxy.core.errors import NotFound
 from proxy.core.proposals import Proposal
 from proxy.core.protection import Protection
@@ -23,19 +23,15 @@ from proxy.store.access_rows import proposal_columns, protection_columns, token_
 from proxy.store.rows import (
     Columns,
     agent_columns,
-    arm_columns,
-    audit_columns,
-    authored_json,
     cap_columns,
     cap_of,
     json_text,
-    release_columns,
     rollout_columns,
     switch_columns,
     switch_of,
-    version_columns,
 )
 from proxy.store.sqlite import access
+from proxy.store.sqlite.appending import append_audit, append_release, append_version, insert
 from proxy.store.sqlite.connection import ThreadConnection
 from proxy.store.sqlite.lists import read_label_history
 from proxy.store.sqlite.traffic import read_agent, read_agent_state, read_version, rollouts_of
@@ -44,14 +40,6 @@ _UPDATE_AGENT = """
 UPDATE agents SET description = :description, default_label = :default_label, allow_latest = :allow_latest,
     archived = :archived
 WHERE name = :name
-"""
-_INSERT_COMPONENT = """
-INSERT INTO components (hash, kind, content) SELECT :hash, :kind, :content
-WHERE NOT EXISTS (SELECT 1 FROM components WHERE hash = :hash)
-"""
-_SET_LABEL = """
-INSERT INTO labels (agent, name, version, release) VALUES (?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET version = excluded.version, release = excluded.release
 """
 _NEXT_RELEASE = "SELECT COALESCE(MAX(number), 0) + 1 FROM releases WHERE agent = ?"
 _NEXT_ROLLOUT = "SELECT COALESCE(MAX(number), 0) + 1 FROM rollouts WHERE agent = ?"
@@ -103,7 +91,7 @@ class SqliteChange:
         return await self._writer.run(read_agent, name)
 
     async def insert_agent(self, agent: Agent) -> None:
-        await self._writer.run(_insert, "agents", [agent_columns(agent)])
+        await self._writer.run(insert, "agents", [agent_columns(agent)])
 
     async def update_agent(self, agent: Agent) -> None:
         await self._alter(_UPDATE_AGENT, agent_columns(agent), _missing("agent", agent.name))
@@ -112,7 +100,7 @@ class SqliteChange:
         return await self._writer.run(read_version, agent, number)
 
     async def insert_version(self, version: Version) -> None:
-        await self._writer.run(_insert_version, version)
+        await self._writer.run(append_version, version)
 
     async def agent_state(self, name: str) -> AgentState | None:
         return await self._writer.run(read_agent_state, name)
@@ -124,7 +112,7 @@ class SqliteChange:
         return (await self._writer.run(_fetch, _NEXT_RELEASE, (agent,)))[0][0]
 
     async def append_release(self, release: Release) -> None:
-        await self._writer.run(_append_release, release)
+        await self._writer.run(append_release, release)
 
     async def delete_label(self, agent: str, label: str) -> None:
         await self._alter("DELETE FROM labels WHERE agent = ? AND name = ?", (agent, label), _missing("label", label))
@@ -146,7 +134,7 @@ class SqliteChange:
         return await self._writer.run(_read_rollout, _LAST_ROLLOUT_OF, wanted)
 
     async def insert_switch(self, switch: Switch) -> None:
-        await self._writer.run(_insert, "switches", [switch_columns(switch)])
+        await self._writer.run(insert, "switches", [switch_columns(switch)])
 
     async def switch(self, switch_id: str) -> Switch | None:
         rows = await self._writer.run(_fetch, _SWITCH, (switch_id,))
@@ -156,7 +144,7 @@ class SqliteChange:
         await self._alter(_END_SWITCH, (who, at_microseconds, switch_id), _missing("switch", switch_id))
 
     async def insert_cap(self, cap: Cap) -> None:
-        await self._writer.run(_insert, "caps", [cap_columns(cap)])
+        await self._writer.run(insert, "caps", [cap_columns(cap)])
 
     async def cap(self, cap_id: str) -> Cap | None:
         rows = await self._writer.run(_fetch, _CAP, (cap_id,))
@@ -169,7 +157,7 @@ class SqliteChange:
         await self._alter(_END_CAP, (who, at_microseconds, cap_id), _missing("cap", cap_id))
 
     async def insert_token(self, token: Token) -> None:
-        await self._writer.run(_insert, "tokens", [token_columns(token)])
+        await self._writer.run(insert, "tokens", [token_columns(token)])
 
     async def token(self, token_id: str) -> Token | None:
         return await self._writer.run(access.read_active_token, token_id)
@@ -206,7 +194,7 @@ class SqliteChange:
         return await self._writer.run(_execute, _QUARANTINE, wanted)
 
     async def append_audit(self, draft: AuditDraft) -> AuditEntry:
-        entry = await self._writer.run(_append_audit, draft)
+        entry = await self._writer.run(append_audit, draft)
         self.audit_entries += 1
         return entry
 
@@ -227,44 +215,14 @@ def _execute(plain: sqlite3.Connection, statement: str, values: Sequence[Any] | 
     return plain.execute(statement, values).rowcount
 
 
-def _insert(plain: sqlite3.Connection, table: str, rows: Sequence[Columns]) -> None:
-    columns = rows[0].keys()
-    names, marks = ", ".join(columns), ", ".join(f":{column}" for column in columns)
-    # Only names from this code base are put together; every value is bound.
-    plain.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608
-
-
-def _insert_version(plain: sqlite3.Connection, version: Version) -> None:
-    components = [
-        {"hash": version.bundle.hashes[kind], "kind": kind, "content": authored_json(version.bundle.content(kind))}
-        for kind in COMPONENT_KINDS
-    ]
-    plain.executemany(_INSERT_COMPONENT, components)
-    _insert(plain, "versions", [version_columns(version)])
-
-
-def _append_release(plain: sqlite3.Connection, release: Release) -> None:
-    _insert(plain, "releases", [release_columns(release)])
-    _insert(plain, "release_arms", arm_columns(release))
-    plain.execute(_SET_LABEL, (release.agent, release.label, release.version, release.number))
-
-
 def _insert_rollout(plain: sqlite3.Connection, rollout: Rollout) -> None:
     number: int = plain.execute(_NEXT_ROLLOUT, (rollout.agent,)).fetchone()[0]
-    _insert(plain, "rollouts", [{**rollout_columns(rollout), "number": number}])
+    insert(plain, "rollouts", [{**rollout_columns(rollout), "number": number}])
 
 
 def _read_rollout(plain: sqlite3.Connection, statement: str, values: Sequence[Any] | Columns) -> Rollout | None:
     found = rollouts_of(plain, plain.execute(statement, values).fetchall())
     return found[0] if found else None
-
-
-def _append_audit(plain: sqlite3.Connection, draft: AuditDraft) -> AuditEntry:
-    last = plain.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
-    number, previous = (last["number"] + 1, last["hash"]) if last is not None else (1, NO_PREVIOUS)
-    entry = seal(draft, number, previous)
-    _insert(plain, "audit", [audit_columns(entry)])
-    return entry
 
 
 def begun_at(plain: sqlite3.Connection) -> int:

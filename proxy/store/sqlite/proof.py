@@ -21,7 +21,7 @@ from proxy.core.record_proof import (
     end_of_entries,
     follow,
 )
-from proxy.store.rows import Columns, json_text
+from proxy.store.rows import Columns, Row, json_text
 from proxy.store.sealed_rows import SealedRow, sealed_rows, sound_component, sound_entry, wrong_column
 
 _ENTRIES_A_STRETCH = 200
@@ -32,8 +32,8 @@ _COMPONENT_CHARACTERS_A_STRETCH = 4_000_000
 _LEAST = -(2**63)
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
-_ENTRIES = "SELECT * FROM audit WHERE number > ? ORDER BY number LIMIT ?"
-_COMPONENTS = "SELECT hash, kind, content FROM components WHERE hash > ? ORDER BY hash LIMIT ?"
+_ENTRIES = "SELECT * FROM audit WHERE number >= ? ORDER BY number LIMIT ?"
+_COMPONENTS = "SELECT number, hash, kind, content FROM components WHERE number >= ? ORDER BY number LIMIT ?"
 _KEYS: Mapping[Table, tuple[str, ...]] = {
     "versions": ("agent", "number"),
     "releases": ("agent", "number"),
@@ -43,16 +43,21 @@ _KEYS: Mapping[Table, tuple[str, ...]] = {
 
 
 def _rows_of(table: Table) -> str:
-    """Rows of a table by a JSON array of keys; of components the keys alone, which can be large."""
+    """Rows of a table by a JSON array of keys."""
     keys = " AND ".join(
         f"{table}.{name} = json_extract(wanted.value, '$[{index}]')" for index, name in enumerate(_KEYS[table])
     )
-    wanted = "components.hash" if table == "components" else f"{table}.*"
     # Only names from this code base are put together.
-    return f"SELECT {wanted} FROM json_each(?) AS wanted CROSS JOIN {table} ON {keys}"  # noqa: S608
+    return f"SELECT {table}.* FROM json_each(?) AS wanted CROSS JOIN {table} ON {keys}"  # noqa: S608
 
 
-_ROWS = {table: _rows_of(table) for table in _KEYS}
+#: Of components, which can be large, the keys alone; as the table has them, not as its index says it has.
+_COMPONENT_KEYS = """
+SELECT components.hash FROM json_each(?) AS wanted
+    CROSS JOIN components AS indexed ON indexed.hash = json_extract(wanted.value, '$[0]')
+    CROSS JOIN components ON components.number = indexed.number AND +components.hash = indexed.hash
+"""
+_ROWS = {table: _COMPONENT_KEYS if table == "components" else _rows_of(table) for table in _KEYS}
 
 
 def _numbers_of(table: Table) -> str:
@@ -105,8 +110,8 @@ def prove_more(plain: sqlite3.Connection, proof: RecordProof) -> RecordProof:
 
 
 def _prove_entries(plain: sqlite3.Connection, proof: RecordProof) -> RecordProof:
-    after = proof.head.number or _LEAST
-    rows = plain.execute(_ENTRIES, (after, _ENTRIES_A_STRETCH)).fetchall()
+    next_number = proof.head.number + 1 if proof.head.number else _LEAST
+    rows = plain.execute(_ENTRIES, (next_number, _ENTRIES_A_STRETCH)).fetchall()
     entries: list[Document] = []
     broken: BrokenRow | None = None
     for row in rows:
@@ -198,16 +203,28 @@ def _prove_nothing_beside(plain: sqlite3.Connection, proof: RecordProof) -> Reco
 
 def _prove_components(plain: sqlite3.Connection, proof: RecordProof) -> RecordProof:
     looked_at = characters = 0
-    for row in plain.execute(_COMPONENTS, (proof.component, _COMPONENTS_A_STRETCH)):
-        if not sound_component(row["hash"], row["kind"], row["content"]):
-            reason = "its content does not have the hash it is stored under"
-            return proof.broken_by(BrokenRow(table="components", key={"hash": row["hash"]}, reason=reason))
-        proof = replace(proof, component=row["hash"])
+    next_number = proof.components + 1 if proof.components else _LEAST
+    for row in plain.execute(_COMPONENTS, (next_number, _COMPONENTS_A_STRETCH)):
+        broken = _broken_component(row, proof.components + 1)
+        if broken is not None:
+            return proof.broken_by(broken)
+        proof = replace(proof, components=row["number"])
         looked_at += 1
         characters += len(row["content"])
         if characters > _COMPONENT_CHARACTERS_A_STRETCH:
             return proof
     return proof if looked_at == _COMPONENTS_A_STRETCH else replace(proof, is_finished=True)
+
+
+def _broken_component(row: Row, number: int) -> BrokenRow | None:
+    if not sound_component(row["hash"], row["kind"], row["content"]):
+        reason = "its content does not have the hash it is stored under"
+        return BrokenRow(table="components", key={"hash": row["hash"]}, reason=reason)
+    if row["number"] == number:
+        return None
+    # Below the next number there can only be one that nobody gives; above it, the next one is not there.
+    reason = "the row is missing" if row["number"] > number else "numbers begin with 1"
+    return BrokenRow(table="components", key={"number": min(number, row["number"])}, reason=reason)
 
 
 @contextmanager

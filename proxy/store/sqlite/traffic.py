@@ -7,12 +7,11 @@ versions of labels, of the arms of active rollouts, of fallback switches, and th
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import orjson
 
 from proxy.core.caps import Cap
-from proxy.core.components import COMPONENT_KINDS, Bundle, parse_bundle
+from proxy.core.components import COMPONENT_KINDS, Bundle, ComponentKind, bundle_of, parse_component
 from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout, Snapshot
 from proxy.core.switches import Switch
 from proxy.core.versions import Version
@@ -151,15 +150,15 @@ def arms_of(plain: sqlite3.Connection, releases: Iterable[NumberKey]) -> dict[Nu
 
 
 def versions_of(plain: sqlite3.Connection, rows: Sequence[Row]) -> list[Version]:
-    """Versions from their rows. Equal bundles are read and parsed once."""
+    """Versions from their rows. Each bundle and each component is read, parsed and held once, however many have it."""
     by_bundle = {row["bundle_hash"]: row for row in rows}
-    hashes = {row[kind] for row in by_bundle.values() for kind in COMPONENT_KINDS}
-    contents: dict[str, Any] = {
-        found["hash"]: orjson.loads(found["content"])
-        for found in plain.execute(_COMPONENTS, (json_text(sorted(hashes)),))
+    kinds: dict[str, ComponentKind] = {row[kind]: kind for row in by_bundle.values() for kind in COMPONENT_KINDS}
+    components = {
+        found["hash"]: parse_component(kinds[found["hash"]], orjson.loads(found["content"]))
+        for found in plain.execute(_COMPONENTS, (json_text(sorted(kinds)),))
     }
     bundles: dict[str, Bundle] = {
-        bundle_hash: parse_bundle({kind: contents[row[kind]] for kind in COMPONENT_KINDS})
+        bundle_hash: bundle_of({kind: components[row[kind]] for kind in COMPONENT_KINDS})
         for bundle_hash, row in by_bundle.items()
     }
     return [version_of(row, bundles[row["bundle_hash"]]) for row in rows]
