@@ -225,6 +225,8 @@ class LedgerWriter:
             self._merged = {}
         batch = _Batch(waiting, self._long_calls(), ended, {})
         seen, self._leases_to_see = self._leases_to_see, set()
+        # What leaves the lease for a row must shrink it where both together could pass the limit.
+        seen |= {one.counter for one in (*ended, *batch.long_calls) if one.counter.is_near_limit}
         ending = set(ends_leases)
         if not seen and not ending:
             return batch

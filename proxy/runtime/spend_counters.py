@@ -67,6 +67,11 @@ class Counter:
         return Tally(self.spent, self.held)
 
     @property
+    def is_near_limit(self) -> bool:
+        """Whether spent, held and the lease together could pass a hard cap's limit."""
+        return self.cap.is_hard and self.cap.limit_amount - self.spent - self.held < self.lease
+
+    @property
     def is_idle(self) -> bool:
         return self.held == 0 and self.drawn == 0 and self.lease_row == 0
 

@@ -181,11 +181,11 @@ class SpendLedger:
         counter, amount = hold.counter, hold.amount
         if not counter.is_kept:
             self._counters.keep(counter)
-        counter.held = held = counter.held + amount
+        counter.held += amount
         counter.one_hold = amount
         if counter.drawn + amount <= counter.lease and not self._writer.is_full:
             self._writer.draw(hold)
-            if counter.cap.limit_amount - counter.spent - held < counter.lease:
+            if counter.is_near_limit:
                 # Rows and lease together must not pass the limit.
                 self._writer.see_lease(counter)
             return True

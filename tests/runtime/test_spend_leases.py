@@ -393,3 +393,22 @@ def test_at_no_moment_would_a_crash_lose_spend_or_charge_past_the_limit(
         await played.end()
 
     asyncio.run(play())
+
+
+async def test_near_the_limit_what_becomes_a_row_leaves_the_lease() -> None:
+    disk, clock, narrow = Disk(), Clock(), cap(640)
+    ledger = SpendLedger(disk, clock)
+    key = CounterKey("c", window_start("day", clock.now))
+    disk.rows["before", key] = (637, 637)
+    ledger.load(narrow, key, 637)
+    await placed(ledger, [narrow], "by a row", 1)
+    long_call = ledger.hold("long", [narrow], FACTS, bound(1))
+    assert long_call.is_durable
+    clock.now += 11 * SECOND
+    for _ in range(2):
+        await ledger.write()
+        assert disk.charged(key) <= 640
+    assert disk.rows["long", key] == (1, None)
+    long_call.settle(Spent(nanodollars=1))
+    await ledger.write()
+    assert disk.charged(key) <= 640
