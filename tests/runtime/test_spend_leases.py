@@ -404,10 +404,10 @@ async def test_near_the_limit_what_becomes_a_row_leaves_the_lease() -> None:
     await placed(ledger, [narrow], "by a row", 1)
     long_call = ledger.hold("long", [narrow], FACTS, bound(1))
     assert long_call.is_durable
-    clock.now += 11 * SECOND
     for _ in range(2):
         await ledger.write()
         assert disk.charged(key) <= 640
+        clock.now += 11 * SECOND
     assert disk.rows["long", key] == (1, None)
     long_call.settle(Spent(nanodollars=1))
     await ledger.write()
