@@ -220,21 +220,21 @@ class Flight:
             self.trace_id,
         )
 
-    def to_attempt(self) -> Attempt | None:
-        """The one try at a provider; None where none was made."""
+    def to_attempt(self, run: Run) -> Attempt | None:
+        """The one try of the run at a provider; None where none was made."""
         provider = self.provider
         if self.sent_at is None or provider is None:
             return None
         return Attempt(
-            run=self.run_id,
+            run=run.id,
             number=1,
             provider=provider.name,
-            model=self.model_asked,
+            model=run.model_asked,
             status=None if self.answer is None else self.answer.status,
-            error_class=self.error_class,
-            started_at_microseconds=self.started_at,
-            duration_microseconds=self._clock.monotonic_microseconds() - self.sent_at,
-            cost_nanodollars=self.cost_nanodollars,
+            error_class=run.error_class,
+            started_at_microseconds=run.started_at_microseconds,
+            duration_microseconds=self._started_monotonic + run.duration_microseconds - self.sent_at,
+            cost_nanodollars=run.cost_nanodollars,
         )
 
 

@@ -241,7 +241,9 @@ class RequestPath:
         flight.sent_bytes = len(body)
         hold.sent = True
         try:
-            flight.answer = await self._parts.upstream.send(provider, call.method, route.target, headers, body, flight.reply)
+            flight.answer = await self._parts.upstream.send(
+                provider, call.method, route.target, headers, body, flight.reply
+            )
         except (ProviderFailed, ClientLeft) as ended:
             hold.sent = ended.request_sent
             raise
@@ -285,4 +287,4 @@ class RequestPath:
             labels = RunLabels(flight.agent_label, OTHER, "", "", OTHER)
             series = self._parts.metrics.runs.series(labels)
         series.finished(run)
-        self._parts.recorder.record(run, flight.to_attempt())
+        self._parts.recorder.record(run, flight.to_attempt(run))
