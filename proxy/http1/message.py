@@ -4,9 +4,10 @@ Hop-by-hop fields (RFC 9110 §7.6.1) are dropped here, in both directions and in
 this layer alone; callers pass end-to-end fields. Parsing lives in the two connection modules.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from operator import itemgetter
 
 Headers = list[tuple[bytes, bytes]]
 """Names lower-cased, order and duplicates kept."""
@@ -59,6 +60,10 @@ def learn_name(name: bytes) -> bytes:
     return lower
 
 
+_name_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(0)
+_field_line: Callable[[tuple[bytes, bytes]], bytes] = b": ".join
+
+
 def _status_line(status: int) -> bytes:
     try:
         phrase = HTTPStatus(status).phrase.encode()
@@ -73,7 +78,7 @@ STATUS_LINES = {status: _status_line(status) for status in range(200, 600)}
 
 def render_head(
     first_line: bytes,
-    headers: Iterable[tuple[bytes, bytes]],
+    headers: Headers,
     last_lines: bytes,
     dropped: frozenset[bytes] = HOP_BY_HOP,
 ) -> bytes:
@@ -81,7 +86,10 @@ def render_head(
 
     Raises ValueError when a name or value carries a line break, so that no header can become two.
     """
-    lines = [b": ".join(pair) for pair in headers if pair[0] not in dropped]
+    if dropped.isdisjoint(map(_name_of, headers)):
+        lines = list(map(_field_line, headers))  # in C: this is done twice for each call
+    else:
+        lines = [_field_line(pair) for pair in headers if pair[0] not in dropped]
     lines.append(last_lines)
     head = b"\r\n".join(lines)
     breaks = len(lines) - 1 + last_lines.count(b"\n")

@@ -149,7 +149,7 @@ class Flight:
     def forget_request(self) -> None:
         """Let go of what was only needed to send the request: a stream may stay open for minutes beside thousands of others."""
         self.call.headers, self.call.body = [], b""
-        self.fields = RequestFields(())
+        self.fields = RequestFields([])
         if self.request is not None:
             self.request = replace(self.request, document=None)
         if self.injection is not None:
