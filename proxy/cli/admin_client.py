@@ -34,6 +34,8 @@ _HINTS = {
     "evaluation_required": "here that is --evaluation ID",
     "nothing_to_roll_back": "here that is --to VERSION",
 }
+#: The same where the store is away, by the member that would help.
+_HINTS_AWAY = {"to": "here that is --to VERSION", "undoes": "here that is --undoes RELEASE"}
 _JOURNALLED = "the store is away: this is in force, kept in the journal, and enters store and audit log when it is back"
 
 
@@ -171,12 +173,13 @@ class AdminClient:
         code = None if document is None else document.get("code")
         if document is None or not isinstance(code, str):
             return CommandFailed(
-                f"{self.origin} does not answer like the admin API (status {status}); check --admin-url"
+                f"{self.origin} does not answer like the admin API (status {status}); check --admin-url", status=status
             )
         detail = str(document.get("detail") or document.get("title") or f"status {status}")
-        if code in _HINTS:
-            detail += f"; {_HINTS[code]}"
-        return CommandFailed(detail, EXIT_CONFLICT if status == 409 else 1, code)
+        hint = _HINTS_AWAY.get(str(document.get("param"))) if code == "store_unavailable" else _HINTS.get(code)
+        if hint is not None:
+            detail += f"; {hint}"
+        return CommandFailed(detail, EXIT_CONFLICT if status == 409 else 1, code, status=status)
 
 
 def connect(admin_url: str | None, token_file: Path | None, environment: Mapping[str, str]) -> AdminClient:

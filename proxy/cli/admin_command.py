@@ -6,17 +6,17 @@ has an example, shown at the end of its `--help`.
 
 import inspect
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
-from typer.core import TyperArgument, TyperCommand
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from proxy.cli.admin_client import connect
-from proxy.cli.failures import CommandFailed
-from proxy.cli.showing import Show, note
+from proxy.cli.failures import EXIT_USAGE, CommandFailed
+from proxy.cli.showing import Show, clean, note, note_json
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
@@ -37,6 +37,7 @@ Why = Annotated[str, typer.Option(metavar="TEXT", help="The reason, kept in the 
 AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent.")]
 
 NO_REASON = "no reason given"
+_ASKS_JSON = "switchback.asks_json"
 
 
 class PlainCommand(TyperCommand):
@@ -76,13 +77,11 @@ def admin_command(group: typer.Typer, name: str, *examples: str) -> Callable[[Ve
 
     def register(verb: Verb) -> Verb:
         def run(*, admin_url: str | None, token_file: Path | None, as_json: bool, **arguments: Any) -> None:
-            with failures_explained():
+            warnings: list[str] = []
+            with failures_explained(as_json, warnings):
                 api = connect(admin_url, token_file, os.environ)
-                try:
-                    verb(api, Show(as_json), **arguments)
-                finally:
-                    for warning in api.warnings:
-                        note(warning)
+                api.warnings = warnings
+                verb(api, Show(as_json), **arguments)
 
         own = list(inspect.signature(verb).parameters.values())[2:]
         shared = [_parameter("admin_url", AdminUrl, None), _parameter("token_file", TokenFile, None)]
@@ -98,13 +97,54 @@ def admin_command(group: typer.Typer, name: str, *examples: str) -> Callable[[Ve
 
 
 @contextmanager
-def failures_explained() -> Generator[None]:
-    """One line on standard error and the exit code, in place of a traceback."""
+def failures_explained(as_json: bool = False, warnings: Sequence[str] = ()) -> Generator[None]:
+    """A line on standard error for each problem, or one JSON object, and the exit code, in place of a traceback.
+
+    `warnings` is what was collected until then beside results; it is told in any case.
+    """
     try:
         yield
     except CommandFailed as failed:
-        note(f"error: {failed}")
+        if as_json:
+            note_json({**failed.document(), **({"warnings": list(warnings)} if warnings else {})})
+        else:
+            for line in (*warnings, *(f"error: {problem}" for problem in failed.problems[:-1])):
+                note(line)
+            note(f"error: {failed}")
         raise typer.Exit(failed.exit_code) from None
+    except BaseException:
+        _note_all(warnings)
+        raise
+    _note_all(warnings)
+
+
+def _note_all(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        note(warning)
+
+
+#: What Typer raises for a command line it cannot make sense of; it gives only one kind of it a name.
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+
+
+class CommandGroup(TyperGroup):
+    """The command itself: what is wrong with the words behind it is told as JSON too, where JSON was asked for."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The words as they came."""
+        words = args[: args.index("--")] if "--" in args else args
+        ctx.meta[_ASKS_JSON] = "--json" in words
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb that the words name."""
+        try:
+            return super().invoke(ctx)
+        except _UsageError as wrong:
+            if not ctx.meta[_ASKS_JSON]:
+                raise
+            note_json(CommandFailed(clean(wrong.format_message()), EXIT_USAGE).document())
+            raise typer.Exit(EXIT_USAGE) from None
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:

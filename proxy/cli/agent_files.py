@@ -56,6 +56,15 @@ class AgentFile:
     def name(self) -> str:
         return self.agent["agent"]
 
+    @property
+    def evaluations(self) -> list[str]:
+        """The evaluations the version passed, as its notes name them: one, or a list."""
+        named = self.version["tested_against"].get("evaluation")
+        ids = cast("list[Any]", named) if isinstance(named, list) else [named]
+        return [
+            str(one) for one in ids if isinstance(one, str | int) and not isinstance(one, bool) and str(one).strip()
+        ]
+
 
 def read_agents(directory: Path) -> list[AgentFile]:
     """Every agent below `directory` (or the one that it is), by path. Raises BadAgentFiles with every problem."""

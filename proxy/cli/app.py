@@ -29,11 +29,12 @@ from proxy.cli import (
     tokens,
     versions,
 )
-from proxy.cli.admin_command import example_text, new_group
-from proxy.cli.failures import EXIT_FAILED
-from proxy.cli.showing import note
+from proxy.cli.admin_command import CommandGroup, example_text, new_group
+from proxy.cli.failures import EXIT_FAILED, CommandFailed
+from proxy.cli.showing import note, note_json
 
 app = new_group(
+    cls=CommandGroup,
     no_args_is_help=True,
     help="Switchback routes LLM traffic by version: point your base URL at it, then change what your agents say, "
     "which model answers and with which tools by moving a label, and take it back the same way.",
@@ -100,7 +101,11 @@ def _flush() -> None:
 def _cannot_write(error: OSError) -> NoReturn:
     """Files that verbs open are their own matter; what reaches here is standard output."""
     _let_go_of_output()
-    note(f"error: standard output cannot be written: {error.strerror or error}")
+    failed = CommandFailed(f"standard output cannot be written: {error.strerror or error}")
+    if "--json" in sys.argv:
+        note_json(failed.document())
+    else:
+        note(f"error: {failed}")
     sys.exit(EXIT_FAILED)
 
 

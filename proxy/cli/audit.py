@@ -87,8 +87,9 @@ def verify(
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prove the audit log: every entry, and every version, component and release row it speaks about. Exit code 1 if not."""
-    with failures_explained():
+    """Prove the audit log and every row it speaks about: what was released, and rollouts, switches, caps, tokens, agents,
+    protections and proposals as they are now. Exit code 1 if not."""
+    with failures_explained(as_json):
         proof = _proof(head, file, admin_url, token_file)
         Show(as_json).document(proof, *_proof_lines(proof))
     if not proof.get("ok"):

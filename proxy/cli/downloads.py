@@ -37,7 +37,9 @@ def save(download: Download, output: Path | None, show: Show) -> None:
     except OSError as error:
         raise CommandFailed(f"{output}: cannot be written: {error.strerror}") from None
     except CommandFailed as failed:
-        raise CommandFailed(f"{failed}; it is in {unfinished}", failed.exit_code) from None
+        raise CommandFailed(
+            f"{failed}; it is in {unfinished}", failed.exit_code, failed.code, status=failed.status
+        ) from None
     lines = "line" if counter.lines == 1 else "lines"
     show.document({"file": str(output), "lines": counter.lines}, f"wrote {counter.lines} {lines} to {output}")
 

@@ -1,4 +1,4 @@
-"""How a command fails: one line on stderr and an exit code that scripts can rely on.
+"""How a command fails: one line on stderr, with --json one JSON object there, and an exit code that scripts can rely on.
 
 0  done, also where nothing had to be changed
 1  refused or failed: the server said no, or a file could not be written
@@ -8,6 +8,9 @@
 130  interrupted by Ctrl-C
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
@@ -15,14 +18,36 @@ EXIT_CONFLICT = 4
 EXIT_INTERRUPTED = 130
 
 
-class CommandFailed(Exception):
-    """The command ends here: `message` is for people, without the word error; `code` is the server's stable one."""
+#: What `code` is with --json where the server gave none.
+_OWN_CODES = {EXIT_FAILED: "failed", EXIT_USAGE: "usage", EXIT_UNREACHABLE: "unreachable", EXIT_CONFLICT: "conflict"}
 
-    def __init__(self, message: str, exit_code: int = EXIT_FAILED, code: str | None = None) -> None:
+
+class CommandFailed(Exception):
+    """The command ends here: `message` is for people, without the word error; `code` is the server's stable one.
+
+    `status` is that of the server's answer. `problems`: all of several, of which `message` is the last.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        exit_code: int = EXIT_FAILED,
+        code: str | None = None,
+        *,
+        status: int | None = None,
+        problems: Sequence[str] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.exit_code = exit_code
         self.code = code
+        self.status = status
+        self.problems = tuple(problems) or (message,)
+
+    def document(self) -> dict[str, Any]:
+        """For programs."""
+        code = self.code or _OWN_CODES.get(self.exit_code, "failed")
+        return {"code": code, "message": "; ".join(self.problems), "status": self.status}
 
     def __str__(self) -> str:
         return self.message if self.code is None else f"{self.message} [{self.code}]"

@@ -13,7 +13,7 @@ import typer
 from proxy.cli.admin_client import AdminClient, Document
 from proxy.cli.admin_command import admin_command
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
-from proxy.cli.showing import Show, note
+from proxy.cli.showing import Show
 
 _GIT_SECONDS = 10
 
@@ -117,10 +117,8 @@ def _check_label(label: str) -> None:
 
 
 def all_told(problems: list[str]) -> CommandFailed:
-    """Every problem but the last as a line on standard error; the last as the failure to raise."""
-    for problem in problems[:-1]:
-        note(f"error: {problem}")
-    return CommandFailed(problems[-1], EXIT_USAGE)
+    """The failure to raise for several problems."""
+    return CommandFailed(problems[-1], EXIT_USAGE, problems=problems)
 
 
 def commit_of(directory: Path) -> str | None:

@@ -49,6 +49,8 @@ RUNS: Columns = {
     "COST": _cost,
     "MS": _milliseconds,
 }
+#: Shown where there is room, the dearest first.
+SPARE = (("TIME",), ("ARM",), ("COST",), ("USER",), ("MS",), ("MODEL",), ("TOKENS IN", "OUT"))
 
 
 @admin_command(
@@ -62,7 +64,7 @@ def list_runs(
     api: AdminClient, show: Show, narrowed: Document, limit: Limit = 50, quarantined: Quarantined = None
 ) -> None:
     """List runs, newest first."""
-    show.items(api.items("/runs", limit, {**narrowed, "quarantined": quarantined}), RUNS, "no runs")
+    show.items(api.items("/runs", limit, {**narrowed, "quarantined": quarantined}), RUNS, "no runs", spare=SPARE)
 
 
 @admin_command(

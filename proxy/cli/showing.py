@@ -22,6 +22,8 @@ from proxy.cli.admin_client import Document
 
 #: Column title to what stands in it.
 Columns = Mapping[str, Callable[[Document], object]]
+#: Titles of columns a narrow terminal does without, those that belong together in a group, the dearest group first.
+Spare = Sequence[Sequence[str]]
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 #: C0 without tab and line feed, DEL, C1, surrogates, and the characters that reorder a line.
@@ -113,8 +115,8 @@ class Show:
             table.add_row(Text(clean(name)), Text(shown_value(value)))
         _print(table)
 
-    def items(self, page: Document, columns: Columns, none: str) -> None:
-        """A list as a table; `none` is said where it is empty."""
+    def items(self, page: Document, columns: Columns, none: str, *, spare: Spare = ()) -> None:
+        """A list as a table; `none` is said where it is empty. `spare` as in `print_table`."""
         if self.as_json:
             print_json(page)
             return
@@ -122,20 +124,41 @@ class Show:
         if not items:
             say(none)
             return
-        print_table(items, columns)
+        print_table(items, columns, spare)
         if page.get("next") is not None:
             note("there are more: raise --limit")
 
 
-def print_table(items: Sequence[Document], columns: Columns) -> None:
-    """One row an item."""
+def print_table(items: Sequence[Document], columns: Columns, spare: Spare = ()) -> None:
+    """One row an item. Columns that are `spare` are only shown where the terminal has room."""
+    shown = _that_fit(items, columns, spare)
+    _print(_table_of(items, shown))
+    left_out = [title for title in columns if title not in shown]
+    if left_out:
+        note(f"left out for want of room: {', '.join(left_out)}; a wider terminal shows them, and --json everything")
+
+
+def _that_fit(items: Sequence[Document], columns: Columns, spare: Spare) -> Columns:
+    """The columns that are not spare, and of the others those that fit beside them without folding."""
+    room = _console().width
+    # Measured without limits: what has to be folded seems to fit everywhere.
+    endless = Console(file=sys.stdout, width=_PIPE_COLUMNS)
+    titles = set(columns).difference(*spare)
+    for group in spare:
+        wider = {name: read for name, read in columns.items() if name in titles or name in group}
+        if endless.measure(_table_of(items, wider)).maximum <= room:
+            titles.update(group)
+    return {name: read for name, read in columns.items() if name in titles}
+
+
+def _table_of(items: Sequence[Document], columns: Columns) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for position, title in enumerate(columns):
         # The first names the item: it stays in one piece, to be copied.
         table.add_column(title, overflow="fold", no_wrap=position == 0)
     for item in items:
         table.add_row(*(Text(shown_value(read(item))) for read in columns.values()))
-    _print(table)
+    return table
 
 
 def print_json(document: object) -> None:
@@ -178,9 +201,18 @@ def note(line: str) -> None:
     sys.stderr.write(clean(line) + "\n")
 
 
-def _print(table: Table) -> None:
+def note_json(document: object) -> None:
+    """One object beside the result, on standard error, for programs."""
+    sys.stderr.write(json.dumps(document, indent=2) + "\n")
+
+
+def _console() -> Console:
     width = None if sys.stdout.isatty() else _PIPE_COLUMNS
-    console = Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)
+    return Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)
+
+
+def _print(table: Table) -> None:
+    console = _console()
     with console.capture() as captured:
         console.print(table)
     # Cells are padded to the widest of their column: blanks that would stand at the end of lines in a pipe or file.

@@ -14,7 +14,7 @@ from proxy.cli.admin_client import segment
 from proxy.cli.agent_files import AgentFile, read_agents
 from proxy.cli.agent_writing import write_agent
 from proxy.cli.failures import EXIT_CONFLICT, EXIT_FAILED, EXIT_UNREACHABLE, CommandFailed
-from proxy.cli.protected_moves import is_proposal
+from proxy.cli.protected_moves import is_proposal, with_evidence
 from proxy.core.names import check_agent_name
 
 Document = dict[str, Any]
@@ -127,7 +127,7 @@ class SyncReport:
         elif outcome.label == "proposed":
             what += f"; {self.label} is protected: {outcome.label_reason}"
         elif outcome.label == "refused":
-            what += f"; {self.label} was not moved: {outcome.label_reason}"
+            what += f"; {self.label} {'would not be' if self.dry_run else 'was not'} moved: {outcome.label_reason}"
         return [f"{outcome.agent}: {what}", *(f"{outcome.agent}: note: {note}" for note in outcome.notes)]
 
 
@@ -163,7 +163,7 @@ class _Sync:
                 outcome = replace(outcome, result=result, version=made["version"])
         except CommandFailed as failed:
             return replace(outcome, result="refused", version=newest, code=_refusal(failed).code, reason=failed.message)
-        return outcome if self.label is None else self._moved(outcome, found, path)
+        return outcome if self.label is None else self._moved(file, outcome, found, path)
 
     def _found(self, path: str) -> Document | None:
         try:
@@ -205,29 +205,38 @@ class _Sync:
             self.api.patch(path, {**differing, "why": self._why()})
         return (f"{names} of the agent {'would be' if self.dry_run else 'were'} changed",)
 
-    def _moved(self, outcome: AgentOutcome, found: Document | None, path: str) -> AgentOutcome:
-        """Move the label, unless somebody else moved it since this agent was read."""
+    def _moved(self, file: AgentFile, outcome: AgentOutcome, found: Document | None, path: str) -> AgentOutcome:
+        """Move the label, unless somebody else moved it since this agent was read. The evidence is what the file says the
+        version was tested against."""
         labels = cast("list[Document]", (found or {}).get("labels") or [])
         now = next((label for label in labels if label.get("label") == self.label), Document())
         if self.dry_run:
-            return self._would_move(outcome, now.get("version"), None if found is None else path)
+            return self._would_move(file, outcome, now.get("version"), None if found is None else path)
         body = {"version": outcome.version, "why": self._why(), "if_release": now.get("release") or 0}
         try:
-            moved = self.api.put(f"{path}/labels/{segment(self.label)}", body)
+            moved = self.api.put(f"{path}/labels/{segment(self.label)}", with_evidence(body, file.evaluations))
         except CommandFailed as failed:
-            return replace(outcome, label="refused", label_reason=_refusal(failed).message)
+            reason = _refusal(failed).message
+            if failed.code == "evaluation_required":
+                reason = _evaluation_missing(file)
+            return replace(outcome, label="refused", label_reason=reason)
         if is_proposal(moved):
             return replace(
                 outcome, label="proposed", label_reason=f"proposal {moved.get('id')} waits for somebody else"
             )
         return replace(outcome, label="unchanged" if moved.get("changed") is False else "moved")
 
-    def _would_move(self, outcome: AgentOutcome, serving: int | None, path: str | None) -> AgentOutcome:
+    def _would_move(
+        self, file: AgentFile, outcome: AgentOutcome, serving: int | None, path: str | None
+    ) -> AgentOutcome:
         """What a move would come to; `path` is that of the agent, None where it would be new."""
         if serving == outcome.version:
             return replace(outcome, label="unchanged")
         rules: list[Document] = [] if path is None else self.api.items(f"{path}/protections", _ALL)["items"]
-        if any(rule.get("label") == self.label and rule.get("approval_required") for rule in rules):
+        rule = next((rule for rule in rules if rule.get("label") == self.label), Document())
+        if rule.get("evaluation_required") and not file.evaluations:
+            return replace(outcome, label="refused", label_reason=_evaluation_missing(file))
+        if rule.get("approval_required"):
             return replace(outcome, label="proposed", label_reason="the move would wait for somebody else")
         return replace(outcome, label="moved")
 
@@ -289,6 +298,10 @@ def _export_one(client: Api, directory: Path, name: str, label: str | None) -> D
     version = None if number is None else client.get(f"/agents/{segment(name)}/versions/{number}")
     write_agent(folder, agent, version)
     return {"agent": agent["agent"], "version": number, "folder": str(folder)}
+
+
+def _evaluation_missing(file: AgentFile) -> str:
+    return f"it needs an evaluation that the version passed: name it in {file.path} as tested_against.evaluation"
 
 
 def _refusal(failed: CommandFailed) -> CommandFailed:

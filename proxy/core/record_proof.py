@@ -1,9 +1,10 @@
-"""The proof of everything that is append-only: the audit log's chain, and every row its entries speak about.
+"""The proof of what the store remembers: the audit log's chain, and every row its entries speak about.
 
 Published rule. An entry `version.created` has in `after` the version's summary, with the hashes of its components; an entry of a
 change of traffic has its release row in `after`, or in `after.release` beside a rollout. Each row must be exactly what its
 entry says, each component must have the hash it is stored under, no version or release may be without entry, and each label
-must point to what its newest release serves. Values only: reading rows is the store's matter, one stretch after the other
+must point to what its newest release serves. Agents, rollouts, switches, caps, tokens, protections and proposals change; of them
+the last entry that speaks about a row says what it is now. Values only: reading rows is the store's matter, one stretch after the other
 (`RecordProof` says how far); an export alone is proved by audit_proof.py.
 """
 
@@ -14,7 +15,24 @@ from typing import Any, Literal, Self, cast
 from proxy.core.audit_proof import EMPTY_HEAD, AuditHead, BrokenEntry, check_known, next_head
 from proxy.core.components import component_hash
 
-Table = Literal["audit", "versions", "releases", "release_arms", "components", "labels", "database"]
+Table = Literal[
+    "audit",
+    "versions",
+    "releases",
+    "release_arms",
+    "components",
+    "labels",
+    "agents",
+    "rollouts",
+    "switches",
+    "caps",
+    "tokens",
+    "protections",
+    "proposals",
+    "database",
+]
+#: A table and the values of the row's key.
+RowKey = tuple[Any, ...]
 Document = Mapping[str, Any]
 
 
@@ -46,6 +64,10 @@ class RecordProof:
     #: Newest number by agent that an entry speaks about.
     versions: Mapping[str, int] = field(default_factory=dict[str, int])
     releases: Mapping[str, int] = field(default_factory=dict[str, int])
+    rollouts: Mapping[str, int] = field(default_factory=dict[str, int])
+    proposals: Mapping[str, int] = field(default_factory=dict[str, int])
+    #: Rows that may change again, by the last entry that speaks about each.
+    standing: Mapping[RowKey, int] = field(default_factory=dict[RowKey, int])
 
     def broken_by(self, row: BrokenRow) -> Self:
         """The end of the proof: `row` does not hold."""

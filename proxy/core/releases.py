@@ -73,7 +73,13 @@ def split(stable: int, candidate: int, candidate_buckets: int) -> tuple[Arm, ...
 
 
 def plan_rollback(
-    state: AgentState, label: str, history: Sequence[Release], *, undoes: int | None, to: int | None
+    state: AgentState,
+    label: str,
+    history: Sequence[Release],
+    *,
+    undoes: int | None,
+    to: int | None,
+    is_whole: bool = True,
 ) -> RollbackPlan:
     """Decide what a rollback of `label` does; `history` is the label's ledger, oldest first.
 
@@ -81,7 +87,8 @@ def plan_rollback(
     of the newest earlier release that is not itself undone and served another version; what a rollback went back over stays
     undone, so that undoing rollbacks walks further back and never forward again. If the release it names is no longer in
     force nothing moves; every release of the running rollout counts as in force, because a share that grew meanwhile is no
-    reason to ignore an emergency. Raises NotFound(`label_not_set`), NotFound(`release_not_found`),
+    reason to ignore an emergency. Without `is_whole` an earlier release that `history` lacks is taken for one of the label's,
+    and no longer in force. Raises NotFound(`label_not_set`), NotFound(`release_not_found`),
     Conflict(`nothing_to_roll_back`).
     """
     if label not in state.labels or not history:
@@ -91,7 +98,7 @@ def plan_rollback(
     current = history[-1]
     now_serving = state.labels[label].version
     rollout = state.rollouts.get(label)
-    if undoes is not None and not _is_in_force(history, undoes, rollout):
+    if undoes is not None and not _is_in_force(history, undoes, rollout, is_whole):
         return RollbackPlan(None, now_serving, reason=f"release {undoes} is no longer in force; nothing was moved")
     if rollout is not None:
         return RollbackPlan(current.number, now_serving if to is None else to, rollout)
@@ -112,8 +119,10 @@ def plan_rollback(
     return RollbackPlan(current.number, standing[-2][-1].version)
 
 
-def _is_in_force(history: Sequence[Release], number: int, rollout: Rollout | None) -> bool:
+def _is_in_force(history: Sequence[Release], number: int, rollout: Rollout | None, is_whole: bool) -> bool:
     named = next((release for release in history if release.number == number), None)
+    if named is None and not is_whole and 0 < number < history[-1].number and rollout is None:
+        return False
     if named is None:
         raise NotFound("release_not_found", f"release {number} is not one of this label", param="undoes")
     return named is history[-1] or (rollout is not None and named.rollout == rollout.id)

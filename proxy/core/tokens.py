@@ -9,6 +9,7 @@ A token is known by the SHA-256 of its text, which is in no store, log or answer
 audit log calls its owner. Which role a route needs stands in the route table; how tokens are compared is edges' matter.
 """
 
+import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -82,8 +83,18 @@ def check_token_name(name: str) -> str:
     return name
 
 
+def token_fingerprint(sha256: str) -> str:
+    """What the audit log keeps of a token's hash: enough to prove the stored one, and not the hash itself."""
+    return hashlib.sha256(sha256.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def sealed_token_document(token: Token) -> dict[str, Any]:
+    """A token as the audit log keeps it."""
+    return {**token_document(token), "fingerprint": token_fingerprint(token.sha256)}
+
+
 def token_document(token: Token) -> dict[str, Any]:
-    """A token as the admin API lists it and the audit log keeps it; nothing in it lets anybody in."""
+    """A token as the admin API lists it; nothing in it lets anybody in."""
     revoked = token.revoked_at_microseconds
     return {
         "id": token.id,

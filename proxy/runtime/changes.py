@@ -16,8 +16,8 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from proxy.core.audit import AuditDraft
-from proxy.core.emergency import AbortOrder, JournalEntry, RollbackOrder, SwitchOrder, explicit
-from proxy.core.errors import BadInput, Conflict, Unavailable
+from proxy.core.emergency import AbortOrder, EmergencyOrder, JournalEntry, RollbackOrder, SwitchOrder, explicit
+from proxy.core.errors import BadInput, Conflict, NotFound, Refusal, Unavailable
 from proxy.core.identity import check_agent_known
 from proxy.core.releases import Release
 from proxy.core.snapshot import Agent, AgentState, Snapshot
@@ -55,6 +55,8 @@ class Work:
         self.now = now_microseconds
         self.evidence = tuple(evidence)
         self.has_effect = True
+        #: False where only the newest releases are at hand.
+        self.has_whole_ledger = True
         #: The ledger rows this change appended.
         self.rows: list[Release] = []
         #: What the change does to the snapshot, beside its agent's own state.
@@ -182,10 +184,11 @@ class Changes:
             before = self._live.current
             memory = MemoryChange(before, standby.known_good.pasts)
             work = Work(cast("Change", memory), self._clock.now_microseconds())
+            work.has_whole_ledger = False
             try:
                 result = await carry_out(work, order)
-            except Conflict as refusal:
-                raise _beyond_memory(refusal) from refusal
+            except (Conflict, NotFound) as refusal:
+                raise await _beyond_memory(refusal, order, memory) from refusal
             if not work.has_effect:
                 return result
             row = work.rows[-1] if work.rows else None
@@ -282,12 +285,28 @@ def _only_journalled() -> Unavailable:
     return Unavailable(STORE_UNAVAILABLE, "an emergency action is on its way to the store")
 
 
-def _beyond_memory(refusal: Conflict) -> Conflict | Unavailable:
-    """A short history that leads no further says nothing about the ledger itself."""
+async def _beyond_memory(refusal: Refusal, order: EmergencyOrder, memory: MemoryChange) -> Refusal:
+    """A short history that leads no further says nothing about the ledger itself: what to name instead."""
+    state = await memory.agent_state(order.agent) if isinstance(order, RollbackOrder) else None
+    if not isinstance(order, RollbackOrder) or state is None:
+        return refusal
+    name = order.label or state.agent.default_label
+    if refusal.code == "release_not_found":
+        problem = (
+            f"{name!r} is at release {state.labels[name].release}, and of release {order.undoes} nothing is in memory"
+        )
+        return Unavailable(
+            STORE_UNAVAILABLE, f"the store is away and {problem}; name the first in `undoes`, or none", param="undoes"
+        )
     if refusal.code != "nothing_to_roll_back":
         return refusal
+    serving = state.labels[name].version
+    possible = [str(number) for number in await memory.ways_back(order.agent, name) if number != serving]
+    problem = f"the store is away, and which version {name!r} served before {serving} is not in memory"
+    if not possible:
+        return Unavailable(
+            STORE_UNAVAILABLE, f"{problem}, nor is another; put the store back, or stop its calls by a switch"
+        )
     return Unavailable(
-        STORE_UNAVAILABLE,
-        "the store is away and no earlier version of this label is in memory; name one with `to`",
-        param="to",
+        STORE_UNAVAILABLE, f"{problem}; name one in `to`; possible are {', '.join(possible)}", param="to"
     )

@@ -41,6 +41,8 @@ class Journal:
         #: How many of the entries are in the file; the file may also hold others that are to go.
         self._written = 0
         self._must_clear = False
+        #: The file could not be read; what it may hold is not in force.
+        self._is_unread = False
         self._writing = asyncio.Lock()
         self._tasks = TaskSet(_already_told)
         self._problem: str | None = None
@@ -58,6 +60,7 @@ class Journal:
             if refusal.code == "store_in_use":
                 raise
             self._problem = refusal.message
+            self._is_unread = True
 
     async def close(self) -> None:
         """Write what is left, then let the file go."""
@@ -74,8 +77,12 @@ class Journal:
         return entry
 
     async def keep(self) -> None:
-        """Write what is not in the file yet. Returns soon also where that cannot be done; `note` tells."""
-        if self._written < len(self._entries) or self._must_clear:
+        """Write what is not in the file yet, and read what could not be read. Returns soon also where that cannot be done;
+        `note` tells."""
+        if self._is_unread:
+            await asyncio.wait({self._tasks.spawn(self._read(), "journal")}, timeout=_PATIENCE_SECONDS)
+        # A file that cannot be opened for reading cannot be for writing.
+        elif self._written < len(self._entries) or self._must_clear:
             await asyncio.wait({self._tasks.spawn(self._write(), "journal")}, timeout=_PATIENCE_SECONDS)
 
     async def clear(self) -> None:
@@ -99,6 +106,24 @@ class Journal:
             "damaged_lines": self._file.damaged_lines,
             "problem": self._problem,
         }
+
+    async def _read(self) -> None:
+        """What an earlier process left, before what was ordered since."""
+        async with self._writing:
+            if not self._is_unread:
+                return
+            try:
+                left = await asyncio.to_thread(self._file.open)
+            except Unavailable as refusal:
+                self._problem = refusal.message
+                return
+            self._is_unread = False
+            self._problem = None
+            self._entries = [*left, *self._entries]
+            self._written = len(left)
+            # Nothing that was cleared since can be in it.
+            self._must_clear = False
+        await self._write()
 
     async def _write(self) -> None:
         async with self._writing:

@@ -57,13 +57,20 @@ class MemoryChange:
         served the label: whether the label may be moved there is for the store to say."""
         state = self._state(release.agent)
         assert state is not None
-        served = {state.labels[release.label].version, *self._past(release.agent).served.get(release.label, ())}
-        served.update(row.version for row in await self.label_history(release.agent, release.label))
         version = self._version(state, release.version)
-        if version is None or release.version not in served:
-            possible = sorted(number for number in served if self._version(state, number) is not None)
+        possible = await self.ways_back(release.agent, release.label)
+        if version is None or release.version not in possible:
             raise _not_in_memory(f"version {release.version} is not one {release.label!r} can go back to now", possible)
         self._changed[release.agent] = state_after_release(state, release, version)
+
+    async def ways_back(self, agent: str, label: str) -> list[int]:
+        """The versions in memory that a label served, in order, the present one among them."""
+        state = self._state(agent)
+        if state is None or label not in state.labels:
+            return []
+        served = {state.labels[label].version, *self._past(agent).served.get(label, ())}
+        served.update(row.version for row in await self.label_history(agent, label))
+        return sorted(number for number in served if self._version(state, number) is not None)
 
     async def rollout(self, agent: str, rollout_id: str) -> Rollout | None:
         """Raises Unavailable for one that is not running: whether it ever was cannot be looked up."""

@@ -222,7 +222,7 @@ async def roll_back_now(work: Work, order: RollbackOrder) -> Moved:
     history = await work.change.label_history(agent, label)
     if to is not None:
         check_versions_exist(agent, state.agent.newest, to)
-    plan = plan_rollback(state, label, history, undoes=order.undoes, to=to)
+    plan = plan_rollback(state, label, history, undoes=order.undoes, to=to, is_whole=work.has_whole_ledger)
     if plan.undoes is None:
         work.nothing_changed()
         return Moved(False, label, plan.version, state.labels[label].release, plan.reason)

@@ -126,7 +126,8 @@ class Takeover:
             await self._open()
         else:
             await self._parts.store.ping()
-        if self._standby.presence.is_away:
+        # A journal that could not be read at the start may be found to hold something later.
+        if self._standby.presence.is_away or self._standby.journal.entries:
             async with self._parts.changes.turn():
                 await self._enter_journal()
                 await self._load()

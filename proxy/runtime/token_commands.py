@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from proxy.core.errors import NotFound
 from proxy.core.snapshot import Snapshot
-from proxy.core.tokens import Role, Token, check_token_name, token_document
+from proxy.core.tokens import Role, Token, check_token_name, sealed_token_document
 from proxy.runtime.changes import Changes
 from proxy.runtime.clock import Identifiers
 
@@ -41,7 +41,7 @@ class TokenCommands:
                 created_at_microseconds=work.now,
             )
             await work.change.insert_token(token)
-            await work.audit(who, "token.created", f"tokens/{token.id}", why, after=token_document(token))
+            await work.audit(who, "token.created", f"tokens/{token.id}", why, after=sealed_token_document(token))
             work.snapshot_edit = lambda snapshot: _with(snapshot, token)
         return token, text
 
@@ -53,7 +53,7 @@ class TokenCommands:
                 raise NotFound("token_not_found", f"there is no token {token_id!r}, or it is revoked", param="token")
             revoked = replace(token, revoked_by=who, revoked_at_microseconds=work.now)
             await work.change.revoke_token(token_id, who, work.now)
-            documents = token_document(token), token_document(revoked)
+            documents = sealed_token_document(token), sealed_token_document(revoked)
             await work.audit(who, "token.revoked", f"tokens/{token_id}", why, *documents)
             work.snapshot_edit = lambda snapshot: _without(snapshot, token)
         return revoked

@@ -224,3 +224,41 @@ async def test_a_list_stops_at_the_limit_and_says_that_there_is_more(switchback,
 def test_names_cannot_leave_their_segment_of_the_path():
     assert segment("a/../b?c#d e") == "a%2F..%2Fb%3Fc%23d%20e"
     assert (segment(".."), segment("."), segment("")) == ("%2E%2E", "%2E", "")
+
+
+async def test_with_json_a_refusal_is_an_object_on_standard_error(switchback, admin):
+    admin.refuse("PUT", "/agents/a/labels/prod", 409, "label_moved", "the label moved since")
+    result = await switchback("label", "a", "prod", "2", "--json")
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert json.loads(result.stderr) == {"code": "label_moved", "message": "the label moved since", "status": 409}
+
+
+async def test_with_json_what_fails_without_an_answer_has_no_status(switchback, tmp_path):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        gone = await switchback("audit", "verify", "--json", "--admin-url", url)
+        told = await switchback("status", "--json", "--admin-url", url)
+    for result in (gone, told):
+        failure = json.loads(result.stderr)
+        assert (result.exit_code, failure["code"], failure["status"]) == (3, "unreachable", None)
+        assert failure["message"].startswith("cannot reach http://127.0.0.1:")
+    missing = await switchback("status", "--json", "--token-file", str(tmp_path / "nope"))
+    assert (missing.exit_code, json.loads(missing.stderr)["code"]) == (1, "failed")
+
+
+async def test_with_json_all_problems_of_a_file_are_in_one_object(switchback, tmp_path):
+    (tmp_path / "agent.yaml").write_text("agnet: a\nmodle: {}\n")
+    result = await switchback("sync", str(tmp_path), "--json")
+    failure = json.loads(result.stderr)
+    assert (result.exit_code, failure["code"]) == (2, "usage")
+    assert "agnet" in failure["message"]
+    assert "modle" in failure["message"]
+
+
+@pytest.mark.parametrize(("param", "option"), [("to", "--to VERSION"), ("undoes", "--undoes RELEASE")])
+async def test_with_the_store_away_what_would_help_is_told_as_an_option(switchback, admin, param, option):
+    problem = {"status": 503, "code": "store_unavailable", "detail": "the store is away", "param": param}
+    admin.answer("POST", "/agents/a/rollback", problem, 503)
+    result = await switchback("rollback", "a")
+    assert result.stderr == f"error: the store is away; here that is {option} [store_unavailable]\n"

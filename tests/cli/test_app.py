@@ -1,5 +1,6 @@
 """The command as a whole: help, start, ways out."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -164,3 +165,22 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line(buffering, words):
 
 def _run(command, environment):
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path, command in COMMANDS if any("--json" in parameter.opts for parameter in command.params)],
+    ids=" ".join,
+)
+def test_with_json_every_verb_fails_in_json(path):
+    result = CliRunner().invoke(app, [*path, "--json", "--no-such-option"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = json.loads(result.stderr)
+    assert (told["code"], told["status"]) == ("usage", None)
+    assert "--no-such-option" in told["message"]
+
+
+def test_without_json_wrong_usage_is_told_in_words():
+    result = CliRunner().invoke(app, ["label", "--", "--json"])
+    assert result.exit_code == 2
+    assert "Usage: " in result.stderr

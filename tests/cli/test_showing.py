@@ -2,10 +2,12 @@
 
 import io
 import json
+import re
 import sys
 
 import pytest
 
+from proxy.cli.runs import RUNS, SPARE
 from proxy.cli.showing import clean, clean_block, dollars, member, print_table
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]no[/bold] :smile: \x9b2J\u202eevil\x7f\r\nnext"
@@ -97,3 +99,42 @@ def test_what_names_an_item_stays_in_one_piece_in_a_narrow_terminal(monkeypatch:
     columns = {"RUN": member("id"), **{str(number): member("why") for number in range(6)}}
     print_table([{"id": "run_660c08a4b231d00007591183ade2", "why": "because of it"}], columns)
     assert "run_660c08a4b231d00007591183ade2" in out.getvalue()
+
+
+RUN = {
+    "id": "run_06awx3k1v7d2m0000a1b2c3",
+    "agent": "support-triage",
+    "version": 12,
+    "started_at": "2026-11-20T12:00:00.123456Z",
+    "arm": "candidate",
+    "user": "u-17@example.org",
+    "model_answered": "gpt-4o-mini-2024-07-18",
+    "status": 200,
+    "outcome": "ok",
+    "tokens": {"input": 1200, "output": 300},
+    "cost_usd": 0.000123,
+    "duration_ms": 1234.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (80, ["RUN", "VERSION", "ARM", "STATUS", "OUTCOME"]),
+        (100, ["RUN", "TIME", "VERSION", "ARM", "STATUS", "OUTCOME"]),
+        (200, list(RUNS)),
+    ],
+)
+def test_runs_are_one_line_each_at_any_width_and_what_is_left_out_is_said(monkeypatch, capsys, columns, shown):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_table([RUN, RUN], RUNS, SPARE)
+    printed = capsys.readouterr()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", printed.out).splitlines()
+    assert re.split(r" {2,}", lines[0].strip()) == shown
+    assert len(lines) == 4
+    assert max(map(len, lines)) <= columns
+    left_out = [title for title in RUNS if title not in shown]
+    assert all(title in printed.err for title in left_out)
+    assert bool(printed.err) == bool(left_out)

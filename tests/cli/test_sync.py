@@ -228,6 +228,41 @@ async def test_a_refused_agent_makes_exit_code_4_and_a_wrong_file_exit_code_2(re
     assert "support/agent.yaml: modle: unknown key; did you mean model?" in wrong.stderr
 
 
+async def protect(repository: Repository, label: str, **rules: Any) -> None:
+    path = f"/agents/support/labels/{label}/protection"
+    await repository.deployment.operator.request("PUT", path, {**rules, "why": "careful"})
+
+
+async def test_what_a_version_was_tested_against_is_the_evidence_of_its_move(repository: Repository) -> None:
+    repository.write()
+    await repository.sync()
+    await protect(repository, "staging", evaluation_required=True)
+    missing = (
+        "it needs an evaluation that the version passed: name it in support/agent.yaml as tested_against.evaluation"
+    )
+    for dry_run in (True, False):
+        report = await repository.sync(label="staging", dry_run=dry_run)
+        assert (report.outcomes[0].label, report.outcomes[0].label_reason) == ("refused", missing)
+        assert report.exit_code == 4
+        assert f"staging {'would not be' if dry_run else 'was not'} moved: {missing}" in report.lines()[0]
+    repository.write(prompt="Better.", more="tested_against: {evaluation: tickets-20, score: 0.95}\n")
+    assert (await repository.sync(label="staging", dry_run=True)).outcomes[0].label == "moved"
+    assert (await repository.sync(label="staging")).outcomes[0].label == "moved"
+    newest = (await repository.deployment.operator.get("/agents/support/releases"))["items"][0]
+    assert (newest["label"], newest["version"]) == ("staging", 2)
+    assert newest["evidence"] == [{"kind": "evaluation", "id": "tickets-20"}]
+
+
+async def test_evidence_does_not_replace_the_second_person(repository: Repository) -> None:
+    repository.write(more="tested_against: {evaluation: [tickets-20, 7]}\n")
+    await repository.sync()
+    await protect(repository, "prod", evaluation_required=True, approval_required=True)
+    assert (await repository.sync(label="prod", dry_run=True)).outcomes[0].label == "proposed"
+    assert (await repository.sync(label="prod")).outcomes[0].label == "proposed"
+    waiting = (await repository.deployment.operator.get("/agents/support/proposals"))["items"][0]
+    assert [item["id"] for item in waiting["evidence"]] == ["tickets-20", "7"]
+
+
 def git(directory: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
     command = ["git", "-C", str(directory), *identity, *arguments]

@@ -155,7 +155,7 @@ async def test_a_label_whose_history_is_not_at_hand_is_not_guessed_at(scene: Sce
     scene.lose()
     with pytest.raises(Unavailable) as refused:
         await scene.releases.rollback("ann", "a", "prod", "bad")
-    assert "name one with `to`" in refused.value.message
+    assert "nor is another; put the store back" in refused.value.message
     assert (await scene.releases.rollback("ann", "b", "prod", "a rollout can always be ended")).changed
 
 
@@ -208,3 +208,23 @@ async def test_a_refusal_of_the_rules_is_no_reason_to_think_the_store_away(scene
     with pytest.raises(Conflict):
         await scene.releases.move_label("ann", "a", "prod", 1, "", if_release=1)
     assert not scene.control.standby.presence.is_away
+
+
+async def test_without_the_store_a_refused_rollback_says_what_to_name(scene: Scene) -> None:
+    """Back to a version that was taken back earlier, what stood before it is in the store alone."""
+    await scene.releases.move_label("ann", "a", "prod", 3, "")
+    scene.lose()
+    await scene.releases.rollback("ann", "a", "prod", "bad")
+    again = await scene.releases.rollback("ann", "a", "prod", "it was not 3", to=3)
+    with pytest.raises(Unavailable) as refused:
+        await scene.releases.rollback("ann", "a", "prod", "it was", undoes=again.release)
+    assert "name one in `to`; possible are 1, 2" in refused.value.message
+    assert (refused.value.code, refused.value.param) == ("store_unavailable", "to")
+    for earlier in range(1, again.release):
+        late = await scene.releases.rollback("bob", "a", "prod", "it was", undoes=earlier)
+        assert (late.changed, late.reason) == (False, f"release {earlier} is no longer in force; nothing was moved")
+    with pytest.raises(Unavailable) as refused:
+        await scene.releases.rollback("ann", "a", "prod", "it was", undoes=again.release + 1)
+    assert f"'prod' is at release {again.release}" in refused.value.message
+    back = await scene.releases.rollback("ann", "a", "prod", "it was", undoes=again.release, to=1)
+    assert (back.changed, scene.serves("a")) == (True, 1)

@@ -1,4 +1,4 @@
-"""The proof over the database file: every byte of what is append-only is held by it, and a head kept outside holds the rest."""
+"""The proof over the database file: every byte of what the log speaks about is held by it, and a head kept outside holds the rest."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -16,50 +16,27 @@ from proxy.core.record_proof import BrokenRow, RecordProof
 from proxy.core.snapshot import Agent
 from proxy.runtime.record_verification import HeadLog, proofs
 from proxy.runtime.release_commands import VersionDraft
-from proxy.runtime.releasing import RolloutDraft
 from proxy.store.sqlite.store import SqliteStore
 from tests.edges.composition import NOON, Commands, SetClock, commands
+from tests.runtime.whole_history import told
 
-TABLES = ("audit", "versions", "releases", "release_arms", "components")
+WRITTEN_ONCE = ("audit", "versions", "releases", "release_arms", "components")
+CHANGING = ("agents", "rollouts", "switches", "caps", "tokens", "protections", "proposals")
+TABLES = (*WRITTEN_ONCE, *CHANGING)
 KEYS = {
+    "agents": ("name",),
+    "rollouts": ("agent", "id"),
+    "switches": ("id",),
+    "caps": ("id",),
+    "tokens": ("id",),
+    "protections": ("agent", "label"),
+    "proposals": ("agent", "id"),
     "audit": ("number",),
     "versions": ("agent", "number"),
     "releases": ("agent", "number"),
     "release_arms": ("agent", "release", "position"),
     "components": ("hash",),
 }
-
-
-async def told(control: Commands) -> None:
-    """A history in which every kind of change occurs, with text of every kind."""
-    releases, rollouts = control.releases, control.rollouts
-    await releases.create_agent("ann", Agent(name="a", description="Ünïcode"), "")
-    for number, text in enumerate(("one \u0085\u202e", "two\r\n\x1b[31m", "three")):
-        draft = VersionDraft(
-            components={
-                "prompt": {"text": text},
-                "model": {"provider": "openai", "name": "m", "parameters": {"temperature": 0.1}},
-                "tools": {"mode": "merge", "items": [{"name": "refund", "parameters": {"type": "object"}}]},
-                "retrieval": {"index": f"kb-{number}", "top_k": 8},
-                "policy": {"max_tool_calls": number},
-            },
-            parent=number or None,
-            message='say "it"',
-            tested_against={"score": 0.95},
-            source={"git": {"commit": "abc"}},
-        )
-        await releases.create_version("ann", "a", draft)
-    evidence = [{"kind": "evaluation", "id": "e1"}]
-    await releases.move_label("ann", "a", "prod", 1, "first", evidence=evidence)
-    await releases.move_label("ann", "a", "staging", 3, "")
-    started = await rollouts.start_rollout("bob", "a", RolloutDraft(label="prod", candidate=2, percentage=10), "try")
-    await rollouts.set_percentage("bob", "a", started.id, 50, "more")
-    await rollouts.promote("bob", "a", started.id, "good")
-    await releases.rollback("bob", "a", "prod", "bad")
-    await releases.delete_label("ann", "a", "staging", "over")
-    again = await rollouts.start_rollout("bob", "a", RolloutDraft(label="prod", candidate=3, percentage=1), "again")
-    await rollouts.abort("bob", "a", again.id, "no")
-    await releases.archive_agent("ann", "a", "old")
 
 
 @pytest.fixture
@@ -158,7 +135,9 @@ def tamperings(plain: sqlite3.Connection, table: str) -> Iterator[Tampering]:
 
 
 @pytest.mark.parametrize("table", TABLES)
-async def test_a_byte_changed_anywhere_in_an_append_only_row_is_found_and_named(control: Commands, table: str) -> None:
+async def test_a_byte_changed_anywhere_in_a_row_the_log_speaks_about_is_found_and_named(
+    control: Commands, table: str
+) -> None:
     sound = (await verdict(control.store)).document()
     assert sound["ok"]
     with raw(control.database) as plain:
@@ -181,7 +160,7 @@ async def test_a_row_that_is_gone_is_found(control: Commands, table: str) -> Non
             names, marks = ", ".join(row.keys()), ", ".join("?" * len(row))
             place = " AND ".join(f"{name} = ?" for name in KEYS[table])
             plain.execute(f"DELETE FROM {table} WHERE {place}", [row[name] for name in KEYS[table]])
-            is_last_entry = table == "audit" and row["what"] == "agent.archived"
+            is_last_entry = table == "audit" and row["what"] == "runs.quarantined"
             # What is cut at the end leaves nothing to find, but for a head kept outside.
             assert (await verdict(control.store)).document()["ok"] == is_last_entry, dict(row)
             plain.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row))
@@ -193,30 +172,50 @@ async def test_a_row_that_is_gone_is_found(control: Commands, table: str) -> Non
     [
         (
             "INSERT INTO versions SELECT agent, 4, parent, bundle_hash, prompt, model, tools, retrieval, policy, author, "
-            "message, tested_against, source, created_at_microseconds FROM versions WHERE number = 3",
+            "message, tested_against, source, created_at_microseconds FROM versions WHERE agent = 'a' AND number = 3",
             "versions",
             {"agent": "a", "number": 4},
         ),
         (
             "INSERT INTO releases SELECT agent, 99, kind, label, arm_count, salt, rollout, who, approved_by, why, evidence, "
-            "undoes, created_at_microseconds FROM releases WHERE number = 1",
+            "undoes, created_at_microseconds FROM releases WHERE agent = 'a' AND number = 1",
             "releases",
             {"agent": "a", "number": 10},
         ),
         (
-            "INSERT INTO release_arms SELECT agent, release, 1, name, version, ranges FROM release_arms WHERE release = 1",
+            "INSERT INTO release_arms SELECT agent, release, 1, name, version, ranges FROM release_arms WHERE agent = 'a' AND release = 1",
             "release_arms",
             {"agent": "a", "release": 1, "position": 1},
         ),
-        ("UPDATE labels SET version = 2", "labels", {"agent": "a", "label": "prod"}),
-        ("DELETE FROM labels", "labels", {"agent": "a", "label": "prod"}),
         (
-            "INSERT INTO labels SELECT agent, 'staging', version, release FROM labels",
+            "INSERT INTO switches SELECT 'sw_x', scope, mode, reply_text, fallback_version, cut_streams, why, created_by, "
+            "created_at_microseconds, NULL, NULL, NULL FROM switches LIMIT 1",
+            "switches",
+            {"id": "sw_x"},
+        ),
+        (
+            "INSERT INTO tokens SELECT 'tok_x', name, role, 'e' || substr(sha256, 2), created_by, created_at_microseconds, NULL, "
+            "NULL FROM tokens LIMIT 1",
+            "tokens",
+            {"id": "tok_x"},
+        ),
+        (
+            "INSERT INTO rollouts SELECT agent, 'r3', 3, 'other', salt, state, step, eligible, created_by, why, "
+            "created_at_microseconds, ended_at_microseconds FROM rollouts WHERE agent = 'b' AND number = 2",
+            "rollouts",
+            {"agent": "b", "number": 3},
+        ),
+        ("INSERT INTO protections VALUES ('a', 'prod', 'admin', 0, 0)", "protections", {"agent": "a", "label": "prod"}),
+        ("DELETE FROM protections", "protections", {"agent": "b", "label": "staging"}),
+        ("UPDATE labels SET version = 2 WHERE agent = 'a'", "labels", {"agent": "a", "label": "prod"}),
+        ("DELETE FROM labels WHERE agent = 'a'", "labels", {"agent": "a", "label": "prod"}),
+        (
+            "INSERT INTO labels SELECT agent, 'staging', version, release FROM labels WHERE agent = 'a'",
             "labels",
             {"agent": "a", "label": "staging"},
         ),
         (
-            "INSERT INTO labels SELECT agent, 'other', version, release FROM labels",
+            "INSERT INTO labels SELECT agent, 'other', version, release FROM labels WHERE agent = 'a'",
             "labels",
             {"agent": "a", "label": "other"},
         ),
@@ -296,7 +295,7 @@ async def test_a_chain_rewritten_or_cut_holds_by_itself_and_fails_against_a_head
     assert (await verdict(control.store, head)).document()["ok"]
     with raw(control.database) as plain:
         row = dict(plain.execute("SELECT * FROM audit ORDER BY number DESC LIMIT 1").fetchone())
-        assert row["what"] == "agent.archived"
+        assert row["what"] == "runs.quarantined"
         plain.execute("DELETE FROM audit WHERE number = ?", (row["number"],))
         assert (await verdict(control.store)).document()["ok"]
         cut = await verdict(control.store, head)
@@ -317,19 +316,19 @@ async def test_a_chain_rewritten_or_cut_holds_by_itself_and_fails_against_a_head
 
 async def test_a_log_longer_than_a_stretch_is_proved_while_it_grows(control: Commands) -> None:
     releases = control.releases
-    await releases.create_agent("ann", Agent(name="b"), "")
+    await releases.create_agent("ann", Agent(name="c"), "")
     for number in range(260):
         draft = VersionDraft(components={"prompt": {"text": str(number)}}, parent=number or None, message="")
-        await releases.create_version("ann", "b", draft)
+        await releases.create_version("ann", "c", draft)
     stretches: list[RecordProof] = []
     async for stretch in proofs(control.store):
         stretches.append(stretch)
         if len(stretches) == 1:
-            await releases.move_label("ann", "b", "prod", 7, "while it is proved")
+            await releases.move_label("ann", "c", "prod", 7, "while it is proved")
     assert len(stretches) > 2
     proof = stretches[-1]
     assert proof.document()["ok"]
-    assert proof.versions == {"a": 3, "b": 260}
+    assert proof.versions == {"a": 3, "b": 2, "c": 260}
     assert proof.head.number == (await control.store.audit(None, 1)).items[0].number
 
 

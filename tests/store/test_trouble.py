@@ -10,6 +10,7 @@ import pytest
 from proxy.core.caps import CounterKey
 from proxy.core.errors import Unavailable
 from proxy.core.ledger import Hold, LedgerWrites
+from proxy.core.record_proof import begin_proof
 from proxy.core.snapshot import Agent
 from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite.connection import roll_back
@@ -132,6 +133,16 @@ class TestTheFileIsGone:
             await refused(action)
         assert "support" in (await store.load_snapshot()).agents
         assert (await store.diagnostics())["kind"] == "sqlite"
+
+    async def test_nothing_is_proved_of_a_file_that_is_gone_until_it_is_back(self, store, database):
+        await an_agent(store)
+        away = database.with_name("away")
+        database.rename(away)
+        assert "put it, or a whole copy of it, back" in (await refused(store.prove(begin_proof()))).message
+        shutil.copyfile(away, database)
+        assert "replaced" in (await refused(store.prove(begin_proof()))).message
+        away.rename(database)
+        assert (await store.prove(begin_proof())).head.number == 1
 
     async def test_a_file_put_back_is_used_again(self, store, database):
         await an_agent(store)

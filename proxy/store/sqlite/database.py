@@ -132,6 +132,17 @@ class Database:
         with self._watching():
             return await connections.lists.run(at_one_moment, work, *args, **kwargs)
 
+    async def read_what_stays(
+        self, work: Work[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Answer:
+        """As `read_for_lists`, of a file that is still in its place afterwards: one that was deleted or replaced can be read
+        while it is open, and says nothing of what a restart would find."""
+        connections = await self._usable()
+        with self._watching():
+            answer = await connections.lists.run(at_one_moment, work, *args, **kwargs)
+            await asyncio.to_thread(connections.file.check)
+        return answer
+
     @asynccontextmanager
     async def _writing(self) -> AsyncGenerator[_Connections, None]:
         """The writer's turn, with connections that can be trusted. Waits for the turn no longer than the busy timeout."""

@@ -94,7 +94,7 @@ def _identity_of(file: Path) -> tuple[int, int]:
         status = file.stat()
     except FileNotFoundError:
         raise DatabaseFailed(
-            "the database file was deleted or moved away; put it back", needs_reopening=False
+            "the database file was deleted or moved away; put it, or a whole copy of it, back", needs_reopening=False
         ) from None
     except OSError as error:
         raise file_failure(error) from error

@@ -1,4 +1,4 @@
-"""Proving the append-only tables, one bounded stretch a call, each on one picture of the file.
+"""Proving the audit log and the rows it speaks about, one bounded stretch a call, each on one picture of the file.
 
 Rows are read as they are, whatever stands in them: text that is not UTF-8 too, so that damage is a finding and not an error.
 What must be there is said by the audit entries (sealed_rows.py); how far the proof is, is core's value (record_proof.py).
@@ -21,8 +21,10 @@ from proxy.core.record_proof import (
     end_of_entries,
     follow,
 )
-from proxy.store.rows import Columns, Row, json_text
+from proxy.store.rows import Columns, Row
 from proxy.store.sealed_rows import SealedRow, sealed_rows, sound_component, sound_entry, wrong_column
+from proxy.store.sqlite.changing_proof import prove_final, prove_standing
+from proxy.store.sqlite.rows_by_key import rows_by_key, statement_by_key
 
 _ENTRIES_A_STRETCH = 200
 _COMPONENTS_A_STRETCH = 500
@@ -42,22 +44,15 @@ _KEYS: Mapping[Table, tuple[str, ...]] = {
 }
 
 
-def _rows_of(table: Table) -> str:
-    """Rows of a table by a JSON array of keys."""
-    keys = " AND ".join(
-        f"{table}.{name} = json_extract(wanted.value, '$[{index}]')" for index, name in enumerate(_KEYS[table])
-    )
-    # Only names from this code base are put together.
-    return f"SELECT {table}.* FROM json_each(?) AS wanted CROSS JOIN {table} ON {keys}"  # noqa: S608
-
-
 #: Of components, which can be large, the keys alone; as the table has them, not as its index says it has.
 _COMPONENT_KEYS = """
 SELECT components.hash FROM json_each(?) AS wanted
     CROSS JOIN components AS indexed ON indexed.hash = json_extract(wanted.value, '$[0]')
     CROSS JOIN components ON components.number = indexed.number AND +components.hash = indexed.hash
 """
-_ROWS = {table: _COMPONENT_KEYS if table == "components" else _rows_of(table) for table in _KEYS}
+_ROWS = {
+    table: _COMPONENT_KEYS if table == "components" else statement_by_key(table, key) for table, key in _KEYS.items()
+}
 
 
 def _numbers_of(table: Table) -> str:
@@ -76,6 +71,8 @@ def _numbers_of(table: Table) -> str:
 
 _VERSION_NUMBERS = _numbers_of("versions")
 _RELEASE_NUMBERS = _numbers_of("releases")
+_ROLLOUT_NUMBERS = _numbers_of("rollouts")
+_PROPOSAL_NUMBERS = _numbers_of("proposals")
 _STRAY_ARMS = """
 SELECT release_arms.agent, release_arms.release, position FROM release_arms
     LEFT JOIN releases ON releases.agent = release_arms.agent AND releases.number = release_arms.release
@@ -126,7 +123,8 @@ def _prove_entries(plain: sqlite3.Connection, proof: RecordProof) -> RecordProof
         entries.append(entry.content())
     # A row of an earlier entry is broken before a later entry is.
     proof, broken_row = _prove_rows(plain, proof, entries)
-    first = broken_row or broken
+    proof, changed_row = prove_final(plain, proof, entries)
+    first = broken_row or changed_row or broken
     if first is not None:
         return proof.broken_by(first)
     return proof if len(rows) == _ENTRIES_A_STRETCH else _prove_nothing_beside(plain, end_of_entries(proof))
@@ -149,7 +147,10 @@ def _prove_rows(
             broken = broken_entry(entry["number"], "what it says of a row is not what this program writes")
             break
         sealed += rows
-    stored = {table: _stored(plain, table, sealed) for table in _KEYS}
+    stored = {
+        table: rows_by_key(plain, _ROWS[table], key, (tuple(row.key.values()) for row in sealed if row.table == table))
+        for table, key in _KEYS.items()
+    }
     for row in sealed:
         reason = _wrong(row, stored[row.table].get(tuple(row.key.values())))
         if reason is not None:
@@ -163,12 +164,6 @@ def _count(seen: dict[str, int], key: Columns) -> None:
     seen[key["agent"]] = key["number"]
 
 
-def _stored(plain: sqlite3.Connection, table: Table, sealed: Sequence[SealedRow]) -> dict[tuple[Any, ...], Columns]:
-    keys = list({tuple(row.key.values()): None for row in sealed if row.table == table})
-    rows = (dict(row) for row in plain.execute(_ROWS[table], (json_text(keys),)))
-    return {tuple(row[name] for name in _KEYS[table]): row for row in rows}
-
-
 def _wrong(sealed: SealedRow, row: Columns | None) -> str | None:
     if row is None:
         return "the row is missing"
@@ -180,9 +175,14 @@ def _wrong(sealed: SealedRow, row: Columns | None) -> str | None:
 
 def _prove_nothing_beside(plain: sqlite3.Connection, proof: RecordProof) -> RecordProof:
     """At the end of the entries, on the same picture: no row that no entry speaks about, and labels as the ledger has them."""
+    standing = prove_standing(plain, proof)
+    if standing is not None:
+        return proof.broken_by(standing)
     numbered: list[tuple[Table, str, Mapping[str, int]]] = [
         ("versions", _VERSION_NUMBERS, proof.versions),
         ("releases", _RELEASE_NUMBERS, proof.releases),
+        ("rollouts", _ROLLOUT_NUMBERS, proof.rollouts),
+        ("proposals", _PROPOSAL_NUMBERS, proof.proposals),
     ]
     for table, numbers, seen in numbered:
         for row in plain.execute(numbers):

@@ -126,7 +126,8 @@ class SqliteStore:
         return await self._database.read_for_lists(lists.list_audit_after, number, limit)
 
     async def prove(self, proof: RecordProof) -> RecordProof:
-        return await self._database.read_for_lists(prove_more, proof)
+        """Refused where the file is gone, although what is open could still be read."""
+        return await self._database.read_what_stays(prove_more, proof)
 
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
         await self._database.write(batches.write_runs, runs, attempts)
