@@ -35,6 +35,8 @@ from proxy.runtime.workers.messages import (
     Drain,
     FromOwner,
     Granted,
+    LeaseGiven,
+    LeasesEnded,
     Listening,
     Ping,
     Pong,
@@ -74,6 +76,7 @@ class Worker:
         self._owner = OwnerClient(self._receive, self._on_error)
         self._tasks = TaskSet(self._on_error)
         self._live = LiveSnapshot(self._owner)
+        self._ledger = RemoteLedger(self._owner, clock, lambda: self._live.current.caps)
         self._metrics = Metrics(__version__)
         self._recorder = Recorder(self._owner, _logged_by_the_owner)
         self._conversations = SharedConversations(self._owner.announce)
@@ -114,9 +117,20 @@ class Worker:
                 self._tasks.spawn(self._send_samples(message.request), "samples")
             case RunsWanted():
                 self._tasks.spawn(self._send_runs(message.request), "runs")
+            case LeaseGiven() | LeasesEnded():
+                self._ledger.told(message)
             case Cut():
                 if self._plane is not None:
                     self._plane.request_path.cut(message.switch)
+            case Welcome() | Serve() | Drain():
+                self._begin_or_end(message)
+            case Granted() | Recorded() | VersionIs() | Refused():
+                """Answers are the client's own."""
+            case _:
+                assert_never(message)
+
+    def _begin_or_end(self, message: Welcome | Serve | Drain) -> None:
+        match message:
             case Welcome():
                 self._build(message)
                 self._owner.send(Ready())
@@ -124,10 +138,6 @@ class Worker:
                 self._tasks.spawn(self._listen(), "listener")
             case Drain():
                 self._stop.set()
-            case Granted() | Recorded() | VersionIs() | Refused():
-                """Answers are the client's own."""
-            case _:
-                assert_never(message)
 
     def _change_snapshot(self, message: SnapshotIs) -> None:
         agents = dict(self._live.current.agents)
@@ -143,7 +153,7 @@ class Worker:
             settings,
             DataPlaneParts(
                 live=self._live,
-                ledger=RemoteLedger(self._owner),
+                ledger=self._ledger,
                 recorder=self._recorder,
                 conversations=self._conversations,
                 metrics=self._metrics,
@@ -196,6 +206,7 @@ class Worker:
         self._owner.send(RunsAreOver(request))
 
     async def _hand_over(self) -> None:
+        self._ledger.leave()
         await self._recorder.flush()
         await self._send_samples(None)
         self._owner.close()

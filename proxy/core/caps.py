@@ -61,7 +61,7 @@ class Cap:
         return self.unit == "in_flight" or (self.window == "minute" and self.unit in ("calls", "tokens"))
 
 
-class CounterKey(msgspec.Struct, frozen=True):
+class CounterKey(msgspec.Struct, frozen=True, array_like=True):
     """Which counter a call adds to: one per cap, window and (for `user: "*"`) user."""
 
     cap: str

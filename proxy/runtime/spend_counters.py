@@ -37,6 +37,7 @@ class Counter:
         "key",
         "lease",
         "lease_row",
+        "lent",
         "one_hold",
         "peak",
         "spent",
@@ -49,6 +50,8 @@ class Counter:
         self.held = 0
         #: What of both is in no row yet.
         self.drawn = 0
+        #: What of held, and of drawn, workers may hold by themselves.
+        self.lent = 0
         #: What may be drawn: durable.
         self.lease = 0
         #: What the lease's row says; None after a write that may or may not have happened.
@@ -157,7 +160,7 @@ class Counters:
             counter.cap = cap
             counter.is_over = key.window_start_microseconds < start
             if counter.is_over and counter.is_idle:
-                self._forget(counter)
+                self.forget(counter)
             elif counter.lease_row != 0:
                 if is_new_stretch:
                     counter.begin_stretch()
@@ -165,7 +168,8 @@ class Counters:
                     changed.append(counter)
         return changed
 
-    def _forget(self, counter: Counter) -> None:
+    def forget(self, counter: Counter) -> None:
+        """Nothing is held in it."""
         del self._counters[counter.key]
         current = self._current.get(counter.key.cap)
         if current is not None and current.counter is counter:

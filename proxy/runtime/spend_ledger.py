@@ -8,7 +8,7 @@ Decision: leases instead of a row and a commit per hold. A call then waits for n
 already settled: 12 us of CPU per call under two caps, the store's thread included, instead of 28, and no wait where a group
 commit of 64 calls took 2 ms. Caps too small for a lease (core/leases.py) behave as if there were none. While the store is away
 a lease in force is used up, and what was settled waits for the store; a call under a hard cap that no lease covers is refused,
-one under a cap that only warns passes.
+one under a cap that only warns passes. With several workers a part of each lease is lent to them (spend_lending.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -24,6 +24,7 @@ from proxy.core.scopes import CallFacts
 from proxy.runtime.clock import Clock
 from proxy.runtime.ledger_writer import HeldAmount, LedgerStore, LedgerWriter
 from proxy.runtime.spend_counters import Counter, Counters, Tally
+from proxy.runtime.spend_lending import Lending
 
 
 class HoldBound(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +85,11 @@ class HoldTicket:
         self.sent = False
 
     @property
+    def amounts(self) -> list[tuple[CounterKey, int]]:
+        """What is held, by counter."""
+        return [(hold.counter.key, hold.amount) for hold in self._holds]
+
+    @property
     def nanodollars(self) -> int | None:
         """The largest usd hold of this attempt; None where no usd cap touches it."""
         amounts = [hold.amount for hold in self._holds if hold.counter.cap.unit == "usd"]
@@ -133,6 +139,8 @@ class SpendLedger:
         self._clock = clock
         self._counters = Counters()
         self._writer = LedgerWriter(store, clock)
+        #: What workers may hold by themselves.
+        self.lending = Lending(self._counters, self._writer, clock)
         self.holds_outstanding = 0
         #: Warnings of soft caps: called with the cap when a call passes its limit.
         self.on_warning: Callable[[Cap], None] = _ignore
@@ -163,7 +171,7 @@ class SpendLedger:
         now = self._clock.now_microseconds()
         holds: list[HeldAmount] = []
         for cap in caps:
-            amount = bound.nanodollars if cap.unit == "usd" else _amount(cap, bound)
+            amount = bound.nanodollars if cap.unit == "usd" else other_amount(cap, bound)
             if amount is None:
                 amount = _unbounded(cap, bound)
             counter = self._counters.of(cap, facts, now)
@@ -171,7 +179,8 @@ class SpendLedger:
             if counter.spent + counter.held + amount > cap.limit_amount:
                 if cap.is_hard:
                     raise _refusal(cap, counter, amount)
-                self.on_warning(cap)
+                if counter.spent + counter.held - counter.lent + amount > cap.limit_amount:
+                    self.on_warning(cap)
             holds.append(HeldAmount(attempt, counter, amount, now))
         self.holds_outstanding += len(holds)
         return HoldTicket(self, holds, [hold for hold in holds if not self._take(hold)])
@@ -191,6 +200,14 @@ class SpendLedger:
             return True
         # A crash ends all calls in flight, so nothing has to outlive it.
         return counter.cap.unit == "in_flight"
+
+    def take_lent(
+        self, attempt: str, amounts: Sequence[tuple[CounterKey, int]], placed_at_microseconds: int
+    ) -> HoldTicket:
+        """The holds of an attempt that a worker placed in what was lent to it. They are durable."""
+        holds = self.lending.take(attempt, amounts, placed_at_microseconds)
+        self.holds_outstanding += len(holds)
+        return HoldTicket(self, holds, [])
 
     async def place(self, holds: Sequence[HeldAmount]) -> None:
         """Returns when the holds are in rows, or only under caps that warn. Raises Unavailable(`spend_ledger_unavailable`)."""
@@ -239,7 +256,8 @@ def _ignore(cap: Cap) -> None:
     """Nobody listens to soft caps yet."""
 
 
-def _amount(cap: Cap, bound: HoldBound) -> int | None:
+def other_amount(cap: Cap, bound: HoldBound) -> int | None:
+    """What a call holds in a cap that does not count dollars; None where that is unbounded."""
     return bound.tokens if cap.unit == "tokens" else 1
 
 

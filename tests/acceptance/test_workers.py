@@ -246,6 +246,28 @@ async def _nothing_held(deployment: Deployment) -> bool:
     return (await deployment.operator.get("/caps"))["items"][0]["held"] == 0
 
 
+async def test_under_a_large_cap_workers_hold_by_themselves_and_all_of_it_is_counted_exactly_once(
+    tmp_path: Path,
+) -> None:
+    async with deployed(tmp_path / "home", workers=3) as deployment:
+        await deployment.operator.agent("support", "one")
+        await cap(deployment.operator, "usd", 1000)
+        await cap(deployment.operator, "calls", 100_000)
+        for _ in range(6):
+            assert await many(deployment, 60) == {(200, "support@1"): 60}
+        # What workers were lent and did not use goes back within seconds.
+        await eventually(lambda: _nothing_held(deployment))
+        after = await caps_by_unit(deployment)
+        assert after["usd"]["spent"] == pytest.approx(deployment.simulator.billed_nanodollars / 1e9)
+        assert after["calls"]["spent"] == 360
+        assert await many(deployment, 60) == {(200, "support@1"): 60}
+    # A clean stop gives everything back: nothing is charged beyond what was billed.
+    async with deployed(tmp_path / "home", simulator=deployment.simulator) as restarted:
+        after = await caps_by_unit(restarted)
+        assert after["usd"]["spent"] == pytest.approx(deployment.simulator.billed_nanodollars / 1e9)
+        assert (after["calls"]["spent"], after["calls"]["held"]) == (420, 0)
+
+
 async def test_metrics_and_runs_of_all_workers_are_counted_once(tmp_path: Path) -> None:
     lines: list[bytes] = []
     async with deployed(tmp_path / "home", workers=3, log=lines.append) as deployment:

@@ -317,12 +317,12 @@ async def test_a_pooled_connection_that_died_is_replaced_once_and_the_call_count
 ) -> None:
     (kind,) = (kind for kind in WHOLE if kind.wire == "openai")
     provider.parts["good"] = says(whole(GOOD))
-    used: set[int] = set()
+    used: list[asyncio.StreamWriter] = []
 
     async def only_the_first(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        if id(writer) in used:
+        if writer in used:
             return False
-        used.add(id(writer))
+        used.append(writer)
         writer.write(whole(GOOD))
         return True
 

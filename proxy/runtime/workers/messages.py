@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.core.caps import CounterKey
 from proxy.core.errors import Refusal
 from proxy.core.runs import Attempt, Run
 from proxy.core.scopes import CallFacts
@@ -93,6 +94,19 @@ class Granted(Message, frozen=True, array_like=True, tag=True):
     nanodollars: int | None
 
 
+class LeaseGiven(Message, frozen=True, array_like=True, tag=True):
+    """The worker may hold so much more in a counter without asking. Not answered; what its calls take is told by OwnHolds."""
+
+    key: CounterKey
+    amount: int
+
+
+class LeasesEnded(Message, frozen=True, array_like=True, tag=True):
+    """What the worker has left in these counters is given back. A Ping follows: its answer says that it is."""
+
+    keys: tuple[CounterKey, ...]
+
+
 class Recorded(Message, frozen=True, array_like=True, tag=True):
     """The owner has taken a batch of runs over."""
 
@@ -166,6 +180,26 @@ class Settled(Message, frozen=True, array_like=True, tag=True):
     spent: Spent
 
 
+class OwnHold(msgspec.Struct, frozen=True, array_like=True):
+    """What an attempt took of the worker's leases."""
+
+    attempt: str
+    placed_at_microseconds: int
+    amounts: tuple[tuple[CounterKey, int], ...]
+
+
+class OwnHolds(Message, frozen=True, array_like=True, tag=True):
+    """What calls held without asking since the last one, and what such calls came to, in that order. Not answered. Anything but
+    log lines that is sent later is later than this, too."""
+
+    placed: tuple[OwnHold, ...]
+    settled: tuple[tuple[str, Spent], ...]
+
+
+class Leaving(Message, frozen=True, array_like=True, tag=True):
+    """The worker stops. It has used what OwnHolds told and uses no lease any more, not even one still on its way to it."""
+
+
 class RunsFinished(Message, frozen=True, array_like=True, tag=True):
     """Runs to be recorded and logged. Answered by Recorded."""
 
@@ -212,6 +246,8 @@ FromOwner = (
     | SamplesWanted
     | RunsWanted
     | Granted
+    | LeaseGiven
+    | LeasesEnded
     | Recorded
     | VersionIs
     | Refused
@@ -223,6 +259,8 @@ FromWorker = (
     | Pong
     | HoldWanted
     | Settled
+    | OwnHolds
+    | Leaving
     | RunsFinished
     | RunsAreOver
     | VersionWanted

@@ -2,6 +2,9 @@
 
 Counterpart: owner_end.py. It is the data path's source of pinned versions and its store of runs; holds go through
 remote_ledger.py. When the owner is gone every question is refused as unavailable, and the worker ends.
+
+What calls held by themselves is told many at once, because nobody waits for it; but always before anything else that is told,
+so that who hears a Pong, or of a run, has heard of all holds before.
 """
 
 import asyncio
@@ -24,6 +27,8 @@ from proxy.runtime.workers.messages import (
     HoldWanted,
     LogLines,
     Message,
+    OwnHold,
+    OwnHolds,
     Recorded,
     Refused,
     RunsFinished,
@@ -34,6 +39,8 @@ from proxy.runtime.workers.messages import (
 )
 
 Given = TypeVar("Given", Granted, Recorded, VersionIs)
+#: What calls held by themselves is told after so long at the latest.
+_GATHER_SECONDS = 0.05
 
 
 class OwnerLate(Unavailable):
@@ -54,6 +61,9 @@ class OwnerClient:
         self._requests = itertools.count(1)
         #: Oldest first: the answer to come, and when it was asked for on the event loop's clock.
         self._waiting: dict[int, tuple[asyncio.Future[Answer], float]] = {}
+        self._placed: list[OwnHold] = []
+        self._settled: list[tuple[str, Spent]] = []
+        self._gathering: asyncio.TimerHandle | None = None
 
     async def connect(self, sock: socket.socket) -> None:
         """Take over the worker's end of the socketpair. Raises OSError."""
@@ -65,10 +75,12 @@ class OwnerClient:
 
     def send(self, message: Message) -> None:
         """Tell the owner something that is not answered."""
+        self.tell_own()
         self._link.send(message)
 
     def close(self) -> None:
         """Send what waits, then leave."""
+        self.tell_own()
         self._link.close()
 
     async def version(self, agent: str, number: int) -> Version | None:
@@ -93,11 +105,30 @@ class OwnerClient:
 
     def settle(self, attempt: str, spent: Spent) -> None:
         """Say what an attempt came to. Without it the owner charges the whole hold when this process ends."""
-        self._link.send(Settled(attempt, spent))
+        self.send(Settled(attempt, spent))
+
+    def placed_own(self, hold: OwnHold) -> None:
+        """A call took something of this worker's leases; told soon."""
+        self._placed.append(hold)
+        self._gather()
+
+    def settled_own(self, attempt: str, spent: Spent) -> None:
+        """What such a call came to; told soon."""
+        self._settled.append((attempt, spent))
+        self._gather()
+
+    def tell_own(self) -> None:
+        """Tell now what there is to tell of such calls."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+            placed, self._placed = self._placed, []
+            settled, self._settled = self._settled, []
+            self._link.send(OwnHolds(tuple(placed), tuple(settled)))
 
     def announce(self, news: Conversation) -> None:
         """Tell where a conversation began."""
-        self._link.send(news)
+        self.send(news)
 
     def log(self, lines: bytes) -> None:
         """Whole lines for the owner's log."""
@@ -119,13 +150,17 @@ class OwnerClient:
         waiting: asyncio.Future[Answer] = loop.create_future()
         self._waiting[request] = waiting, loop.time()
         try:
-            self._link.send(question)
+            self.send(question)
             answer = await waiting
         finally:
             del self._waiting[request]
         if isinstance(answer, Refused):
             raise answer.refusal()
         return cast("Given", answer)
+
+    def _gather(self) -> None:
+        if self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self.tell_own)
 
     def _owner_gone(self) -> None:
         for waiting, _ in self._waiting.values():

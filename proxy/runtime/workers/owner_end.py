@@ -1,15 +1,17 @@
 """What the owner does for one worker: tells it the snapshot, decides its holds, takes its runs, samples and news.
 
 Counterpart: owner_client.py. Lives as long as the worker's process; when that ends, however it ends, everything the worker
-still held is charged in full, because nobody knows what its calls came to.
+still held is charged in full, because nobody knows what its calls came to, and so is what it had left of its leases
+(worker_leases.py) unless it said that it leaves.
 """
 
 import asyncio
 import itertools
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from proxy.core.caps import CounterKey
 from proxy.core.errors import Refusal
 from proxy.core.snapshot import Snapshot
 from proxy.core.switches import Switch
@@ -27,8 +29,10 @@ from proxy.runtime.workers.messages import (
     FromWorker,
     Granted,
     HoldWanted,
+    Leaving,
     Listening,
     LogLines,
+    OwnHolds,
     Ping,
     Pong,
     Ready,
@@ -48,6 +52,7 @@ from proxy.runtime.workers.messages import (
     decode_from_worker,
 )
 from proxy.runtime.workers.shared_conversations import agreed, everything
+from proxy.runtime.workers.worker_leases import WorkerLeases
 
 #: How many agents or conversations are sent at once to a worker that starts, so that the owner's event loop goes on.
 _CHUNK = 500
@@ -65,6 +70,8 @@ class OwnerParts:
     log: Callable[[bytes], object]
     on_error: Callable[[BaseException], None]
     tasks: TaskSet
+    #: Of all workers that may hold by themselves.
+    leases: list[WorkerLeases] = field(default_factory=list[WorkerLeases])
 
 
 class OwnerEnd:
@@ -86,6 +93,9 @@ class OwnerEnd:
         self._is_ready = False
         self._is_listening = False
         self._tickets: dict[str, HoldTicket] = {}
+        self._leases = WorkerLeases(parts.ledger, parts.leases, self._link.send, self.ping)
+        #: Attempts whose hold waits for what other workers give back.
+        self._reclaiming: set[str] = set()
         self._requests = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[None]] = {}
         #: True once the worker takes calls, False when it ended before.
@@ -127,6 +137,11 @@ class OwnerEnd:
         """Send what differs from the last snapshot sent."""
         if self._is_introduced:
             self._push(snapshot)
+            self._leases.caps_are(snapshot.caps)
+
+    def tick(self) -> None:
+        """To be called once a second."""
+        self._leases.tick()
 
     def tell(self, news: Conversation) -> None:
         """Tell where a conversation began."""
@@ -184,7 +199,13 @@ class OwnerEnd:
             case HoldWanted():
                 self._hold(message)
             case Settled():
-                self._settle(message)
+                self._settle(message.attempt, message.spent)
+            case OwnHolds():
+                self._tickets.update(self._leases.take(message.placed))
+                for attempt, spent in message.settled:
+                    self._settle(attempt, spent)
+            case Leaving():
+                self._leases.leave()
             case RunsFinished():
                 self._record(message)
             case VersionWanted():
@@ -201,6 +222,7 @@ class OwnerEnd:
             case Ready():
                 # From here on it must confirm what changes, though it begins to listen a moment later.
                 self._is_ready = True
+                self._leases.join()
                 self._serve_when_complete()
             case Listening():
                 self._is_listening = True
@@ -220,23 +242,37 @@ class OwnerEnd:
         if self._is_ready and self._knows_everything:
             self._link.send(Serve())
 
-    def _hold(self, wanted: HoldWanted) -> None:
+    def _hold(self, wanted: HoldWanted, *, is_last_try: bool = False) -> None:
         caps = tuple(cap for cap in self._parts.live.caps_for(wanted.facts.agent) if cap.scope.matches(wanted.facts))
         try:
             ticket = self._parts.ledger.hold(wanted.attempt, caps, wanted.facts, wanted.bound)
         except Refusal as refusal:
-            self._link.send(Refused.of(wanted.request, refusal))
+            lent = self._parts.ledger.lending.lent_to_workers(caps, wanted.facts)
+            if lent and not is_last_try and refusal.code != "unpriceable":
+                self._reclaiming.add(wanted.attempt)
+                self._parts.tasks.spawn(self._hold_again(wanted, lent), f"hold for worker {self.number}")
+            else:
+                self._link.send(Refused.of(wanted.request, refusal))
             return
         self._tickets[wanted.attempt] = ticket
+        self._leases.asked(caps, ticket)
         if ticket.is_durable:
             self._link.send(Granted(wanted.request, ticket.nanodollars))
             return
         self._parts.tasks.spawn(self._grant(wanted, ticket), f"hold for worker {self.number}")
 
-    def _settle(self, settled: Settled) -> None:
-        ticket = self._tickets.pop(settled.attempt, None)
+    async def _hold_again(self, wanted: HoldWanted, lent: list[CounterKey]) -> None:
+        await self._leases.reclaim(lent)
+        # Else nobody waits for it any more.
+        if wanted.attempt in self._reclaiming:
+            self._reclaiming.remove(wanted.attempt)
+            self._hold(wanted, is_last_try=True)
+
+    def _settle(self, attempt: str, spent: Spent) -> None:
+        self._reclaiming.discard(attempt)
+        ticket = self._tickets.pop(attempt, None)
         if ticket is not None:
-            ticket.settle(settled.spent)
+            ticket.settle(spent)
 
     def _agree(self, news: Conversation) -> None:
         holds = agreed(self._parts.conversations, news)
@@ -277,6 +313,8 @@ class OwnerEnd:
         """The worker is gone."""
         self._is_ready = self._is_listening = False
         self.in_flight = 0
+        self._reclaiming.clear()
+        self._leases.charge_all()
         tickets, self._tickets = self._tickets, {}
         for ticket in tickets.values():
             ticket.settle(Spent(settled_by="held"))

@@ -226,6 +226,7 @@ class Workers:
             for slot in self._slots:
                 if slot.end is None:
                     continue
+                slot.end.tick()
                 slot.end.silent_ticks += 1
                 if slot.end.silent_ticks > (_SILENT_TICKS if slot.end.is_serving else _STARTING_TICKS):
                     self._log("worker_silent", slot)

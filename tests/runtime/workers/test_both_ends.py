@@ -96,7 +96,7 @@ class Pair:
 
     @property
     def remote(self) -> RemoteLedger:
-        return RemoteLedger(self.client)
+        return RemoteLedger(self.client, SystemClock(), lambda: self.live.current.caps)
 
     async def settle_down(self) -> None:
         """Returns when everything sent so far has arrived, both ways."""

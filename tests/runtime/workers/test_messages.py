@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from proxy.core.caps import Cap
+from proxy.core.caps import Cap, CounterKey
 from proxy.core.components import parse_bundle
 from proxy.core.errors import CapReached, Limited
 from proxy.core.runs import Attempt, Run
@@ -11,9 +11,14 @@ from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout, Snapshot
 from proxy.core.switches import Switch
 from proxy.core.versions import Version
-from proxy.runtime.spend_ledger import HoldBound
+from proxy.runtime.spend_ledger import HoldBound, Spent
 from proxy.runtime.workers.messages import (
     HoldWanted,
+    LeaseGiven,
+    LeasesEnded,
+    Leaving,
+    OwnHold,
+    OwnHolds,
     Refused,
     RunsFinished,
     SnapshotIs,
@@ -93,6 +98,32 @@ def test_holds_and_runs_arrive_as_they_are() -> None:
     )  # fmt: skip
     finished = RunsFinished(2, (run,), (attempt,))
     assert decode_from_worker(encode(finished)) == finished
+
+
+KEY = CounterKey("c", 1_700_000_000_000_000, "ann")
+
+
+@pytest.mark.parametrize("message", [LeaseGiven(KEY, 2**62), LeasesEnded((KEY, CounterKey("d", 0)))])
+def test_what_is_lent_and_asked_back_arrives_as_it_is(message: LeaseGiven | LeasesEnded) -> None:
+    assert decode_from_owner(encode(message)) == message
+    with pytest.raises(msgspec.DecodeError):
+        decode_from_worker(encode(message))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        OwnHolds(
+            (OwnHold("run_1", 5, ((KEY, 10), (CounterKey("d", 0), 1))),),
+            (("run_1", Spent(nanodollars=4, tokens=2)), ("run_0", Spent(settled_by="held"))),
+        ),
+        Leaving(),
+    ],
+)
+def test_what_a_worker_held_by_itself_and_that_it_leaves_arrives_as_it_is(message: OwnHolds | Leaving) -> None:
+    assert decode_from_worker(encode(message)) == message
+    with pytest.raises(msgspec.DecodeError):
+        decode_from_owner(encode(message))
 
 
 @pytest.mark.parametrize(
