@@ -2,6 +2,9 @@
 
 The data path only appends. A batch goes to the store in one transaction, its log lines to one stream in one write. When the
 store is away the queue fills, then drops the newest and counts them; nothing ever waits for it.
+
+Decision: 50 ms are gathered. With 150 ms a call costs no less CPU, and at 1,000 calls a second the larger batches, which share
+the interpreter with the calls, take the 99th percentile from 1.1 ms to 2.5.
 """
 
 import asyncio
@@ -13,7 +16,7 @@ from proxy.core.errors import Unavailable
 from proxy.core.runs import Attempt, Run
 
 _BATCH = 1024
-_GATHER_SECONDS = 0.15
+_GATHER_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
 
 
