@@ -154,7 +154,10 @@ class Run:
         if isinstance(running, RunningSwitchback):
             running.resume()
             time.sleep(1)
-            self.about_switchback = running.operator.request("GET", "/status")
+            said = running.operator.request("GET", "/status")
+            # Where this machine keeps it is nobody's business.
+            del said["store"]["path"], said["store"]["installation"]
+            self.about_switchback = said
 
 
 def main() -> int:
