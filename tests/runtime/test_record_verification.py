@@ -194,8 +194,8 @@ async def test_a_row_that_is_gone_is_found(control: Commands, table: str) -> Non
             {"id": "sw_x"},
         ),
         (
-            "INSERT INTO tokens SELECT 'tok_x', name, role, 'e' || substr(sha256, 2), created_by, created_at_microseconds, NULL, "
-            "NULL FROM tokens LIMIT 1",
+            "INSERT INTO tokens SELECT 'tok_x', name, role, CASE substr(sha256, 1, 1) WHEN 'e' THEN 'f' ELSE 'e' END || "
+            "substr(sha256, 2), created_by, created_at_microseconds, NULL, NULL FROM tokens LIMIT 1",
             "tokens",
             {"id": "tok_x"},
         ),
