@@ -1,6 +1,8 @@
 """A call on its way: what is known of it so far, and the run record it ends as. One object per call, one owner."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from msgspec.structs import replace
 
@@ -34,6 +36,12 @@ class Cut:
 _Resolved = tuple[str | None, int | None, str | None, int | None, str | None, int | None, str | None]
 #: Input, cached, cache write, output, reasoning.
 _Tokens = tuple[int | None, int | None, int | None, int | None, int | None]
+_resolved: Callable[[Resolution], _Resolved] = attrgetter(
+    "label", "release", "rollout", "step", "arm", "bucket", "reason"
+)
+_tokens: Callable[[Usage], _Tokens] = attrgetter(
+    "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"
+)
 _UNRESOLVED: _Resolved = (None, None, None, None, None, None, None)
 _NO_TOKENS: _Tokens = (None, None, None, None, None)
 _MAX_TOOL_CALLS = 64
@@ -236,25 +244,3 @@ class Flight:
             duration_microseconds=self._started_monotonic + run.duration_microseconds - self.sent_at,
             cost_nanodollars=run.cost_nanodollars,
         )
-
-
-def _resolved(resolution: Resolution) -> _Resolved:
-    return (
-        resolution.label,
-        resolution.release,
-        resolution.rollout,
-        resolution.step,
-        resolution.arm,
-        resolution.bucket,
-        resolution.reason,
-    )
-
-
-def _tokens(usage: Usage) -> _Tokens:
-    return (
-        usage.input_tokens,
-        usage.cached_tokens,
-        usage.cache_write_tokens,
-        usage.output_tokens,
-        usage.reasoning_tokens,
-    )

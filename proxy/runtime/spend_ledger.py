@@ -12,8 +12,7 @@ one under a cap that only warns passes. With several workers a part of each leas
 """
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import msgspec
 
@@ -45,9 +44,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ticket(Protocol):
-    """The holds of one attempt, wherever they are kept: an `async with` whose entering places them.
-
-    The same without a coroutine where none is needed: `place` unless `is_durable`, and `close` at the end."""
+    """The holds of one attempt, wherever they are kept: `place` them unless they are durable already, `close` at the end."""
 
     sent: bool
 
@@ -61,10 +58,6 @@ class Ticket(Protocol):
     async def place(self) -> None: ...
     def settle(self, spent: Spent) -> None: ...
     def close(self) -> None: ...
-    async def __aenter__(self) -> Self: ...
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 class Ledger(Protocol):
@@ -100,11 +93,6 @@ class HoldTicket:
         """Whether the holds need no placing: leases cover them."""
         return not self._uncovered
 
-    async def __aenter__(self) -> Self:
-        if self._uncovered:
-            await self.place()
-        return self
-
     async def place(self) -> None:
         """Returns when the holds are durable. Raises Unavailable(`spend_ledger_unavailable`); nothing is held then."""
         uncovered, self._uncovered = self._uncovered, []
@@ -114,11 +102,6 @@ class HoldTicket:
             except BaseException:
                 self.settle(Spent(settled_by="released"))
                 raise
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """The attempt is over."""
@@ -194,9 +177,6 @@ class SpendLedger:
         counter.one_hold = amount
         if counter.drawn + amount <= counter.lease and not self._writer.is_full:
             self._writer.draw(hold)
-            if counter.is_near_limit:
-                # Rows and lease together must not pass the limit.
-                self._writer.see_lease(counter)
             return True
         # A crash ends all calls in flight, so nothing has to outlive it.
         return counter.cap.unit == "in_flight"

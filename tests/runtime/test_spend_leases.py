@@ -16,29 +16,15 @@ from proxy.core.ledger import LedgerWrites
 from proxy.core.scopes import CallFacts, Scope
 from proxy.runtime import ledger_writer
 from proxy.runtime.spend_ledger import HoldBound, HoldTicket, SpendLedger, Spent
+from tests.runtime.spending import SECOND, Clock, Rows, held
 
 FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})
-SECOND = 1_000_000
 
 
 @dataclass
-class Clock:
-    now: int = 1_700_000_000_000_000
+class Disk(Rows):
+    """A store. It may refuse, take its time (before or after the commit), or commit and not say so."""
 
-    def now_microseconds(self) -> int:
-        return self.now
-
-    def monotonic_microseconds(self) -> int:
-        return self.now
-
-
-@dataclass
-class Disk:
-    """What a store keeps durably. It may refuse, take its time (before or after the commit), or commit and not say so."""
-
-    rows: dict[tuple[str, CounterKey], tuple[int, int | None]] = field(default_factory=dict)
-    leases: dict[CounterKey, int] = field(default_factory=dict)
-    away: bool = False
     loses_answer: bool = False
     commits_late: bool = False
     goes_on: asyncio.Event = field(default_factory=asyncio.Event)
@@ -61,20 +47,7 @@ class Disk:
 
     def _commit(self, writes: LedgerWrites) -> None:
         self.writes.append(writes)
-        for hold in writes.holds:
-            amount, spent = self.rows.get((hold.attempt, hold.key), (0, None))
-            if spent is None:
-                self.rows[hold.attempt, hold.key] = (max(amount, hold.amount), None)
-        for row in writes.settlements:
-            amount, spent = self.rows.get((row.attempt, row.key), (row.amount, None))
-            if spent is None:
-                self.rows[row.attempt, row.key] = (amount, row.spent)
-        self.leases |= {lease.key: lease.amount for lease in writes.leases}
-
-    def charged(self, key: CounterKey) -> int:
-        """What a counter says after a crash now: settled rows, open ones in full, and the lease."""
-        found = [amount if spent is None else spent for (_, of), (amount, spent) in self.rows.items() if of == key]
-        return sum(found) + self.leases.get(key, 0)
+        self.commit(writes)
 
 
 def cap(limit: int, *, unit: str = "usd", at_limit: str = "block", cap_id: str = "c") -> Cap:
@@ -251,7 +224,7 @@ async def test_a_cap_that_only_warns_lets_calls_pass_while_the_store_is_away_and
     ledger = SpendLedger(disk, Clock())
     flusher = asyncio.ensure_future(ledger.run())
     for number in range(12):
-        async with ledger.hold(str(number), [soft], FACTS, bound()) as hold:
+        async with held(ledger.hold(str(number), [soft], FACTS, bound())) as hold:
             hold.sent = True
             hold.settle(Spent(nanodollars=number))
     flusher.cancel()

@@ -13,20 +13,10 @@ from proxy.core.errors import CapReached, Limited, Unavailable
 from proxy.core.ledger import Hold, LedgerWrites, Settlement
 from proxy.core.scopes import CallFacts, Scope
 from proxy.runtime.spend_ledger import HoldBound, SpendLedger, Spent
+from tests.runtime.spending import Clock, held
 
 FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})
 BOUND = HoldBound(nanodollars=10, tokens=100)
-
-
-@dataclass
-class Clock:
-    now: int = 1_700_000_000_000_000
-
-    def now_microseconds(self) -> int:
-        return self.now
-
-    def monotonic_microseconds(self) -> int:
-        return self.now
 
 
 @dataclass
@@ -72,7 +62,7 @@ async def run(ledger: SpendLedger, caps: Sequence[Cap], attempt: str = "1", spen
     """One whole call, the flusher running beside it."""
     flusher = asyncio.ensure_future(ledger.run())
     try:
-        async with ledger.hold(attempt, caps, FACTS, BOUND) as hold:
+        async with held(ledger.hold(attempt, caps, FACTS, BOUND)) as hold:
             hold.sent = True
             if spent is not None:
                 hold.settle(spent)
@@ -91,7 +81,7 @@ async def test_a_hold_is_durable_before_the_call_goes_on_and_settled_after() -> 
     rows = Rows()
     ledger = SpendLedger(rows, Clock())
     flusher = asyncio.ensure_future(ledger.run())
-    async with ledger.hold("1", [cap()], FACTS, BOUND) as hold:
+    async with held(ledger.hold("1", [cap()], FACTS, BOUND)) as hold:
         assert [row.amount for row in rows.holds.values()] == [10]
         hold.sent = True
         hold.settle(Spent(nanodollars=4))
@@ -109,7 +99,7 @@ async def test_a_call_that_ends_without_settling_is_charged_in_full_only_if_it_w
     ledger = SpendLedger(rows, Clock())
     flusher = asyncio.ensure_future(ledger.run())
     with pytest.raises(ValueError, match="boom"):
-        async with ledger.hold("1", [cap()], FACTS, BOUND) as hold:
+        async with held(ledger.hold("1", [cap()], FACTS, BOUND)) as hold:
             hold.sent = sent
             raise ValueError("boom")
     await ledger.flush()
@@ -149,7 +139,7 @@ async def test_calls_in_flight_are_freed_at_the_end_and_refused_with_a_short_wai
     ledger = SpendLedger(Rows(), Clock())
     one = cap("in_flight", 1)
     flusher = asyncio.ensure_future(ledger.run())
-    async with ledger.hold("1", [one], FACTS, BOUND):
+    async with held(ledger.hold("1", [one], FACTS, BOUND)):
         with pytest.raises(Limited) as caught:
             ledger.hold("2", [one], FACTS, BOUND)
         assert caught.value.retry_after_seconds == 1
@@ -191,7 +181,7 @@ async def test_settlements_that_could_not_be_written_are_written_later() -> None
     rows = Rows()
     ledger = SpendLedger(rows, Clock())
     flusher = asyncio.ensure_future(ledger.run())
-    async with ledger.hold("1", [cap()], FACTS, BOUND) as hold:
+    async with held(ledger.hold("1", [cap()], FACTS, BOUND)) as hold:
         rows.away = True
         hold.settle(Spent(nanodollars=3))
     flusher.cancel()
@@ -207,7 +197,7 @@ async def test_a_waiting_call_that_is_cancelled_holds_nothing_afterwards() -> No
     ledger = SpendLedger(rows, Clock())
 
     async def call() -> None:
-        async with ledger.hold("1", [cap()], FACTS, BOUND):
+        async with held(ledger.hold("1", [cap()], FACTS, BOUND)):
             pass
 
     waiting = asyncio.ensure_future(call())
@@ -242,7 +232,7 @@ def test_no_history_of_parallel_calls_passes_the_cap_and_counters_equal_the_rows
                 ticket = ledger.hold(str(number), [one], FACTS, bound)
             except CapReached:
                 continue
-            await ticket.__aenter__()
+            await ticket.place()
             open_holds.append((ticket, Spent(nanodollars=min(actual, amount), settled_by=how)))  # type: ignore[arg-type]
             if number % 3 == 0:
                 ticket, spent = open_holds.pop(0)

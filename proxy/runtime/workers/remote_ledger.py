@@ -5,8 +5,7 @@ covers it waits for nobody; a call that no cap touches sends nothing.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from proxy.core.caps import Cap
 from proxy.core.errors import Refusal
@@ -28,22 +27,41 @@ class HoldKeeper(Protocol):
     def send(self, message: Message) -> None: ...
 
 
-class RemoteTicket:
-    """The hold of one attempt. Used as `async with`: left unsettled it is charged in full once `sent`, else released."""
+class _ToldOnce:
+    """A hold whose settlement the owner is told, once. Left unsettled it is charged in full once `sent`, else released."""
 
-    def __init__(self, owner: HoldKeeper, attempt: str, facts: CallFacts, bound: HoldBound) -> None:
-        self._owner = owner
+    __slots__ = ("_attempt", "_is_settled", "_tell", "nanodollars", "sent")
+
+    def __init__(self, attempt: str, tell: Callable[[str, Spent], None], nanodollars: int | None = None) -> None:
         self._attempt = attempt
-        self._facts = facts
-        self._bound = bound
+        self._tell = tell
         self._is_settled = False
-        self.nanodollars: int | None = None
-        self.is_durable = False
+        self.nanodollars = nanodollars
         self.sent = False
 
-    async def __aenter__(self) -> Self:
-        await self.place()
-        return self
+    def close(self) -> None:
+        """The attempt is over."""
+        self.settle(Spent(settled_by="held" if self.sent else "released"))
+
+    def settle(self, spent: Spent) -> None:
+        """Settle every hold of this attempt, once; later calls change nothing."""
+        if not self._is_settled:
+            self._is_settled = True
+            self._tell(self._attempt, spent)
+
+
+class RemoteTicket(_ToldOnce):
+    """The hold of one attempt that the owner decides on."""
+
+    __slots__ = ("_bound", "_facts", "_owner")
+
+    is_durable = False
+
+    def __init__(self, owner: HoldKeeper, attempt: str, facts: CallFacts, bound: HoldBound) -> None:
+        super().__init__(attempt, owner.settle)
+        self._owner = owner
+        self._facts = facts
+        self._bound = bound
 
     async def place(self) -> None:
         """Returns when the owner has placed the holds. Raises Refusal (a cap's, or Unavailable); nothing is held then."""
@@ -57,20 +75,16 @@ class RemoteTicket:
             self.settle(Spent(settled_by="released"))
             raise
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
-    def close(self) -> None:
-        """The attempt is over."""
-        self.settle(Spent(settled_by="held" if self.sent else "released"))
+class OwnTicket(_ToldOnce):
+    """The hold of one attempt in this worker's leases."""
 
-    def settle(self, spent: Spent) -> None:
-        """Settle every hold of this attempt, once; later calls change nothing."""
-        if not self._is_settled:
-            self._is_settled = True
-            self._owner.settle(self._attempt, spent)
+    __slots__ = ()
+
+    is_durable = True
+
+    async def place(self) -> None:
+        """The owner's lease covers what it lent."""
 
 
 class FreeTicket:
@@ -82,58 +96,14 @@ class FreeTicket:
     def __init__(self) -> None:
         self.sent = False
 
-    async def __aenter__(self) -> Self:
-        return self
-
     async def place(self) -> None:
         """Nothing is held."""
 
     def close(self) -> None:
         """Nothing is held."""
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is held."""
-
     def settle(self, spent: Spent) -> None:
         """Nothing is held."""
-
-
-class OwnTicket:
-    """The hold of one attempt in this worker's leases. Left unsettled it is charged in full once `sent`, else released."""
-
-    __slots__ = ("_attempt", "_is_settled", "_owner", "nanodollars", "sent")
-
-    is_durable = True
-
-    def __init__(self, owner: HoldKeeper, attempt: str, nanodollars: int | None) -> None:
-        self._owner = owner
-        self._attempt = attempt
-        self._is_settled = False
-        self.nanodollars = nanodollars
-        self.sent = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def place(self) -> None:
-        """The owner's lease covers what it lent."""
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """The attempt is over."""
-        self.settle(Spent(settled_by="held" if self.sent else "released"))
-
-    def settle(self, spent: Spent) -> None:
-        """Settle every hold of this attempt, once; later calls change nothing."""
-        if not self._is_settled:
-            self._is_settled = True
-            self._owner.settled_own(self._attempt, spent)
 
 
 class RemoteLedger:
@@ -174,7 +144,7 @@ class RemoteLedger:
             if not was_scarce and counter.drawn * 2 > counter.lease:
                 # Told now, so that there is more before the rest is used up.
                 self._owner.tell_own()
-        return OwnTicket(self._owner, attempt, nanodollars)
+        return OwnTicket(attempt, self._owner.settled_own, nanodollars)
 
     def told(self, change: LeaseGiven | LeasesEnded) -> None:
         """The owner lends more, or wants back what is left."""

@@ -26,6 +26,7 @@ from proxy.runtime.workers.messages import Conversation, FromOwner, Ping, Pong, 
 from proxy.runtime.workers.owner_client import OwnerClient
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
 from proxy.runtime.workers.remote_ledger import RemoteLedger
+from tests.runtime.spending import held
 
 FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})
 BOUND = HoldBound(nanodollars=10, tokens=100)
@@ -189,12 +190,12 @@ async def test_of_a_change_only_what_changed_is_sent() -> None:
 
 async def test_holds_are_decided_by_the_owner_and_settled_once() -> None:
     async with paired() as pair:
-        async with pair.remote.hold("run_1", (CAP,), FACTS, BOUND) as first:
+        async with held(pair.remote.hold("run_1", (CAP,), FACTS, BOUND)) as first:
             assert first.nanodollars == 10
             assert [hold.attempt for hold in pair.memory.holds] == ["run_1"]
-            async with pair.remote.hold("run_2", (CAP,), FACTS, BOUND):
+            async with held(pair.remote.hold("run_2", (CAP,), FACTS, BOUND)):
                 with pytest.raises(Refusal) as caught:
-                    async with pair.remote.hold("run_3", (CAP,), FACTS, BOUND):
+                    async with held(pair.remote.hold("run_3", (CAP,), FACTS, BOUND)):
                         pass
                 assert (caught.value.status, caught.value.code) == (402, "spend_cap_exceeded")
             first.settle(Spent(nanodollars=4))
@@ -211,7 +212,7 @@ async def test_holds_are_decided_by_the_owner_and_settled_once() -> None:
 
 async def test_a_call_no_cap_touches_asks_nothing() -> None:
     async with paired() as pair:
-        async with pair.remote.hold("run_1", (), FACTS, BOUND) as ticket:
+        async with held(pair.remote.hold("run_1", (), FACTS, BOUND)) as ticket:
             assert ticket.nanodollars is None
         await pair.settle_down()
         assert pair.memory.holds == []
@@ -221,7 +222,7 @@ async def test_a_ledger_that_cannot_be_written_refuses_and_holds_nothing() -> No
     async with paired() as pair:
         pair.memory.away = True
         with pytest.raises(Refusal) as caught:
-            async with pair.remote.hold("run_1", (CAP,), FACTS, BOUND):
+            async with held(pair.remote.hold("run_1", (CAP,), FACTS, BOUND)):
                 pass
         assert (caught.value.status, caught.value.code) == (503, "spend_ledger_unavailable")
         pair.memory.away = False
@@ -234,7 +235,7 @@ async def test_a_hold_given_up_while_it_is_asked_for_is_released() -> None:
     async with paired() as pair:
 
         async def hold() -> None:
-            async with pair.remote.hold("run_1", (CAP,), FACTS, BOUND):
+            async with held(pair.remote.hold("run_1", (CAP,), FACTS, BOUND)):
                 pass
 
         asking = asyncio.ensure_future(hold())
@@ -251,7 +252,7 @@ async def test_a_call_does_not_hang_with_its_owner_and_what_is_placed_too_late_i
         pair.memory.goes_on.clear()
 
         async def hold() -> None:
-            async with pair.remote.hold("run_1", (CAP,), FACTS, BOUND):
+            async with held(pair.remote.hold("run_1", (CAP,), FACTS, BOUND)):
                 pass
 
         asking = asyncio.ensure_future(hold())
@@ -269,7 +270,9 @@ async def test_a_call_does_not_hang_with_its_owner_and_what_is_placed_too_late_i
 
 async def test_what_a_worker_held_when_it_ended_is_charged_in_full_and_what_it_had_settled_is_not() -> None:
     async with paired() as pair:
-        tickets = [await pair.remote.hold(f"run_{number}", (CAP,), FACTS, BOUND).__aenter__() for number in (1, 2)]
+        tickets = [pair.remote.hold(f"run_{number}", (CAP,), FACTS, BOUND) for number in (1, 2)]
+        for ticket in tickets:
+            await ticket.place()
         tickets[0].settle(Spent(nanodollars=3))
         pair.client.close()
         await pair.owner.wait_closed()

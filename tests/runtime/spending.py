@@ -1,0 +1,60 @@
+"""What tests of spending share: a clock, what a store keeps durably, and a hold as the conductor uses it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from proxy.core.caps import CounterKey
+from proxy.core.ledger import LedgerWrites
+from proxy.runtime.spend_ledger import Ticket
+
+SECOND = 1_000_000
+Held = TypeVar("Held", bound=Ticket)
+
+
+@dataclass
+class Clock:
+    now: int = 1_700_000_000_000_000
+
+    def now_microseconds(self) -> int:
+        return self.now
+
+    def monotonic_microseconds(self) -> int:
+        return self.now
+
+
+@dataclass
+class Rows:
+    """The ledger's rows and leases as a store has them after its commits: amount and, once settled, spent."""
+
+    rows: dict[tuple[str, CounterKey], tuple[int, int | None]] = field(default_factory=dict)
+    leases: dict[CounterKey, int] = field(default_factory=dict)
+    away: bool = False
+
+    def commit(self, writes: LedgerWrites) -> None:
+        for hold in writes.holds:
+            amount, spent = self.rows.get((hold.attempt, hold.key), (0, None))
+            if spent is None:
+                self.rows[hold.attempt, hold.key] = (max(amount, hold.amount), None)
+        for row in writes.settlements:
+            amount, spent = self.rows.get((row.attempt, row.key), (row.amount, None))
+            if spent is None:
+                self.rows[row.attempt, row.key] = (amount, row.spent)
+        self.leases |= {lease.key: lease.amount for lease in writes.leases}
+
+    def charged(self, key: CounterKey) -> int:
+        """What a counter says after a crash now: settled rows, open ones in full, and the lease."""
+        found = [amount if spent is None else spent for (_, of), (amount, spent) in self.rows.items() if of == key]
+        return sum(found) + self.leases.get(key, 0)
+
+
+@asynccontextmanager
+async def held(ticket: Held) -> AsyncIterator[Held]:
+    """The hold is placed where it has to be, and closed at the end."""
+    try:
+        if not ticket.is_durable:
+            await ticket.place()
+        yield ticket
+    finally:
+        ticket.close()
