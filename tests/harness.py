@@ -21,6 +21,7 @@ CALLER_KEY = "sk-the-callers-own-key-0123456789"
 MODEL = "gpt-4o-mini"
 CLAUDE = "claude-sonnet-4-5"
 PATIENCE_SECONDS = 20
+DATABASE_FILES = ("switchback.db", "switchback.db-wal", "switchback.db-shm")
 
 
 class Refused(Exception):
@@ -193,3 +194,13 @@ async def eventually(happened: Callable[[], bool | Awaitable[bool]]) -> None:
             if (await result) if isinstance(result, Awaitable) else result:
                 return
             await asyncio.sleep(0.01)
+
+
+async def saved(operator: Operator) -> None:
+    """Returns when the last known good state is as new as the store."""
+
+    async def is_saved() -> bool:
+        status = await operator.get("/status")
+        return status["last_known_good"]["revision"] == status["revision"]
+
+    await eventually(is_saved)

@@ -1,28 +1,12 @@
 """Tokens, protected labels and proposals in a whole deployment: over traffic, restarts and a store that is away."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proxy.simulator.app import Simulator
-from tests.harness import Deployment, Operator, Refused, deployed, eventually
-
-FILES = ("switchback.db", "switchback.db-wal", "switchback.db-shm")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    running = Simulator()
-    await running.start()
-    yield running
-    await running.stop()
+from tests.harness import DATABASE_FILES, Deployment, Operator, Refused, deployed, saved
 
 
 async def somebody(deployment: Deployment, name: str, role: str) -> str:
@@ -40,19 +24,9 @@ async def version_served(deployment: Deployment) -> str:
         return answer.headers["switchback-version"]
 
 
-async def saved(operator: Operator) -> None:
-    """Returns when the last known good state is as new as the store."""
-
-    async def is_saved() -> bool:
-        status = await operator.get("/status")
-        return status["last_known_good"]["revision"] == status["revision"]
-
-    await eventually(is_saved)
-
-
 def move_database(source: Path, target: Path) -> None:
     target.mkdir(exist_ok=True)
-    for name in FILES:
+    for name in DATABASE_FILES:
         if (source / name).exists():
             (source / name).rename(target / name)
 

@@ -22,27 +22,13 @@ from proxy.core.errors import Unavailable
 from proxy.core.releases import Release, whole
 from proxy.simulator.app import Simulator
 from proxy.store.sqlite import SqliteStore
-from tests.harness import PATIENCE_SECONDS, Deployment, Operator, Refused, deployed, eventually
+from tests.harness import DATABASE_FILES, PATIENCE_SECONDS, Deployment, Operator, Refused, deployed, eventually, saved
 
 USER = [{"role": "user", "content": "hi"}]
 CHAT = "/a/support/v1/chat/completions"
 BODY = {"model": "x", "messages": USER}
 #: Too long for what is free in the pages of a database that may not grow.
 LONG = " and more" * 200
-FILES = ("switchback.db", "switchback.db-wal", "switchback.db-shm")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    running = Simulator()
-    await running.start()
-    yield running
-    await running.stop()
 
 
 @asynccontextmanager
@@ -80,7 +66,7 @@ def files_elsewhere(home: Path, instead: Callable[[Path], object] = lambda datab
     """The database's files are gone while this holds; `instead` may put something in their place."""
     elsewhere = home.with_name("elsewhere")
     elsewhere.mkdir(exist_ok=True)
-    for name in FILES:
+    for name in DATABASE_FILES:
         if (home / name).exists():
             (home / name).rename(elsewhere / name)
     instead(home / "switchback.db")
@@ -92,7 +78,7 @@ def put_back(home: Path) -> None:
     database = home / "switchback.db"
     if database.is_dir():
         database.rmdir()
-    for name in FILES:
+    for name in DATABASE_FILES:
         (home / name).unlink(missing_ok=True)
         if (home.with_name("elsewhere") / name).exists():
             (home.with_name("elsewhere") / name).rename(home / name)
@@ -106,14 +92,6 @@ async def prepared(operator: Operator) -> str:
     rollout = await operator.post("/agents/billing/rollouts", label="prod", candidate=2, percentage=50, why="try")
     await saved(operator)
     return rollout["id"]
-
-
-async def saved(operator: Operator) -> None:
-    async def is_saved() -> bool:
-        status = await operator.get("/status")
-        return status["last_known_good"]["revision"] == status["revision"]
-
-    await eventually(is_saved)
 
 
 async def version_served(deployment: Deployment, agent: str = "support", **headers: str) -> str:
