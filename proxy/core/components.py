@@ -154,6 +154,7 @@ class Component:
 def parse_component(kind: ComponentKind, content: Any) -> Component:
     """Check one component (None is empty) and address it by content. Raises BadInput as `parse_bundle`."""
     given = _object(kind, content)
+    value: Prompt | Model | Tools | Policy
     match kind:
         case "prompt":
             value = parse_prompt(given)

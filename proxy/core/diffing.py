@@ -55,7 +55,9 @@ class VersionDiff:
 
     def document(self) -> dict[str, Any]:
         """As the admin API answers it: the four groups, `prompt` as hunks, and whether behaviour changes at all."""
-        groups = {group: [change.document() for change in self.changes(group)] for group in CHANGE_GROUPS}
+        groups: dict[str, Any] = {
+            group: [change.document() for change in self.changes(group)] for group in CHANGE_GROUPS
+        }
         return {
             **groups,
             "prompt": [hunk.document() for hunk in self.prompt],
@@ -109,7 +111,9 @@ def _model_changes(before: Contents, after: Contents) -> Iterator[Change]:
     for name in ("provider", "name"):
         old, new = before[name], after[name]
         if old != new:
-            kind = "added" if old is None else "removed" if new is None else "changed"
+            kind: Literal["added", "removed", "changed"] = (
+                "added" if old is None else "removed" if new is None else "changed"
+            )
             yield Change(f"model.{name}", kind, old, new)
     yield from _parameter_changes(before["parameters"], after["parameters"])
 

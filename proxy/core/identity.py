@@ -85,12 +85,12 @@ def identify(
     ours = _own_headers(headers)
     if claims.switchback is None and path_agent and ours.keys() <= _SUBJECT_HEADERS and not _names_agent(claims.model):
         # What nearly every call brings: an agent in the path, and at most a user and a conversation.
-        reference = parse_agent_reference(path_agent)
+        named = parse_agent_reference(path_agent)
         user, conversation = ours.get(USER_HEADER), ours.get(CONVERSATION_HEADER)
         return Caller(
-            agent=reference.name,
-            pin=reference.pin,
-            label=reference.label,
+            agent=named.name,
+            pin=named.pin,
+            label=named.label,
             user=_identifier("user", user or claims.user),
             conversation=_identifier("conversation", conversation),
         )

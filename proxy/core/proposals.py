@@ -81,7 +81,7 @@ def check_second_person(proposal: Proposal, approver: str) -> None:
 def check_may_reject(proposal: Proposal, caller: Caller) -> None:
     """An author may only take back what is theirs. Raises Forbidden(`role_insufficient`)."""
     if caller.role == "author" and caller.name != proposal.proposed_by:
-        raise role_insufficient(caller.role, ("operator",), "; authors take back their own proposals only")
+        raise role_insufficient(caller.role, ["operator"], "; authors take back their own proposals only")
 
 
 def proposal_document(proposal: Proposal) -> dict[str, Any]:

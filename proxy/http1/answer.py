@@ -63,16 +63,16 @@ class Answer:
     _limit: int | None = None
     _error: Exception | None = None
     _wants_end = False
-    _reply: ReplyChannel | None = None
-    _tap: Tap | None = None
-    _begun: Callable[[], None] | None = None
-    _watched: ReplyChannel | None = None
 
     def __init__(self, source: AnswerSource, arrived: asyncio.Future[None], unclaimed_bytes: int) -> None:
         self.headers: Headers = []
         self.arrived = arrived
         """Done when the head is there; fails with UpstreamError or ClientGone. Awaited once, by who sent the request."""
         self._waiter = arrived
+        self._reply: ReplyChannel | None = None
+        self._tap: Tap | None = None
+        self._begun: Callable[[], None] | None = None
+        self._watched: ReplyChannel | None = None
         self._source: AnswerSource | None = source
         self._unclaimed = unclaimed_bytes
         self._pieces: list[bytes] = []

@@ -40,8 +40,8 @@ class CallSink(Protocol):
         ...
 
 
-class ClientConnection(asyncio.Protocol):
-    """The asyncio protocol of one accepted connection."""
+class ClientConnection:
+    """The asyncio protocol of one accepted connection; not a subclass of asyncio's, see `UpstreamConnection`."""
 
     def __init__(self, sink: CallSink, limits: ListenerLimits, loop: asyncio.AbstractEventLoop) -> None:
         self.transport = cast("asyncio.Transport", None)

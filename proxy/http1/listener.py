@@ -8,9 +8,9 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from proxy.http1.client_connection import ClientConnection
 from proxy.http1.errors import UnfinishedReply
@@ -57,7 +57,7 @@ class Listener:
             self._started(server)
             return
         # Bound by asyncio, which knows what a host's name stands for; accepted on here.
-        sockets = [socket.socket(fileno=os.dup(bound.fileno())) for bound in server.sockets]
+        sockets = [socket.socket(fileno=os.dup(bound.fileno())) for bound in _sockets(server)]
         server.close()
         for sock in sockets:
             await self.start_sock(sock, tls=tls)
@@ -84,7 +84,7 @@ class Listener:
     @property
     def addresses(self) -> list[Any]:
         """What is listened on: `(host, port, …)` for TCP, the path for unix sockets."""
-        return [sock.getsockname() for server in self._servers for sock in server.sockets]
+        return [sock.getsockname() for server in self._servers for sock in _sockets(server)]
 
     async def drain(self, timeout_seconds: float, on_timeout: Callable[[], None] | None = None) -> None:
         """Stop accepting, close idle connections, let running calls finish (their answers close the connection), and
@@ -155,8 +155,8 @@ class Listener:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _connection(self) -> ClientConnection:
-        return ClientConnection(self, self._limits, asyncio.get_running_loop())
+    def _connection(self) -> asyncio.Protocol:
+        return cast("asyncio.Protocol", ClientConnection(self, self._limits, asyncio.get_running_loop()))
 
     def _room(self) -> int:
         return self._limits.connections + self._limits.turned_away - len(self._connections)
@@ -193,3 +193,8 @@ class Listener:
             self._on_error(error)
         finally:
             self._tasks.pop(reply, None)
+
+
+def _sockets(server: Any) -> Iterable[socket.socket]:
+    """Typed by hand: uvloop gives a list where asyncio promises a tuple."""
+    return server.sockets

@@ -53,16 +53,16 @@ class Reply:
     """Nothing more reaches the client: it left, or the reply was aborted."""
     stopped = False
     """Nothing is to be fetched for the client any more: the reply has ended, or was interrupted."""
-    _body = _Body.NONE
     _left = 0
-    _gone_callbacks: list[Callable[[], None]] | None = None
-    _writable_callback: Callable[[], None] | None = None
 
     def __init__(self, connection: ReplyConnection, *, head_only: bool, http10: bool, keep_alive: bool) -> None:
         self._connection = connection
         self._head_only = head_only
         self._http10 = http10
         self._closing = not keep_alive
+        self._body = _Body.NONE
+        self._gone_callbacks: list[Callable[[], None]] | None = None
+        self._writable_callback: Callable[[], None] | None = None
 
     @property
     def writable(self) -> bool:

@@ -4,7 +4,6 @@ asyncio has no parameter for a TLS session, so the context hands the last one of
 """
 
 import ssl
-from typing import Any
 
 _SESSIONS = 256
 
@@ -25,11 +24,18 @@ class ResumingContext(ssl.SSLContext):
         if len(sessions) > _SESSIONS:
             del sessions[next(iter(sessions))]
 
-    def wrap_bio(self, *args: Any, server_hostname: str | bytes | None = None, **kwargs: Any) -> ssl.SSLObject:
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
         """As the base class, with the remembered session of the host."""
         if isinstance(server_hostname, str):
-            kwargs["session"] = self._sessions.get(server_hostname)
-        return super().wrap_bio(*args, server_hostname=server_hostname, **kwargs)
+            session = self._sessions.get(server_hostname)
+        return super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
 
 
 def client_context(authorities: str | None = None) -> ResumingContext:

@@ -6,6 +6,7 @@ Redirects are not followed, nothing is decoded, no cookie is kept. Its counterpa
 
 import asyncio
 import ssl
+from typing import cast
 
 from proxy.http1.answer import Answer
 from proxy.http1.dial import Dialer, Resolver, resolve
@@ -93,12 +94,14 @@ class UpstreamClient:
             raise UpstreamError("pool_exhausted", request_sent=False, answer_begun=False)
         loop = asyncio.get_running_loop()
         try:
-            connection = await self._dialer.dial(
-                origin, lambda: UpstreamConnection(origin, self._pool, self._limits, loop)
+            protocol = await self._dialer.dial(
+                origin,
+                lambda: cast("asyncio.BaseProtocol", UpstreamConnection(origin, self._pool, self._limits, loop)),
             )
         except BaseException:
             self._pool.unreserve(origin)
             raise
+        connection = cast("UpstreamConnection", protocol)
         self._pool.add(connection)
         if self._pool.closing:
             connection.shut()

@@ -40,8 +40,11 @@ class ConnectionPool(Protocol):
         ...
 
 
-class UpstreamConnection(asyncio.BufferedProtocol):
-    """The asyncio protocol of one connection to an origin."""
+class UpstreamConnection:
+    """The asyncio protocol of one connection to an origin.
+
+    Not a subclass of asyncio's: the compiled form of a class keeps its attributes in C only where its bases do.
+    """
 
     def __init__(
         self, origin: Origin, pool: ConnectionPool, limits: UpstreamLimits, loop: asyncio.AbstractEventLoop
@@ -130,6 +133,13 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
+
+    def data_received(self, data: bytes) -> None:
+        """What asyncio's own loop calls, which hands buffers to subclasses of its protocols only; uvloop does without."""
+        for at in range(0, len(data), len(self._buffer)):
+            piece = data[at : at + len(self._buffer)]
+            self._buffer[: len(piece)] = piece
+            self.buffer_updated(len(piece))
 
     def buffer_updated(self, nbytes: int) -> None:
         answer = self._answer

@@ -264,7 +264,7 @@ def _written_tool_choice(value: Any) -> Any:
 def _tool_shape(item: Mapping[str, Any]) -> Mapping[str, Any]:
     shaped = {key: item[key] for key in ("name", "description") if key in item}
     shaped["input_schema"] = item.get("parameters", {"type": "object", "properties": {}})
-    return {**shaped, **{key: value for key, value in item.items() if key not in (*shaped, "parameters")}}
+    return {**shaped, **{key: value for key, value in item.items() if key not in shaped and key != "parameters"}}
 
 
 def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> frozenset[str]:

@@ -15,6 +15,11 @@ def within(awaitable):
     return asyncio.wait_for(awaitable, DEADLINE_SECONDS)
 
 
+def largest_read_bytes():
+    """What one read of an upstream connection can bring: uvloop reads into our buffer, asyncio's own loop does not."""
+    return 64 * 1024 if type(asyncio.get_running_loop()).__module__ == "uvloop" else 256 * 1024
+
+
 async def until(condition):
     """Wait for something that has no event of its own."""
     async with asyncio.timeout(DEADLINE_SECONDS):
