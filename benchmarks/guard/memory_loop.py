@@ -7,7 +7,7 @@ every run. Knows nothing of HTTP; the provider behind it is path.py's.
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 
 class MemoryTransport(asyncio.Transport):
@@ -30,14 +30,15 @@ class MemoryTransport(asyncio.Transport):
         if self._is_closing:
             return
         protocol = self._protocol
-        if isinstance(protocol, asyncio.BufferedProtocol):
+        if hasattr(protocol, "get_buffer"):  # as uvloop tells them apart
+            buffered = cast("asyncio.BufferedProtocol", protocol)
             while data:
-                buffer = memoryview(protocol.get_buffer(len(data)))
+                buffer = memoryview(buffered.get_buffer(len(data)))
                 piece, data = data[: len(buffer)], data[len(buffer) :]
                 buffer[: len(piece)] = piece
-                protocol.buffer_updated(len(piece))
-        elif isinstance(protocol, asyncio.Protocol):
-            protocol.data_received(data)
+                buffered.buffer_updated(len(piece))
+        else:
+            cast("asyncio.Protocol", protocol).data_received(data)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self._is_closing:
