@@ -24,6 +24,7 @@ from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.clock import Clock, Identifiers
 from proxy.runtime.conversations import Conversations
 from proxy.runtime.descriptors import TURNED_AWAY, connections_within_limits
+from proxy.runtime.holding import Ledger
 from proxy.runtime.live_snapshot import LiveSnapshot
 from proxy.runtime.metrics import Metrics
 from proxy.runtime.prices import PriceBook, override_price
@@ -31,7 +32,6 @@ from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.recorder import Recorder
 from proxy.runtime.request_path import PathOptions, PathParts, RequestPath
 from proxy.runtime.routing import Routes
-from proxy.runtime.spend_ledger import Ledger
 from proxy.runtime.upstream import Upstream
 from proxy.settings import PriceSettings, Settings, TlsSettings
 from proxy.wires.anthropic_messages import AnthropicMessages

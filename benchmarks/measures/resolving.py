@@ -12,10 +12,10 @@ import statistics
 import sys
 import time
 
+from proxy.core.caller import Caller
 from proxy.core.components import parse_bundle
-from proxy.core.identity import Caller
 from proxy.core.releases import split
-from proxy.core.resolution import resolve
+from proxy.core.resolving import resolve
 from proxy.core.snapshot import Agent, AgentState, Label, Rollout, Snapshot
 from proxy.core.versions import Version
 

@@ -15,9 +15,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from benchmarks.scale.building import components, name_of
+from proxy.core.caller import Caller
 from proxy.core.diffing import diff_versions
-from proxy.core.identity import Caller
-from proxy.core.resolution import resolve
+from proxy.core.resolving import resolve
 from proxy.core.snapshot import AgentState
 from proxy.runtime.changes import Changes
 from proxy.runtime.clock import Identifiers, SystemClock

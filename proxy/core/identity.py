@@ -6,15 +6,13 @@ Names are trusted claims (a sidecar on loopback). Everything here is facts alrea
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-import msgspec
 import orjson
 
+from proxy.core.caller import BodyClaims, Caller
 from proxy.core.errors import BadInput, NotFound
-from proxy.core.names import UNASSIGNED, AgentReference, parse_agent_reference
-
-SubjectKind = Literal["user", "conversation", "none"]
+from proxy.core.names import AgentReference, parse_agent_reference
 
 MODEL_PREFIX = "agent:"
 #: Request headers that say who calls, lower case; each may occur once. None of them reaches a provider.
@@ -34,42 +32,6 @@ _MAX_ID_CHARACTERS = 512
 _MAX_TAGS = 32
 _TAG = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-class BodyClaims(msgspec.Struct, frozen=True, kw_only=True):
-    """What a wire read from the request body about the caller."""
-
-    model: str | None = None
-    user: str | None = None
-    #: The top-level `switchback` object, if the caller sent one.
-    switchback: Mapping[str, Any] | None = None
-
-
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who calls, as claimed. `agent` None: the call names no agent."""
-
-    agent: str | None
-    pin: int | None = None
-    label: str | None = None
-    user: str | None = None
-    conversation: str | None = None
-    tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    variables: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-
-    @property
-    def agent_name(self) -> str:
-        return self.agent if self.agent is not None else UNASSIGNED
-
-    @property
-    def subject(self) -> str | None:
-        """Whom stickiness is about: the user, else the conversation, else nobody."""
-        return self.user if self.user is not None else self.conversation
-
-    @property
-    def subject_kind(self) -> SubjectKind:
-        if self.user is not None:
-            return "user"
-        return "conversation" if self.conversation is not None else "none"
 
 
 def identify(

@@ -46,7 +46,7 @@ class Run(msgspec.Struct, frozen=True):
     in_analysis: bool = False
     user: str | None = None
     conversation: str | None = None
-    tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    tags: Mapping[str, str] = {}
     provider: str | None = None
     model_asked: str | None = None
     model_answered: str | None = None

@@ -7,21 +7,9 @@ free, or unknown (None); unknown is never taken for free.
 
 from dataclasses import dataclass, field
 
-import msgspec
+from proxy.core.usage import Usage
 
 _PICO_PER_NANO = 1000
-
-
-class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one call. `input_tokens` includes cached and written ones; `output_tokens` includes reasoning."""
-
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    cache_write_tokens: int = 0
-    #: The part of cache_write_tokens that is kept for an hour and costs more (Anthropic).
-    cache_write_1h_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

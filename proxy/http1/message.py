@@ -95,4 +95,4 @@ def render_head(
     breaks = len(lines) - 1 + last_lines.count(b"\n")
     if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
         raise ValueError("a header contains a line break")
-    return b"%b%b\r\n" % (first_line, head)
+    return first_line + head + b"\r\n"

@@ -14,6 +14,7 @@ from proxy.http1.message import Headers
 
 METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
+_HASH = ord("#")
 _HOST_BYTES = 300  # a DNS name has at most 253; also bounds what `is_host` remembers
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
 
@@ -57,7 +58,7 @@ def check_line(method: bytes, target: bytes, version: str) -> str:
     name = METHODS.get(method)
     if name is None:
         raise Refused(405)
-    if target[:1] != b"/" or b"#" in target:
+    if target[:1] != b"/" or _HASH in target:
         raise Refused(400)
     return name
 

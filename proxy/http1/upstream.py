@@ -22,6 +22,8 @@ from proxy.http1.upstream_connection import UpstreamConnection
 
 __all__ = ["Answer", "ClientGone", "Origin", "UpstreamClient", "UpstreamError"]
 
+#: As numbers: looking for one in bytes takes a tenth of the time of looking for bytes of length 1.
+_SPACE, _CR, _LF = b" \r\n"
 _STALE = frozenset({"reset", "early_close"})
 
 
@@ -110,7 +112,7 @@ class UpstreamClient:
         return connection
 
     def _head(self, origin: Origin, method: str, target: bytes, headers: Headers, body: bytes) -> bytes:
-        if target[:1] != b"/" or b" " in target or b"\r" in target or b"\n" in target:
+        if target[:1] != b"/" or _SPACE in target or _CR in target or _LF in target:
             raise ValueError("the target is not a path")
         last = b"content-length: %d\r\n" % len(body) if body or method not in ("GET", "HEAD") else b""
         if self._egress.http is not None and (proxy := self._egress.plain_proxy_for(origin)) is not None:

@@ -6,13 +6,14 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
+from proxy.core.caller import Caller
 from proxy.core.errors import Refusal
-from proxy.core.identity import Caller
 from proxy.core.names import UNASSIGNED
 from proxy.core.resolution import Resolution
 from proxy.core.runs import Attempt, Run, RunOutcome, UsageSource
 from proxy.core.scopes import CallFacts
-from proxy.core.spend import Price, Usage
+from proxy.core.spend import Price
+from proxy.core.usage import Usage
 from proxy.runtime.clock import Clock
 from proxy.runtime.exchange import Answer, Call, Reply
 from proxy.runtime.forwarding import RequestFields, stamp_lines

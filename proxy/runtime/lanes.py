@@ -8,12 +8,10 @@ Decision: choosing the provider, matching two caps, rendering stamps and finding
 looking a lane up costs 1.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-import msgspec
-
+from proxy.core.caller import Caller
 from proxy.core.caps import Cap
-from proxy.core.identity import Caller
 from proxy.core.names import UNASSIGNED
 from proxy.core.resolution import Resolution
 from proxy.core.scopes import CallFacts, Scope
@@ -30,7 +28,8 @@ _MAX_LANES = 50_000
 _LaneKey = tuple[object, ...]
 
 
-class Lane(msgspec.Struct, frozen=True, eq=False):
+@dataclass(frozen=True, slots=True, eq=False)
+class Lane:
     """One kind of call."""
 
     provider: Provider

@@ -9,9 +9,8 @@ While the store is away nothing new waits for it: holds that need a row are refu
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
-
-import msgspec
 
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.ledger import Hold, Lease, LedgerWrites, SettledBy, Settlement
@@ -34,22 +33,36 @@ class LedgerStore(Protocol):
     async def write_ledger(self, writes: LedgerWrites) -> None: ...
 
 
-class HeldAmount(msgspec.Struct, gc=False):
+class HeldAmount:
     """One hold of an attempt in one counter, from beginning to end. `is_drawn`: it is in no row, the counter's lease stands for
     it. `leaves_no_row`: it was refused before anybody tried to write it."""
 
-    attempt: str
-    counter: Counter
-    amount: int
-    placed_at_microseconds: int
-    is_drawn: bool = False
-    leaves_no_row: bool = False
-    #: None while it is open; with it come the rest.
-    settled_by: SettledBy | None = None
-    settled_at_microseconds: int = 0
-    spent: int = 0
-    #: What its settled row frees of what is drawn.
-    freed: int = 0
+    __slots__ = (
+        "amount",
+        "attempt",
+        "counter",
+        "freed",
+        "is_drawn",
+        "leaves_no_row",
+        "placed_at_microseconds",
+        "settled_at_microseconds",
+        "settled_by",
+        "spent",
+    )
+
+    def __init__(self, attempt: str, counter: Counter, amount: int, placed_at_microseconds: int) -> None:
+        self.attempt = attempt
+        self.counter = counter
+        self.amount = amount
+        self.placed_at_microseconds = placed_at_microseconds
+        self.is_drawn = False
+        self.leaves_no_row = False
+        #: None while it is open; with it come the rest.
+        self.settled_by: SettledBy | None = None
+        self.settled_at_microseconds = 0
+        self.spent = 0
+        #: What its settled row frees of what is drawn.
+        self.freed = 0
 
     def open_row(self) -> Hold:
         """As it is written while it is open."""
@@ -74,12 +87,14 @@ class HeldAmount(msgspec.Struct, gc=False):
         )
 
 
-class _Waiting(msgspec.Struct):
+@dataclass(slots=True)
+class _Waiting:
     holds: Sequence[HeldAmount]
     durable: asyncio.Future[None]
 
 
-class _Batch(msgspec.Struct):
+@dataclass(slots=True)
+class _Batch:
     """What one transaction writes."""
 
     waiting: list[_Waiting]

@@ -5,9 +5,10 @@ its whole hold; an estimate from the bytes seen is shown beside it and flagged.
 """
 
 from proxy.core.caps import Cap
-from proxy.core.spend import Price, Usage, cost_of, hold_cost
+from proxy.core.spend import Price, cost_of, hold_cost
+from proxy.core.usage import Usage
 from proxy.runtime.flight import Flight
-from proxy.runtime.spend_ledger import HoldBound, Spent, Ticket
+from proxy.runtime.holding import HoldBound, Spent, Ticket
 from proxy.wires.wire import Injection, RequestFacts, Wire
 
 #: For estimates only: English text has about four bytes a token.

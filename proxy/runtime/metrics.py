@@ -4,7 +4,10 @@ Series of runs are labelled by agent, version (only reachable ones, else `other`
 it, else `other`); they are in run_series.py.
 """
 
+from typing import cast
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.registry import Collector
 
 from proxy.runtime.run_series import RunCollector
 
@@ -29,7 +32,7 @@ class Metrics:
         registry = CollectorRegistry()
         self.registry = registry
         self.runs = RunCollector()
-        registry.register(self.runs)
+        registry.register(cast("Collector", self.runs))
         self.in_flight = Gauge("switchback_runs_in_flight", "Calls being served now.", registry=registry)
         self._refusals = Counter(
             "switchback_refusals_total", "Calls refused by the proxy, by code.", ("agent", "code"), registry=registry

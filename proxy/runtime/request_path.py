@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from proxy.core.caller import BodyClaims, Caller
 from proxy.core.caps import Cap
 from proxy.core.errors import BadInput, Refusal, Unavailable
-from proxy.core.identity import BodyClaims, Caller, check_agent_known, identify
-from proxy.core.resolution import resolve
+from proxy.core.identity import check_agent_known, identify
+from proxy.core.resolving import resolve
 from proxy.core.snapshot import AgentState
 from proxy.core.switches import Switch
 from proxy.runtime.answering import deliver
@@ -22,6 +23,7 @@ from proxy.runtime.conversations import Conversations
 from proxy.runtime.exchange import Call, ClientLeft, Reply
 from proxy.runtime.flight import Cut, Flight
 from proxy.runtime.guarding import guard, switched_off
+from proxy.runtime.holding import Ledger, Spent, Ticket
 from proxy.runtime.inflate import plain_body
 from proxy.runtime.lanes import Lanes
 from proxy.runtime.live_snapshot import LiveSnapshot
@@ -34,7 +36,6 @@ from proxy.runtime.recorder import Recorder
 from proxy.runtime.refusing import answer_with_refusal, answer_with_text
 from proxy.runtime.routing import Routes
 from proxy.runtime.run_series import OTHER, RunLabels
-from proxy.runtime.spend_ledger import Ledger, Spent, Ticket
 from proxy.runtime.trace_context import trace_id
 from proxy.runtime.upstream import ProviderFailed, Upstream
 from proxy.wires.wire import InjectionPlan, Wire

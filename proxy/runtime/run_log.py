@@ -9,41 +9,9 @@ import msgspec
 
 from proxy.core.runs import Run
 from proxy.core.times import rfc3339
+from proxy.runtime.log_line import LogLine
 
 _encoder = msgspec.json.Encoder()
-
-
-class _Line(msgspec.Struct, gc=False):
-    """What a line holds, in its order."""
-
-    ts: str
-    level: str
-    event: str
-    run_id: str
-    agent: str
-    version: int | None
-    release: int | None
-    label: str | None
-    arm: str | None
-    bucket: int | None
-    reason: str | None
-    wire: str
-    operation: str
-    provider: str | None
-    model: str | None
-    status: int
-    outcome: str
-    error_class: str | None
-    finish: str | None
-    streamed: bool
-    input_tokens: int | None
-    output_tokens: int | None
-    cost_usd: float | None
-    usage_source: str
-    duration_ms: float
-    time_to_first_byte_ms: float | None
-    request_id: str | None
-    trace_id: str | None
 
 
 class RunLog:
@@ -56,9 +24,9 @@ class RunLog:
         self._write(_encoder.encode_lines([_line(run) for run in runs]))
 
 
-def _line(run: Run) -> _Line:
+def _line(run: Run) -> LogLine:
     first_byte = run.time_to_first_byte_microseconds
-    return _Line(
+    return LogLine(
         rfc3339(run.started_at_microseconds),
         "error" if run.outcome == "error" else "info",
         "run",

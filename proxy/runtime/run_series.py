@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString  # pyright: ignore[reportUnknownVariableType] it is untyped there
 
 from proxy.core.runs import Run, RunOutcome
@@ -96,8 +95,8 @@ class RunSeries:
             tokens["reasoning"] = tokens.get("reasoning", 0) + run.reasoning_tokens
 
 
-class RunCollector(Collector):
-    """All series of runs of one process."""
+class RunCollector:
+    """All series of runs of one process: a `Collector` of prometheus_client by what it does."""
 
     def __init__(self) -> None:
         self._series: dict[RunLabels, RunSeries] = {}

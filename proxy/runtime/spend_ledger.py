@@ -12,58 +12,15 @@ one under a cap that only warns passes. With several workers a part of each leas
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
-
-import msgspec
 
 from proxy.core.caps import Cap, CounterKey, shown_amount
 from proxy.core.errors import CapReached, Limited, Unavailable
-from proxy.core.ledger import SettledBy
 from proxy.core.scopes import CallFacts
 from proxy.runtime.clock import Clock
+from proxy.runtime.holding import HoldBound, Spent
 from proxy.runtime.ledger_writer import HeldAmount, LedgerStore, LedgerWriter
 from proxy.runtime.spend_counters import Counter, Counters, Tally
 from proxy.runtime.spend_lending import Lending
-
-
-class HoldBound(msgspec.Struct, frozen=True, kw_only=True):
-    """Upper bounds of one attempt. None: cannot be bounded or priced, so a hard cap of that unit refuses it."""
-
-    nanodollars: int | None
-    tokens: int | None
-    #: Why there is no bound, for the caller.
-    unbounded_because: str = ""
-
-
-class Spent(msgspec.Struct, frozen=True, kw_only=True):
-    """What an attempt really used. `settled_by` held: usage is unknown, so the whole hold is charged."""
-
-    nanodollars: int = 0
-    tokens: int = 0
-    settled_by: SettledBy = "reported"
-
-
-class Ticket(Protocol):
-    """The holds of one attempt, wherever they are kept: `place` them unless they are durable already, `close` at the end."""
-
-    sent: bool
-
-    @property
-    def nanodollars(self) -> int | None: ...
-    @property
-    def is_durable(self) -> bool:
-        """Whether the holds need no placing."""
-        ...
-
-    async def place(self) -> None: ...
-    def settle(self, spent: Spent) -> None: ...
-    def close(self) -> None: ...
-
-
-class Ledger(Protocol):
-    """What the data path needs of a ledger."""
-
-    def hold(self, attempt: str, caps: Sequence[Cap], facts: CallFacts, bound: HoldBound) -> Ticket: ...
 
 
 class HoldTicket:

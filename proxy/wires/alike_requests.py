@@ -10,6 +10,7 @@ was seen only once, goes the general way.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import msgspec
@@ -40,7 +41,8 @@ _PLACEHOLDER = b'{"role":"user","content":"conversation 5d1f0c7e9ab34be2"}'
 InjectionKey = tuple["_Surroundings", str | None, int | None, str | None, tuple[tuple[str, str], ...]]
 
 
-class Style(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Style:
     """How a library writes the beginning of a conversation: up to its first message, a leading one, and between two."""
 
     opening: bytes
@@ -48,7 +50,8 @@ class Style(msgspec.Struct, frozen=True):
     between: bytes
 
 
-class _Written(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Written:
     """What injecting made of the bytes around a conversation."""
 
     head: bytes
@@ -71,15 +74,19 @@ class _Surroundings:
         self.patience = _INJECTION_PATIENCE
 
 
-class AlikeRequest(msgspec.Struct, frozen=True, gc=False):
+class AlikeRequest:
     """A body that was recognised: the document of its facts."""
 
-    body: bytes
-    surroundings: _Surroundings
-    conversation: bytes
+    __slots__ = ("body", "conversation", "surroundings")
+
+    def __init__(self, body: bytes, surroundings: _Surroundings, conversation: bytes) -> None:
+        self.body = body
+        self.surroundings = surroundings
+        self.conversation = conversation
 
 
-class KnownBound(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class KnownBound:
     """The document of an injection into such a body."""
 
     #: The input bound beyond the body's length; None: there is more to read than text.

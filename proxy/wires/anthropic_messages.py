@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import orjson
 
+from proxy.core.caller import BodyClaims
 from proxy.core.errors import Refusal
-from proxy.core.identity import BodyClaims
 from proxy.wires.alike_requests import AlikeRequests, Style
 from proxy.wires.answer_reading import StreamReader, WholeReader
 from proxy.wires.anthropic_messages_answer import MessageBody, MessageEvents
@@ -55,7 +55,9 @@ def _read(body: bytes) -> RequestFacts:
     members = parse_members(body)
     model = read_model(members)
     metadata = members.given("metadata") if "metadata" in members.values else None
-    user = None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
+    user: str | None = (
+        None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
+    )
     return RequestFacts(
         claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
         model=model,

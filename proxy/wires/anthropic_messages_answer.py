@@ -17,9 +17,10 @@ from typing import Any, cast
 import msgspec
 
 from proxy.core.runs import Finish
-from proxy.core.spend import Usage
-from proxy.wires.answer_reading import Count, TokenCounts, error_type_of, text_bytes
-from proxy.wires.json_values import ABSENT
+from proxy.core.usage import Usage
+from proxy.wires.answer_reading import TokenCounts, error_type_of, text_bytes
+from proxy.wires.anthropic_messages_shapes import Block, Delta, Event, Message, SoundUsage
+from proxy.wires.json_values import RawJson
 from proxy.wires.plain_deltas import MAX_PLAIN_BYTES
 from proxy.wires.wire import AnswerFacts
 
@@ -36,69 +37,9 @@ _CALLING_BLOCKS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _TOTALS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 
 
-class _Answering(msgspec.Struct, gc=False):
-    """Which model goes on after another declined."""
-
-    model: Any = None
-
-
-class _Block(msgspec.Struct, gc=False):
-    type: Any = None
-    name: Any = None
-    text: Any = None
-    thinking: Any = None
-    input: Any = None
-    to: _Answering | None = None
-
-
-class _Delta(msgspec.Struct, gc=False):
-    text: Any = None
-    partial_json: Any = None
-    thinking: Any = None
-    stop_reason: Any = None
-
-
-class _Message(msgspec.Struct, gc=False):
-    type: Any = None
-    model: Any = None
-    content: list[_Block] | None = None
-    stop_reason: Any = None
-    usage: msgspec.Raw = ABSENT
-    error: Any = None
-
-
-class _Event(msgspec.Struct, gc=False):
-    type: str = ""
-    message: _Message | None = None
-    content_block: _Block | None = None
-    delta: _Delta | None = None
-    usage: Any = None
-    error: Any = None
-
-
-class _CacheCreation(msgspec.Struct, gc=False):
-    ephemeral_1h_input_tokens: Count | None = None
-
-
-class _OutputDetails(msgspec.Struct, gc=False):
-    thinking_tokens: Count | None = None
-
-
-class _Usage(msgspec.Struct, gc=False):
-    """The usage of a whole message without nonsense, and of one pass."""
-
-    input_tokens: Count
-    output_tokens: Count
-    cache_read_input_tokens: Count | None = None
-    cache_creation_input_tokens: Count | None = None
-    cache_creation: _CacheCreation | None = None
-    output_tokens_details: _OutputDetails | None = None
-    iterations: None = None
-
-
-_event: msgspec.json.Decoder[_Event] = msgspec.json.Decoder(_Event)
-_message: msgspec.json.Decoder[_Message] = msgspec.json.Decoder(_Message)
-_sound_usage: msgspec.json.Decoder[_Usage] = msgspec.json.Decoder(_Usage)
+_event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_message: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+_sound_usage: msgspec.json.Decoder[SoundUsage] = msgspec.json.Decoder(SoundUsage)
 _anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
@@ -120,7 +61,7 @@ class _Messages:
             self.facts.finish = _FINISHES.get(reason, "other")
             self.facts.refusal = self.facts.refusal or reason == "refusal"
 
-    def read_block(self, block: _Block) -> None:
+    def read_block(self, block: Block) -> None:
         """A content block, whole or as it begins in a stream."""
         facts = self.facts
         if block.type in _CALLING_BLOCKS and isinstance(block.name, str):
@@ -131,7 +72,7 @@ class _Messages:
             self.read_model(block.to.model)
         facts.output_bytes += text_bytes(block.text) + text_bytes(block.thinking)
 
-    def content_of(self, usage: bytes) -> Any:
+    def content_of(self, usage: RawJson) -> Any:
         """A raw usage as an object; None where it is absent or cannot be read."""
         try:
             return _anything.decode(usage) if len(usage) else None
@@ -170,7 +111,7 @@ class MessageEvents(_Messages):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: _Event | None = None
+        self._last: Event | None = None
 
     def read_event(self, data: bytes) -> bool:
         """Read one event. This wire always tells its usage, so nothing is ever taken out."""
@@ -202,10 +143,10 @@ class MessageEvents(_Messages):
     def settle(self) -> None:
         """Nothing waits: every fact is set as its event passes."""
 
-    def _read_delta(self, delta: _Delta) -> None:
+    def _read_delta(self, delta: Delta) -> None:
         self.facts.output_bytes += text_bytes(delta.text) + text_bytes(delta.partial_json) + text_bytes(delta.thinking)
 
-    def _read_rarer(self, event: _Event) -> None:
+    def _read_rarer(self, event: Event) -> None:
         match event.type:
             case "content_block_start" if event.content_block is not None:
                 self.read_block(event.content_block)
@@ -249,7 +190,7 @@ class MessageBody(_Messages):
             self.facts.usage = self.read_usage(self.content_of(message.usage))
 
 
-def _sound(usage: _Usage) -> Usage:
+def _sound(usage: SoundUsage) -> Usage:
     cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     creation, output = usage.cache_creation, usage.output_tokens_details
     return Usage(

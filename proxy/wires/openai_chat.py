@@ -9,8 +9,8 @@ from typing import Any, cast
 import msgspec
 import orjson
 
+from proxy.core.caller import BodyClaims
 from proxy.core.errors import Refusal
-from proxy.core.identity import BodyClaims
 from proxy.wires.alike_requests import AlikeRequests, Style
 from proxy.wires.answer_reading import StreamReader, WholeReader
 from proxy.wires.json_members import JsonMembers, parse_members
@@ -48,14 +48,14 @@ _functions: msgspec.json.Decoder[list[dict[str, Any]] | None] = msgspec.json.Dec
 
 def _tool_names(members: JsonMembers) -> frozenset[str]:
     tools = names_of_tools(members.given("tools"))
-    functions = members.decoded("functions", _functions, "a list of functions") or []
+    functions: list[dict[str, Any]] = members.decoded("functions", _functions, "a list of functions") or []
     return frozenset((*tools, *(str(function.get("name")) for function in functions)))
 
 
 def _read(body: bytes) -> RequestFacts:
     members = parse_members(body)
     model = read_model(members)
-    user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
+    user: str | None = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
     has_tools = "tools" in members.values or "functions" in members.values
     tool_names = _tool_names(members) if has_tools else _NO_NAMES
     return RequestFacts(

@@ -17,10 +17,10 @@ from typing import Any, cast
 import msgspec
 
 from proxy.core.runs import Finish
-from proxy.core.spend import Usage
+from proxy.core.usage import Usage
 from proxy.wires.answer_reading import error_type_of, text_bytes
-from proxy.wires.json_values import ABSENT, RAW_NULL
-from proxy.wires.openai_chat_usage import SoundUsage, usage_of, usage_of_sound
+from proxy.wires.openai_chat_shapes import Completion, Function, Message, PlainCompletion
+from proxy.wires.openai_chat_usage import usage_of, usage_of_sound
 from proxy.wires.plain_deltas import MAX_PLAIN_BYTES
 from proxy.wires.wire import AnswerFacts
 
@@ -35,72 +35,8 @@ _FINISHES: dict[str, Finish] = {
 }
 
 
-class _Function(msgspec.Struct, gc=False):
-    name: Any = None
-    arguments: Any = None
-    input: Any = None
-
-
-class _ToolCall(msgspec.Struct, gc=False):
-    index: Any = None
-    id: Any = None
-    function: _Function | None = None
-    custom: _Function | None = None
-
-
-class _Message(msgspec.Struct, gc=False):
-    """A whole message or the delta of one; the members are the same."""
-
-    content: Any = None
-    refusal: Any = None
-    reasoning_content: Any = None
-    tool_calls: list[_ToolCall] | None = None
-    function_call: _Function | None = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    index: Any = 0
-    delta: _Message | None = None
-    message: _Message | None = None
-    finish_reason: Any = None
-
-
-class _Completion(msgspec.Struct, gc=False):
-    model: Any = None
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = ABSENT
-    error: Any = None
-
-    @property
-    def has_usage(self) -> bool:
-        return len(self.usage) > 0 and self.usage != RAW_NULL
-
-
-class _PlainMessage(msgspec.Struct, gc=False):
-    content: str | None = None
-    refusal: None = None
-    reasoning_content: None = None
-    tool_calls: None = None
-    function_call: None = None
-
-
-class _PlainChoice(msgspec.Struct, gc=False):
-    message: _PlainMessage
-    finish_reason: str
-    delta: None = None
-
-
-class _PlainCompletion(msgspec.Struct, gc=False):
-    """A whole answer of the usual kind: text, and a usage without nonsense."""
-
-    model: str
-    choices: list[_PlainChoice]
-    usage: SoundUsage
-    error: None = None
-
-
-_completion: msgspec.json.Decoder[_Completion] = msgspec.json.Decoder(_Completion)
-_plain_completion: msgspec.json.Decoder[_PlainCompletion] = msgspec.json.Decoder(_PlainCompletion)
+_completion: msgspec.json.Decoder[Completion] = msgspec.json.Decoder(Completion)
+_plain_completion: msgspec.json.Decoder[PlainCompletion] = msgspec.json.Decoder(PlainCompletion)
 
 
 class _Completions:
@@ -113,7 +49,7 @@ class _Completions:
         self._seen_calls: set[tuple[Any, Any]] = set()
         self._finished_choice = _NONE_YET
 
-    def read(self, data: bytes) -> _Completion | None:
+    def read(self, data: bytes) -> Completion | None:
         """Take in one JSON document; None where it could not be read."""
         try:
             completion = _completion.decode(data)
@@ -132,7 +68,7 @@ class _Completions:
                 self._read_finish(choice.index, choice.finish_reason)
         return completion
 
-    def usage_of(self, completion: _Completion) -> Usage | None:
+    def usage_of(self, completion: Completion) -> Usage | None:
         """The usage a document carries, where it makes sense."""
         if not completion.has_usage:
             return None
@@ -145,7 +81,7 @@ class _Completions:
         if self.facts.refusal and self.facts.finish == "stop":
             self.facts.finish = "refused"
 
-    def _read_message(self, choice: Any, message: _Message) -> None:
+    def _read_message(self, choice: Any, message: Message) -> None:
         facts = self.facts
         if message.content is not None:
             facts.output_bytes += _content_bytes(message.content)
@@ -159,7 +95,7 @@ class _Completions:
         if message.function_call is not None:
             self._read_call((_key(choice), "function_call"), message.function_call)
 
-    def _read_call(self, key: tuple[Any, Any], function: _Function | None) -> None:
+    def _read_call(self, key: tuple[Any, Any], function: Function | None) -> None:
         if function is None:
             return
         self.facts.output_bytes += text_bytes(function.arguments) + text_bytes(function.input)
@@ -182,7 +118,7 @@ class ChatEvents(_Completions):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: _Completion | None = None
+        self._last: Completion | None = None
 
     def read_event(self, data: bytes) -> bool:
         """Read one event; whether it is the usage chunk: `choices` is empty and `usage` is not null."""

@@ -9,33 +9,16 @@ from typing import Any, cast
 
 import msgspec
 
-from proxy.core.spend import Usage
-from proxy.wires.answer_reading import Count, TokenCounts
-
-
-class _InputDetails(msgspec.Struct, gc=False):
-    cached_tokens: Count | None = None
-    cache_write_tokens: Count | None = None
-
-
-class _OutputDetails(msgspec.Struct, gc=False):
-    reasoning_tokens: Count | None = None
-
-
-class SoundUsage(msgspec.Struct, gc=False):
-    """A usage without nonsense."""
-
-    prompt_tokens: Count
-    completion_tokens: Count
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-
+from proxy.core.usage import Usage
+from proxy.wires.answer_reading import TokenCounts
+from proxy.wires.json_values import RawJson
+from proxy.wires.openai_chat_shapes import SoundUsage
 
 _sound_usage: msgspec.json.Decoder[SoundUsage] = msgspec.json.Decoder(SoundUsage)
 _anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
-def usage_of(raw: bytes) -> tuple[Usage | None, bool]:
+def usage_of(raw: RawJson) -> tuple[Usage | None, bool]:
     """Tokens and whether every count was sound; None where the totals are missing or nonsense."""
     try:
         return usage_of_sound(_sound_usage.decode(raw)), True
@@ -56,7 +39,7 @@ def _usage(prompt: int, cached: int, written: int, completion: int, reasoning: i
     return Usage(prompt, cached, min(written, prompt - cached), 0, completion, min(reasoning, completion))
 
 
-def _suspicious_usage(raw: bytes) -> tuple[Usage | None, bool]:
+def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool]:
     try:
         content = _anything.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):

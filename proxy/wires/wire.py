@@ -10,11 +10,11 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from proxy.core.caller import BodyClaims
 from proxy.core.components import Bundle
 from proxy.core.errors import Refusal
-from proxy.core.identity import BodyClaims
 from proxy.core.runs import Finish
-from proxy.core.spend import Usage
+from proxy.core.usage import Usage
 
 WireFamily = Literal["openai", "anthropic"]
 
@@ -68,7 +68,7 @@ class InjectionPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What the conductor wants injected; `bundle` None (no agent named): only usage asking and the output ceiling."""
 
     bundle: Bundle | None
-    variables: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = {}
     #: The configured ceiling for calls under a hard cap that bound their output nowhere; None: no such cap applies.
     output_ceiling: int | None = None
     #: Lower-case request header values that change the format, such as anthropic-version.

@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
+from proxy.core.caller import BodyClaims, Caller
 from proxy.core.errors import BadInput
-from proxy.core.identity import BodyClaims, Caller, identify
+from proxy.core.identity import identify
 
 
 def caller(

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from proxy.core.bucketing import BUCKETS, bucket_of
+from proxy.core.caller import Caller
 from proxy.core.components import parse_bundle
 from proxy.core.errors import NotFound
-from proxy.core.identity import Caller
 from proxy.core.releases import split
-from proxy.core.resolution import pick_arm, resolve
+from proxy.core.resolving import pick_arm, resolve
 from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout
 from proxy.core.versions import Version
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.spend import FREE, Price, Rates, Usage, cost_of, hold_cost
+from proxy.core.spend import FREE, Price, Rates, cost_of, hold_cost
+from proxy.core.usage import Usage
 
 #: $0.15, $0.075 and $0.60 per million tokens; writes dearer than input, as Anthropic's.
 PLAIN = Price(

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.core.caps import CounterKey
 from proxy.core.scopes import CallFacts
-from proxy.runtime.spend_ledger import HoldBound
+from proxy.runtime.holding import HoldBound
 from tests.edges.composition import AN_HOUR, NOON, Admin
 
 TODAY = NOON - 12 * AN_HOUR

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from proxy.core.caps import CounterKey
 from proxy.core.ledger import LedgerWrites
-from proxy.runtime.spend_ledger import Ticket
+from proxy.runtime.holding import Ticket
 
 SECOND = 1_000_000
 Held = TypeVar("Held", bound=Ticket)

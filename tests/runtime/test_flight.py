@@ -4,12 +4,13 @@ from typing import Any
 
 import msgspec
 
+from proxy.core.caller import BodyClaims, Caller
 from proxy.core.components import parse_bundle
-from proxy.core.identity import BodyClaims, Caller
 from proxy.core.resolution import Resolution
 from proxy.core.runs import Run
 from proxy.core.scopes import CallFacts
-from proxy.core.spend import FREE, Usage
+from proxy.core.spend import FREE
+from proxy.core.usage import Usage
 from proxy.core.versions import Version
 from proxy.http1.message import Call
 from proxy.runtime.exchange import Reply

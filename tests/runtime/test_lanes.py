@@ -3,11 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+from proxy.core.caller import Caller
 from proxy.core.caps import Cap
 from proxy.core.components import parse_bundle
-from proxy.core.identity import Caller
 from proxy.core.releases import split
-from proxy.core.resolution import Resolution, resolve
+from proxy.core.resolution import Resolution
+from proxy.core.resolving import resolve
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import Agent, AgentState, Label, Rollout, Snapshot
 from proxy.core.versions import Version

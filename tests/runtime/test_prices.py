@@ -6,7 +6,8 @@ import pytest
 from genai_prices import Usage as LibraryUsage
 from genai_prices import calc_price
 
-from proxy.core.spend import FREE, Usage, cost_of
+from proxy.core.spend import FREE, cost_of
+from proxy.core.usage import Usage
 from proxy.runtime.clock import SystemClock
 from proxy.runtime.prices import PriceBook, override_price
 from proxy.runtime.providers import Provider

@@ -16,9 +16,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.core.caller import Caller
 from proxy.core.errors import Refusal
-from proxy.core.identity import Caller
-from proxy.core.resolution import resolve
+from proxy.core.resolving import resolve
 from proxy.core.snapshot import Agent
 from proxy.core.timeline import served_at
 from proxy.runtime.changes import Changes

@@ -15,7 +15,8 @@ from proxy.core.leases import LEASE_SHARE
 from proxy.core.ledger import LedgerWrites
 from proxy.core.scopes import CallFacts, Scope
 from proxy.runtime import ledger_writer
-from proxy.runtime.spend_ledger import HoldBound, HoldTicket, SpendLedger, Spent
+from proxy.runtime.holding import HoldBound, Spent
+from proxy.runtime.spend_ledger import HoldTicket, SpendLedger
 from tests.runtime.spending import SECOND, Clock, Rows, held
 
 FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})

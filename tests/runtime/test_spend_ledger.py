@@ -12,7 +12,8 @@ from proxy.core.caps import Cap, CounterKey
 from proxy.core.errors import CapReached, Limited, Unavailable
 from proxy.core.ledger import Hold, LedgerWrites, Settlement
 from proxy.core.scopes import CallFacts, Scope
-from proxy.runtime.spend_ledger import HoldBound, SpendLedger, Spent
+from proxy.runtime.holding import HoldBound, Spent
+from proxy.runtime.spend_ledger import SpendLedger
 from tests.runtime.spending import Clock, held
 
 FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})

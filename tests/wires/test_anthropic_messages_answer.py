@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.core.spend import Usage
+from proxy.core.usage import Usage
 from proxy.wires.anthropic_messages import AnthropicMessages
 from proxy.wires.wire import AnswerFacts
 from tests.wires.recorded import ANTHROPIC_TEXT, cut, cuttings, named_stream, read_all

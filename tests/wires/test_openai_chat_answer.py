@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.core.runs import Finish
-from proxy.core.spend import Usage
+from proxy.core.usage import Usage
 from proxy.wires.answer_reading import MAX_BODY_BYTES
 from proxy.wires.openai_chat import OpenAIChat
 from proxy.wires.wire import AnswerFacts

@@ -17,7 +17,7 @@ from proxy.core.scopes import CallFacts
 from proxy.core.snapshot import AgentState, Snapshot
 from proxy.core.switches import Switch
 from proxy.core.versions import Version
-from proxy.runtime.spend_ledger import HoldBound, Spent
+from proxy.runtime.holding import HoldBound, Spent
 
 #: The value of one sample, by family, name of the sample and labels.
 SampleKey = tuple[str, str, tuple[tuple[str, str], ...]]

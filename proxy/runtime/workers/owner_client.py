@@ -17,7 +17,7 @@ from proxy.core.errors import Refusal, Unavailable
 from proxy.core.runs import Attempt, Run
 from proxy.core.scopes import CallFacts
 from proxy.core.versions import Version
-from proxy.runtime.spend_ledger import HoldBound, Spent
+from proxy.runtime.holding import HoldBound, Spent
 from proxy.runtime.workers.link import Link
 from proxy.runtime.workers.messages import (
     Answer,

@@ -16,9 +16,10 @@ from proxy.core.errors import Refusal
 from proxy.core.snapshot import Snapshot
 from proxy.core.switches import Switch
 from proxy.runtime.conversations import Conversations
+from proxy.runtime.holding import Spent
 from proxy.runtime.live_snapshot import LiveSnapshot, VersionSource
 from proxy.runtime.recorder import Recorder
-from proxy.runtime.spend_ledger import HoldTicket, SpendLedger, Spent
+from proxy.runtime.spend_ledger import HoldTicket, SpendLedger
 from proxy.runtime.tasks import TaskSet
 from proxy.runtime.workers.link import Link
 from proxy.runtime.workers.merged_metrics import WorkerSamples

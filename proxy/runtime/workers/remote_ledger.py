@@ -11,8 +11,9 @@ from proxy.core.caps import Cap
 from proxy.core.errors import Refusal
 from proxy.core.scopes import CallFacts
 from proxy.runtime.clock import Clock
+from proxy.runtime.holding import HoldBound, Spent
 from proxy.runtime.spend_counters import Counter, Counters
-from proxy.runtime.spend_ledger import HoldBound, Spent, other_amount
+from proxy.runtime.spend_ledger import other_amount
 from proxy.runtime.workers.messages import LeaseGiven, LeasesEnded, Leaving, Message, OwnHold
 
 

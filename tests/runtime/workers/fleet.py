@@ -14,9 +14,10 @@ from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import Snapshot
 from proxy.core.versions import Version
 from proxy.runtime.conversations import Conversations
+from proxy.runtime.holding import HoldBound, Spent, Ticket
 from proxy.runtime.live_snapshot import LiveSnapshot
 from proxy.runtime.recorder import Recorder
-from proxy.runtime.spend_ledger import HoldBound, SpendLedger, Spent, Tally, Ticket
+from proxy.runtime.spend_ledger import SpendLedger, Tally
 from proxy.runtime.tasks import TaskSet
 from proxy.runtime.workers.messages import FromOwner, LeaseGiven, LeasesEnded, Ping, Pong, Ready, SnapshotIs, Welcome
 from proxy.runtime.workers.owner_client import OwnerClient

@@ -18,9 +18,10 @@ from proxy.core.snapshot import Agent, AgentState, Snapshot
 from proxy.core.versions import Version
 from proxy.runtime.clock import SystemClock
 from proxy.runtime.conversations import Conversations
+from proxy.runtime.holding import HoldBound, Spent
 from proxy.runtime.live_snapshot import LiveSnapshot
 from proxy.runtime.recorder import Recorder
-from proxy.runtime.spend_ledger import HoldBound, SpendLedger, Spent
+from proxy.runtime.spend_ledger import SpendLedger
 from proxy.runtime.tasks import TaskSet
 from proxy.runtime.workers.messages import Conversation, FromOwner, Ping, Pong, Ready, Serve, SnapshotIs, Welcome
 from proxy.runtime.workers.owner_client import OwnerClient

@@ -11,7 +11,7 @@ from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout, Snapshot
 from proxy.core.switches import Switch
 from proxy.core.versions import Version
-from proxy.runtime.spend_ledger import HoldBound, Spent
+from proxy.runtime.holding import HoldBound, Spent
 from proxy.runtime.workers.messages import (
     HoldWanted,
     LeaseGiven,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.core.caps import CounterKey, window_start
 from proxy.core.errors import Refusal
-from proxy.runtime.spend_ledger import Spent, Ticket
+from proxy.runtime.holding import Spent, Ticket
 from proxy.runtime.workers.remote_ledger import OwnTicket
 from tests.runtime.workers.fleet import WIDE, Fleet, Worker, cap, turns
 

@@ -10,7 +10,8 @@ import pytest
 
 from proxy.core.errors import Refusal
 from proxy.core.leases import LEASE_SHARE
-from proxy.runtime.spend_ledger import HoldBound, Spent, Tally, Ticket
+from proxy.runtime.holding import HoldBound, Spent, Ticket
+from proxy.runtime.spend_ledger import Tally
 from proxy.runtime.workers.messages import LeaseGiven, LeasesEnded
 from proxy.runtime.workers.remote_ledger import OwnTicket
 from tests.runtime.spending import SECOND, held

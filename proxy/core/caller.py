@@ -1,0 +1,49 @@
+"""A caller: what a request says of who sends it, and whose behaviour is to be sticky.
+
+Only the values; how they are put together from path, headers and body is identity.py.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from proxy.core.names import UNASSIGNED
+
+SubjectKind = Literal["user", "conversation", "none"]
+
+
+class BodyClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """What a wire read from the request body about the caller."""
+
+    model: str | None = None
+    user: str | None = None
+    #: The top-level `switchback` object, if the caller sent one.
+    switchback: Mapping[str, Any] | None = None
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who calls, as claimed. `agent` None: the call names no agent."""
+
+    agent: str | None
+    pin: int | None = None
+    label: str | None = None
+    user: str | None = None
+    conversation: str | None = None
+    tags: Mapping[str, str] = {}
+    variables: Mapping[str, str] = {}
+
+    @property
+    def agent_name(self) -> str:
+        return self.agent if self.agent is not None else UNASSIGNED
+
+    @property
+    def subject(self) -> str | None:
+        """Whom stickiness is about: the user, else the conversation, else nobody."""
+        return self.user if self.user is not None else self.conversation
+
+    @property
+    def subject_kind(self) -> SubjectKind:
+        if self.user is not None:
+            return "user"
+        return "conversation" if self.conversation is not None else "none"
