@@ -55,8 +55,8 @@ class ProviderAnswer:
             return await self._answer.read(limit_bytes)
         except UpstreamError as error:
             raise ProviderFailed(self._provider, error) from error
-        except ClientGone as error:
-            raise ClientLeft(request_sent=error.request_sent) from error
+        except ClientGone as gone:
+            raise ClientLeft(request_sent=gone.request_sent) from gone
 
     async def relay(self, reply: Reply, tap: Callable[[bytes], bytes] | None, begun: Callable[[], None]) -> None:
         """Pass the body on as it comes. Raises ProviderFailed, ClientLeft."""
@@ -64,8 +64,8 @@ class ProviderAnswer:
             await self._answer.relay(cast("Http1Reply", reply), tap, begun)
         except UpstreamError as error:
             raise ProviderFailed(self._provider, error) from error
-        except ClientGone as error:
-            raise ClientLeft(request_sent=error.request_sent) from error
+        except ClientGone as gone:
+            raise ClientLeft(request_sent=gone.request_sent) from gone
 
     def close(self) -> None:
         """Break off; the provider's connection is closed."""
@@ -92,8 +92,8 @@ class Upstream:
             answer = await self._client.send(origin, method, target, headers, body, cast("Http1Reply", reply))
         except UpstreamError as error:
             raise ProviderFailed(provider.name, error) from error
-        except ClientGone as error:
-            raise ClientLeft(request_sent=error.request_sent) from error
+        except ClientGone as gone:
+            raise ClientLeft(request_sent=gone.request_sent) from gone
         return ProviderAnswer(provider.name, answer)
 
     async def close(self) -> None:

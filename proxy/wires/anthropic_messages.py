@@ -55,9 +55,7 @@ def _read(body: bytes) -> RequestFacts:
     members = parse_members(body)
     model = read_model(members)
     metadata = members.given("metadata") if "metadata" in members.values else None
-    user: str | None = (
-        None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
-    )
+    user = None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
     return RequestFacts(
         claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
         model=model,

@@ -19,6 +19,7 @@ from proxy.core.errors import BadInput
 from proxy.wires.json_values import (
     RAW_NULL,
     WHITESPACE,
+    JsonDecoder,
     RawJson,
     T,
     check_utf8,
@@ -71,7 +72,7 @@ class JsonMembers:
             raise duplicate(name)
         return None if raw == RAW_NULL else raw
 
-    def decoded(self, name: str, kind: msgspec.json.Decoder[T | None], wanted: str) -> T | None:
+    def decoded(self, name: str, kind: JsonDecoder[T | None], wanted: str) -> T | None:
         """The value read by `kind`, None where absent or null. Raises BadInput(`wrong_kind`, `duplicate_key`)."""
         raw = self.values.get(name)
         if raw is None:

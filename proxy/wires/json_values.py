@@ -7,7 +7,7 @@ through a memoryview.
 
 import codecs
 import re
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 import orjson
@@ -15,9 +15,17 @@ import orjson
 from proxy.core.errors import BadInput
 
 T = TypeVar("T")
+Kind = TypeVar("Kind", covariant=True)
 
 #: A value as it stands in a body. To its type stub a Raw is a subclass of bytes; it is none, so compiled code must be told.
 RawJson = bytes | msgspec.Raw
+
+
+class JsonDecoder(Protocol[Kind]):
+    """A decoder of msgspec for one kind of value, by a type of our own: where the data path is compiled msgspec's is unknown."""
+
+    def decode(self, buf: bytes, /) -> Kind: ...
+
 
 NULL = b"null"
 #: `null` as it comes out of a decoder: a Raw equals only another Raw.
@@ -36,7 +44,7 @@ _LOWEST_VISIBLE = 33
 _CHECKED_BYTES = 64 * 1024
 
 
-def decode(raw: bytes, kind: msgspec.json.Decoder[T], param: str, wanted: str) -> T:
+def decode(raw: bytes, kind: JsonDecoder[T], param: str, wanted: str) -> T:
     """`raw` read by `kind`. Raises BadInput(`wrong_kind`) that names `param` and what is `wanted` there."""
     try:
         return kind.decode(raw)

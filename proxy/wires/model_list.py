@@ -16,8 +16,9 @@ from proxy.core.identity import MODEL_PREFIX
 from proxy.wires.json_edits import MemberEdits
 from proxy.wires.json_items import parse_items
 from proxy.wires.json_members import parse_members
+from proxy.wires.json_values import JsonDecoder
 
-_flag: msgspec.json.Decoder[bool | None] = msgspec.json.Decoder(bool | None)
+_flag: JsonDecoder[bool | None] = msgspec.json.Decoder(bool | None)
 
 
 def append_agents(body: bytes, agents: Sequence[tuple[str, int]]) -> bytes:

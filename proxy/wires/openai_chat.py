@@ -14,6 +14,7 @@ from proxy.core.errors import Refusal
 from proxy.wires.alike_requests import AlikeRequests, Style
 from proxy.wires.answer_reading import StreamReader, WholeReader
 from proxy.wires.json_members import JsonMembers, parse_members
+from proxy.wires.json_values import JsonDecoder
 from proxy.wires.openai_chat_answer import ChatBody, ChatEvents
 from proxy.wires.openai_chat_input import first_role, input_bound
 from proxy.wires.openai_chat_request import SYSTEM_ROLES, EditedChat, inject_version, read_output_bound
@@ -43,19 +44,19 @@ _ERROR_TYPES = {
     429: "rate_limit_error",
 }
 
-_functions: msgspec.json.Decoder[list[dict[str, Any]] | None] = msgspec.json.Decoder(list[dict[str, Any]] | None)
+_functions: JsonDecoder[list[dict[str, Any]] | None] = msgspec.json.Decoder(list[dict[str, Any]] | None)
 
 
 def _tool_names(members: JsonMembers) -> frozenset[str]:
     tools = names_of_tools(members.given("tools"))
-    functions: list[dict[str, Any]] = members.decoded("functions", _functions, "a list of functions") or []
+    functions = members.decoded("functions", _functions, "a list of functions") or []
     return frozenset((*tools, *(str(function.get("name")) for function in functions)))
 
 
 def _read(body: bytes) -> RequestFacts:
     members = parse_members(body)
     model = read_model(members)
-    user: str | None = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
+    user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
     has_tools = "tools" in members.values or "functions" in members.values
     tool_names = _tool_names(members) if has_tools else _NO_NAMES
     return RequestFacts(

@@ -16,7 +16,7 @@ from proxy.core.identity import MODEL_PREFIX
 from proxy.wires.json_edits import Change, MemberEdits
 from proxy.wires.json_items import JsonItems, parse_items
 from proxy.wires.json_members import JsonMembers
-from proxy.wires.json_values import decode, wrong_kind
+from proxy.wires.json_values import JsonDecoder, decode, wrong_kind
 from proxy.wires.version_bytes import ToolShape, WrittenModel, written_tools
 
 #: Providers take no more; a larger number is a mistake, and the ledger could not price it.
@@ -24,10 +24,10 @@ MAX_OUTPUT_TOKENS = 2**31 - 1
 _MAX_MODEL_CHARACTERS = 256
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-TEXT: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
-FLAG: msgspec.json.Decoder[bool | None] = msgspec.json.Decoder(bool | None)
-WHOLE_NUMBER: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(int | None)
-OBJECT: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
+TEXT: JsonDecoder[str | None] = msgspec.json.Decoder(str | None)
+FLAG: JsonDecoder[bool | None] = msgspec.json.Decoder(bool | None)
+WHOLE_NUMBER: JsonDecoder[int | None] = msgspec.json.Decoder(int | None)
+OBJECT: JsonDecoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 def read_model(members: JsonMembers) -> str | None:
