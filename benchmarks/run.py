@@ -29,7 +29,7 @@ from benchmarks.processes import ServerProcess, StartFailed, free_port
 from benchmarks.report import results as report
 from benchmarks.targets.gateways import LITELLM, PORTKEY
 from benchmarks.targets.servers import ENVOY, HAPROXY, NGINX
-from benchmarks.targets.switchback import SWITCHBACK, RunningSwitchback
+from benchmarks.targets.switchback import SWITCHBACK, SWITCHBACK_PURE, RunningSwitchback
 from benchmarks.targets.target import Running, Target
 
 FOLDER = Path(__file__).resolve().parent
@@ -43,7 +43,7 @@ DIRECT = Target(
     version=lambda: "",
     start=lambda place: Running(port=place.provider_port),
 )
-TARGETS = (DIRECT, SWITCHBACK, NGINX, HAPROXY, ENVOY, PORTKEY, LITELLM)
+TARGETS = (DIRECT, SWITCHBACK, SWITCHBACK_PURE, NGINX, HAPROXY, ENVOY, PORTKEY, LITELLM)
 #: The most telling first: where time runs out, the last are left out.
 MEASURES = (
     calling.CALLS,
@@ -121,6 +121,8 @@ class Run:
                 self._take(measure, target, what)
 
     def _takes_part(self, measure: Measure, target: Target, number: int) -> bool:
+        if target.kind == "variant":
+            return measure.of_cost
         if target.kind != "gateway":
             return target.kind in measure.kinds
         # Starting a gateway afresh takes longer than measuring it, and its idle memory does not move.

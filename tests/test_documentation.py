@@ -111,7 +111,17 @@ def test_no_example_names_a_machine(path: Path) -> None:
 
 def test_the_image_copies_only_what_exists_and_runs_as_nobody() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
+    let_through = (ROOT / ".dockerignore").read_text().splitlines()
     for line in dockerfile.splitlines():
         if line.startswith("COPY ") and "--from" not in line:
-            assert all((ROOT / source).exists() for source in line.split()[1:-1]), line
+            sources = line.split()[1:-1]
+            assert all((ROOT / source).exists() for source in sources), line
+            assert all(f"!{source}" in let_through for source in sources), line
     assert "USER 65532" in dockerfile
+
+
+def test_the_image_is_compiled_and_has_no_compiler() -> None:
+    build, image = (ROOT / "Dockerfile").read_text().split("\nFROM ")[-2:]
+    assert "gcc" in build
+    assert "HATCH_BUILD_HOOKS_ENABLE=1" in build
+    assert "gcc" not in image

@@ -3,20 +3,21 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 
 from benchmarks import machine
 from benchmarks.measures.bench import ROOT, Bench, Figures, LoadFailed, Measure
 from benchmarks.measures.calling import CONNECTIONS
-from benchmarks.targets.switchback import AGENT, RunningSwitchback
+from benchmarks.targets.switchback import AGENT, COMPILED_PYTHON, RunningSwitchback
 from benchmarks.targets.target import SUBJECT, Running, Target
 
 _RATE = 1000
 _BEFORE_SECONDS = 0.6
 #: The command starts an interpreter first, which takes long on a busy machine.
 _AFTER_API_SECONDS, _AFTER_COMMAND_SECONDS = 0.8, 3.0
+#: The benchmark of this tree with the `proxy` that is installed: the tree comes last.
+_RESOLVING = "import runpy, sys; sys.path.append(sys.argv[1]); runpy.run_module('benchmarks.measures.resolving', run_name='__main__')"
 
 
 def resolution(bench: Bench, target: Target, running: Running) -> Figures:
@@ -24,8 +25,8 @@ def resolution(bench: Bench, target: Target, running: Running) -> Figures:
     del target, running
     with machine.on_core(bench.proxy_core):
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.measures.resolving"],
-            cwd=ROOT,
+            [COMPILED_PYTHON, "-c", _RESOLVING, ROOT],
+            cwd=bench.folder,
             capture_output=True,
             timeout=120,
             check=False,
@@ -80,8 +81,8 @@ def _by_api(running: RunningSwitchback) -> None:
 
 def _by_command(running: RunningSwitchback) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "proxy", "rollback", AGENT, "--why", "benchmark"],
-        cwd=ROOT,
+        [*running.command, "rollback", AGENT, "--why", "benchmark"],
+        cwd=running.cwd,
         env={
             **os.environ,
             "SWITCHBACK_ADMIN_URL": f"http://127.0.0.1:{running.admin_port}",

@@ -2,22 +2,27 @@
 
 Every call is routed by its path to an agent whose label is in a 10 % rollout, resolved for its user, held under two caps,
 rewritten (prompt with a variable, a parameter), metered, priced, recorded in SQLite, logged as a JSON line and counted.
+What is measured is the compiled form, installed by install_peers.py; the same sources interpreted are a target beside it.
 """
 
 import http.client
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from benchmarks.install_peers import SWITCHBACK as INSTALLED
+from benchmarks.install_peers import problem_of_switchback
 from benchmarks.load.messages import MODEL
 from benchmarks.processes import ServerProcess, free_port
 from benchmarks.targets.target import Place, Running, Target
 from proxy import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
+COMPILED_PYTHON = INSTALLED / "bin" / "python"
 AGENT = "bench"
 _START_SECONDS = 20
 _PROMPT = (
@@ -46,12 +51,16 @@ class Operator:
 
 
 class RunningSwitchback(Running):
-    """Switchback, with what only it has."""
+    """Switchback, with what only it has. `command` is the command `switchback` of the same form, to be run in `cwd`."""
 
-    def __init__(self, port: int, process: ServerProcess, admin_port: int, home: Path) -> None:
+    def __init__(
+        self, port: int, process: ServerProcess, admin_port: int, home: Path, command: list[str], cwd: Path
+    ) -> None:
         super().__init__(port=port, path=f"/a/{AGENT}/v1/chat/completions", process=process)
         self.admin_port = admin_port
         self.home = home
+        self.command = command
+        self.cwd = cwd
         self.operator = Operator(admin_port, (home / "admin-token").read_text().strip())
 
     def set_up(self) -> None:
@@ -78,7 +87,7 @@ class RunningSwitchback(Running):
         self.operator.request("POST", f"/agents/{AGENT}/rollouts", rollout)
 
 
-def start(place: Place) -> RunningSwitchback:
+def _start(place: Place, *, is_compiled: bool) -> RunningSwitchback:
     """Start and set up a fresh Switchback. Raises StartFailed, RuntimeError."""
     port, admin_port, home = free_port(), free_port(), place.folder / "home"
     settings = {
@@ -95,17 +104,22 @@ def start(place: Place) -> RunningSwitchback:
     }
     config = place.folder / "switchback.yaml"
     config.write_text(yaml.safe_dump(settings))
+    # Where the sources cannot be imported in place of what is installed.
+    cwd = place.folder if is_compiled else ROOT
+    command = [str(COMPILED_PYTHON) if is_compiled else sys.executable, "-m", "proxy"]
     process = ServerProcess(
-        [sys.executable, "-m", "proxy", "serve", "--config", str(config)],
+        [*command, "serve", "--config", str(config)],
         core=place.core,
         output=place.folder / "switchback.log",
-        cwd=ROOT,
-        env={"SWITCHBACK_HOME": str(home)},
+        cwd=cwd,
+        env={"SWITCHBACK_HOME": str(home), "PYTHONPATH": ""},
     )
     try:
         process.wait_for_port(admin_port, _START_SECONDS)
         process.wait_for_port(port, _START_SECONDS)
-        running = RunningSwitchback(port, process, admin_port, home)
+        running = RunningSwitchback(port, process, admin_port, home, command, cwd)
+        if running.operator.request("GET", "/status")["compiled"] is not is_compiled:
+            raise RuntimeError("it runs in the other form")
         running.set_up()
     except BaseException:
         process.stop()
@@ -116,8 +130,16 @@ def start(place: Place) -> RunningSwitchback:
 SWITCHBACK = Target(
     name="switchback",
     kind="subject",
-    setup="one worker, all features on: routing, 10 % rollout, two caps with holds, SQLite runs, JSON log, metrics",
+    setup="compiled, one worker, all features on: routing, 10 % rollout, two caps with holds, SQLite runs, JSON log, metrics",
+    missing=problem_of_switchback,
+    version=lambda: __version__,
+    start=partial(_start, is_compiled=True),
+)
+SWITCHBACK_PURE = Target(
+    name="switchback-pure",
+    kind="variant",
+    setup="the same sources, set up alike, not compiled",
     missing=lambda: None,
     version=lambda: __version__,
-    start=start,
+    start=partial(_start, is_compiled=False),
 )

@@ -10,8 +10,9 @@ from typing import Literal
 
 from benchmarks.processes import ServerProcess
 
-#: `reference` is no proxy at all, `gateway` one of a class so slow that it gets less load.
-Kind = Literal["subject", "proxy", "gateway", "reference"]
+#: `reference` is no proxy at all, `gateway` one of a class so slow that it gets less load, `variant` the subject in another
+#: form, of which only the costs are measured.
+Kind = Literal["subject", "variant", "proxy", "gateway", "reference"]
 
 SUBJECT: frozenset[Kind] = frozenset({"subject"})
 PROXIES: frozenset[Kind] = frozenset({"subject", "proxy"})

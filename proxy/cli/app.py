@@ -44,7 +44,10 @@ app = new_group(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"switchback {__version__}")
+        # No verb needs anything of core to start.
+        from proxy.core.compiled import IS_COMPILED  # noqa: PLC0415
+
+        typer.echo(f"switchback {__version__}{' (compiled)' if IS_COMPILED else ''}")
         raise typer.Exit
 
 

@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+from proxy.core.compiled import IS_COMPILED
 from proxy.core.documents import price_document
 from proxy.core.errors import BadInput, NotFound
 from proxy.edges.parts import AdminParts, Answer, Ask
@@ -17,6 +18,7 @@ async def get_status(parts: AdminParts, ask: Ask) -> Answer:
     return Answer(
         {
             "version": parts.version,
+            "compiled": IS_COMPILED,
             "draining": parts.is_draining(),
             "revision": snapshot.revision,
             "agents": len(snapshot.agents),

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from proxy import __version__
 from proxy.cli.app import app
+from proxy.core.compiled import IS_COMPILED
 
 
 def _commands(command, path=()):
@@ -98,7 +99,8 @@ def test_every_admin_verb_has_json_and_no_option_for_a_token_itself(path):
 
 
 def test_the_version_is_told():
-    assert CliRunner().invoke(app, ["--version"]).stdout == f"switchback {__version__}\n"
+    form = " (compiled)" if IS_COMPILED else ""
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"switchback {__version__}{form}\n"
 
 
 @pytest.mark.parametrize(

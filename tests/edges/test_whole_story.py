@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from proxy.core.compiled import IS_COMPILED
 from proxy.core.runs import Attempt, Run
 from proxy.edges.openapi import with_description
 from proxy.edges.routes import ROUTES
@@ -251,6 +252,7 @@ async def tell_of_memory(story: Story) -> None:
     }
     status = await story.tell("get_status")
     assert (status["version"], status["agents"], status["draining"]) == ("9.9.9", 1, False)
+    assert status["compiled"] is IS_COMPILED
     assert (status["store"]["up"], status["store"]["kind"]) == (True, "sqlite")
     assert status["revision"] == story.admin.commands.live.current.revision
     price = await story.tell("get_price", query="?provider=openai&model=gpt-4o-mini")

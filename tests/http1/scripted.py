@@ -84,12 +84,15 @@ def origin_of(server):
     return Origin.parse(f"http://127.0.0.1:{server.port}")
 
 
-class Client(UpstreamClient):
-    """An upstream client that closes itself, with a short way to ask."""
+class Client:
+    """An upstream client that closes itself, with a short way to ask. Not a subclass: there is none of a compiled class."""
 
     def __init__(self, limits=None, **options):
         options.setdefault("tls", NO_ROOTS)  # loading the system's takes a while
-        super().__init__(limits or UpstreamLimits(), **options)
+        self._client = UpstreamClient(limits or UpstreamLimits(), **options)
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
 
     async def __aenter__(self):
         return self
