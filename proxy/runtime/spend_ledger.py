@@ -186,7 +186,7 @@ class SpendLedger:
 
     async def flush(self) -> bool:
         """Write everything that waits now and give the leases back, as before a stop; False while the store is away."""
-        return await self._writer.flush(ends_leases=[one for one in self._counters if one.lease_row != 0])
+        return await self._writer.flush(ends_leases=self._counters)
 
 
 def _ignore(cap: Cap) -> None:

@@ -422,8 +422,8 @@ async def _refuses_connections(url: str) -> bool:
     host, _, port = url.removeprefix("http://").rpartition(":")
     try:
         _, writer = await asyncio.open_connection(host, int(port))
-    except ConnectionRefusedError:
-        return True
+    except ConnectionError as error:  # a reset: it is about to
+        return isinstance(error, ConnectionRefusedError)
     writer.close()
     return False
 

@@ -137,6 +137,16 @@ async def test_a_stop_gives_every_lease_back() -> None:
     assert disk.charged(next(iter(ledger.counters_of(wide)))) == 3
 
 
+async def test_a_stop_begins_no_lease_for_what_came_last() -> None:
+    disk, wide = Disk(), cap(10_000)
+    ledger = SpendLedger(disk, Clock())
+    waiting = asyncio.ensure_future(ledger.hold("1", [wide], FACTS, bound()).place())
+    await asyncio.sleep(0)
+    assert await ledger.flush()
+    await waiting
+    assert set(disk.leases.values()) <= {0}
+
+
 async def test_a_lease_nobody_needs_any_more_is_given_back() -> None:
     disk, clock, wide = Disk(), Clock(), cap(10_000)
     ledger = SpendLedger(disk, clock)
