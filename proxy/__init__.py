@@ -18,6 +18,9 @@ A folder says what its code may do; a module imports only downward (held by test
 Two conductors tell the story: runtime/request_path.py (identify -> resolve -> guard -> inject -> forward -> meter ->
 record) and runtime/release_commands.py (create version -> label -> roll out -> promote or roll back).
 
+The modules a call passes through can be compiled (pyproject.toml lists them, core/compiled.py says whether they are); what
+msgspec declares stands apart from them, in modules of values alone.
+
 Glossary, one word per idea in code, SQL, JSON, metrics and commands:
 
     agent      a named user of LLMs whose behaviour is versioned

@@ -5,6 +5,6 @@ which version applies (core), sockets and time (runtime). Wires do not import ea
 (wire.py), raw JSON (json_values.py, json_members.py, json_items.py, json_edits.py), how a version meets a request
 (version_parts.py, version_bytes.py), the server-sent-events splitter (event_stream.py) and the readers around it
 (answer_reading.py, plain_deltas.py), bodies that are alike (alike_requests.py). A wire is `NAME.py`, with `NAME_request.py`
-(injecting), `NAME_input.py` (how much input at most) and `NAME_answer.py` (reading) beside it. The visible list of wires is
-in server.py, the composition root.
+(injecting), `NAME_input.py` (how much input at most), `NAME_answer.py` (reading) and `NAME_shapes.py` (what an answer is decoded
+into) beside it. The visible list of wires is in server.py, the composition root.
 """
