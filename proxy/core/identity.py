@@ -1,4 +1,4 @@
-"""Who is calling: which agent, which version or label it asks for, and whose behaviour is to be sticky.
+"""Who is calling: a caller (caller.py) put together from what path, headers and body of a request claim.
 
 The agent can be named by base-URL path, header, model name or the listener's default; two different names are an error.
 Names are trusted claims (a sidecar on loopback). Everything here is facts already read from bytes by edges and wires.

@@ -1,4 +1,4 @@
-"""What a call costs: usage, prices, exact cost, and the upper bound that is held before it is sent.
+"""What a call costs: prices, exact cost of a usage (usage.py), and the upper bound that is held before it is sent.
 
 Money is integer nano-dollars, rounded up so that the ledger never shows less than the bill. Prices per token are integer
 pico-dollars ($1 per million tokens = 1,000,000 pico-dollars per token). A price is one of three things: known, explicitly

@@ -56,7 +56,8 @@ class AnswerSource(Protocol):
 class Answer:
     """An answer whose head is there. Exactly one of `read`, `relay` and `close` must follow."""
 
-    # Defaults live in the class: a call touches few of them, and creating the object is part of every call.
+    # Defaults live in the class: a call touches few of them, and creating the object is part of every call. Those of callables
+    # and protocols are set by __init__: mypyc leaves such a default of a class out.
     status = 0
     complete = False
     _buffered = 0

@@ -44,7 +44,8 @@ class ReplyConnection(Protocol):
 class Reply:
     """One call's answer. After `client_gone` or `abort`, every method but `on_client_gone` is a no-op."""
 
-    # Defaults live in the class: a call touches few of them, and creating the object is part of every call.
+    # Defaults live in the class: a call touches few of them, and creating the object is part of every call. Those of callables,
+    # protocols and enums are set by __init__: mypyc leaves such a default of a class out.
     started = False
     finished = False
     client_gone = False

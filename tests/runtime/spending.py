@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from proxy.core.caps import CounterKey
 from proxy.core.ledger import LedgerWrites
-from proxy.runtime.holding import Ticket
+from proxy.runtime.holding import Spent, Ticket
 
 SECOND = 1_000_000
 Held = TypeVar("Held", bound=Ticket)
@@ -58,3 +58,22 @@ async def held(ticket: Held) -> AsyncIterator[Held]:
         yield ticket
     finally:
         ticket.close()
+
+
+@dataclass
+class Call:
+    """What really happened to one call: `spent` once it is over."""
+
+    ticket: Ticket
+    key: CounterKey
+    amount: int
+    spent: int | None = None
+
+    @property
+    def cost(self) -> int:
+        """All that it held, as long as it is not over."""
+        return self.amount if self.spent is None else self.spent
+
+    def settle(self, spent: int) -> None:
+        self.spent = min(spent, self.amount)
+        self.ticket.settle(Spent(nanodollars=self.spent))

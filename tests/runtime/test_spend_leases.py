@@ -17,7 +17,7 @@ from proxy.core.scopes import CallFacts, Scope
 from proxy.runtime import ledger_writer
 from proxy.runtime.holding import HoldBound, Spent
 from proxy.runtime.spend_ledger import HoldTicket, SpendLedger
-from tests.runtime.spending import SECOND, Clock, Rows, held
+from tests.runtime.spending import SECOND, Call, Clock, Rows, held
 
 FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})
 
@@ -255,16 +255,6 @@ async def test_of_a_hard_and_a_soft_cap_the_hard_one_decides_while_the_store_is_
     assert {tally.held for one in caps for tally in ledger.counters_of(one).values()} == {0}
 
 
-@dataclass
-class Call:
-    """What really happened to one call: `spent` once it is over."""
-
-    ticket: HoldTicket
-    key: CounterKey
-    amount: int
-    spent: int | None = None
-
-
 class History:
     """A ledger in use, and beside it what is true."""
 
@@ -328,15 +318,13 @@ class History:
     def _settle(self, size: int) -> None:
         running = [call for call in self.sent if call.spent is None]
         if running:
-            call = running[size % len(running)]
-            call.spent = min(size, call.amount)
-            call.ticket.settle(Spent(nanodollars=call.spent))
+            running[size % len(running)].settle(size)
 
     def check(self) -> None:
         """As if the process died now."""
         for key, tally in self.ledger.counters_of(self.cap).items():
             calls = [call for call in self.sent if call.key == key]
-            true = self.before + sum(call.amount if call.spent is None else call.spent for call in calls)
+            true = self.before + sum(call.cost for call in calls)
             assert true <= tally.spent + tally.held <= self.cap.limit_amount
             assert true <= self.disk.charged(key) <= self.cap.limit_amount
             assert self.disk.leases.get(key, 0) <= self.cap.limit_amount // LEASE_SHARE

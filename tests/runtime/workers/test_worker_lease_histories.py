@@ -4,27 +4,21 @@ than what calls did, nor more than the limit.
 
 import asyncio
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.core.caps import CounterKey, window_start
 from proxy.core.errors import Refusal
-from proxy.runtime.holding import Spent, Ticket
 from proxy.runtime.workers.remote_ledger import OwnTicket
+from tests.runtime.spending import Call
 from tests.runtime.workers.fleet import WIDE, Fleet, Worker, cap, turns
 
 
 @dataclass
-class Call:
-    """What really happened to one call of a worker: `spent` once it is over."""
-
-    ticket: Ticket
-    worker: Worker
-    key: CounterKey
-    amount: int
-    spent: int | None = None
+class WorkersCall(Call):
+    worker: Worker = field(kw_only=True)
 
 
 class History:
@@ -39,7 +33,7 @@ class History:
         self.before = limit - left
         self.fleet.disk.rows["before", self.key] = (self.before, self.before)
         self.fleet.ledger.load(self.cap, self.key, self.before)
-        self.sent: list[Call] = []
+        self.sent: list[WorkersCall] = []
         self.attempts = 0
         self.own = 0
         self.tasks: list[asyncio.Future[None]] = []
@@ -84,35 +78,33 @@ class History:
         ticket = worker.hold(str(self.attempts), amount)
         if not isinstance(ticket, OwnTicket) and not worker._caps:
             return
-        call = Call(ticket, worker, self.key, amount)
+        call = WorkersCall(ticket, self.key, amount, worker=worker)
         if ticket.is_durable:
             self.own += 1
             self._send(call)
         else:
             self.tasks.append(asyncio.ensure_future(self._place(call)))
 
-    async def _place(self, call: Call) -> None:
+    async def _place(self, call: WorkersCall) -> None:
         try:
             await call.ticket.place()
         except Refusal:
             return
         self._send(call)
 
-    def _send(self, call: Call) -> None:
+    def _send(self, call: WorkersCall) -> None:
         call.ticket.sent = True
         self.sent.append(call)
 
     def _settle(self, size: int) -> None:
         running = [call for call in self.sent if call.spent is None and not call.worker.is_dead]
         if running:
-            call = running[size % len(running)]
-            call.spent = min(size, call.amount)
-            call.ticket.settle(Spent(nanodollars=call.spent))
+            running[size % len(running)].settle(size)
 
     @property
     def true(self) -> int:
         """Calls of dead workers may have cost all they held."""
-        return self.before + sum(call.amount if call.spent is None else call.spent for call in self.sent)
+        return self.before + sum(call.cost for call in self.sent)
 
     def check(self) -> None:
         """As if the owner died now, too."""
@@ -129,8 +121,7 @@ class History:
         was_killed = any(worker.is_dead for worker in self.fleet.workers)
         for call in self.sent:
             if call.spent is None and not call.worker.is_dead:
-                call.spent = min(1, call.amount)
-                call.ticket.settle(Spent(nanodollars=call.spent))
+                call.settle(1)
         for worker in self.alive:
             worker.ledger.leave()
             worker.client.close()
