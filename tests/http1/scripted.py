@@ -10,8 +10,11 @@ from proxy.http1.limits import UpstreamLimits
 from proxy.http1.upstream import Origin, UpstreamClient, UpstreamError
 from tests.http1.raw import reset, within
 
-__all__ = ["Client", "Upstream", "answering", "failure", "origin_of", "reset", "upstream"]
+__all__ = ["LINE", "OK", "STREAM", "Client", "Upstream", "answering", "failure", "origin_of", "reset", "upstream"]
 
+LINE = b"HTTP/1.1 200 OK\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
+STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 NO_ROOTS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 

@@ -14,12 +14,11 @@ from proxy.http1.limits import UpstreamLimits
 from proxy.http1.tls import ResumingContext, client_context
 from proxy.http1.upstream import Origin
 from tests.http1.raw import within
-from tests.http1.scripted import Client, answering, failure, upstream
+from tests.http1.scripted import OK, Client, answering, failure, upstream
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
 CERTIFICATES = Path(__file__).parent / "certificates"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 SHORT = 0.1
 FAST = UpstreamLimits(connect_seconds=SHORT)
 
