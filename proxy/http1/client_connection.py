@@ -13,10 +13,11 @@ from typing import Protocol, cast
 
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import Call
+from proxy.http1.outgoing import Outgoing, Turn
 from proxy.http1.reply import Reply
 from proxy.http1.request_head import REFUSALS, Refused
 from proxy.http1.request_parser import BODY, HEAD, IDLE, RequestParser
-from proxy.http1.sockets import Stall, abort
+from proxy.http1.sockets import abort
 
 _SLICE_BYTES = 4096  # bounds how many pipelined calls one read can bring
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -26,6 +27,7 @@ class CallSink(Protocol):
     """What a connection needs of its listener."""
 
     draining: bool
+    turn: Turn
 
     def call_ready(self, call: Call, reply: Reply) -> None:
         """Start handling a complete call."""
@@ -45,7 +47,7 @@ class ClientConnection:
 
     def __init__(self, sink: CallSink, limits: ListenerLimits, loop: asyncio.AbstractEventLoop) -> None:
         self.transport = cast("asyncio.Transport", None)
-        self.written = 0
+        self.outgoing = Outgoing(sink.turn)
         self.writable = True
         self._sink = sink
         self._limits = limits
@@ -62,7 +64,6 @@ class ClientConnection:
         self._since = loop.time()  # idle, or lingering
         self._progress = False
         self._progress_at = 0.0
-        self._stall = Stall()
 
     @property
     def draining(self) -> bool:
@@ -74,6 +75,7 @@ class ClientConnection:
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(self._limits.write_buffer_bytes)
+        self.outgoing.transport = self.transport
         if not self._sink.opened(self):
             self._refuse(503)
 
@@ -99,6 +101,7 @@ class ClientConnection:
         self._lose_client()
         self._go_deaf()
         self._parser.close()
+        self.outgoing.drop()
         self._sink.closed(self)
 
     def pause_writing(self) -> None:
@@ -124,8 +127,7 @@ class ClientConnection:
         """Invite the body, now or after the answers before it."""
         self._owes_continue = self._current is not None
         if not self._owes_continue:
-            self.written += len(_CONTINUE)
-            self.transport.write(_CONTINUE)
+            self.outgoing.write(_CONTINUE)
 
     # --- what replies tell ----------------------------------------------------------------------------------------
 
@@ -153,6 +155,7 @@ class ClientConnection:
         self._current = None
         if reset:
             self._go_deaf()
+            self.outgoing.flush()
             abort(self.transport)
         else:
             self._close()
@@ -174,8 +177,7 @@ class ClientConnection:
         """The sweep: act on whatever deadline has passed at loop time `now`."""
         limits = self._limits
         phase = self._parser.phase
-        waiting = self.transport.get_write_buffer_size()
-        if waiting and self._stall.seconds(self.written - waiting, now) >= limits.no_progress_seconds:
+        if self.outgoing.stalled_seconds(now) >= limits.no_progress_seconds:
             self.drop()
         elif self._deaf:
             if self._lingering and now - self._since >= limits.linger_seconds:
@@ -209,8 +211,8 @@ class ClientConnection:
         self._go_deaf()
         self._lingering = True
         self._since = self._loop.time()
-        self.written += len(refusal)
-        self.transport.write(refusal)
+        self.outgoing.write(refusal)
+        self.outgoing.flush()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:
@@ -224,6 +226,7 @@ class ClientConnection:
 
     def _close(self) -> None:
         self._go_deaf()
+        self.outgoing.flush()
         self.transport.close()
 
     def _lose_client(self) -> None:

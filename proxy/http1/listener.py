@@ -16,6 +16,7 @@ from proxy.http1.client_connection import ClientConnection
 from proxy.http1.errors import UnfinishedReply
 from proxy.http1.limits import ListenerLimits, sweep_seconds
 from proxy.http1.message import Call
+from proxy.http1.outgoing import Turn
 from proxy.http1.reply import Reply
 from proxy.http1.sockets import bind_unix
 from proxy.http1.tls_accepting import TlsAcceptor
@@ -34,6 +35,7 @@ class Listener:
 
     def __init__(self, handler: Handler, limits: ListenerLimits, on_error: Callable[[BaseException], None]) -> None:
         self.draining = False
+        self.turn = Turn()
         self._handler = handler
         self._limits = limits
         self._on_error = on_error

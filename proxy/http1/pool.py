@@ -9,6 +9,7 @@ from collections import Counter
 from proxy.http1.dial import remember_session
 from proxy.http1.limits import UpstreamLimits, sweep_seconds
 from proxy.http1.origin import Origin
+from proxy.http1.outgoing import Turn
 from proxy.http1.upstream_connection import UpstreamConnection
 
 _CLOSE_SECONDS = 1.0
@@ -20,6 +21,7 @@ class Pool:
 
     def __init__(self, limits: UpstreamLimits) -> None:
         self.buffer = memoryview(bytearray(_READ_BYTES))
+        self.turn = Turn()
         self._limits = limits
         self._idle: dict[Origin, list[UpstreamConnection]] = {}
         self._all: set[UpstreamConnection] = set()

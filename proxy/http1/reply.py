@@ -5,12 +5,12 @@ body cleanly. Never blocks: `writable` and `on_writable` tell a fast producer to
 `client_connection.py`.
 """
 
-import asyncio
 from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
 from proxy.http1.message import STATUS_LINES, Headers, render_head
+from proxy.http1.outgoing import Outgoing
 
 
 class _Body(Enum):
@@ -23,8 +23,7 @@ class _Body(Enum):
 class ReplyConnection(Protocol):
     """What a reply needs of the connection under it."""
 
-    transport: asyncio.Transport
-    written: int
+    outgoing: Outgoing
     writable: bool
 
     @property
@@ -98,8 +97,7 @@ class Reply:
             last = lines + b"transfer-encoding: chunked\r\n"
         head = render_head(STATUS_LINES[status], headers, last + self._connection_line())
         self.started = True
-        connection.written += len(head)
-        connection.transport.write(head)
+        connection.outgoing.write(head)
 
     def send(self, status: int, headers: Headers, body: bytes, *, lines: bytes = b"") -> None:
         """The whole answer in one write, with its length. Raises as `start` does."""
@@ -118,8 +116,7 @@ class Reply:
         self.started = self.finished = True
         self._gone_callbacks = None  # they refer to answers, which refer to us
         connection = self._connection
-        connection.written += len(data)
-        connection.transport.write(data)
+        connection.outgoing.write(data)
         connection.reply_finished(self._closing)
 
     def write(self, data: bytes) -> None:
@@ -138,9 +135,7 @@ class Reply:
             if self._left < 0:
                 self.abort()
                 raise RuntimeError("the body is longer than its promised length")
-        connection = self._connection
-        connection.written += len(data)
-        connection.transport.write(data)
+        self._connection.outgoing.write(data)
 
     def finish(self) -> None:
         """End the body cleanly. Raises RuntimeError (and breaks the answer) when a promised length is not met."""
@@ -155,8 +150,7 @@ class Reply:
         self._gone_callbacks = None
         connection = self._connection
         if self._body is _Body.CHUNKED:
-            connection.written += 5
-            connection.transport.write(b"0\r\n\r\n")
+            connection.outgoing.write(b"0\r\n\r\n")
         connection.reply_finished(self._closing)
 
     def abort(self) -> None:

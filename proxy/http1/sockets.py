@@ -1,7 +1,5 @@
-"""What asyncio transports have no name for: leaving with a reset, noticing a peer that takes nothing, and binding a unix
-socket without taking it from somebody who listens on it.
-
-The first two are used by both halves.
+"""What asyncio transports have no name for: leaving with a reset, and binding a unix socket without taking it from somebody
+who listens on it.
 """
 
 import asyncio
@@ -20,23 +18,6 @@ def abort(transport: asyncio.Transport) -> None:
     if sock is not None and not transport.is_closing():
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
     transport.abort()
-
-
-class Stall:
-    """Notices that bytes wait in a send buffer and none of them leave."""
-
-    __slots__ = ("_flushed", "_since")
-
-    def __init__(self) -> None:
-        self._flushed = -1
-        self._since = 0.0
-
-    def seconds(self, flushed: int, now: float) -> float:
-        """How long the total of flushed bytes has been seen unchanged. Called while bytes are waiting, at every sweep."""
-        if flushed != self._flushed:
-            self._flushed = flushed
-            self._since = now
-        return now - self._since
 
 
 def bind_unix(path: str) -> socket.socket:

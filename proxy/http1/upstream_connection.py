@@ -19,7 +19,8 @@ from proxy.http1.errors import Reason
 from proxy.http1.limits import UpstreamLimits
 from proxy.http1.message import NAMES, Headers, learn_name
 from proxy.http1.origin import Origin
-from proxy.http1.sockets import Stall, abort
+from proxy.http1.outgoing import Outgoing, Turn
+from proxy.http1.sockets import abort
 
 _COPY_BYTES = 64 * 1024  # up to here head and body are joined into one write
 _BREAKING = httptools.HttpParserError, httptools.HttpParserUpgrade
@@ -30,6 +31,7 @@ class ConnectionPool(Protocol):
 
     buffer: memoryview
     """Where every connection of the pool reads into."""
+    turn: Turn
 
     def give(self, connection: "UpstreamConnection") -> None:
         """Take a connection back for another request."""
@@ -63,8 +65,7 @@ class UpstreamConnection:
         self.on_body = self._pieces.append  # llhttp's callback for body bytes: no Python code runs per chunk
         self._parser = httptools.HttpResponseParser(self)
         self._answer: Answer | None = None
-        self._written = 0
-        self._stall = Stall()
+        self._outgoing = Outgoing(pool.turn)
         self._head_only = False
         self._head_bytes = 0
         self._headers: Headers = []
@@ -91,12 +92,12 @@ class UpstreamConnection:
         self._head_bytes = 0
         self._head_done = self._complete = self._until_close = False
         self._interims = 0
-        self._written += len(head) + len(body)
         if len(body) < _COPY_BYTES:
-            self.transport.write(head + body)
+            self._outgoing.write(head + body)
         else:
-            self.transport.write(head)
-            self.transport.write(body)
+            self._outgoing.write(head)
+            self._outgoing.flush()
+            self._outgoing.write(body)
         return answer
 
     # --- for the answer -------------------------------------------------------------------------------------------
@@ -124,12 +125,14 @@ class UpstreamConnection:
     def abort(self) -> None:
         """Break the connection at once, so that the upstream stops working."""
         self._answer = None
+        self._outgoing.flush()
         abort(self.transport)
 
     # --- transport events -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self._outgoing.transport = self.transport
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
@@ -186,6 +189,7 @@ class UpstreamConnection:
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.fail("early_close" if exc is None else "reset")
+        self._outgoing.drop()
         self._pool.closed(self)
         self._parser = cast("httptools.HttpResponseParser", None)  # it refers to us
 
@@ -259,7 +263,7 @@ class UpstreamConnection:
     def _end_exchange(self, answer: Answer) -> None:
         self._answer = None
         answer.finish()
-        if self._keep_alive and not self.transport.get_write_buffer_size():
+        if self._keep_alive and not self._outgoing.waiting_bytes:
             self.resume()
             self.since = self._loop.time()
             self._pool.give(self)
@@ -274,8 +278,7 @@ class UpstreamConnection:
         if answer is None:
             return
         limits = self._limits
-        waiting = self.transport.get_write_buffer_size()
-        if waiting and self._stall.seconds(self._written - waiting, now) >= limits.write_no_progress_seconds:
+        if self._outgoing.stalled_seconds(now) >= limits.write_no_progress_seconds:
             answer.fail("write_timeout")
         elif not self._head_done:
             if now - self.since >= limits.first_byte_seconds:

@@ -17,7 +17,7 @@ from proxy.core.ledger import Hold, Lease, LedgerWrites, SettledBy, Settlement
 from proxy.runtime.clock import Clock
 from proxy.runtime.spend_counters import Counter
 
-_GATHER_SECONDS = 0.05
+_GATHER_SECONDS = 0.02
 _RETRY_SECONDS = 0.5
 #: A call that is open for longer gets a row, so that it no longer takes up its counter's lease.
 _LONG_MICROSECONDS = 1_000_000

@@ -16,7 +16,7 @@ from proxy.core.errors import Unavailable
 from proxy.core.runs import Attempt, Run
 
 _BATCH = 1024
-_GATHER_SECONDS = 0.05
+_GATHER_SECONDS = 0.02
 _RETRY_SECONDS = 1.0
 
 
