@@ -23,6 +23,8 @@ _SMALL_BODY = 64 * 1024
 _READ = 16 * 1024
 _READ_LARGE = 1024 * 1024
 _BURST_EVENTS = 64
+#: Multiples of it, modulo 1, are spread evenly, as many as there may be.
+_GOLDEN = (5**0.5 - 1) / 2
 _IN, _OUT, _BROKEN = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
 
@@ -55,6 +57,7 @@ class Provider:
         self._connections: dict[int, _Connection] = {}
         self._due: list[tuple[int, int, _Connection]] = []
         self._scheduled = 0
+        self._spread = 0.0
         self._profile = {"events": 20, "interval_us": 1000}
         self._stats = {"calls": 0, "streams": 0, "events": 0}
 
@@ -126,14 +129,25 @@ class Provider:
             connection.interval_ns = self._profile["interval_us"] * 1000
             connection.end = messages.stream_end(with_usage=messages.wants_usage(request))
             now = time.monotonic_ns()
-            self._send(connection, messages.STREAM_HEAD + self._next_piece(connection, now, now))
+            self._send(connection, messages.STREAM_HEAD + self._next_piece(connection, now, self._first_due(connection, now)))
         else:
             self._stats["calls"] += 1
             self._send(connection, messages.ANSWER)
 
+    def _first_due(self, connection: _Connection, now_ns: int) -> int:
+        """A moment in the interval before now from which the events of this stream follow: streams are spread over the
+        interval alike for every target, however fast it opened them. Where it opens them faster, their events would
+        otherwise come in bunches, which cost less each."""
+        if not connection.interval_ns:
+            return now_ns
+        self._spread = (self._spread + _GOLDEN) % 1
+        phase = int(self._spread * connection.interval_ns)
+        return now_ns - (now_ns - phase) % connection.interval_ns
+
     def _control(self, connection: _Connection, request: bytes) -> None:
         if request.startswith(b"POST /bench/profile"):
             self._profile = json.loads(request.split(b"\r\n\r\n", 1)[1])
+            self._spread = 0.0
         body = json.dumps({**self._stats, "open": len(self._connections)}).encode()
         self._send(connection, b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
 

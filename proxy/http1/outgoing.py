@@ -3,13 +3,16 @@
 Decision: handing each write to the kernel where it happens costs 6 µs more than gathering those of a turn: the process at the
 other end has fallen asleep again by the time of the next write, and waking a sleeping core costs as much as the rest of the
 system call. Sent back to back, the first write wakes it for all. What is large goes at once, so that a transport can say when
-it has enough.
+it has enough. So does a piece of a stream that comes alone: a turn more for it would cost 2 µs.
 """
 
 import asyncio
+import time
 from typing import cast
 
 _GATHERED_BYTES = 16 * 1024
+#: Pieces of streams that come closer together than this are gathered.
+_CLOSE_SECONDS = 50e-6
 
 
 class Turn:
@@ -17,6 +20,14 @@ class Turn:
 
     def __init__(self) -> None:
         self._waiting: list[Outgoing] = []
+        self._relayed_at = 0.0
+
+    def is_quiet(self) -> bool:
+        """Whether the last piece of a stream, of whichever connection, was passed on a while ago."""
+        now = time.monotonic()
+        since = now - self._relayed_at
+        self._relayed_at = now
+        return since > _CLOSE_SECONDS
 
     def add(self, outgoing: "Outgoing") -> None:
         """Flush it with the others."""
@@ -55,6 +66,14 @@ class Outgoing:
         else:
             self._held = b""
             self.transport.write(data)
+
+    def relay(self, data: bytes) -> None:
+        """As `write`, for a piece of a stream: where it comes alone it is sent at once."""
+        if self._turn.is_quiet() and not self._held:
+            self._written += len(data)
+            self.transport.write(data)
+        else:
+            self.write(data)
 
     def flush(self) -> None:
         """Hand what is held to the transport now."""

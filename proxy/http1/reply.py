@@ -135,7 +135,7 @@ class Reply:
             if self._left < 0:
                 self.abort()
                 raise RuntimeError("the body is longer than its promised length")
-        self._connection.outgoing.write(data)
+        self._connection.outgoing.relay(data)
 
     def finish(self) -> None:
         """End the body cleanly. Raises RuntimeError (and breaks the answer) when a promised length is not met."""
