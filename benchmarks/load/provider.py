@@ -129,7 +129,9 @@ class Provider:
             connection.interval_ns = self._profile["interval_us"] * 1000
             connection.end = messages.stream_end(with_usage=messages.wants_usage(request))
             now = time.monotonic_ns()
-            self._send(connection, messages.STREAM_HEAD + self._next_piece(connection, now, self._first_due(connection, now)))
+            self._send(
+                connection, messages.STREAM_HEAD + self._next_piece(connection, now, self._first_due(connection, now))
+            )
         else:
             self._stats["calls"] += 1
             self._send(connection, messages.ANSWER)

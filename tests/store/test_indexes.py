@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from proxy.store.sqlite import access, batches, changes, ledger, lists, proof, traffic
+from proxy.store.sqlite import access, batches, changes, ledger, lists, proof, run_lists, traffic
 from proxy.store.sqlite.migrate import migrate
 from proxy.store.store import RunFilter
 
@@ -29,14 +29,27 @@ def plan(database):
         (RunFilter(agent="a", outcome="error", from_microseconds=1, to_microseconds=2), "runs_by_agent"),
         (RunFilter(agent="a", version=1), "runs_by_agent"),
         (RunFilter(agent="a", release=1), "runs_by_agent"),
-        (RunFilter(user="u"), "runs_by_user"),
-        (RunFilter(conversation="c"), "runs_by_conversation"),
     ],
 )
 def test_runs_are_listed_by_the_index_of_what_is_asked_for(plan, wanted, index):
-    steps = plan(*lists.runs_statement(wanted, None, 100))
+    steps = plan(*run_lists.runs_statement(wanted, None, 100))
     assert f"SEARCH runs USING INDEX {index} (" in steps
     assert "TEMP B-TREE" not in steps
+
+
+@pytest.mark.parametrize(
+    ("place", "values"),
+    [
+        (run_lists._AFTER_SEGMENTS, []),
+        (run_lists._IN_SEGMENT, [0, "user", "u"]),
+        (run_lists._ALL_SEGMENTS, ["user", "u"]),
+    ],
+)
+def test_the_runs_of_one_owner_are_found_by_their_numbers(plan, place, values):
+    steps = plan(run_lists._COUNT.format(place=place, where="TRUE"), values)
+    assert "SEARCH runs USING INTEGER PRIMARY KEY" in steps
+    assert "SCAN runs" not in steps
+    assert "SEARCH run_owners USING PRIMARY KEY" in steps or place is run_lists._AFTER_SEGMENTS
 
 
 @pytest.mark.parametrize(

@@ -171,9 +171,11 @@ CREATE TABLE leases (
     PRIMARY KEY (cap, window_start_microseconds, part)
 ) STRICT, WITHOUT ROWID;
 
--- One proxied call a row; what is null was not known. Neither prompt nor answer text is ever here.
+-- One proxied call a row; what is null was not known. Neither prompt nor answer text is ever here. `number` is the order in
+-- which runs were recorded.
 CREATE TABLE runs (
-    id                              TEXT    NOT NULL PRIMARY KEY,
+    number                          INTEGER PRIMARY KEY,
+    id                              TEXT    NOT NULL UNIQUE,
     kind                            TEXT    NOT NULL,
     parent_run                      TEXT,
     agent                           TEXT    NOT NULL,
@@ -226,8 +228,25 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_start ON runs (started_at_microseconds, id);
 -- Version and release are at its end, so that what is asked of one of them is sorted out without looking at the runs.
 CREATE INDEX runs_by_agent ON runs (agent, started_at_microseconds, id, version, release);
-CREATE INDEX runs_by_user ON runs (user, started_at_microseconds, id) WHERE user IS NOT NULL;
-CREATE INDEX runs_by_conversation ON runs (conversation, started_at_microseconds, id) WHERE conversation IS NOT NULL;
+
+-- Which runs are whose, by segments of 4,096 runs: users and conversations come in no order, so that an index on them would
+-- write a page of its own for nearly every run. A segment is sorted in when it is full; runs after the last one are looked
+-- through. Segment 3 has the runs numbered 12,289 to 16,384.
+CREATE TABLE run_segments (
+    segment                      INTEGER PRIMARY KEY,
+    earliest_start_microseconds  INTEGER NOT NULL,
+    latest_start_microseconds    INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX run_segments_by_latest_start ON run_segments (latest_start_microseconds);
+
+CREATE TABLE run_owners (
+    segment INTEGER NOT NULL,
+    kind    TEXT    NOT NULL CHECK (kind IN ('conversation', 'user')),
+    owner   TEXT    NOT NULL,
+    run     INTEGER NOT NULL,
+    PRIMARY KEY (segment, kind, owner, run)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE attempts (
     run                     TEXT    NOT NULL,

@@ -26,6 +26,7 @@ from proxy.store.run_rows import (
     storable_run,
 )
 from proxy.store.sqlite.bulk import NULL, BulkInsert
+from proxy.store.sqlite.run_segments import sort_in
 
 _HOUR_MICROSECONDS = 3_600_000_000
 
@@ -42,7 +43,7 @@ _LATENCY = BulkInsert(
 
 def write_runs(plain: sqlite3.Connection, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
     """Insert what is not there yet, and count the durations of what is new."""
-    newest_row: int = plain.execute("SELECT COALESCE(MAX(rowid), 0) FROM runs").fetchone()[0]
+    newest_before = _newest(plain)
     try:
         inserted = _insert(plain, runs, attempts)
     except (UnicodeEncodeError, OverflowError, BadInput):
@@ -50,7 +51,8 @@ def write_runs(plain: sqlite3.Connection, runs: Sequence[Run], attempts: Sequenc
         runs = [storable_run(run) for run in runs]
         _insert(plain, runs, [storable_attempt(one) for one in attempts])
         inserted = 0
-    new = runs if inserted == len(runs) else _written_after(plain, newest_row, runs)
+    sort_in(plain, newest_before, _newest(plain))
+    new = runs if inserted == len(runs) else _written_after(plain, newest_before, runs)
     counts = Counter(
         (run.agent, run.version or 0, _hour_of(run), latency_bucket(run.duration_microseconds))
         for run in new
@@ -66,8 +68,12 @@ def _insert(plain: sqlite3.Connection, runs: Sequence[Run], attempts: Sequence[A
     return inserted
 
 
-def _written_after(plain: sqlite3.Connection, newest_row: int, runs: Sequence[Run]) -> list[Run]:
-    added = {row["id"] for row in plain.execute("SELECT id FROM runs WHERE rowid > ?", (newest_row,))}
+def _newest(plain: sqlite3.Connection) -> int:
+    return plain.execute("SELECT COALESCE(MAX(number), 0) FROM runs").fetchone()[0]
+
+
+def _written_after(plain: sqlite3.Connection, newest: int, runs: Sequence[Run]) -> list[Run]:
+    added = {row["id"] for row in plain.execute("SELECT id FROM runs WHERE number > ?", (newest,))}
     return list({run.id: run for run in reversed(runs) if run.id in added}.values())
 
 

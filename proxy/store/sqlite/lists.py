@@ -1,24 +1,22 @@
 """Lists by page: newest first where there is a time, each page one range of an index however far back it begins.
 
-Counterparts: paging.py (cursors), access.py (tokens and proposals).
+Counterparts: paging.py (cursors), access.py (tokens and proposals), run_lists.py.
 """
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
 
 from proxy.core.audit import AuditEntry
 from proxy.core.outcomes import Outcome
 from proxy.core.pages import Page
 from proxy.core.releases import Release
-from proxy.core.runs import Attempt, Run
+from proxy.core.runs import Attempt
 from proxy.core.snapshot import Agent, Rollout
 from proxy.core.versions import VersionSummary
 from proxy.store.rows import Row, agent_of, audit_entry_of, release_of, summary_of
-from proxy.store.run_rows import attempt_of, outcome_of, run_of
+from proxy.store.run_rows import attempt_of, outcome_of
 from proxy.store.sqlite.paging import BEFORE_FIRST, fetched, key_of, page_of
 from proxy.store.sqlite.traffic import arms_of, rollouts_of
-from proxy.store.store import RunFilter
 
 _AGENTS = """
 SELECT agents.*, (SELECT COALESCE(MAX(number), 0) FROM versions WHERE agent = agents.name) AS newest
@@ -78,63 +76,6 @@ def list_audit(plain: sqlite3.Connection, cursor: str | None, limit: int) -> Pag
 def list_audit_after(plain: sqlite3.Connection, number: int, limit: int) -> list[AuditEntry]:
     """Oldest first."""
     return [audit_entry_of(row) for row in plain.execute(_AUDIT_AFTER, (number, limit))]
-
-
-def list_runs(plain: sqlite3.Connection, wanted: RunFilter, cursor: str | None, limit: int) -> Page[Run]:
-    statement, values = runs_statement(wanted, cursor, limit)
-    rows = plain.execute(statement, values).fetchall()
-    return page_of(rows, limit, lambda shown: [run_of(row) for row in shown], ("started_at_microseconds", "id"))
-
-
-def list_run_ids(plain: sqlite3.Connection, wanted: RunFilter, cursor: str | None, limit: int) -> Page[str]:
-    statement, values = runs_statement(wanted, cursor, limit, "id, started_at_microseconds")
-    rows = plain.execute(statement, values).fetchall()
-    return page_of(rows, limit, lambda shown: [row["id"] for row in shown], ("started_at_microseconds", "id"))
-
-
-def count_runs(plain: sqlite3.Connection, wanted: RunFilter) -> int:
-    where, values = _narrowed(wanted)
-    # As below.
-    return plain.execute(f"SELECT COUNT(*) FROM runs WHERE {where}", values).fetchone()[0]  # noqa: S608
-
-
-def runs_statement(wanted: RunFilter, cursor: str | None, limit: int, columns: str = "*") -> tuple[str, list[Any]]:
-    """The statement and values of one page of runs."""
-    where, values = _narrowed(wanted)
-    key = "(started_at_microseconds, id) < (?, ?)"
-    order = "ORDER BY started_at_microseconds DESC, id DESC LIMIT ?"
-    # Only constants of this module are put together; every value is bound.
-    statement = f"SELECT {columns} FROM runs WHERE {key} AND {where} {order}"  # noqa: S608
-    return statement, [*key_of(cursor, BEFORE_FIRST, ""), *values, fetched(limit)]
-
-
-def _narrowed(wanted: RunFilter) -> tuple[str, list[Any]]:
-    """Only the conditions that narrow, so that an index can serve them; `TRUE` without any."""
-    conditions: list[str] = []
-    values: list[Any] = []
-    narrowing = (
-        ("agent = ?", wanted.agent),
-        ("version = ?", wanted.version),
-        ("release = ?", wanted.release),
-        ("rollout = ?", wanted.rollout),
-        ("arm = ?", wanted.arm),
-        ("user = ?", wanted.user),
-        ("conversation = ?", wanted.conversation),
-        ("outcome = ?", wanted.outcome),
-        ("quarantined = ?", wanted.quarantined),
-        ("started_at_microseconds >= ?", wanted.from_microseconds),
-        ("started_at_microseconds < ?", wanted.to_microseconds),
-    )
-    for condition, value in narrowing:
-        if value is not None:
-            conditions.append(condition)
-            values.append(value)
-    return " AND ".join(conditions) or "TRUE", values
-
-
-def read_run(plain: sqlite3.Connection, run_id: str) -> Run | None:
-    row = plain.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
-    return None if row is None else run_of(row)
 
 
 def read_attempts(plain: sqlite3.Connection, run_id: str) -> list[Attempt]:

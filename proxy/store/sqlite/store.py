@@ -1,7 +1,7 @@
 """The SQLite store: the Store protocol, each promise handed to the module that keeps it.
 
 Nothing is decided here. Files, connections and transactions are database.py's; the SQL is in changes.py, traffic.py,
-lists.py, access.py, batches.py and ledger.py.
+lists.py, run_lists.py, access.py, batches.py and ledger.py.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from proxy.core.runs import Attempt, Run
 from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
 from proxy.core.tokens import Token
 from proxy.core.versions import Version, VersionSummary
-from proxy.store.sqlite import access, batches, ledger, lists, traffic
+from proxy.store.sqlite import access, batches, ledger, lists, run_lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
 from proxy.store.sqlite.database import Database
 from proxy.store.sqlite.ownership import size_in_bytes
@@ -105,16 +105,16 @@ class SqliteStore:
         return await self._database.read_for_lists(access.read_proposal, agent, proposal_id)
 
     async def runs(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Run]:
-        return await self._database.read_for_lists(lists.list_runs, wanted, cursor, limit)
+        return await self._database.read_for_lists(run_lists.list_runs, wanted, cursor, limit)
 
     async def run_ids(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[str]:
-        return await self._database.read_for_lists(lists.list_run_ids, wanted, cursor, limit)
+        return await self._database.read_for_lists(run_lists.list_run_ids, wanted, cursor, limit)
 
     async def count_runs(self, wanted: RunFilter) -> int:
-        return await self._database.read_for_lists(lists.count_runs, wanted)
+        return await self._database.read_for_lists(run_lists.count_runs, wanted)
 
     async def run(self, run_id: str) -> Run | None:
-        return await self._database.read_for_lists(lists.read_run, run_id)
+        return await self._database.read_for_lists(run_lists.read_run, run_id)
 
     async def attempts(self, run_id: str) -> Sequence[Attempt]:
         return await self._database.read_for_lists(lists.read_attempts, run_id)

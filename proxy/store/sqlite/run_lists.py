@@ -1,0 +1,126 @@
+"""Runs by page, newest first, and their number: by the index of what is asked for, or by segments for those of one owner.
+
+Segments are made in run_segments.py. Other lists are in lists.py, cursors in paging.py.
+"""
+
+import sqlite3
+from typing import Any
+
+from proxy.core.pages import Page
+from proxy.core.runs import Run
+from proxy.store.rows import Row
+from proxy.store.run_rows import run_of
+from proxy.store.sqlite.paging import BEFORE_FIRST, fetched, key_of, page_of
+from proxy.store.sqlite.run_segments import AFTER_SEGMENTS, ALL_SEGMENTS, IN_SEGMENT, SEGMENTS
+from proxy.store.store import RunFilter
+
+_KEY = ("started_at_microseconds", "id")
+# Only constants of this code base are put together below; every value is bound.
+_COUNT = "SELECT COUNT(*) FROM runs {place} AND {where}"
+_PAGE = """
+SELECT {columns} FROM runs {place} AND (started_at_microseconds, id) < (?, ?) AND {where}
+ORDER BY started_at_microseconds DESC, id DESC LIMIT ?
+"""
+_ANYWHERE = "WHERE TRUE"
+# NOT INDEXED: by their numbers only. SQLite would else rather pass all runs, to have them in order.
+_AFTER_SEGMENTS = f"NOT INDEXED WHERE {AFTER_SEGMENTS}"
+_IN_SEGMENT = f"NOT INDEXED WHERE {IN_SEGMENT}"
+_ALL_SEGMENTS = f"NOT INDEXED WHERE {ALL_SEGMENTS}"
+
+
+def list_runs(plain: sqlite3.Connection, wanted: RunFilter, cursor: str | None, limit: int) -> Page[Run]:
+    rows = _rows(plain, wanted, cursor, limit, "*")
+    return page_of(rows, limit, lambda shown: [run_of(row) for row in shown], _KEY)
+
+
+def list_run_ids(plain: sqlite3.Connection, wanted: RunFilter, cursor: str | None, limit: int) -> Page[str]:
+    rows = _rows(plain, wanted, cursor, limit, "id, started_at_microseconds")
+    return page_of(rows, limit, lambda shown: [row["id"] for row in shown], _KEY)
+
+
+def count_runs(plain: sqlite3.Connection, wanted: RunFilter) -> int:
+    where, values = _narrowed(wanted)
+    owner = _owner(wanted)
+    if not owner:
+        return _number(plain, _COUNT.format(place=_ANYWHERE, where=where), values)
+    after = _number(plain, _COUNT.format(place=_AFTER_SEGMENTS, where=where), values)
+    return after + _number(plain, _COUNT.format(place=_ALL_SEGMENTS, where=where), [*owner, *values])
+
+
+def read_run(plain: sqlite3.Connection, run_id: str) -> Run | None:
+    row = plain.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+    return None if row is None else run_of(row)
+
+
+def runs_statement(wanted: RunFilter, cursor: str | None, limit: int, columns: str = "*") -> tuple[str, list[Any]]:
+    """The statement and values of one page of runs, whoever they are of."""
+    where, values = _narrowed(wanted)
+    statement = _PAGE.format(columns=columns, place=_ANYWHERE, where=where)
+    return statement, [*key_of(cursor, BEFORE_FIRST, ""), *values, fetched(limit)]
+
+
+def _rows(plain: sqlite3.Connection, wanted: RunFilter, cursor: str | None, limit: int, columns: str) -> list[Row]:
+    owner = _owner(wanted)
+    if owner:
+        return _rows_of_owner(plain, wanted, owner, cursor, limit, columns)
+    return plain.execute(*runs_statement(wanted, cursor, limit, columns)).fetchall()
+
+
+def _rows_of_owner(
+    plain: sqlite3.Connection, wanted: RunFilter, owner: list[str], cursor: str | None, limit: int, columns: str
+) -> list[Row]:
+    """First what is in no segment yet, then segment by segment until none can have a newer run than those found."""
+    where, values = _narrowed(wanted)
+    start, run_id = key_of(cursor, BEFORE_FIRST, "")
+    size = fetched(limit)
+    bound = [start, run_id, *values, size]
+    after_segments = _PAGE.format(columns=columns, place=_AFTER_SEGMENTS, where=where)
+    rows: list[Row] = plain.execute(after_segments, bound).fetchall()
+    latest = start if wanted.to_microseconds is None else min(start, wanted.to_microseconds)
+    in_segment = _PAGE.format(columns=columns, place=_IN_SEGMENT, where=where)
+    for segment in plain.execute(SEGMENTS, (wanted.from_microseconds or 0, latest)).fetchall():
+        if len(rows) == size and segment["latest_start_microseconds"] < rows[-1]["started_at_microseconds"]:
+            break
+        found = plain.execute(in_segment, [segment["segment"], *owner, *bound]).fetchall()
+        if found:
+            rows = sorted([*rows, *found], key=_order, reverse=True)[:size]
+    return rows
+
+
+def _order(row: Row) -> tuple[int, str]:
+    return row["started_at_microseconds"], row["id"]
+
+
+def _owner(wanted: RunFilter) -> list[str]:
+    """Kind and name of whose runs are asked for, the narrower of two; empty where it is nobody's in particular."""
+    if wanted.conversation is not None:
+        return ["conversation", wanted.conversation]
+    return [] if wanted.user is None else ["user", wanted.user]
+
+
+def _number(plain: sqlite3.Connection, statement: str, values: list[Any]) -> int:
+    return plain.execute(statement, values).fetchone()[0]
+
+
+def _narrowed(wanted: RunFilter) -> tuple[str, list[Any]]:
+    """Only the conditions that narrow, so that an index can serve them; `TRUE` without any."""
+    conditions: list[str] = []
+    values: list[Any] = []
+    narrowing = (
+        ("agent = ?", wanted.agent),
+        ("version = ?", wanted.version),
+        ("release = ?", wanted.release),
+        ("rollout = ?", wanted.rollout),
+        ("arm = ?", wanted.arm),
+        ("user = ?", wanted.user),
+        ("conversation = ?", wanted.conversation),
+        ("outcome = ?", wanted.outcome),
+        ("quarantined = ?", wanted.quarantined),
+        ("started_at_microseconds >= ?", wanted.from_microseconds),
+        ("started_at_microseconds < ?", wanted.to_microseconds),
+    )
+    for condition, value in narrowing:
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    return " AND ".join(conditions) or "TRUE", values
