@@ -18,7 +18,7 @@ RunOutcome = Literal["ok", "error", "refused", "client_left"]
 RUN_OUTCOMES: tuple[RunOutcome, ...] = get_args(RunOutcome)
 
 
-class Run(msgspec.Struct, frozen=True):
+class Run(msgspec.Struct, frozen=True, gc=False):
     """One proxied call. Times are UTC microseconds, durations microseconds, money nano-dollars."""
 
     id: str
@@ -73,7 +73,7 @@ class Run(msgspec.Struct, frozen=True):
     quarantined: bool = False
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One try of a run at a provider."""
 
     run: str
