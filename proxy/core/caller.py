@@ -4,34 +4,66 @@ Only the values; how they are put together from path, headers and body is identi
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
-
-import msgspec
 
 from proxy.core.names import UNASSIGNED
 
 SubjectKind = Literal["user", "conversation", "none"]
+_NONE: Mapping[str, str] = {}
 
 
-class BodyClaims(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(init=False, slots=True)
+class BodyClaims:
     """What a wire read from the request body about the caller."""
 
-    model: str | None = None
-    user: str | None = None
+    model: str | None
+    user: str | None
     #: The top-level `switchback` object, if the caller sent one.
-    switchback: Mapping[str, Any] | None = None
+    switchback: Mapping[str, Any] | None
+
+    def __init__(
+        self,
+        *,
+        model: str | None = None,
+        user: str | None = None,
+        switchback: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.user = user
+        self.switchback = switchback
 
 
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(init=False, slots=True)
+class Caller:
     """Who calls, as claimed. `agent` None: the call names no agent."""
 
     agent: str | None
-    pin: int | None = None
-    label: str | None = None
-    user: str | None = None
-    conversation: str | None = None
-    tags: Mapping[str, str] = {}
-    variables: Mapping[str, str] = {}
+    pin: int | None
+    label: str | None
+    user: str | None
+    conversation: str | None
+    tags: Mapping[str, str]
+    variables: Mapping[str, str]
+
+    def __init__(
+        self,
+        *,
+        agent: str | None,
+        pin: int | None = None,
+        label: str | None = None,
+        user: str | None = None,
+        conversation: str | None = None,
+        tags: Mapping[str, str] = _NONE,
+        variables: Mapping[str, str] = _NONE,
+    ) -> None:
+        self.agent = agent
+        self.pin = pin
+        self.label = label
+        self.user = user
+        self.conversation = conversation
+        self.tags = tags
+        self.variables = variables
 
     @property
     def agent_name(self) -> str:

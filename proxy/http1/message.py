@@ -37,7 +37,7 @@ HOP_BY_HOP_OR_OURS = HOP_BY_HOP | {b"expect", b"host", b"proxy-authorization"}
 """For requests sent on: these are between the client and this proxy, or made anew."""
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class Call:
     """One complete request. `received_at` is loop time in seconds, when the first byte of the head came."""
 
@@ -47,6 +47,13 @@ class Call:
     headers: Headers
     body: bytes
     received_at: float
+
+    def __init__(self, method: str, target: bytes, headers: Headers, body: bytes, received_at: float) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.received_at = received_at
 
 
 def learn_name(name: bytes) -> bytes:

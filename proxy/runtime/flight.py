@@ -1,10 +1,6 @@
 """A call on its way: what is known of it so far, and the run record it ends as. One object per call, one owner."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from operator import attrgetter
-
-from msgspec.structs import replace
+from dataclasses import dataclass, replace
 
 from proxy.core.caller import Caller
 from proxy.core.errors import Refusal
@@ -13,7 +9,6 @@ from proxy.core.resolution import Resolution
 from proxy.core.runs import Attempt, Run, RunOutcome, UsageSource
 from proxy.core.scopes import CallFacts
 from proxy.core.spend import Price
-from proxy.core.usage import Usage
 from proxy.runtime.clock import Clock
 from proxy.runtime.exchange import Answer, Call, Reply
 from proxy.runtime.forwarding import RequestFields, stamp_lines
@@ -33,18 +28,6 @@ class Cut:
     error_class: str
 
 
-#: Label, release, rollout, step, arm, bucket, reason of a run.
-_Resolved = tuple[str | None, int | None, str | None, int | None, str | None, int | None, str | None]
-#: Input, cached, cache write, output, reasoning.
-_Tokens = tuple[int | None, int | None, int | None, int | None, int | None]
-_resolved: Callable[[Resolution], _Resolved] = attrgetter(
-    "label", "release", "rollout", "step", "arm", "bucket", "reason"
-)
-_tokens: Callable[[Usage], _Tokens] = attrgetter(
-    "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"
-)
-_UNRESOLVED: _Resolved = (None, None, None, None, None, None, None)
-_NO_TOKENS: _Tokens = (None, None, None, None, None)
 _MAX_TOOL_CALLS = 64
 
 
@@ -205,7 +188,13 @@ class Flight:
             None if version is None else version.number,
             bundle_hash,
             bundle_hash,  # the effective hash: nothing changes a bundle on its way yet
-            *(_UNRESOLVED if resolution is None else _resolved(resolution)),
+            None if resolution is None else resolution.label,
+            None if resolution is None else resolution.release,
+            None if resolution is None else resolution.rollout,
+            None if resolution is None else resolution.step,
+            None if resolution is None else resolution.arm,
+            None if resolution is None else resolution.bucket,
+            None if resolution is None else resolution.reason,
             "none" if caller is None else caller.subject_kind,
             resolution is not None and resolution.in_analysis,
             None if caller is None else caller.user,
@@ -217,7 +206,11 @@ class Flight:
             None if answer is None else answer.finish,
             answer is not None and answer.refusal,
             request is not None and request.streamed,
-            *(_NO_TOKENS if usage is None else _tokens(usage)),
+            None if usage is None else usage.input_tokens,
+            None if usage is None else usage.cached_tokens,
+            None if usage is None else usage.cache_write_tokens,
+            None if usage is None else usage.output_tokens,
+            None if usage is None else usage.reasoning_tokens,
             self.cost_nanodollars,
             self.estimated_cost_nanodollars,
             None if self.price is None else self.price.id,

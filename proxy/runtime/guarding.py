@@ -3,7 +3,7 @@
 A fallback is resolved and guarded once more, not again; a pinned call is blocked rather than swapped.
 """
 
-from msgspec.structs import replace
+from dataclasses import replace
 
 from proxy.core.errors import Forbidden
 from proxy.core.scopes import CallFacts

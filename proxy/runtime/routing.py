@@ -6,8 +6,7 @@ not routed at all, so that no two readers can disagree about it.
 
 import re
 from collections.abc import Sequence
-
-import msgspec
+from dataclasses import dataclass
 
 from proxy.core.errors import NotFound
 from proxy.wires.wire import Operation, Wire, WireFamily
@@ -24,7 +23,8 @@ _ROUTES_KEPT = 4096
 _TARGET_BYTES_KEPT = 256
 
 
-class Route(msgspec.Struct, frozen=True):
+@dataclass(init=False, slots=True)
+class Route:
     """Where a call goes. `wire` is the one that renders errors, also for operations it does not meter."""
 
     agent: str | None
@@ -32,6 +32,18 @@ class Route(msgspec.Struct, frozen=True):
     operation: Operation
     #: What is sent to the provider: the operation's path, and the query as it came.
     target: bytes
+
+    def __init__(
+        self,
+        agent: str | None,
+        wire: Wire,
+        operation: Operation,
+        target: bytes,
+    ) -> None:
+        self.agent = agent
+        self.wire = wire
+        self.operation = operation
+        self.target = target
 
 
 class Routes:

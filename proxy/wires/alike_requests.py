@@ -10,7 +10,7 @@ was seen only once, goes the general way.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import msgspec
@@ -250,7 +250,7 @@ class AlikeRequests:
             return None
         bound = self._bound(injection)
         document = KnownBound(None if bound is None else bound - len(injection.body))
-        lasting = msgspec.structs.replace(injection, body=b"", document=document)
+        lasting = replace(injection, body=b"", document=document)
         is_unchanged = (head, foot) == (known.head, known.foot)
         return self._written.keep(key, _Written(head, foot, is_unchanged, lasting))
 

@@ -6,9 +6,8 @@ answer and sees its bytes). Everything a version does not mention passes byte fo
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
-
-import msgspec
 
 from proxy.core.caller import BodyClaims
 from proxy.core.components import Bundle
@@ -17,9 +16,11 @@ from proxy.core.runs import Finish
 from proxy.core.usage import Usage
 
 WireFamily = Literal["openai", "anthropic"]
+_NONE: Mapping[str, str] = {}
 
 
-class Operation(msgspec.Struct, frozen=True):
+@dataclass(init=False, slots=True)
+class Operation:
     """What a path asks of a provider. `path` is the canonical one sent upstream, such as `/v1/chat/completions`."""
 
     name: str
@@ -29,8 +30,21 @@ class Operation(msgspec.Struct, frozen=True):
     #: Whether a call can cost money; only billable calls are refused by caps.
     is_billable: bool
 
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        is_metered: bool,
+        is_billable: bool,
+    ) -> None:
+        self.name = name
+        self.path = path
+        self.is_metered = is_metered
+        self.is_billable = is_billable
 
-class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
+
+@dataclass(init=False, slots=True)
+class RequestFacts:
     """What a wire read from a request body; `document` is the wire's own view of it, handed back to `inject`."""
 
     claims: BodyClaims
@@ -43,8 +57,28 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     tool_names: frozenset[str]
     document: Any
 
+    def __init__(
+        self,
+        *,
+        claims: BodyClaims,
+        model: str | None,
+        streamed: bool,
+        choices: int,
+        max_output_tokens: int | None,
+        tool_names: frozenset[str],
+        document: Any,
+    ) -> None:
+        self.claims = claims
+        self.model = model
+        self.streamed = streamed
+        self.choices = choices
+        self.max_output_tokens = max_output_tokens
+        self.tool_names = tool_names
+        self.document = document
 
-class Injection(msgspec.Struct, frozen=True, kw_only=True):
+
+@dataclass(init=False, slots=True)
+class Injection:
     """What to send upstream, and what was decided on the way. `body` still is the caller's where nothing applies."""
 
     body: bytes
@@ -52,45 +86,106 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
     #: The output bound that is now in the body; None: unbounded.
     max_output_tokens: int | None
     #: Parameters of the version that this model or wire no longer takes, left out.
-    dropped_parameters: tuple[str, ...] = ()
+    dropped_parameters: tuple[str, ...]
     #: The proxy asked for the stream's usage and takes exactly that event out of the answer again.
-    removes_usage_event: bool = False
+    removes_usage_event: bool
     #: Variables the caller sent that the prompt does not declare.
-    ignored_variables: int = 0
-    tool_names: frozenset[str] = frozenset()
+    ignored_variables: int
+    tool_names: frozenset[str]
     #: A service tier or speed with a price of its own (`priority`, `flex`, `fast`), None for the ordinary one.
-    service_tier: str | None = None
+    service_tier: str | None
     #: The wire's own view of the body, handed back to `input_tokens_bound`.
-    document: Any = None
+    document: Any
+
+    def __init__(
+        self,
+        *,
+        body: bytes,
+        model: str | None,
+        max_output_tokens: int | None,
+        dropped_parameters: tuple[str, ...] = (),
+        removes_usage_event: bool = False,
+        ignored_variables: int = 0,
+        tool_names: frozenset[str] = frozenset(),
+        service_tier: str | None = None,
+        document: Any = None,
+    ) -> None:
+        self.body = body
+        self.model = model
+        self.max_output_tokens = max_output_tokens
+        self.dropped_parameters = dropped_parameters
+        self.removes_usage_event = removes_usage_event
+        self.ignored_variables = ignored_variables
+        self.tool_names = tool_names
+        self.service_tier = service_tier
+        self.document = document
 
 
-class InjectionPlan(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(init=False, slots=True)
+class InjectionPlan:
     """What the conductor wants injected; `bundle` None (no agent named): only usage asking and the output ceiling."""
 
     bundle: Bundle | None
-    variables: Mapping[str, str] = {}
+    variables: Mapping[str, str]
     #: The configured ceiling for calls under a hard cap that bound their output nowhere; None: no such cap applies.
-    output_ceiling: int | None = None
+    output_ceiling: int | None
     #: Lower-case request header values that change the format, such as anthropic-version.
-    wire_version: str | None = None
+    wire_version: str | None
+
+    def __init__(
+        self,
+        *,
+        bundle: Bundle | None,
+        variables: Mapping[str, str] = _NONE,
+        output_ceiling: int | None = None,
+        wire_version: str | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.variables = variables
+        self.output_ceiling = output_ceiling
+        self.wire_version = wire_version
 
 
-class AnswerFacts(msgspec.Struct, kw_only=True):
+@dataclass(init=False, slots=True)
+class AnswerFacts:
     """What has been read from an answer so far. Filled while bytes pass; complete when `is_complete` says so."""
 
-    model: str | None = None
-    usage: Usage | None = None
-    finish: Finish | None = None
-    refusal: bool = False
-    tool_calls: list[str] = []
+    model: str | None
+    usage: Usage | None
+    finish: Finish | None
+    refusal: bool
+    tool_calls: list[str]
     #: UTF-8 bytes of answer text and tool arguments seen, for an estimate where usage never came.
-    output_bytes: int = 0
+    output_bytes: int
     #: The protocol's own end marker was seen ([DONE], message_stop), or a whole body was read.
-    is_complete: bool = False
+    is_complete: bool
     #: An error event inside a 2xx stream, by its stable type (`overloaded_error`).
-    error_type: str | None = None
+    error_type: str | None
     #: Events or members that could not be read; they passed through all the same.
-    unreadable: int = 0
+    unreadable: int
+
+    def __init__(
+        self,
+        *,
+        model: str | None = None,
+        usage: Usage | None = None,
+        finish: Finish | None = None,
+        refusal: bool = False,
+        tool_calls: list[str] | None = None,
+        output_bytes: int = 0,
+        is_complete: bool = False,
+        error_type: str | None = None,
+        unreadable: int = 0,
+    ) -> None:
+        self.model = model
+        self.usage = usage
+        self.finish = finish
+        self.refusal = refusal
+        self.tool_calls = [] if tool_calls is None else tool_calls
+        self.output_bytes = output_bytes
+        self.is_complete = is_complete
+        self.error_type = error_type
+        self.unreadable = unreadable
 
 
 class AnswerReader(Protocol):

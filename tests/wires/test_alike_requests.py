@@ -30,7 +30,7 @@ def outcome(wire: Wire, body: bytes, bundle: Bundle | None, variables: dict[str,
     except BadInput as refusal:
         return refusal.code, refusal.param, str(refusal)
     facts = [getattr(request, name) for name in ("claims", "model", "streamed", "choices", "max_output_tokens")]
-    decided = [getattr(injection, name) for name in injection.__struct_fields__ if name != "document"]
+    decided = [getattr(injection, name) for name in injection.__dataclass_fields__ if name != "document"]
     return facts, decided, wire.input_tokens_bound(injection)
 
 
