@@ -205,7 +205,7 @@ def _rates_document(rates: Rates) -> Document:
 
 def run_document(run: Run) -> Document:
     cost, estimate = run.cost_nanodollars, run.estimated_cost_nanodollars
-    first = run.time_to_first_byte_microseconds
+    first, at_provider = run.time_to_first_byte_microseconds, run.provider_duration_microseconds
     return {
         "id": run.id,
         "kind": run.kind,
@@ -253,6 +253,7 @@ def run_document(run: Run) -> Document:
         "tool_call_count": run.tool_call_count,
         "time_to_first_byte_ms": None if first is None else first / 1000,
         "duration_ms": run.duration_microseconds / 1000,
+        "provider_duration_ms": None if at_provider is None else at_provider / 1000,
         "started_at": rfc3339(run.started_at_microseconds),
         "request_id": run.request_id,
         "trace_id": run.trace_id,

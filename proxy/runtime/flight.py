@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from proxy.core.caller import Caller
 from proxy.core.errors import Refusal
 from proxy.core.names import UNASSIGNED
 from proxy.core.resolution import Resolution
-from proxy.core.runs import Attempt, Run, RunOutcome, UsageSource
+from proxy.core.runs import Attempt, Run, RunOutcome, UsageSource, only_attempt
 from proxy.core.scopes import CallFacts
 from proxy.core.spend import Price
 from proxy.runtime.clock import Clock
@@ -173,6 +175,7 @@ class Flight:
         bundle_hash = None if version is None else version.bundle.bundle_hash
         usage = None if answer is None else answer.usage
         first = self.first_byte_monotonic
+        ended = self._clock.monotonic_microseconds()
         # In the order of Run's fields: by name this would cost another 2 µs of each call.
         return Run(
             self.run_id,
@@ -182,7 +185,7 @@ class Flight:
             self.status,
             self.outcome,
             self.started_at,
-            self._clock.monotonic_microseconds() - self._started_monotonic,
+            ended - self._started_monotonic,
             None if first is None else first - self._started_monotonic,
             self.error_class,
             None if version is None else version.number,
@@ -220,21 +223,13 @@ class Flight:
             0 if answer is None else len(answer.tool_calls),
             self.request_id,
             self.trace_id,
+            None if self.sent_at is None else ended - self.sent_at,
         )
 
-    def to_attempt(self, run: Run) -> Attempt | None:
-        """The one try of the run at a provider; None where none was made."""
-        provider = self.provider
-        if self.sent_at is None or provider is None:
-            return None
-        return Attempt(
-            run=run.id,
-            number=1,
-            provider=provider.name,
-            model=run.model_asked,
-            status=None if self.answer is None else self.answer.status,
-            error_class=run.error_class,
-            started_at_microseconds=run.started_at_microseconds,
-            duration_microseconds=self._started_monotonic + run.duration_microseconds - self.sent_at,
-            cost_nanodollars=run.cost_nanodollars,
-        )
+    def attempt_apart(self, run: Run) -> Attempt | None:
+        """The one try of the run at a provider, where the provider's status is not what the client was answered."""
+        attempt = None
+        status = None if self.answer is None else self.answer.status
+        if status != run.status and (attempt := only_attempt(run)) is not None:
+            attempt = structs.replace(attempt, status=status)
+        return attempt

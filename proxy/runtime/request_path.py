@@ -288,4 +288,4 @@ class RequestPath:
             labels = RunLabels(flight.agent_label, OTHER, "", "", OTHER)
             series = self._parts.metrics.runs.series(labels)
         series.finished(run)
-        self._parts.recorder.record(run, flight.to_attempt(run))
+        self._parts.recorder.record(run, flight.attempt_apart(run))

@@ -1,19 +1,20 @@
 """What a call becomes on record: every fact under its own name, and no more than a stream needs while it runs."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 
 from proxy.core.caller import BodyClaims, Caller
 from proxy.core.components import parse_bundle
 from proxy.core.resolution import Resolution
-from proxy.core.runs import Run
+from proxy.core.runs import Run, only_attempt
 from proxy.core.scopes import CallFacts
 from proxy.core.spend import FREE
 from proxy.core.usage import Usage
 from proxy.core.versions import Version
 from proxy.http1.message import Call
-from proxy.runtime.exchange import Reply
+from proxy.runtime.exchange import Answer, Reply
 from proxy.runtime.flight import Flight
 from proxy.runtime.lanes import Lane
 from proxy.runtime.providers import Provider
@@ -158,7 +159,26 @@ def test_every_fact_of_a_call_stands_under_its_own_name() -> None:
         tool_call_count=70,
         request_id="req_1",
         trace_id="t1",
+        provider_duration_microseconds=None,
     )
+
+
+def test_the_try_of_a_call_is_recorded_apart_only_where_its_status_was_not_the_answers() -> None:
+    flight = a_full_flight()
+    assert only_attempt(flight.to_run()) is None
+    flight.sent_at = 1_003  # two microseconds after it came
+    run = flight.to_run()
+    assert run.provider_duration_microseconds == run.duration_microseconds - 2
+    told = only_attempt(run)
+    assert told is not None
+    assert (told.run, told.number, told.provider, told.model, told.status) == ("run_1", 1, "openai", "gpt-4o-mini", 200)
+    assert (told.error_class, told.cost_nanodollars) == ("stream_error", 11)
+    assert (told.started_at_microseconds, told.duration_microseconds) == (5_000, run.provider_duration_microseconds)
+    assert flight.attempt_apart(run) == msgspec.structs.replace(told, status=None)
+    flight.answer = cast("Answer", SimpleNamespace(status=200))
+    assert flight.attempt_apart(run) is None
+    flight.answer = cast("Answer", SimpleNamespace(status=429))
+    assert flight.attempt_apart(run) == msgspec.structs.replace(told, status=429)
 
 
 def test_a_call_of_which_nothing_is_known_is_recorded_all_the_same() -> None:

@@ -6,6 +6,7 @@ from proxy.core.caps import CounterKey
 from proxy.core.errors import BadInput, Conflict
 from proxy.core.latency import latency_bucket
 from proxy.core.ledger import Hold, Lease, LedgerWrites
+from proxy.core.runs import only_attempt
 from proxy.store.store import RunFilter
 from tests.store.given import (
     MINUTE,
@@ -38,6 +39,17 @@ class TestRuns:
         assert await store.run("run-1") == recorded
         assert await store.attempts("run-1") == [attempt("run-1", 1), attempt("run-1", 2)]
         assert await store.run("run-2") is None
+
+    async def test_tell_of_the_one_attempt_that_ended_as_they_did(self, store):
+        ordinary = run("run-1", provider="openai", model_asked="gpt-4o-mini", provider_duration_microseconds=70)
+        refused = run("run-2", provider="openai")
+        await store.record_runs([ordinary, refused], [])
+        assert await store.attempts("run-1") == [only_attempt(ordinary)]
+        assert await store.attempts("run-2") == []
+        assert await store.attempts("nobody") == []
+        broken = run("run-3", status=502, provider="openai", provider_duration_microseconds=70)
+        await store.record_runs([broken], [attempt("run-3")])
+        assert await store.attempts("run-3") == [attempt("run-3")]
 
     async def test_recorded_twice_stay_as_they_were_first(self, store):
         await store.record_runs([run("run-1", status=200)], [attempt("run-1")])

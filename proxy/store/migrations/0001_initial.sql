@@ -219,6 +219,7 @@ CREATE TABLE runs (
     tool_call_count                 INTEGER NOT NULL,
     time_to_first_byte_microseconds INTEGER,
     duration_microseconds           INTEGER NOT NULL,
+    provider_duration_microseconds  INTEGER,
     started_at_microseconds         INTEGER NOT NULL,
     request_id                      TEXT,
     trace_id                        TEXT,
@@ -248,6 +249,8 @@ CREATE TABLE run_owners (
     PRIMARY KEY (segment, kind, owner, run)
 ) STRICT, WITHOUT ROWID;
 
+-- Tries that a run does not tell of itself: of several, or where the provider's status was not what the client was answered.
+-- A run without any here made one of provider_duration_microseconds, none where that is null.
 CREATE TABLE attempts (
     run                     TEXT    NOT NULL,
     number                  INTEGER NOT NULL,

@@ -10,11 +10,10 @@ from proxy.core.audit import AuditEntry
 from proxy.core.outcomes import Outcome
 from proxy.core.pages import Page
 from proxy.core.releases import Release
-from proxy.core.runs import Attempt
 from proxy.core.snapshot import Agent, Rollout
 from proxy.core.versions import VersionSummary
 from proxy.store.rows import Row, agent_of, audit_entry_of, release_of, summary_of
-from proxy.store.run_rows import attempt_of, outcome_of
+from proxy.store.run_rows import outcome_of
 from proxy.store.sqlite.paging import BEFORE_FIRST, fetched, key_of, page_of
 from proxy.store.sqlite.traffic import arms_of, rollouts_of
 
@@ -76,12 +75,6 @@ def list_audit(plain: sqlite3.Connection, cursor: str | None, limit: int) -> Pag
 def list_audit_after(plain: sqlite3.Connection, number: int, limit: int) -> list[AuditEntry]:
     """Oldest first."""
     return [audit_entry_of(row) for row in plain.execute(_AUDIT_AFTER, (number, limit))]
-
-
-def read_attempts(plain: sqlite3.Connection, run_id: str) -> list[Attempt]:
-    """In the order they were made."""
-    rows = plain.execute("SELECT * FROM attempts WHERE run = ? ORDER BY number", (run_id,))
-    return [attempt_of(row) for row in rows]
 
 
 def read_outcomes(plain: sqlite3.Connection, run_id: str) -> list[Outcome]:

@@ -7,9 +7,9 @@ import sqlite3
 from typing import Any
 
 from proxy.core.pages import Page
-from proxy.core.runs import Run
+from proxy.core.runs import Attempt, Run, only_attempt
 from proxy.store.rows import Row
-from proxy.store.run_rows import run_of
+from proxy.store.run_rows import attempt_of, run_of
 from proxy.store.sqlite.paging import BEFORE_FIRST, fetched, key_of, page_of
 from proxy.store.sqlite.run_segments import AFTER_SEGMENTS, ALL_SEGMENTS, IN_SEGMENT, SEGMENTS
 from proxy.store.store import RunFilter
@@ -50,6 +50,16 @@ def count_runs(plain: sqlite3.Connection, wanted: RunFilter) -> int:
 def read_run(plain: sqlite3.Connection, run_id: str) -> Run | None:
     row = plain.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
     return None if row is None else run_of(row)
+
+
+def read_attempts(plain: sqlite3.Connection, run_id: str) -> list[Attempt]:
+    """In the order they were made: what is recorded apart, else what the run tells."""
+    rows = plain.execute("SELECT * FROM attempts WHERE run = ? ORDER BY number", (run_id,)).fetchall()
+    if rows:
+        return [attempt_of(row) for row in rows]
+    run = read_run(plain, run_id)
+    only = None if run is None else only_attempt(run)
+    return [] if only is None else [only]
 
 
 def runs_statement(wanted: RunFilter, cursor: str | None, limit: int, columns: str = "*") -> tuple[str, list[Any]]:

@@ -117,7 +117,7 @@ class SqliteStore:
         return await self._database.read_for_lists(run_lists.read_run, run_id)
 
     async def attempts(self, run_id: str) -> Sequence[Attempt]:
-        return await self._database.read_for_lists(lists.read_attempts, run_id)
+        return await self._database.read_for_lists(run_lists.read_attempts, run_id)
 
     async def outcomes(self, run_id: str) -> Sequence[Outcome]:
         return await self._database.read_for_lists(lists.read_outcomes, run_id)
