@@ -16,6 +16,7 @@ from proxy.core.identity import check_agent_known, identify
 from proxy.core.resolving import resolve
 from proxy.core.snapshot import AgentState
 from proxy.core.switches import Switch
+from proxy.core.versions import Version
 from proxy.runtime.answering import deliver
 from proxy.runtime.breaking_off import STOPPED, break_off
 from proxy.runtime.clock import Clock, Identifiers
@@ -126,7 +127,8 @@ class RequestPath:
                 "not_ready", "the proxy has not loaded its agents and switches yet; try again", retry_after_seconds=5
             )
         self._identify(flight)
-        await self._resolve(flight)
+        pinned = await self._pinned(flight) if flight.caller is not None and flight.caller.pin is not None else None
+        self._resolve(flight, pinned)
         switch = guard(flight, self._parts.live, self._lanes)
         if switch is not None and self._carry_out(flight, switch):
             return
@@ -163,8 +165,16 @@ class RequestPath:
                 "agent_missing", "this proxy serves only calls that name an agent: put /a/NAME in the base URL"
             )
 
-    async def _resolve(self, flight: Flight) -> None:
-        """Only a pinned version that no label reaches is waited for."""
+    async def _pinned(self, flight: Flight) -> Version | None:
+        """The version a caller pinned, which is all of resolving that may have to be waited for; None: there is none."""
+        caller = flight.caller
+        assert caller is not None
+        assert caller.agent is not None
+        assert caller.pin is not None
+        state = self._parts.live.agent(caller.agent)
+        return None if state is None else await self._parts.live.version(state, caller.pin)
+
+    def _resolve(self, flight: Flight, pinned: Version | None) -> None:
         caller = flight.caller
         assert caller is not None
         if caller.agent is None:
@@ -172,7 +182,6 @@ class RequestPath:
         state = self._parts.live.agent(caller.agent)
         check_agent_known(state is not None, caller.agent)
         assert state is not None
-        pinned = None if caller.pin is None else await self._parts.live.version(state, caller.pin)
         began_on = self._conversation_arm(caller, state, flight.started_at)
         flight.resolution = resolution = resolve(state, caller, pinned=pinned, conversation_arm=began_on)
         if began_on is None and caller.conversation is not None and resolution.in_analysis:
