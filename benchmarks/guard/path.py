@@ -5,6 +5,7 @@ identifiers are fixed, so that one call is like the other. What is counted, and 
 """
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from proxy.core.snapshot import Agent, AgentState, Label, Rollout, Snapshot
 from proxy.core.versions import Version
 from proxy.http1.limits import ListenerLimits, UpstreamLimits
 from proxy.http1.listener import Listener
+from proxy.http1.outgoing import Turn
 from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.clock import Identifiers
 from proxy.runtime.conversations import Conversations
@@ -115,6 +117,8 @@ class GuardedPath:
             on_error=errors,
         )
         self._listener = Listener(RequestPath(parts, PathOptions()).handle, ListenerLimits(), errors)
+        # Pieces of streams come a second apart, so that each is passed on by itself.
+        self._listener.turn = Turn(itertools.count(1.0).__next__)
         await self._listener.start("127.0.0.1", 0)
         self._client = self.loop.accept(self._client_got)
         self._loops = [self.loop.create_task(self._ledger.run())]

@@ -8,6 +8,7 @@ it has enough. So does a piece of a stream that comes alone: a turn more for it 
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import cast
 
 _GATHERED_BYTES = 16 * 1024
@@ -18,13 +19,14 @@ _CLOSE_SECONDS = 50e-6
 class Turn:
     """The connections that have something to send when this turn of the event loop is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._waiting: list[Outgoing] = []
         self._relayed_at = 0.0
 
     def is_quiet(self) -> bool:
         """Whether the last piece of a stream, of whichever connection, was passed on a while ago."""
-        now = time.monotonic()
+        now = self._monotonic()
         since = now - self._relayed_at
         self._relayed_at = now
         return since > _CLOSE_SECONDS
