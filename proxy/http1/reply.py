@@ -13,6 +13,11 @@ from proxy.http1.message import STATUS_LINES, Headers, render_head
 from proxy.http1.outgoing import Outgoing
 
 
+#: The first lines of chunks as small as events are: formatting one takes as long as the rest of writing it.
+_CHUNK_HEADS_KEPT = 1024
+_CHUNK_HEADS = [b"%x\r\n" % size for size in range(_CHUNK_HEADS_KEPT)]
+
+
 class _Body(Enum):
     NONE = 0  # HEAD, 204, 304
     FIXED = 1
@@ -127,7 +132,9 @@ class Reply:
             raise RuntimeError("the reply is not open for writing")
         body = self._body
         if body is _Body.CHUNKED:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
+            size = len(data)
+            head = _CHUNK_HEADS[size] if size < _CHUNK_HEADS_KEPT else b"%x\r\n" % size
+            data = head + data + b"\r\n"
         elif body is _Body.NONE:
             return
         elif body is _Body.FIXED:
