@@ -12,7 +12,6 @@ from typing import Protocol
 from proxy.http1.message import STATUS_LINES, Headers, render_head
 from proxy.http1.outgoing import Outgoing
 
-
 #: The first lines of chunks as small as events are: formatting one takes as long as the rest of writing it.
 _CHUNK_HEADS_KEPT = 1024
 _CHUNK_HEADS = [b"%x\r\n" % size for size in range(_CHUNK_HEADS_KEPT)]
