@@ -7,5 +7,5 @@ Two halves that meet in one place, the relay:
 * `upstream.py` sends requests on: an `Answer` per request (`upstream_connection.py`, `answer.py`, `pool.py`, `dial.py`,
   `tls.py`, `egress.py`, `origin.py`).
 
-Both share `message.py`, `limits.py`, `sockets.py` and `errors.py`. Nothing here imports another part of the package.
+Both share `message.py`, `limits.py`, `outgoing.py`, `sockets.py` and `errors.py`. Nothing here imports another part of the package.
 """

@@ -38,9 +38,14 @@ class Turn:
             asyncio.get_running_loop().call_soon(self._over)
 
     def _over(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for outgoing in waiting:
-            outgoing.flush()
+        waiting, self._waiting = self._waiting[::-1], []
+        try:
+            while waiting:
+                waiting.pop().flush()
+        finally:
+            # Whatever one transport raises, the others' writes must not be lost with it.
+            for outgoing in reversed(waiting):
+                self.add(outgoing)
 
 
 class Outgoing:

@@ -16,8 +16,11 @@ class Transport:
     def __init__(self) -> None:
         self.writes: list[bytes] = []
         self.waiting = 0
+        self.is_broken = False
 
     def write(self, data: bytes) -> None:
+        if self.is_broken:
+            raise RuntimeError("closed")
         self.writes.append(data)
 
     def get_write_buffer_size(self) -> int:
@@ -108,6 +111,19 @@ async def test_an_owner_that_closes_flushes_and_one_that_lost_its_connection_dro
     assert transport.writes == [b"refusal"]
     await turn_is_over()
     assert (transport.writes, gone.writes) == ([b"refusal"], [])
+
+
+async def test_a_transport_that_fails_keeps_nobody_else_waiting(turn: Turn) -> None:
+    failures: list[BaseException] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    connections = [connection(turn) for _ in range(4)]
+    for outgoing, _ in connections:
+        outgoing.write(b"data")
+    connections[1][1].is_broken = True
+    await turn_is_over()
+    await turn_is_over()
+    assert [transport.writes for _, transport in connections] == [[b"data"], [], [b"data"], [b"data"]]
+    assert [str(failure) for failure in failures] == ["closed"]
 
 
 async def test_a_peer_that_takes_nothing_is_stalled_since_it_was_first_seen_so(turn: Turn) -> None:

@@ -1,7 +1,7 @@
 """The default store: one SQLite file, one process that owns it, one writing connection.
 
 store.py is the face (the Store protocol); database.py owns file, connections and transactions; changes.py, traffic.py,
-lists.py and batches.py hold the SQL by matter, as plain functions that run on a connection's own thread.
+lists.py, run_lists.py and batches.py hold the SQL by matter, as plain functions that run on a connection's own thread.
 """
 
 from proxy.store.sqlite.store import SqliteStore
