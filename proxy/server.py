@@ -66,6 +66,7 @@ from proxy.store.sqlite import SqliteStore
 _WORKER_MODULE = "proxy.worker"
 _IMPORT_FROM = Path(__file__).parent.parent
 _FLUSH_SECONDS = 2.0
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Server:
@@ -312,8 +313,9 @@ async def run_until_signal(settings: Settings) -> int:
         return 1
     server.log_limits()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    loop = asyncio.get_running_loop()
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
     sys.stderr.write(
         f"switchback {__version__}: LLM traffic on {', '.join(server.traffic_urls)}, admin on {server.admin_url}, "
         f"admin token in {server.admin_token_path}\n"
@@ -324,6 +326,11 @@ async def run_until_signal(settings: Settings) -> int:
     await stop.wait()
     await server.stop()
     writer.close()
+    # What is left is the end of the process: told to stop once more meanwhile, it would end as if it had failed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    for number in _STOP_SIGNALS:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
     return 0
 
 
