@@ -27,8 +27,8 @@ SELECT :segment, 'user', user, number FROM runs
 WHERE number BETWEEN :first AND :last AND user IS NOT NULL ORDER BY user, number
 """,
 )
-#: Conditions on runs (a segment has SEGMENT_RUNS), and the segments that may have runs of a time, latest first.
-AFTER_SEGMENTS = "number > 4096 * (SELECT COALESCE(MAX(segment) + 1, 0) FROM run_segments)"
+#: Conditions on runs, and the segments that may have runs of a time, latest first.
+AFTER_SEGMENTS = f"number > {SEGMENT_RUNS} * (SELECT COALESCE(MAX(segment) + 1, 0) FROM run_segments)"  # noqa: S608 (a constant)
 IN_SEGMENT = "number IN (SELECT run FROM run_owners WHERE segment = ? AND kind = ? AND owner = ?)"
 ALL_SEGMENTS = """
 number IN (SELECT run FROM run_segments CROSS JOIN run_owners USING (segment) WHERE kind = ? AND owner = ?)
