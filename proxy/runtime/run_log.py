@@ -1,7 +1,8 @@
 """One JSON line per run, for people and log collectors. No prompt text, no answer text, no key, ever.
 
 Decision: a line is a struct that one encoder writes, 1.2 µs a run; as a dict it cost 2.9. Line by line, because the structs and
-the output of a whole batch at a time are fresh memory, which costs as much again.
+the output of a whole batch at a time are fresh memory, which costs as much again. So do more than 64 lines in one piece: 1.1 µs
+for each of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,17 +14,20 @@ from proxy.core.times import rfc3339
 from proxy.runtime.log_line import LogLine
 
 _encoder = msgspec.json.Encoder()
+_LINES = 64
 
 
 class RunLog:
-    """Writes batches of runs to a binary stream, one line each, in one write."""
+    """Writes batches of runs to a binary stream, one line each, several in one write."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
 
     def __call__(self, runs: Sequence[Run]) -> None:
-        lines = [_encoder.encode(_line(run)) for run in runs]
-        self._write(b"\n".join([*lines, b""]))
+        for start in range(0, len(runs), _LINES):
+            lines = [_encoder.encode(_line(run)) for run in runs[start : start + _LINES]]
+            lines.append(b"")
+            self._write(b"\n".join(lines))
 
 
 def _line(run: Run) -> LogLine:

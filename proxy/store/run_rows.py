@@ -1,10 +1,11 @@
-"""Runs, attempts and outcomes as rows: one tuple a row, made for batches.
+"""Runs, attempts and outcomes as rows: one tuple a row, made for batches. A run is two: its own row, and its lane's.
 
 Column names are the values' own member names; tags, dropped parameters and tool calls are JSON text. Nothing a provider or
 caller sends can make a batch unwritable: what no database can hold is made to fit. The other values are in rows.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any, cast
 
 import orjson
@@ -14,46 +15,78 @@ from proxy.core.outcomes import Outcome
 from proxy.core.runs import Attempt, Run
 from proxy.store.rows import Row, json_text
 
-#: Every column of a run, in the order of `run_values`.
-RUN_COLUMNS = Run.__struct_fields__
+_RUN_COLUMNS = Run.__struct_fields__
+#: What differs from run to run, in the order of `record_values`; the rest of a run is its lane's.
+RECORD_COLUMNS = (
+    "id",
+    "tags",
+    "quarantined",
+    "agent",
+    "parent_run",
+    "bucket",
+    "user",
+    "conversation",
+    "input_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost_nanodollars",
+    "estimated_cost_nanodollars",
+    "time_to_first_byte_microseconds",
+    "duration_microseconds",
+    "provider_duration_microseconds",
+    "started_at_microseconds",
+    "request_id",
+    "trace_id",
+)
+#: What runs have in common that went the same way to the same end, in the order of `lane_values`.
+LANE_COLUMNS = tuple(name for name in _RUN_COLUMNS if name not in RECORD_COLUMNS)
 ATTEMPT_COLUMNS = Attempt.__struct_fields__
 OUTCOME_COLUMNS = tuple(Outcome.__dataclass_fields__)
-_JSON_COLUMNS = ("tags", "dropped_parameters", "tool_calls")
-_RUN_FLAGS = ("in_analysis", "refusal", "streamed", "quarantined")
-_PLAIN_RUN_COLUMNS = tuple(name for name in RUN_COLUMNS if name not in _JSON_COLUMNS)
-_TAGS, _DROPPED, _TOOL_CALLS = (RUN_COLUMNS.index(name) for name in _JSON_COLUMNS)
-_FLAGS = tuple(RUN_COLUMNS.index(name) for name in _RUN_FLAGS)
+_LANE_LISTS = ("dropped_parameters", "tool_calls")
+_LANE_FLAGS = ("in_analysis", "refusal", "streamed")
+_record_of = attrgetter(*RECORD_COLUMNS)
 
 
-def run_values(run: Run, null: Any) -> list[Any]:
-    """One run's values in the order of RUN_COLUMNS, with `null` for None. On the recorder's path: nothing is looked at twice.
+def record_values(run: Run, null: Any) -> list[Any]:
+    """One run's own values in the order of RECORD_COLUMNS, with `null` for None. On the recorder's path: nothing is looked at
+    twice.
 
-    Raises BadInput(`unrepresentable`) for tags and names that are not Unicode text.
+    Raises BadInput(`unrepresentable`) for tags that are not Unicode text.
     """
-    values = [null if value is None else value for value in astuple(run)]
-    for flag in _FLAGS:
-        values[flag] = 1 if values[flag] else 0
-    values[_TAGS] = json_text(run.tags) if run.tags else "{}"
-    values[_DROPPED] = json_text(run.dropped_parameters) if run.dropped_parameters else "[]"
-    values[_TOOL_CALLS] = json_text(run.tool_calls) if run.tool_calls else "[]"
+    values = [null if value is None else value for value in _record_of(run)]
+    values[1] = json_text(run.tags) if run.tags else "{}"
+    values[2] = 1 if run.quarantined else 0
     return values
+
+
+def lane_values(lane: Sequence[Any]) -> tuple[Any, ...]:
+    """As they are stored, from a run's values of LANE_COLUMNS. Raises BadInput(`unrepresentable`) for names that are not Unicode
+    text."""
+    return tuple(json_text(value) if isinstance(value, tuple) else value for value in lane)
+
+
+def lane_of(row: Row) -> tuple[Any, ...]:
+    """A run's values of LANE_COLUMNS, from a row that has them."""
+    values = {name: row[name] for name in LANE_COLUMNS}
+    for flag in _LANE_FLAGS:
+        values[flag] = bool(values[flag])
+    for names in _LANE_LISTS:
+        values[names] = tuple(orjson.loads(values[names]))
+    return tuple(values.values())
+
+
+def run_of(row: Row) -> Run:
+    values = {name: row[name] for name in RECORD_COLUMNS}
+    values["tags"] = orjson.loads(values["tags"])
+    values["quarantined"] = bool(values["quarantined"])
+    return Run(**values, **dict(zip(LANE_COLUMNS, lane_of(row), strict=True)))
 
 
 def attempt_values(attempt: Attempt, null: Any) -> list[Any]:
     """One attempt's values in the order of ATTEMPT_COLUMNS, with `null` for None."""
     return [null if value is None else value for value in astuple(attempt)]
-
-
-def run_of(row: Row) -> Run:
-    values = {name: row[name] for name in _PLAIN_RUN_COLUMNS}
-    for flag in _RUN_FLAGS:
-        values[flag] = bool(values[flag])
-    return Run(
-        **values,
-        tags=orjson.loads(row["tags"]),
-        dropped_parameters=tuple(orjson.loads(row["dropped_parameters"])),
-        tool_calls=tuple(orjson.loads(row["tool_calls"])),
-    )
 
 
 def attempt_of(row: Row) -> Attempt:
@@ -73,7 +106,7 @@ def outcome_of(row: Row) -> Outcome:
 
 def storable_run(run: Run) -> Run:
     """The run with what a database cannot hold made to fit: text without lone surrogates, integers within 64 bits."""
-    return replace(run, **{name: _storable(getattr(run, name)) for name in RUN_COLUMNS})
+    return replace(run, **{name: _storable(getattr(run, name)) for name in _RUN_COLUMNS})
 
 
 def storable_attempt(attempt: Attempt) -> Attempt:

@@ -33,7 +33,7 @@ def plan(database):
 )
 def test_runs_are_listed_by_the_index_of_what_is_asked_for(plan, wanted, index):
     steps = plan(*run_lists.runs_statement(wanted, None, 100))
-    assert f"SEARCH runs USING INDEX {index} (" in steps
+    assert f"SEARCH run_records USING INDEX {index} (" in steps
     assert "TEMP B-TREE" not in steps
 
 
@@ -47,8 +47,8 @@ def test_runs_are_listed_by_the_index_of_what_is_asked_for(plan, wanted, index):
 )
 def test_the_runs_of_one_owner_are_found_by_their_numbers(plan, place, values):
     steps = plan(run_lists._COUNT.format(place=place, where="TRUE"), values)
-    assert "SEARCH runs USING INTEGER PRIMARY KEY" in steps
-    assert "SCAN runs" not in steps
+    assert "SEARCH run_records USING INTEGER PRIMARY KEY" in steps
+    assert "SCAN run_records" not in steps
     assert "SEARCH run_owners USING PRIMARY KEY" in steps or place is run_lists._AFTER_SEGMENTS
 
 

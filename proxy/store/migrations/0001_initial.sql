@@ -171,14 +171,10 @@ CREATE TABLE leases (
     PRIMARY KEY (cap, window_start_microseconds, part)
 ) STRICT, WITHOUT ROWID;
 
--- One proxied call a row; what is null was not known. Neither prompt nor answer text is ever here. `number` is the order in
--- which runs were recorded.
-CREATE TABLE runs (
-    number                          INTEGER PRIMARY KEY,
-    id                              TEXT    NOT NULL UNIQUE,
+-- What runs have in common: lanes are few, so that a run's own row is half as long. Two may be alike.
+CREATE TABLE run_lanes (
+    lane                            INTEGER PRIMARY KEY,
     kind                            TEXT    NOT NULL,
-    parent_run                      TEXT,
-    agent                           TEXT    NOT NULL,
     version                         INTEGER,
     bundle_hash                     TEXT,
     effective_hash                  TEXT,
@@ -187,13 +183,9 @@ CREATE TABLE runs (
     rollout                         TEXT,
     step                            INTEGER,
     arm                             TEXT,
-    bucket                          INTEGER,
     reason                          TEXT,
     subject_kind                    TEXT    NOT NULL,
     in_analysis                     INTEGER NOT NULL,
-    user                            TEXT,
-    conversation                    TEXT,
-    tags                            TEXT    NOT NULL,
     wire                            TEXT    NOT NULL,
     operation                       TEXT    NOT NULL,
     provider                        TEXT,
@@ -205,6 +197,25 @@ CREATE TABLE runs (
     finish                          TEXT,
     refusal                         INTEGER NOT NULL,
     streamed                        INTEGER NOT NULL,
+    price_id                        TEXT,
+    usage_source                    TEXT    NOT NULL,
+    dropped_parameters              TEXT    NOT NULL,
+    tool_calls                      TEXT    NOT NULL,
+    tool_call_count                 INTEGER NOT NULL
+) STRICT;
+
+-- One proxied call a row, the rest of it in its lane; what is null was not known. Neither prompt nor answer text is ever here.
+-- `number` is the order in which runs were recorded.
+CREATE TABLE run_records (
+    number                          INTEGER PRIMARY KEY,
+    lane                            INTEGER NOT NULL,
+    id                              TEXT    NOT NULL UNIQUE,
+    parent_run                      TEXT,
+    agent                           TEXT    NOT NULL,
+    bucket                          INTEGER,
+    user                            TEXT,
+    conversation                    TEXT,
+    tags                            TEXT    NOT NULL,
     input_tokens                    INTEGER,
     cached_tokens                   INTEGER,
     cache_write_tokens              INTEGER,
@@ -212,11 +223,6 @@ CREATE TABLE runs (
     reasoning_tokens                INTEGER,
     cost_nanodollars                INTEGER,
     estimated_cost_nanodollars      INTEGER,
-    price_id                        TEXT,
-    usage_source                    TEXT    NOT NULL,
-    dropped_parameters              TEXT    NOT NULL,
-    tool_calls                      TEXT    NOT NULL,
-    tool_call_count                 INTEGER NOT NULL,
     time_to_first_byte_microseconds INTEGER,
     duration_microseconds           INTEGER NOT NULL,
     provider_duration_microseconds  INTEGER,
@@ -226,9 +232,12 @@ CREATE TABLE runs (
     quarantined                     INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX runs_by_start ON runs (started_at_microseconds, id);
--- Version and release are at its end, so that what is asked of one of them is sorted out without looking at the runs.
-CREATE INDEX runs_by_agent ON runs (agent, started_at_microseconds, id, version, release);
+CREATE INDEX runs_by_start ON run_records (started_at_microseconds, id);
+-- The lane is at its end, so that what is asked of a version or an outcome is sorted out without looking at the runs.
+CREATE INDEX runs_by_agent ON run_records (agent, started_at_microseconds, id, lane);
+
+-- Whole runs. The join's order is written down: without CROSS it would be the planner's to choose, who knows no numbers of rows.
+CREATE VIEW runs AS SELECT * FROM run_records CROSS JOIN run_lanes USING (lane);
 
 -- Which runs are whose, by segments of 4,096 runs: users and conversations come in no order, so that an index on them would
 -- write a page of its own for nearly every run. A segment is sorted in when it is full; runs after the last one are looked

@@ -70,7 +70,7 @@ _END_CAP = "UPDATE caps SET ended_by = ?, ended_at_microseconds = ? WHERE id = ?
 
 
 _QUARANTINE = """
-UPDATE runs SET quarantined = :quarantined
+UPDATE run_records SET quarantined = :quarantined
 WHERE id IN (SELECT value FROM json_each(:runs) AS wanted) AND quarantined <> :quarantined
 """
 

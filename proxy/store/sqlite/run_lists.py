@@ -16,16 +16,17 @@ from proxy.store.store import RunFilter
 
 _KEY = ("started_at_microseconds", "id")
 # Only constants of this code base are put together below; every value is bound.
-_COUNT = "SELECT COUNT(*) FROM runs {place} AND {where}"
+_COUNT = "SELECT COUNT(*) FROM {place} AND {where}"
 _PAGE = """
-SELECT {columns} FROM runs {place} AND (started_at_microseconds, id) < (?, ?) AND {where}
+SELECT {columns} FROM {place} AND (started_at_microseconds, id) < (?, ?) AND {where}
 ORDER BY started_at_microseconds DESC, id DESC LIMIT ?
 """
-_ANYWHERE = "WHERE TRUE"
+_ANYWHERE = "runs WHERE TRUE"
 # NOT INDEXED: by their numbers only. SQLite would else rather pass all runs, to have them in order.
-_AFTER_SEGMENTS = f"NOT INDEXED WHERE {AFTER_SEGMENTS}"
-_IN_SEGMENT = f"NOT INDEXED WHERE {IN_SEGMENT}"
-_ALL_SEGMENTS = f"NOT INDEXED WHERE {ALL_SEGMENTS}"
+_BY_NUMBER = "run_records NOT INDEXED CROSS JOIN run_lanes USING (lane)"
+_AFTER_SEGMENTS = f"{_BY_NUMBER} WHERE {AFTER_SEGMENTS}"
+_IN_SEGMENT = f"{_BY_NUMBER} WHERE {IN_SEGMENT}"
+_ALL_SEGMENTS = f"{_BY_NUMBER} WHERE {ALL_SEGMENTS}"
 
 
 def list_runs(plain: sqlite3.Connection, wanted: RunFilter, cursor: str | None, limit: int) -> Page[Run]:

@@ -12,18 +12,18 @@ SEGMENT_RUNS = 4096
 
 _SEGMENT = """
 INSERT INTO run_segments (segment, earliest_start_microseconds, latest_start_microseconds)
-SELECT :segment, MIN(started_at_microseconds), MAX(started_at_microseconds) FROM runs WHERE number BETWEEN :first AND :last
+SELECT :segment, MIN(started_at_microseconds), MAX(started_at_microseconds) FROM run_records WHERE number BETWEEN :first AND :last
 """
 #: In the order of the key, so that every page is written once.
 _OWNERS = (
     """
 INSERT INTO run_owners (segment, kind, owner, run)
-SELECT :segment, 'conversation', conversation, number FROM runs
+SELECT :segment, 'conversation', conversation, number FROM run_records
 WHERE number BETWEEN :first AND :last AND conversation IS NOT NULL ORDER BY conversation, number
 """,
     """
 INSERT INTO run_owners (segment, kind, owner, run)
-SELECT :segment, 'user', user, number FROM runs
+SELECT :segment, 'user', user, number FROM run_records
 WHERE number BETWEEN :first AND :last AND user IS NOT NULL ORDER BY user, number
 """,
 )

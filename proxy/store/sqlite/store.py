@@ -29,6 +29,7 @@ from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
 from proxy.store.sqlite.database import Database
 from proxy.store.sqlite.ownership import size_in_bytes
 from proxy.store.sqlite.proof import prove_more
+from proxy.store.sqlite.run_lanes import RunLanes
 from proxy.store.store import RunFilter, UnauditedChange
 
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -42,6 +43,7 @@ class SqliteStore:
     def __init__(self, path: Path, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
         """`path`: the database file, made at `open` in a folder that exists."""
         self._database = Database(path, busy_timeout_seconds)
+        self._lanes = RunLanes()
 
     async def open(self) -> None:
         await self._database.open()
@@ -130,7 +132,7 @@ class SqliteStore:
         return await self._database.read_what_stays(prove_more, proof)
 
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
-        await self._database.write(batches.write_runs, runs, attempts)
+        await self._database.write(batches.write_runs, self._lanes, runs, attempts)
 
     async def record_outcomes(self, outcomes: Sequence[Outcome]) -> Sequence[str]:
         return await self._database.write(batches.write_outcomes, outcomes)
