@@ -6,7 +6,9 @@ this layer alone; callers pass end-to-end fields. Parsing lives in the two conne
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
+from itertools import chain
 from operator import itemgetter
 
 Headers = list[tuple[bytes, bytes]]
@@ -67,8 +69,9 @@ def learn_name(name: bytes) -> bytes:
     return lower
 
 
+#: As numbers: looking for one in bytes takes a tenth of the time of looking for bytes of length 1.
+_CR, _LF = b"\r\n"
 _name_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(0)
-_field_line: Callable[[tuple[bytes, bytes]], bytes] = b": ".join
 
 
 def _status_line(status: int) -> bytes:
@@ -93,13 +96,16 @@ def render_head(
 
     Raises ValueError when a name or value carries a line break, so that no header can become two.
     """
-    if dropped.isdisjoint(map(_name_of, headers)):
-        lines = list(map(_field_line, headers))  # in C: this is done twice for each call
-    else:
-        lines = [_field_line(pair) for pair in headers if pair[0] not in dropped]
-    lines.append(last_lines)
-    head = b"\r\n".join(lines)
-    breaks = len(lines) - 1 + last_lines.count(b"\n")
-    if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
+    if not dropped.isdisjoint(map(_name_of, headers)):
+        headers = [pair for pair in headers if pair[0] not in dropped]
+    # In C, from here on: this is done twice for each call.
+    parts = tuple(chain.from_iterable(headers))
+    text = b"".join(parts)
+    if _CR in text or _LF in text:
         raise ValueError("a header contains a line break")
-    return first_line + head + b"\r\n"
+    return first_line + _field_lines(len(headers)) % parts + last_lines + b"\r\n"
+
+
+@cache
+def _field_lines(count: int) -> bytes:
+    return b"%b: %b\r\n" * count

@@ -1,6 +1,6 @@
 """Time and identifiers, passed in so that tests own them. Wall clock for people, monotonic for durations."""
 
-import time
+from time import monotonic_ns, time_ns
 from typing import Protocol
 
 
@@ -20,10 +20,10 @@ class SystemClock:
     """The machine's clocks."""
 
     def now_microseconds(self) -> int:
-        return time.time_ns() // 1000
+        return time_ns() // 1000
 
     def monotonic_microseconds(self) -> int:
-        return time.monotonic_ns() // 1000
+        return monotonic_ns() // 1000
 
 
 class Identifiers:
