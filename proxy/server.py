@@ -7,7 +7,6 @@ round: no new calls, drain, settle and record what is left, close the store.
 import asyncio
 import contextlib
 import secrets
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +55,7 @@ from proxy.runtime.workers.owner_end import OwnerParts
 from proxy.runtime.workers.program import WorkerProgram
 from proxy.runtime.workers.supervisor import Workers
 from proxy.settings import Settings, settings_bytes
+from proxy.stop_signals import on_stop_signal
 from proxy.store.journal_file import FILE_NAME as JOURNAL
 from proxy.store.journal_file import JournalFile
 from proxy.store.snapshot_file import FILE_NAME as LAST_KNOWN_GOOD
@@ -66,7 +66,6 @@ from proxy.store.sqlite import SqliteStore
 _WORKER_MODULE = "proxy.worker"
 _IMPORT_FROM = Path(__file__).parent.parent
 _FLUSH_SECONDS = 2.0
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Server:
@@ -313,9 +312,7 @@ async def run_until_signal(settings: Settings) -> int:
         return 1
     server.log_limits()
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in _STOP_SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+    on_stop_signal(stop.set)
     sys.stderr.write(
         f"switchback {__version__}: LLM traffic on {', '.join(server.traffic_urls)}, admin on {server.admin_url}, "
         f"admin token in {server.admin_token_path}\n"
@@ -326,11 +323,6 @@ async def run_until_signal(settings: Settings) -> int:
     await stop.wait()
     await server.stop()
     writer.close()
-    # What is left is the end of the process: told to stop once more meanwhile, it would end as if it had failed.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-    for number in _STOP_SIGNALS:
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_IGN)
     return 0
 
 

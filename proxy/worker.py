@@ -8,7 +8,6 @@ exit; what it still held then is charged by the owner, or at the owner's next st
 import asyncio
 import contextlib
 import secrets
-import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -56,6 +55,7 @@ from proxy.runtime.workers.owner_client import OwnerClient
 from proxy.runtime.workers.remote_ledger import RemoteLedger
 from proxy.runtime.workers.shared_conversations import SharedConversations
 from proxy.settings import settings_from_bytes
+from proxy.stop_signals import on_stop_signal
 
 _TICK_SECONDS = 1.0
 #: Reading all metrics may take one part in so many of a worker's time.
@@ -86,8 +86,7 @@ class Worker:
 
     async def run(self, link: socket.socket) -> None:
         """Serve until told to stop, or until the owner is gone."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        on_stop_signal(self._stop.set)
         await self._owner.connect(link)
         self._tasks.spawn(self._stop_without_owner(), "owner")
         self._tasks.spawn(self._recorder.run(), "recorder")

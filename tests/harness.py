@@ -4,6 +4,9 @@ Nothing here replaces a part of ours. Apps are the official SDKs; the operator s
 """
 
 import asyncio
+import itertools
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -194,6 +197,17 @@ async def eventually(happened: Callable[[], bool | Awaitable[bool]]) -> None:
             if (await result) if isinstance(result, Awaitable) else result:
                 return
             await asyncio.sleep(0.01)
+
+
+async def signalled_until_gone(pid: int, *numbers: signal.Signals) -> None:
+    """Sends a process these signals by turns, to its very end; returns when it is gone. Raises TimeoutError."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for number in itertools.cycle(numbers):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                return
+            await asyncio.sleep(0.002)
 
 
 async def saved(operator: Operator) -> None:

@@ -22,12 +22,14 @@ MAY_IMPORT = {
     "runtime": {"core", "wires", "store", "http1"},
     "edges": {"core", "runtime", "store", "wires"},
     "settings": {"core"},
+    # How a process is told to stop, whichever one it is.
+    "stop_signals": set(),
     # What a whole server and a worker have in common: no store, no admin API.
     "data_plane": {"core", "http1", "wires", "runtime", "settings"},
     # A worker cannot touch the store: its owner alone does.
-    "worker": {"core", "data_plane", "runtime", "settings", ""},
-    "server": {"core", "data_plane", "store", "runtime", "edges", "settings", ""},
-    "cli": {"core", "settings", "server", "simulator", ""},
+    "worker": {"core", "data_plane", "runtime", "settings", "stop_signals", ""},
+    "server": {"core", "data_plane", "store", "runtime", "edges", "settings", "stop_signals", ""},
+    "cli": {"core", "settings", "server", "simulator", "stop_signals", ""},
     "__main__": {"cli"},
     "": set(),
 }

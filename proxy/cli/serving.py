@@ -74,8 +74,8 @@ def simulate(
     ] = None,
 ) -> None:
     """Run a pretended provider that speaks the OpenAI and the Anthropic wire, and misbehaves on order."""
-    # Heavy: asyncio and an HTTP server, which only this verb needs.
-    import asyncio  # noqa: PLC0415
+    # Heavy: an event loop and an HTTP server, which only this verb needs.
+    import uvloop  # noqa: PLC0415
 
     from proxy.cli.until_signal import until_signal  # noqa: PLC0415
     from proxy.simulator.command import serve as serve_simulator  # noqa: PLC0415
@@ -90,7 +90,7 @@ def simulate(
         except OrderError as wrong:
             raise CommandFailed(str(wrong), EXIT_USAGE) from None
         try:
-            asyncio.run(until_signal(serve_simulator(host, port, scenario, ledger, _announce)))
+            uvloop.run(until_signal(serve_simulator(host, port, scenario, ledger, _announce)))
         except OSError as error:
             raise CommandFailed(f"cannot listen on {listen} or write the ledger: {error.strerror or error}") from None
 

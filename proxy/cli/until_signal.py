@@ -1,9 +1,12 @@
-"""Runs a coroutine that SIGTERM and Ctrl-C end in good order: its `finally` blocks run, nothing is printed."""
+"""Runs a coroutine that SIGTERM and Ctrl-C end in good order: its `finally` blocks run, also where they come twice, and
+nothing is printed. Needs uvloop, as `stop_signals.py` does.
+"""
 
 import asyncio
-import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from proxy.stop_signals import on_stop_signal
 
 Result = TypeVar("Result")
 
@@ -18,9 +21,7 @@ async def until_signal(work: Coroutine[Any, Any, Result]) -> Result | None:
         interrupted = True
         task.cancel()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, interrupt)
+    on_stop_signal(interrupt)
     try:
         return await task
     except asyncio.CancelledError:

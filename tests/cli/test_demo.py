@@ -14,6 +14,7 @@ from rich.live import Live
 from proxy.cli.demo_screen import LiveScreen, PlainScreen, Row, screen_for
 from proxy.cli.demo_story import canary_problems, rollback_problems, switch_problems
 from proxy.cli.demo_traffic import USERS, Answer
+from tests.harness import signalled_until_gone
 
 DEADLINE_SECONDS = 90
 ROWS = [Row(1, 90.0, 900, 0, 3, 0.5), Row(2, 10.0, 100, 30, 0, 0.2)]
@@ -39,12 +40,12 @@ async def test_the_demo_shows_a_rollback_and_ends_by_itself(tmp_path: Path):
     assert os.listdir(tmp_path) == []
 
 
-async def test_an_interrupted_demo_cleans_up_too(tmp_path: Path):
+async def test_a_demo_that_is_interrupted_again_and_again_cleans_up_too(tmp_path: Path):
     demo = await _demo(tmp_path)
     assert demo.stdout is not None
     while b"$ switchback label" not in await asyncio.wait_for(demo.stdout.readline(), DEADLINE_SECONDS):
         pass
-    demo.send_signal(signal.SIGINT)
+    await signalled_until_gone(demo.pid, signal.SIGINT)
     _, err = await asyncio.wait_for(demo.communicate(), DEADLINE_SECONDS)
     assert (demo.returncode, err.decode()) == (130, "interrupted; everything is stopped and removed\n")
     assert os.listdir(tmp_path) == []

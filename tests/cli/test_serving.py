@@ -4,12 +4,15 @@ import asyncio
 import json
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
+from tests.harness import signalled_until_gone
 
 DEADLINE_SECONDS = 60
 
@@ -105,6 +108,13 @@ async def test_simulate_says_where_it_listens_answers_and_ends_well(start, tmp_p
     simulator.terminate()
     assert await _ends(simulator) == (0, "")
     assert (tmp_path / "bills").exists()
+
+
+async def test_simulate_told_to_stop_again_and_again_ends_as_well(start):
+    simulator = await start("simulate", "--listen", "127.0.0.1:0")
+    await _says(simulator)
+    await signalled_until_gone(simulator.pid, signal.SIGTERM, signal.SIGINT)
+    assert await _ends(simulator) == (0, "")
 
 
 @pytest.mark.parametrize("options", [("--order", "nonsense=1"), ("--listen", "here"), ("--error-rate", "2")])

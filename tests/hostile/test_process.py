@@ -10,7 +10,7 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from proxy.simulator.app import Simulator
-from tests.harness import Operator, eventually
+from tests.harness import Operator, eventually, signalled_until_gone
 from tests.hostile.conversation import Client, Said, split_answers
 from tests.hostile.provider import KINDS, Kind
 
@@ -72,6 +72,11 @@ class Served:
     async def ended(self) -> int:
         """The exit code, once it has one."""
         return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
+
+    async def says(self) -> str:
+        """What it wrote to stderr after its first line, once it has ended."""
+        assert self.process.stderr is not None
+        return (await self.process.stderr.read()).decode()
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """The lines of one kind that it wrote so far."""
@@ -199,14 +204,25 @@ async def test_told_to_stop_twice_it_stops_once(tmp_path: Path, simulator: Simul
         served.process.send_signal(signal.SIGTERM)
         served.process.send_signal(signal.SIGTERM)
         answers = await read_all(clients)
-        ended = asyncio.ensure_future(served.ended())
-        while not ended.done():
-            with suppress(ProcessLookupError):
-                served.process.send_signal(signal.SIGINT)
-            await asyncio.wait([ended], timeout=0.002)
-        assert await ended == 0
+        await signalled_until_gone(served.process.pid, signal.SIGINT)
+        assert (await served.ended(), await served.says()) == (0, "")
         assert [said is not None and said.is_complete for said in answers] == [True] * 10 + [False] * 10
         assert served.rows("SELECT count(*) FROM runs") == [(20,)]
+
+
+async def test_a_worker_told_to_stop_again_and_again_stops_once(tmp_path: Path, simulator: Simulator) -> None:
+    async with serving(tmp_path / "home", simulator, workers=2) as served:
+        clients = await open_streams(served, simulator, 10, 0)
+        worker = (await served.operator.get("/status"))["workers"][0]
+        await signalled_until_gone(worker["pid"], signal.SIGTERM, signal.SIGINT)
+        answers = await read_all(clients)
+        assert [said is not None and said.is_complete for said in answers] == [True] * 10
+        await eventually(lambda: bool(served.logged("worker_ended")))
+        (line,) = served.logged("worker_ended")
+        assert (line["worker"], line["exit_code"]) == (worker["name"], 0)
+        served.process.send_signal(signal.SIGTERM)
+        assert (await served.ended(), await served.says()) == (0, "")
+        assert served.rows("SELECT outcome, count(*) FROM runs") == [("ok", 10)]
 
 
 async def test_idle_it_stops_at_once(tmp_path: Path, simulator: Simulator) -> None:
