@@ -21,15 +21,35 @@ RUN_OUTCOMES: tuple[RunOutcome, ...] = get_args(RunOutcome)
 class Run(msgspec.Struct, frozen=True, gc=False):
     """One proxied call. Times are UTC microseconds, durations microseconds, money nano-dollars."""
 
+    # What differs from run to run.
     id: str
     agent: str
-    wire: str
-    operation: str
-    status: int
-    outcome: RunOutcome
     started_at_microseconds: int
     duration_microseconds: int
+    tags: Mapping[str, str] = {}
+    quarantined: bool = False
     time_to_first_byte_microseconds: int | None = None
+    #: From sending the request until it was over; None: nothing was sent.
+    provider_duration_microseconds: int | None = None
+    bucket: int | None = None
+    user: str | None = None
+    conversation: str | None = None
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_nanodollars: int | None = None
+    #: What a missing usage was estimated at, beside the hold that was charged.
+    estimated_cost_nanodollars: int | None = None
+    request_id: str | None = None
+    trace_id: str | None = None
+    parent_run: str | None = None
+    # What runs have in common that went the same way to the same end: their lane.
+    wire: str = "none"
+    operation: str = "none"
+    status: int = 0
+    outcome: RunOutcome = "ok"
     #: A stable code: ours (`spend_cap_exceeded`, `upstream_reset`), `provider_error`, `stream_broken`; None when ok.
     error_class: str | None = None
     version: int | None = None
@@ -40,39 +60,21 @@ class Run(msgspec.Struct, frozen=True, gc=False):
     rollout: str | None = None
     step: int | None = None
     arm: str | None = None
-    bucket: int | None = None
     reason: str | None = None
     subject_kind: str = "none"
     in_analysis: bool = False
-    user: str | None = None
-    conversation: str | None = None
-    tags: Mapping[str, str] = {}
     provider: str | None = None
     model_asked: str | None = None
     model_answered: str | None = None
     finish: Finish | None = None
     refusal: bool = False
     streamed: bool = False
-    input_tokens: int | None = None
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    output_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cost_nanodollars: int | None = None
-    #: What a missing usage was estimated at, beside the hold that was charged.
-    estimated_cost_nanodollars: int | None = None
     price_id: str | None = None
     usage_source: UsageSource = "none"
     dropped_parameters: tuple[str, ...] = ()
     tool_calls: tuple[str, ...] = ()
     tool_call_count: int = 0
-    request_id: str | None = None
-    trace_id: str | None = None
-    #: From sending the request until it was over; None: nothing was sent.
-    provider_duration_microseconds: int | None = None
     kind: RunKind = "live"
-    parent_run: str | None = None
-    quarantined: bool = False
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):

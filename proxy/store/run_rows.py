@@ -5,7 +5,6 @@ caller sends can make a batch unwritable: what no database can hold is made to f
 """
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Any, cast
 
 import orjson
@@ -16,49 +15,29 @@ from proxy.core.runs import Attempt, Run
 from proxy.store.rows import Row, json_text
 
 _RUN_COLUMNS = Run.__struct_fields__
-#: What differs from run to run, in the order of `record_values`; the rest of a run is its lane's.
-RECORD_COLUMNS = (
-    "id",
-    "tags",
-    "quarantined",
-    "agent",
-    "parent_run",
-    "bucket",
-    "user",
-    "conversation",
-    "input_tokens",
-    "cached_tokens",
-    "cache_write_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "cost_nanodollars",
-    "estimated_cost_nanodollars",
-    "time_to_first_byte_microseconds",
-    "duration_microseconds",
-    "provider_duration_microseconds",
-    "started_at_microseconds",
-    "request_id",
-    "trace_id",
-)
-#: What runs have in common that went the same way to the same end, in the order of `lane_values`.
-LANE_COLUMNS = tuple(name for name in _RUN_COLUMNS if name not in RECORD_COLUMNS)
+_OWN = _RUN_COLUMNS.index("wire")
+#: What differs from run to run, in the order of `run_parts`; the rest of a run is its lane's.
+RECORD_COLUMNS = _RUN_COLUMNS[:_OWN]
+#: What runs have in common that went the same way to the same end.
+LANE_COLUMNS = _RUN_COLUMNS[_OWN:]
 ATTEMPT_COLUMNS = Attempt.__struct_fields__
 OUTCOME_COLUMNS = tuple(Outcome.__dataclass_fields__)
 _LANE_LISTS = ("dropped_parameters", "tool_calls")
 _LANE_FLAGS = ("in_analysis", "refusal", "streamed")
-_record_of = attrgetter(*RECORD_COLUMNS)
+_TAGS, _QUARANTINED = RECORD_COLUMNS.index("tags"), RECORD_COLUMNS.index("quarantined")
 
 
-def record_values(run: Run, null: Any) -> list[Any]:
-    """One run's own values in the order of RECORD_COLUMNS, with `null` for None. On the recorder's path: nothing is looked at
-    twice.
+def run_parts(run: Run, null: Any) -> tuple[list[Any], tuple[Any, ...]]:
+    """One run's own values in the order of RECORD_COLUMNS, with `null` for None; and those of LANE_COLUMNS, as they are. On the
+    recorder's path: nothing is looked at twice.
 
     Raises BadInput(`unrepresentable`) for tags that are not Unicode text.
     """
-    values = [null if value is None else value for value in _record_of(run)]
-    values[1] = json_text(run.tags) if run.tags else "{}"
-    values[2] = 1 if run.quarantined else 0
-    return values
+    values: tuple[Any, ...] = astuple(run)
+    own = [null if value is None else value for value in values[:_OWN]]
+    own[_TAGS] = json_text(run.tags) if run.tags else "{}"
+    own[_QUARANTINED] = 1 if run.quarantined else 0
+    return own, values[_OWN:]
 
 
 def lane_values(lane: Sequence[Any]) -> tuple[Any, ...]:

@@ -105,7 +105,7 @@ class TestRuns:
         )
         assert [found.id for found in (await store.runs(wanted)).items] == expected
 
-    @pytest.mark.parametrize("cursor", ["x", "%%%", "W10", "WyJhIl0", "bnVsbA", "WzEsIDJd", "W3RydWUsICJhIl0", "é"])
+    @pytest.mark.parametrize("cursor", ["x", "%%%", "W10", "WyJhIl0", "bnVsbA", "WzEsICJhIl0", "W3RydWUsICJhIl0", "é"])
     async def test_a_cursor_that_is_not_ours_is_refused(self, store, cursor):
         with pytest.raises(BadInput) as refused:
             await store.runs(RunFilter(), cursor)

@@ -232,9 +232,9 @@ CREATE TABLE run_records (
     quarantined                     INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX runs_by_start ON run_records (started_at_microseconds, id);
+CREATE INDEX runs_by_start ON run_records (started_at_microseconds);
 -- The lane is at its end, so that what is asked of a version or an outcome is sorted out without looking at the runs.
-CREATE INDEX runs_by_agent ON run_records (agent, started_at_microseconds, id, lane);
+CREATE INDEX runs_by_agent ON run_records (agent, started_at_microseconds, number, lane);
 
 -- Whole runs. The join's order is written down: without CROSS it would be the planner's to choose, who knows no numbers of rows.
 CREATE VIEW runs AS SELECT * FROM run_records CROSS JOIN run_lanes USING (lane);

@@ -7,8 +7,8 @@ One index serves an agent's runs, also those of one version or release: an index
 """
 
 import sqlite3
-from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from proxy.core.errors import BadInput
 from proxy.core.latency import latency_bucket
@@ -21,7 +21,7 @@ from proxy.store.run_rows import (
     RECORD_COLUMNS,
     attempt_values,
     outcome_values,
-    record_values,
+    run_parts,
     storable_attempt,
     storable_run,
 )
@@ -31,7 +31,7 @@ from proxy.store.sqlite.run_segments import sort_in
 
 _HOUR_MICROSECONDS = 3_600_000_000
 
-_RECORD = BulkInsert("run_records", ("lane", *RECORD_COLUMNS), "DO NOTHING")
+_RECORD = BulkInsert("run_records", (*RECORD_COLUMNS, "lane"), "DO NOTHING")
 _ATTEMPT = BulkInsert("attempts", ATTEMPT_COLUMNS, "DO NOTHING")
 _OUTCOME = BulkInsert("outcomes", OUTCOME_COLUMNS, "DO NOTHING")
 _KNOWN_RUNS = (
@@ -57,17 +57,24 @@ def write_runs(plain: sqlite3.Connection, lanes: RunLanes, runs: Sequence[Run], 
         inserted = 0
     sort_in(plain, newest_before, _newest(plain))
     new = runs if inserted == len(runs) else _written_after(plain, newest_before, runs)
-    counts = Counter(
-        (run.agent, run.version or 0, _hour_of(run), latency_bucket(run.duration_microseconds))
-        for run in new
-        if run.kind == "live" and run.outcome != "refused"
-    )
+    counts: dict[tuple[str, int, int, int], int] = {}
+    for run in new:
+        if run.kind == "live" and run.outcome != "refused":
+            started = run.started_at_microseconds
+            hour = started - started % _HOUR_MICROSECONDS
+            key = (run.agent, run.version or 0, hour, latency_bucket(run.duration_microseconds))
+            counts[key] = counts.get(key, 0) + 1
     _LATENCY(plain, [(*key, count) for key, count in counts.items()])
 
 
 def _insert(plain: sqlite3.Connection, lanes: RunLanes, runs: Sequence[Run], attempts: Sequence[Attempt]) -> int:
     """How many runs were not there before."""
-    inserted = _RECORD(plain, [[lanes.of(run), *record_values(run, NULL)] for run in runs])
+    rows: list[list[Any]] = []
+    for run in runs:
+        own, lane = run_parts(run, NULL)
+        own.append(lanes.of(lane))
+        rows.append(own)
+    inserted = _RECORD(plain, rows)
     _ATTEMPT(plain, [attempt_values(attempt, NULL) for attempt in attempts])
     return inserted
 
@@ -79,10 +86,6 @@ def _newest(plain: sqlite3.Connection) -> int:
 def _written_after(plain: sqlite3.Connection, newest: int, runs: Sequence[Run]) -> list[Run]:
     added = {row["id"] for row in plain.execute("SELECT id FROM run_records WHERE number > ?", (newest,))}
     return list({run.id: run for run in reversed(runs) if run.id in added}.values())
-
-
-def _hour_of(run: Run) -> int:
-    return run.started_at_microseconds - run.started_at_microseconds % _HOUR_MICROSECONDS
 
 
 def write_outcomes(plain: sqlite3.Connection, outcomes: Sequence[Outcome]) -> list[str]:

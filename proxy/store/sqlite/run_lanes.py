@@ -5,17 +5,14 @@ Decision: nearly all runs of a version that end well are alike in 28 of their 48
 """
 
 import sqlite3
-from operator import attrgetter
 from typing import Any
 
-from proxy.core.runs import Run
 from proxy.store.run_rows import LANE_COLUMNS, lane_of, lane_values
 
 _KEPT = 4096
 _LATEST = f"SELECT * FROM run_lanes ORDER BY lane DESC LIMIT {_KEPT}"  # noqa: S608 (a constant)
 _NEWEST = "SELECT COALESCE(MAX(lane), 0) FROM run_lanes"
 _INSERT = f"INSERT INTO run_lanes ({', '.join(LANE_COLUMNS)}) VALUES ({', '.join('?' * len(LANE_COLUMNS))})"  # noqa: S608
-_alike = attrgetter(*LANE_COLUMNS)
 
 
 class RunLanes:
@@ -35,9 +32,9 @@ class RunLanes:
         self._lanes = {lane_of(row): row["lane"] for row in latest[::-1]}
         self._plain, self._newest = plain, newest
 
-    def of(self, run: Run) -> int:
-        """The number of a run's lane, which is written where it is not there yet. Raises what writing it does."""
-        values = _alike(run)
+    def of(self, values: tuple[Any, ...]) -> int:
+        """The number of the lane with these values of LANE_COLUMNS, which is written where it is not there yet. Raises what
+        writing it does."""
         lane = self._lanes.get(values)
         return self._write(values) if lane is None else lane
 

@@ -14,12 +14,12 @@ from proxy.store.sqlite.paging import BEFORE_FIRST, fetched, key_of, page_of
 from proxy.store.sqlite.run_segments import AFTER_SEGMENTS, ALL_SEGMENTS, IN_SEGMENT, SEGMENTS
 from proxy.store.store import RunFilter
 
-_KEY = ("started_at_microseconds", "id")
+_KEY = ("started_at_microseconds", "number")
 # Only constants of this code base are put together below; every value is bound.
 _COUNT = "SELECT COUNT(*) FROM {place} AND {where}"
 _PAGE = """
-SELECT {columns} FROM {place} AND (started_at_microseconds, id) < (?, ?) AND {where}
-ORDER BY started_at_microseconds DESC, id DESC LIMIT ?
+SELECT {columns} FROM {place} AND (started_at_microseconds, number) < (?, ?) AND {where}
+ORDER BY started_at_microseconds DESC, number DESC LIMIT ?
 """
 _ANYWHERE = "runs WHERE TRUE"
 # NOT INDEXED: by their numbers only. SQLite would else rather pass all runs, to have them in order.
@@ -35,7 +35,7 @@ def list_runs(plain: sqlite3.Connection, wanted: RunFilter, cursor: str | None, 
 
 
 def list_run_ids(plain: sqlite3.Connection, wanted: RunFilter, cursor: str | None, limit: int) -> Page[str]:
-    rows = _rows(plain, wanted, cursor, limit, "id, started_at_microseconds")
+    rows = _rows(plain, wanted, cursor, limit, "id, started_at_microseconds, number")
     return page_of(rows, limit, lambda shown: [row["id"] for row in shown], _KEY)
 
 
@@ -67,7 +67,7 @@ def runs_statement(wanted: RunFilter, cursor: str | None, limit: int, columns: s
     """The statement and values of one page of runs, whoever they are of."""
     where, values = _narrowed(wanted)
     statement = _PAGE.format(columns=columns, place=_ANYWHERE, where=where)
-    return statement, [*key_of(cursor, BEFORE_FIRST, ""), *values, fetched(limit)]
+    return statement, [*key_of(cursor, BEFORE_FIRST, BEFORE_FIRST), *values, fetched(limit)]
 
 
 def _rows(plain: sqlite3.Connection, wanted: RunFilter, cursor: str | None, limit: int, columns: str) -> list[Row]:
@@ -82,9 +82,9 @@ def _rows_of_owner(
 ) -> list[Row]:
     """First what is in no segment yet, then segment by segment until none can have a newer run than those found."""
     where, values = _narrowed(wanted)
-    start, run_id = key_of(cursor, BEFORE_FIRST, "")
+    start, number = key_of(cursor, BEFORE_FIRST, BEFORE_FIRST)
     size = fetched(limit)
-    bound = [start, run_id, *values, size]
+    bound = [start, number, *values, size]
     after_segments = _PAGE.format(columns=columns, place=_AFTER_SEGMENTS, where=where)
     rows: list[Row] = plain.execute(after_segments, bound).fetchall()
     latest = start if wanted.to_microseconds is None else min(start, wanted.to_microseconds)
@@ -98,8 +98,8 @@ def _rows_of_owner(
     return rows
 
 
-def _order(row: Row) -> tuple[int, str]:
-    return row["started_at_microseconds"], row["id"]
+def _order(row: Row) -> tuple[int, int]:
+    return row["started_at_microseconds"], row["number"]
 
 
 def _owner(wanted: RunFilter) -> list[str]:
