@@ -36,6 +36,8 @@ class PriceBook:
         self._clock = clock
         self._cache: dict[tuple[str, str, str | None], Price | None] = {}
         self._cached_hour = -1
+        # The library reads its data when it is first asked, for 15 ms: here no call waits for that.
+        data_snapshot.get_snapshot()
 
     def price(self, provider: Provider, model: str | None, service_tier: str | None = None) -> Price | None:
         """The price of a model at a provider, None where nobody knows it."""

@@ -1,5 +1,7 @@
 """Prices as integers give the same sum as the library they come from; unknown is never free."""
 
+import subprocess
+import sys
 from decimal import Decimal
 
 import pytest
@@ -62,3 +64,21 @@ def test_a_dearer_service_tier_has_its_own_price() -> None:
     assert plain is not None
     assert priority is not None
     assert priority.tiers[0].output > plain.tiers[0].output
+
+
+_NOTHING_NEW_IS_LOADED = """
+import sys
+from proxy.runtime.clock import SystemClock
+from proxy.runtime.prices import PriceBook
+from proxy.runtime.providers import Provider
+openai = Provider(name="openai", family="openai", base_url="https://api.openai.com")
+book = PriceBook({}, SystemClock())
+before = set(sys.modules)
+assert book.price(openai, "gpt-4o") is not None
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_the_library_has_read_its_data_before_the_first_call_asks_for_a_price() -> None:
+    done = subprocess.run([sys.executable, "-c", _NOTHING_NEW_IS_LOADED], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
