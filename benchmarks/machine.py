@@ -89,9 +89,9 @@ def _cpu_seconds_in_ticks(pid: int) -> float:
 
 
 def _python_build() -> str:
-    """Whether it was built with profile-guided optimisation, as releases for users are."""
+    """Whether it was built with profile-guided optimisation, as releases for users are. Some of those (Debian's) do not say."""
     is_optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-    return "optimised build" if is_optimised else "not an optimised build"
+    return "optimised build" if is_optimised else "not known to be an optimised build"
 
 
 def _processor() -> str:
