@@ -6,7 +6,6 @@ business of its two users, `server.py` and `worker.py`.
 
 import os
 import socket
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,8 +18,9 @@ from proxy.http1.egress import egress_from_environment
 from proxy.http1.limits import ListenerLimits, UpstreamLimits
 from proxy.http1.listener import Listener
 from proxy.http1.sockets import bind_unix
-from proxy.http1.tls import server_context
+from proxy.http1.tls import ServerCertificate
 from proxy.http1.upstream import UpstreamClient
+from proxy.runtime.certificate_watch import CertificateWatch
 from proxy.runtime.clock import Clock, Identifiers
 from proxy.runtime.conversations import Conversations
 from proxy.runtime.descriptors import TURNED_AWAY, connections_within_limits
@@ -76,7 +76,8 @@ class DataPlane:
         )
         self._upstream = Upstream(UpstreamClient(limits, egress=egress_from_environment(os.environ)))
         self._drain_seconds = timeouts.drain_seconds
-        self._tls = _server_tls(settings.tls)
+        self._certificate = _certificate(settings.tls)
+        self._tls = None if self._certificate is None else self._certificate.context
         self.request_path = RequestPath(
             PathParts(
                 live=parts.live,
@@ -130,6 +131,11 @@ class DataPlane:
         for sock in sockets:
             await self._listener.start_sock(sock, tls=self._tls)
 
+    async def renew_certificate(self, write_log: Callable[[bytes], object], clock: Clock) -> None:
+        """Show a renewed certificate as soon as its files hold it; until cancelled. Returns at once where there is no TLS."""
+        if self._certificate is not None:
+            await CertificateWatch(self._certificate, write_log, clock).run()
+
     async def drain(self) -> None:
         """Take no more calls; returns when the running ones are finished, or broken off at the drain deadline."""
         await self._listener.drain(self._drain_seconds, self.request_path.stop)
@@ -154,10 +160,10 @@ def limited_connections(plane: DataPlane, clock: Clock) -> bytes | None:
     return orjson.dumps(line) + b"\n"
 
 
-def _server_tls(tls: TlsSettings) -> ssl.SSLContext | None:
+def _certificate(tls: TlsSettings) -> ServerCertificate | None:
     if tls.certificate is None:
         return None
-    return server_context(str(tls.certificate), None if tls.key is None else str(tls.key))
+    return ServerCertificate(str(tls.certificate), None if tls.key is None else str(tls.key))
 
 
 def providers_of(settings: Settings) -> Providers:

@@ -175,6 +175,7 @@ class Server:
         where: list[ListenAddress] = []
         if self._plane is not None:
             where = await self._plane.listen(settings.traffic_addresses)
+            self._tasks.spawn(self._plane.renew_certificate(self._log, self._clock), "certificate")
         if self._workers is not None:
             where = await self._workers.start(settings.traffic_addresses, bind_unix)
         is_tls = settings.tls.certificate is not None

@@ -175,6 +175,7 @@ class Worker:
         else:
             if (line := limited_connections(self._plane, self._clock)) is not None:
                 self._log(line)
+            self._tasks.spawn(self._plane.renew_certificate(self._log, self._clock), "certificate")
             self._owner.send(Listening())
 
     async def _stop_without_owner(self) -> None:

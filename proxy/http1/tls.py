@@ -3,6 +3,7 @@
 asyncio has no parameter for a TLS session, so the context hands the last one of a host to each new connection itself.
 """
 
+import os
 import ssl
 
 _SESSIONS = 256
@@ -50,10 +51,41 @@ def client_context(authorities: str | None = None) -> ResumingContext:
     return context
 
 
-def server_context(certificate: str, key: str | None = None) -> ssl.SSLContext:
-    """A listener's context from PEM files; without `key` the private key is in the file of the certificate.
+class ServerCertificate:
+    """What listeners show, from PEM files that may be replaced while they are shown."""
 
-    Raises OSError (ssl.SSLError among them) when they cannot be used together."""
+    def __init__(self, certificate: str, key: str | None = None) -> None:
+        """Without `key` the private key is in the file of the certificate. Raises OSError (ssl.SSLError among them) when the files
+        cannot be used together."""
+        self._files = (certificate, key)
+        self._seen = self._state()
+        self._present = _server_context(*self._files)
+        #: For listeners; each handshake is given the certificate that is the latest then.
+        self.context = _server_context(*self._files)
+        # A whole context takes the place of another: loaded into the one in use, a key that does not fit would break it.
+        self.context.sni_callback = self._show_present
+
+    def renew(self) -> bool:
+        """Take up files that are others than when this was last asked; whether they are. Blocks for reading them.
+
+        Raises OSError when they cannot be used: what was shown before stays."""
+        state = self._state()
+        if state == self._seen:
+            return False
+        # Before they are read: what changes meanwhile is read again the next time.
+        self._seen = state
+        self._present = _server_context(*self._files)
+        return True
+
+    def _state(self) -> list[tuple[int, int, int]]:
+        found = [os.stat(path) for path in self._files if path is not None]
+        return [(file.st_ino, file.st_size, file.st_mtime_ns) for file in found]
+
+    def _show_present(self, connection: ssl.SSLObject, name: str, context: ssl.SSLContext) -> None:
+        connection.context = self._present
+
+
+def _server_context(certificate: str, key: str | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -109,6 +110,35 @@ async def test_the_sdks_are_served_over_tls(tmp_path: Path, workers: int, files:
             old.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises(OSError):
             await asyncio.open_connection(host, int(port), ssl=old, server_hostname="localhost")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path, workers: int) -> None:
+    file, renewed = tmp_path / "both.pem", CERTIFICATES / "renewed.pem"
+    shutil.copy(SERVED, file)
+    async with serving(tmp_path, tls={"certificate": file}, workers=workers) as running:
+        url = running.server.traffic_url.replace("127.0.0.1", "localhost")
+        async with openai_at(url, trusting()) as app:
+            assert await served_version(app) == "support@1"
+        shutil.copy(renewed, file)
+        of_renewed = ssl.create_default_context(cafile=renewed)
+        host, port = running.server.traffic_url.removeprefix("https://").split(":")
+        in_a_row = 0
+        async with asyncio.timeout(30):
+            # Which worker takes a connection is the kernel's to say: until none of many shows the old one.
+            while in_a_row < 20:
+                try:
+                    _, writer = await asyncio.open_connection(
+                        host, int(port), ssl=of_renewed, server_hostname="localhost"
+                    )
+                except ssl.SSLError:
+                    in_a_row = 0
+                else:
+                    in_a_row += 1
+                    writer.close()
+                    await writer.wait_closed()
+        async with openai_at(url, httpx2.AsyncClient(verify=of_renewed)) as app:
+            assert await served_version(app) == "support@1"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
