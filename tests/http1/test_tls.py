@@ -28,11 +28,11 @@ def replace(file: Path, content: str) -> None:
     os.replace(beside, file)
 
 
-async def connected(served):
-    """A connection, and the certificate that it was shown."""
+async def connected(served, name="localhost"):
+    """A connection, and the certificate that it was shown. An address as the name is not sent (RFC 6066 §3)."""
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
-    client = await served.connect(ssl=anybody, server_hostname="localhost")
+    client = await served.connect(ssl=anybody, server_hostname=name)
     return client, client.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
 
 
@@ -55,7 +55,9 @@ async def test_a_renewed_certificate_is_shown_to_new_connections_and_the_old_one
         assert not certificate.renew()
         after, shown = await connected(served)
         assert shown == der_of(RENEWED)
-        for client in (before, after):
+        nameless, shown = await connected(served, "127.0.0.1")
+        assert shown == der_of(RENEWED)
+        for client in (before, after, nameless):
             client.send(POST)
             assert (await client.answer())[2] == b"abc"
             await client.close()

@@ -3,9 +3,8 @@
 Decision, both with CPython 3.11's sqlite3: a step of a statement gives the interpreter lock away and takes it back, which on a
 busy event loop means waiting for it every time, so up to 256 rows share one; and binding None or a bool costs 0.4 us (they go
 through the module's adapters), binding a float 0.03 us, and SQLite stores NaN as NULL. A row of 48 columns then takes 6 us
-instead of 11, and a settled row of the ledger 2 us instead of 3. OR FAIL instead of the default ABORT,
-because whoever calls undoes the whole transaction: SQLite then keeps no journal of each statement, which doubled what was
-written to disk.
+instead of 11, and a settled row of the ledger 2 us instead of 3. OR FAIL instead of the default ABORT, because whoever calls
+undoes the whole transaction: SQLite then keeps no journal of each statement, which doubled what was written to disk.
 """
 
 import sqlite3
