@@ -1,0 +1,104 @@
+"""What every store promises of the state that traffic is decided on: what is in force is in it, once, and nothing else."""
+
+from dataclasses import replace
+
+import pytest
+
+from proxy.core.caps import CounterKey
+from proxy.core.errors import NotFound
+from proxy.core.ledger import Hold, LedgerWrites
+from proxy.core.scopes import Scope
+from proxy.core.snapshot import Agent
+from tests.store.given import NOON, a_rollout, an_agent, audited, cap, release, switch, version
+
+
+class TestTheSnapshot:
+    async def test_holds_the_versions_traffic_can_reach_and_no_others(self, store):
+        await an_agent(store, versions=6)
+        await an_agent(store, "other", versions=4)
+        await a_rollout(store, candidate=3)
+        async with audited(store) as change:
+            await change.append_release(release("support", 3, 5, label="staging"))
+            await change.insert_switch(switch("k1", scope=Scope(agent="support"), mode="fallback", fallback_version=2))
+            await change.insert_switch(switch("k2", mode="fallback", fallback_version=4))
+        snapshot = await store.load_snapshot()
+        assert sorted(snapshot.agents["support"].versions) == [1, 2, 3, 4, 5]
+        assert sorted(snapshot.agents["other"].versions) == [1, 4]
+        assert snapshot.agents["support"] == await store.agent_state("support")
+
+    async def test_holds_the_newest_version_where_latest_is_allowed(self, store):
+        await an_agent(store, versions=3, allow_latest=True)
+        assert sorted((await store.agent_state("support")).versions) == [1, 3]
+
+    async def test_of_an_agent_without_versions_is_empty_but_there(self, store):
+        await an_agent(store, versions=0, allow_latest=True)
+        state = (await store.load_snapshot()).agents["support"]
+        assert (state.labels, state.rollouts, state.versions) == ({}, {}, {})
+
+    async def test_of_many_agents_is_right_for_each(self, store):
+        async with audited(store) as change:
+            for index in range(60):
+                name = f"agent-{index}"
+                await change.insert_agent(Agent(name=name))
+                await change.insert_version(version(name, 1, f"I am {index}"))
+                await change.append_release(release(name, 1, 1))
+        agents = (await store.load_snapshot()).agents
+        assert [agents[f"agent-{index}"].versions[1].bundle.prompt.text for index in range(60)] == [
+            f"I am {index}" for index in range(60)
+        ]
+
+    async def test_holds_a_component_that_versions_have_in_common_once(self, store):
+        tools = {"mode": "merge", "items": [{"name": "look_up"}]}
+        async with audited(store) as change:
+            for name in ("one", "two"):
+                await change.insert_agent(Agent(name=name))
+                await change.insert_version(version(name, 1, name, tools=tools))
+                await change.append_release(release(name, 1, 1))
+        agents = (await store.load_snapshot()).agents
+        first, second = (agents[name].versions[1].bundle for name in ("one", "two"))
+        assert first.tools is second.tools
+        assert (first.prompt.text, second.prompt.text) == ("one", "two")
+
+
+class TestSwitchesAndCaps:
+    async def test_are_in_force_until_they_are_ended(self, store):
+        on = switch("k1", scope=Scope(tag=("tenant", "acme")), reply_text="closed", cut_streams=True)
+        limit = cap("c1", scope=Scope(agent="support", user="*"), window="day")
+        async with audited(store) as change:
+            await change.insert_switch(on)
+            await change.insert_cap(limit)
+            assert (await change.switch("k1"), await change.cap("c1")) == (on, limit)
+        snapshot = await store.load_snapshot()
+        assert (snapshot.switches, snapshot.caps) == ((on,), (limit,))
+        async with audited(store) as change:
+            await change.end_switch("k1", "bob", NOON + 1)
+            await change.end_cap("c1", "bob", NOON + 1)
+            assert (await change.switch("k1"), await change.cap("c1")) == (None, None)
+        snapshot = await store.load_snapshot()
+        assert (snapshot.switches, snapshot.caps) == ((), ())
+
+    async def test_cannot_be_ended_twice(self, store):
+        async with audited(store) as change:
+            await change.insert_switch(switch("k1"))
+            await change.end_switch("k1", "bob", NOON)
+        with pytest.raises(NotFound):
+            async with audited(store) as change:
+                await change.end_switch("k1", "bob", NOON)
+
+    async def test_a_replaced_cap_keeps_what_it_counted(self, store):
+        before = cap("c1")
+        async with audited(store) as change:
+            await change.insert_cap(before)
+        key = CounterKey("c1", 0)
+        await store.write_ledger(LedgerWrites([Hold("a1", key, "usd", 70, NOON)]))
+        after = replace(before, limit_amount=5, at_limit="warn", why="less")
+        async with audited(store) as change:
+            await change.replace_cap(after)
+        assert (await store.load_snapshot()).caps == (after,)
+        assert await store.spent(after, 0) == {key: 70}
+
+    async def test_are_listed_oldest_first(self, store):
+        async with audited(store) as change:
+            await change.insert_switch(switch("k2", created_at_microseconds=NOON + 2))
+            await change.insert_switch(switch("k1", created_at_microseconds=NOON + 3))
+        assert [found.id for found in (await store.load_snapshot()).switches] == ["k2", "k1"]
