@@ -8,32 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.core.components import parse_bundle
-from proxy.core.errors import BadInput
-from proxy.wires.openai_chat import OpenAIChat
-from proxy.wires.wire import Injection, InjectionPlan
+from proxy.wires.wire import InjectionPlan
+from tests.wires.chat_requests import OTHER, WIRE, inject, injected, prompt, refusal_of
 
-WIRE = OpenAIChat()
 MODEL = {"name": "gpt-4o-mini"}
-
-
-def inject(body: bytes, version: dict[str, Any] | None, **plan: Any) -> Injection:
-    bundle = None if version is None else parse_bundle(version)
-    return WIRE.inject(WIRE.read(body), InjectionPlan(bundle=bundle, **plan))
-
-
-def injected(body: str, version: dict[str, Any] | None, **plan: Any) -> str:
-    return inject(body.encode(), version, **plan).body.decode()
-
-
-def refusal_of(body: str, version: dict[str, Any] | None = None, **plan: Any) -> tuple[str, str | None]:
-    with pytest.raises(BadInput) as refusal:
-        inject(body.encode(), version, **plan)
-    return refusal.value.code, refusal.value.param
-
-
-def prompt(mode: str, text: str = "Ours.") -> dict[str, Any]:
-    return {"prompt": {"text": text, "mode": mode}}
-
 
 S = '{"role":"system","content":"Ours."}'
 D = '{"role":"developer","content":"Ours."}'
@@ -185,7 +163,6 @@ def test_the_output_bound_is_the_versions_then_the_callers_then_the_ceiling(
 TOOL = {"name": "search", "description": "Finds.", "parameters": {"type": "object"}}
 OURS = '{"type":"function","function":{"name":"search","description":"Finds.","parameters":{"type":"object"}}}'
 THEIRS = '{"type": "function", "function": {"name": "search"}}'
-OTHER = '{"type":"function","function":{"name":"other"}}'
 
 
 @pytest.mark.parametrize(
@@ -269,51 +246,6 @@ def test_a_call_of_no_agent_passes_unchanged() -> None:
     assert (answer.model, answer.max_output_tokens) == ("m", None)
 
 
-@pytest.mark.parametrize(
-    ("member", "param"),
-    [
-        ('"model":1', "model"),
-        ('"model":["m"]', "model"),
-        ('"model":"a\\u0000b"', "model"),
-        (f'"model":"{"m" * 10_000}"', "model"),
-        ('"stream":"true"', "stream"),
-        ('"stream":1', "stream"),
-        *((f'"max_tokens":{value}', "max_tokens") for value in ("-1", "0", "1.5", '"5"', "1e9", "true", "3000000000", "[]")),
-        ('"max_completion_tokens":"5"', "max_completion_tokens"),
-        ('"max_tokens":1,"max_completion_tokens":2', "max_tokens"),
-        *((f'"n":{value}', "n") for value in ("0", "10000", '"2"', "1.0", "true")),
-        ('"user":7', "user"),
-        ('"safety_identifier":{}', "safety_identifier"),
-        ('"switchback":"x"', "switchback"),
-        ('"tools":{}', "tools"),
-        ('"tools":[1]', "tools"),
-        ('"stream":true,"stream_options":[]', "stream_options"),
-        ('"stream":true,"stream_options":{"include_usage":"yes"}', "include_usage"),
-    ],
-)  # fmt: skip
-def test_a_member_of_the_wrong_kind_is_refused_by_name(member: str, param: str) -> None:
-    assert refusal_of(f"{{{member}}}") == ("wrong_kind", param)
-
-
-@pytest.mark.parametrize("name", ["model", "stream", "n", "max_tokens", "user", "switchback", "tools"])
-def test_a_repeated_member_the_proxy_reads_is_refused(name: str) -> None:
-    assert refusal_of(f'{{"{name}":null,"x":1,"{name}":null}}') == ("duplicate_key", name)
-
-
-def test_a_repeated_member_is_refused_only_where_it_is_edited() -> None:
-    body = '{"model":"m","temperature":1,"temperature":2,"messages":[],"messages":[]}'
-    assert injected(body, {"model": {"parameters": {"top_p": 1.0}}}) == body[:-1] + ',"top_p":1.0}'
-    assert refusal_of(body, {"model": {"parameters": {"temperature": 0.1}}}) == ("duplicate_key", "temperature")
-    assert refusal_of(body, prompt("replace")) == ("duplicate_key", "messages")
-
-
-def test_the_facts_of_a_request() -> None:
-    body = f'{{"model":"m","stream":true,"n":3,"max_tokens":5,"user":"u","safety_identifier":"s","tools":[{OTHER}]}}'
-    facts = WIRE.read(body.encode())
-    assert (facts.model, facts.streamed, facts.choices, facts.max_output_tokens) == ("m", True, 3, 5)
-    assert (facts.claims.model, facts.claims.user, facts.tool_names) == ("m", "s", {"other"})
-
-
 FULL = {
     "prompt": {"text": "Ours."},
     "model": {"name": "gpt-4o-mini", "parameters": {"temperature": 0.2, "stop": "x", "extra": {"seed": 1}}},
@@ -370,67 +302,3 @@ def test_the_injected_bytes_are_the_same_every_time_and_leave_the_request_reusab
     assert len(answers) == 1
     assert WIRE.inject(request, InjectionPlan(bundle=None)).body.startswith(body[:-1])
     assert request.document.body is body
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "expected"),
-    [
-        ("POST", "/v1/chat/completions", "/v1/chat/completions"),
-        ("POST", "/chat/completions", "/v1/chat/completions"),
-        ("GET", "/v1/chat/completions", None),
-        ("POST", "/v1/chat/completions/", None),
-        ("POST", "/v1/chat/completions/x", None),
-        ("POST", "/v1//chat/completions", None),
-        ("POST", "/v1/chat%2fcompletions", None),
-        ("POST", "/V1/chat/completions", None),
-        ("POST", "/v1/completions", None),
-        ("POST", "/v1/messages", None),
-    ],
-)
-def test_only_the_exact_path_is_this_wires(method: str, path: str, expected: str | None) -> None:
-    operation = WIRE.operation(method, path)
-    assert (None if operation is None else operation.path) == expected
-    if operation is not None:
-        assert operation.is_metered
-        assert operation.is_billable
-
-
-def bound_of(body: bytes) -> int | None:
-    """The input bound of a body that no version changes."""
-    return WIRE.input_tokens_bound(WIRE.inject(WIRE.read(body), InjectionPlan(bundle=None)))
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        '"messages":[{"role":"user","content":"hello é"}]',
-        '"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]},{"role":"assistant","content":null,'
-        '"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]},'
-        '{"role":"tool","tool_call_id":"1","content":"42"}]',
-        f'"messages":[],"tools":[{OTHER}],"response_format":{{"type":"json_object"}},"new_flag":true,"new_number":7',
-    ],
-)
-def test_text_is_bounded_by_its_bytes(members: str) -> None:
-    body = f'{{"model":"m",{members}}}'.encode()
-    bound = bound_of(body)
-    assert bound is not None
-    assert bound >= len(body)
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        '"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x"}}]}]',
-        '"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"f"}}]}]',
-        '"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"x"}}]}]',
-        '"messages":[{"role":"assistant","audio":{"id":"a"}}]',
-        '"messages":[],"tools":[{"type":"web_search"}]',
-        '"messages":[],"web_search_options":{}',
-        '"messages":[],"prediction":{"type":"content","content":"x"}',
-        '"messages":[],"unheard_of":"id_123"',
-        '"messages":[],"messages":[]',
-        '"messages":"x"',
-    ],
-)
-def test_what_is_more_than_text_has_no_bound(members: str) -> None:
-    assert bound_of(f'{{"model":"m",{members}}}'.encode()) is None
