@@ -1,4 +1,4 @@
-"""What tests start themselves that stop and start servers: a home to come back to, and a provider that outlives them."""
+"""What tests start with: a home to come back to, a provider that outlives servers, three workers on one port."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.simulator.app import Simulator
+from tests.harness import Deployment, deployed
 
 
 @pytest.fixture
@@ -19,3 +20,11 @@ async def simulator() -> AsyncIterator[Simulator]:
     await running.start()
     yield running
     await running.stop()
+
+
+@pytest.fixture
+async def three(tmp_path: Path) -> AsyncIterator[Deployment]:
+    """A deployment with three workers and an agent `support` of two versions."""
+    async with deployed(tmp_path / "home", workers=3) as running:
+        await running.operator.agent("support", "one", "two")
+        yield running
