@@ -226,11 +226,11 @@ class LedgerWriter:
         return True
 
     async def _gather(self) -> None:
+        timer = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._hurry.set)
         try:
-            async with asyncio.timeout(_GATHER_SECONDS):
-                await self._hurry.wait()
-        except TimeoutError:
-            return
+            await self._hurry.wait()
+        finally:
+            timer.cancel()
 
     def _batch(self, ends_leases: Iterable[Counter]) -> _Batch:
         waiting, self._waiting = self._waiting, []
