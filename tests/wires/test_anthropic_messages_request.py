@@ -7,30 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.core.components import parse_bundle
 from proxy.core.errors import BadInput
 from proxy.wires.anthropic_messages import AnthropicMessages
-from proxy.wires.wire import Injection, InjectionPlan
+from tests.wires.met_requests import Requests
 
 WIRE = AnthropicMessages()
 OLD, NEW = "2023-06-01", "2026-10-21"
-
-
-def inject(body: bytes, version: dict[str, Any] | None, **plan: Any) -> Injection:
-    bundle = None if version is None else parse_bundle(version)
-    return WIRE.inject(WIRE.read(body), InjectionPlan(bundle=bundle, **plan))
-
-
-def injected(body: str, version: dict[str, Any] | None, **plan: Any) -> str:
-    return inject(body.encode(), version, **plan).body.decode()
-
-
-def refusal_of(body: str, version: dict[str, Any] | None = None, **plan: Any) -> tuple[str, str | None]:
-    with pytest.raises(BadInput) as refusal:
-        inject(body.encode(), version, **plan)
-    return refusal.value.code, refusal.value.param
-
-
+_requests = Requests(WIRE)
+inject, injected = _requests.inject, _requests.injected
+refusal_of, bound_of = _requests.refusal_of, _requests.bound_of
 OURS = '{"type":"text","text":"Ours."}'
 PLAIN = '{"text": "theirs", "type": "text"}'
 MARKED = '{"type":"text","text":"big","cache_control":{"type": "ephemeral","ttl":"1h"}}'
@@ -306,11 +291,6 @@ def test_what_the_version_does_not_mention_passes_byte_for_byte_in_its_order(
 def test_only_the_exact_path_is_this_wires(method: str, path: str, expected: str | None) -> None:
     operation = WIRE.operation(method, path)
     assert (None if operation is None else operation.path) == expected
-
-
-def bound_of(body: bytes) -> int | None:
-    """The input bound of a body that no version changes."""
-    return WIRE.input_tokens_bound(WIRE.inject(WIRE.read(body), InjectionPlan(bundle=None)))
 
 
 @pytest.mark.parametrize(

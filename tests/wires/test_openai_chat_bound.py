@@ -2,13 +2,7 @@
 
 import pytest
 
-from proxy.wires.wire import InjectionPlan
-from tests.wires.chat_requests import OTHER, WIRE
-
-
-def bound_of(body: bytes) -> int | None:
-    """The input bound of a body that no version changes."""
-    return WIRE.input_tokens_bound(WIRE.inject(WIRE.read(body), InjectionPlan(bundle=None)))
+from tests.wires.chat_requests import OTHER, bound_of
 
 
 @pytest.mark.parametrize(
