@@ -8,7 +8,6 @@ from tests.wires.met_requests import Requests
 WIRE = OpenAIChat()
 OTHER = '{"type":"function","function":{"name":"other"}}'
 
-
 _requests = Requests(WIRE)
 inject, injected = _requests.inject, _requests.injected
 refusal_of, bound_of = _requests.refusal_of, _requests.bound_of
