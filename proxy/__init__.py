@@ -6,6 +6,7 @@ A folder says what its code may do; a module imports only downward (held by test
     server       composition root: the only module that knows concrete stores; start and stop order
     worker       composition root of a worker process (`workers: N`), which serves calls and has no store
     data_plane   what both have in common: wires, listener and providers, put together
+    stop_signals what SIGTERM and Ctrl-C do, in each of these processes
     settings     file + environment -> frozen Settings; every problem reported at once, with its path
     edges/       TALKS.      HTTP in: the LLM traffic handler, the admin API. No decisions here
     runtime/     RUNS.       asyncio, clock, sockets: conductors, upstream, spend ledger, recorder, metrics
@@ -32,6 +33,7 @@ Glossary, one word per idea in code, SQL, JSON, metrics and commands:
     rollout    the gradual move of a label; arm: one side of it (`stable`, `candidate`, or a named variant)
     subject    whom stickiness is about: the user, else the conversation; bucket: its fixed position 0-99,999
     run        one proxied LLM call; attempt: one try of it at a provider; outcome: a later fact about a run
+    lane       what calls share that were resolved alike; in the store: what runs share that ended alike
     cap        a spend limit; hold: a reservation against it
     switch     a kill switch entry; guard: a rule of a rollout that can hold or end it
 """
