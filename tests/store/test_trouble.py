@@ -193,6 +193,29 @@ class TestTheFileIsGone:
             await refused(a_change(store))
 
 
+async def contents_after_a_crash(database, tmp_path) -> list[str]:
+    """The agents that a start would find if this process died now."""
+    for file in database.parent.glob(f"{database.name}*"):
+        if not file.name.endswith("-shm"):
+            shutil.copy(file, tmp_path / f"crashed{file.name.removeprefix(database.name)}")
+    with closing(sqlite3.connect(tmp_path / "crashed")) as plain:
+        return [name for (name,) in plain.execute("SELECT name FROM agents ORDER BY name")]
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+async def test_a_log_that_is_gone_is_noticed_and_what_it_held_is_in_the_database(store, database, tmp_path, how):
+    await an_agent(store)
+    log = database.with_name(f"{database.name}-wal")
+    if how == "deleted":
+        log.unlink()
+    else:
+        shutil.copyfile(log, database.with_name("beside"))
+        database.with_name("beside").replace(log)
+    assert "log (-wal) was deleted or replaced" in (await refused(a_change(store))).message
+    await everything_works(store)
+    assert await contents_after_a_crash(database, tmp_path) == ["afterwards", "support"]
+
+
 async def test_a_damaged_file_is_refused_without_an_exception_of_the_driver(store, database):
     await an_agent(store, versions=40)
     await store.record_runs([run(f"run-{index}") for index in range(300)], [])

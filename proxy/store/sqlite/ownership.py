@@ -60,13 +60,24 @@ class FileReplaced(DatabaseFailed):
         super().__init__("the database file was replaced", needs_reopening=True)
 
 
+class LogReplaced(DatabaseFailed):
+    """The log of the open file is not at its path: what is written goes where no later start would find it."""
+
+    def __init__(self) -> None:
+        # Closing the connections moves what is in their log into the database; opened again they have a new one.
+        super().__init__(
+            "the database's log (-wal) was deleted or replaced; what it held is kept", needs_reopening=True
+        )
+
+
 class OpenFile:
     """Which file the connections have open; a deleted one would still take writes and lose them all."""
 
     def __init__(self, path: Path) -> None:
         """For connections that are open and have written. Raises Unavailable(`store_unavailable`)."""
         self._path = path
-        self._log = [path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")]
+        self._wal = path.with_name(f"{path.name}-wal")
+        self._log = [self._wal, path.with_name(f"{path.name}-shm")]
         self._identity = _identity_of(path)
         self._log_identities = [_identity_of(file) for file in self._log]
 
@@ -74,6 +85,8 @@ class OpenFile:
         """Raises Unavailable(`store_unavailable`) where the open file is no longer the one at its path."""
         if _identity_of(self._path) != self._identity:
             raise FileReplaced
+        if not self._has_log():
+            raise LogReplaced
 
     def forget_log_if_replaced(self) -> None:
         """Once the connections are closed: SQLite leaves their log behind where another file took the database's place,
@@ -87,6 +100,15 @@ class OpenFile:
                         file.unlink()
         except DatabaseFailed:
             return
+
+    def _has_log(self) -> bool:
+        try:
+            status = self._wal.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise file_failure(error) from error
+        return (status.st_dev, status.st_ino) == self._log_identities[0]
 
 
 def _identity_of(file: Path) -> tuple[int, int]:
