@@ -53,6 +53,15 @@ class OwnershipLock:
             self._descriptor = None
 
 
+class FileGone(DatabaseFailed):
+    """No file stands where the open one was."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database file was deleted or moved away; put it, or a whole copy of it, back", needs_reopening=False
+        )
+
+
 class FileReplaced(DatabaseFailed):
     """Another file stands where the open one was."""
 
@@ -76,16 +85,20 @@ class OpenFile:
     def __init__(self, path: Path) -> None:
         """For connections that are open and have written. Raises Unavailable(`store_unavailable`)."""
         self._path = path
-        self._wal = path.with_name(f"{path.name}-wal")
-        self._log = [self._wal, path.with_name(f"{path.name}-shm")]
+        self._log = [path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")]
         self._identity = _identity_of(path)
         self._log_identities = [_identity_of(file) for file in self._log]
+        if None in (self._identity, *self._log_identities):
+            raise FileGone
 
     def check(self) -> None:
         """Raises Unavailable(`store_unavailable`) where the open file is no longer the one at its path."""
-        if _identity_of(self._path) != self._identity:
+        present = _identity_of(self._path)
+        if present is None:
+            raise FileGone
+        if present != self._identity:
             raise FileReplaced
-        if not self._has_log():
+        if _identity_of(self._log[0]) != self._log_identities[0]:
             raise LogReplaced
 
     def forget_log_if_replaced(self) -> None:
@@ -101,23 +114,13 @@ class OpenFile:
         except DatabaseFailed:
             return
 
-    def _has_log(self) -> bool:
-        try:
-            status = self._wal.stat()
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise file_failure(error) from error
-        return (status.st_dev, status.st_ino) == self._log_identities[0]
 
-
-def _identity_of(file: Path) -> tuple[int, int]:
+def _identity_of(file: Path) -> tuple[int, int] | None:
+    """None where there is none. Raises Unavailable(`store_unavailable`)."""
     try:
         status = file.stat()
     except FileNotFoundError:
-        raise DatabaseFailed(
-            "the database file was deleted or moved away; put it, or a whole copy of it, back", needs_reopening=False
-        ) from None
+        return None
     except OSError as error:
         raise file_failure(error) from error
     return status.st_dev, status.st_ino
