@@ -6,14 +6,12 @@ business of its two users, `server.py` and `worker.py`.
 
 import os
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import orjson
-
 from proxy.core.addresses import Address, ListenAddress, UnixAddress
 from proxy.core.spend import FREE, Price
-from proxy.core.times import rfc3339
 from proxy.http1.egress import egress_from_environment
 from proxy.http1.limits import ListenerLimits, UpstreamLimits
 from proxy.http1.listener import Listener
@@ -24,6 +22,7 @@ from proxy.runtime.certificate_watch import CertificateWatch
 from proxy.runtime.clock import Clock, Identifiers
 from proxy.runtime.conversations import Conversations
 from proxy.runtime.descriptors import TURNED_AWAY, connections_within_limits
+from proxy.runtime.event_line import event_line
 from proxy.runtime.holding import Ledger
 from proxy.runtime.live_snapshot import LiveSnapshot
 from proxy.runtime.metrics import Metrics
@@ -77,7 +76,6 @@ class DataPlane:
         self._upstream = Upstream(UpstreamClient(limits, egress=egress_from_environment(os.environ)))
         self._drain_seconds = timeouts.drain_seconds
         self._certificate = _certificate(settings.tls)
-        self._tls = None if self._certificate is None else self._certificate.context
         self.request_path = RequestPath(
             PathParts(
                 live=parts.live,
@@ -114,6 +112,10 @@ class DataPlane:
             parts.on_error,
         )
 
+    @property
+    def _tls(self) -> ssl.SSLContext | None:
+        return None if self._certificate is None else self._certificate.context
+
     async def listen(self, addresses: Sequence[ListenAddress]) -> list[ListenAddress]:
         """Take calls from now on; where, ports as they came out. Raises OSError."""
         for address in addresses:
@@ -149,15 +151,14 @@ def limited_connections(plane: DataPlane, clock: Clock) -> bytes | None:
     """The log line that says that open files allow fewer clients than the settings; None where they do not."""
     if plane.connections == plane.wanted_connections:
         return None
-    line = {
-        "ts": rfc3339(clock.now_microseconds()),
-        "level": "warning",
-        "event": "connections_limited",
-        "reason": "this process may not open more files (ulimit -n)",
-        "wanted": plane.wanted_connections,
-        "connections": plane.connections,
-    }
-    return orjson.dumps(line) + b"\n"
+    return event_line(
+        clock.now_microseconds(),
+        "warning",
+        "connections_limited",
+        reason="this process may not open more files (ulimit -n)",
+        wanted=plane.wanted_connections,
+        connections=plane.connections,
+    )
 
 
 def _certificate(tls: TlsSettings) -> ServerCertificate | None:

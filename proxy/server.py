@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import orjson
 import uvloop
 from aiohttp import web
 
@@ -21,7 +20,6 @@ from proxy.core.bucketing import BUCKETS
 from proxy.core.errors import Refusal
 from proxy.core.releases import CANDIDATE
 from proxy.core.snapshot import Snapshot
-from proxy.core.times import rfc3339
 from proxy.data_plane import DataPlane, DataPlaneParts, bind_unix, limited_connections, prices_of, providers_of
 from proxy.edges.admin_app import AdminParts, build_admin_app
 from proxy.runtime.admin_token import FILE_NAME, admin_token
@@ -31,6 +29,7 @@ from proxy.runtime.conversations import Conversations
 from proxy.runtime.data_path import DataPath
 from proxy.runtime.descriptors import raise_descriptor_limit
 from proxy.runtime.error_log import ErrorLog
+from proxy.runtime.event_line import event_line
 from proxy.runtime.garbage import collect_seldom
 from proxy.runtime.guard_commands import GuardCommands
 from proxy.runtime.heartbeat import Heartbeat
@@ -202,14 +201,10 @@ class Server:
         self._store_was_up = problem is None
         self._metrics.store_up.set(problem is None)
         if problem is not None or not was_up:
-            line = {
-                "ts": rfc3339(self._clock.now_microseconds()),
-                "level": "info" if problem is None else "error",
-                "event": "store_back" if problem is None else "store_away",
-                "reason": None if problem is None else problem.message,
-                "revision": self._live.current.revision,
-            }
-            self._log(orjson.dumps(line) + b"\n")
+            level, event = ("info", "store_back") if problem is None else ("error", "store_away")
+            reason = None if problem is None else problem.message
+            now, revision = self._clock.now_microseconds(), self._live.current.revision
+            self._log(event_line(now, level, event, reason=reason, revision=revision))
 
     def _data_path(self) -> DataPath:
         """Where calls are served: here, or with several workers in processes of their own."""

@@ -5,10 +5,8 @@ import ssl
 from collections.abc import Callable
 from typing import Protocol
 
-import orjson
-
-from proxy.core.times import rfc3339
 from proxy.runtime.clock import Clock
+from proxy.runtime.event_line import event_line
 
 _INTERVAL_SECONDS = 2.0
 
@@ -49,8 +47,7 @@ class CertificateWatch:
             self._say("info", "certificate_renewed", "its files changed")
 
     def _say(self, level: str, event: str, reason: str) -> None:
-        line = {"ts": rfc3339(self._clock.now_microseconds()), "level": level, "event": event, "reason": reason}
-        self._write_log(orjson.dumps(line) + b"\n")
+        self._write_log(event_line(self._clock.now_microseconds(), level, event, reason=reason))
 
 
 def _reason(error: OSError) -> str:

@@ -3,10 +3,8 @@
 import traceback
 from collections.abc import Callable
 
-import orjson
-
-from proxy.core.times import rfc3339
 from proxy.runtime.clock import Clock
+from proxy.runtime.event_line import event_line
 
 _MAX_FRAMES = 12
 
@@ -20,11 +18,6 @@ class ErrorLog:
 
     def __call__(self, error: BaseException) -> None:
         frames = traceback.extract_tb(error.__traceback__)[-_MAX_FRAMES:]
-        line = {
-            "ts": rfc3339(self._clock.now_microseconds()),
-            "level": "error",
-            "event": "internal_error",
-            "error": type(error).__name__,
-            "at": [f"{frame.filename.rpartition('proxy/')[2]}:{frame.lineno} {frame.name}" for frame in frames],
-        }
-        self._write(orjson.dumps(line) + b"\n")
+        at = [f"{frame.filename.rpartition('proxy/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+        now = self._clock.now_microseconds()
+        self._write(event_line(now, "error", "internal_error", error=type(error).__name__, at=at))

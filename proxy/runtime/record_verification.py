@@ -6,12 +6,11 @@ lists wait for a long log.
 
 from collections.abc import AsyncGenerator, Callable
 
-import orjson
-
 from proxy.core.audit_proof import AuditHead
 from proxy.core.record_proof import RecordProof, begin_proof
 from proxy.core.times import rfc3339
 from proxy.runtime.clock import Clock
+from proxy.runtime.event_line import event_line
 from proxy.store.store import Store
 
 _DAY_MICROSECONDS = 86_400_000_000
@@ -45,12 +44,5 @@ class HeadLog:
         self._day = now // _DAY_MICROSECONDS
         if newest:
             head = newest[0]
-            line = {
-                "ts": rfc3339(now),
-                "level": "info",
-                "event": "audit_head",
-                "number": head.number,
-                "hash": head.hash,
-                "at": rfc3339(head.at_microseconds),
-            }
-            self._write(orjson.dumps(line) + b"\n")
+            at = rfc3339(head.at_microseconds)
+            self._write(event_line(now, "info", "audit_head", number=head.number, hash=head.hash, at=at))

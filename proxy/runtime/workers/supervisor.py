@@ -10,15 +10,14 @@ from asyncio.subprocess import Process
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import orjson
 from prometheus_client import CollectorRegistry
 
 from proxy.core.addresses import ListenAddress
 from proxy.core.errors import Unavailable
 from proxy.core.snapshot import Snapshot
 from proxy.core.switches import Switch
-from proxy.core.times import rfc3339
 from proxy.runtime.clock import Clock
+from proxy.runtime.event_line import event_line
 from proxy.runtime.metrics import Metrics
 from proxy.runtime.workers.merged_metrics import EndedSamples, MergedRegistry
 from proxy.runtime.workers.messages import Conversation
@@ -235,14 +234,8 @@ class Workers:
                     slot.end.ping()
 
     def _log(self, event: str, slot: _Slot, **more: object) -> None:
-        line = {
-            "ts": rfc3339(self._clock.now_microseconds()),
-            "level": "error",
-            "event": event,
-            "worker": _name(slot.number),
-            **more,
-        }
-        self._parts.log(orjson.dumps(line) + b"\n")
+        now = self._clock.now_microseconds()
+        self._parts.log(event_line(now, "error", event, worker=_name(slot.number), **more))
 
 
 async def _done(answers: Sequence["asyncio.Future[None]"]) -> None:
