@@ -59,9 +59,8 @@ class ServerCertificate:
         cannot be used together."""
         self._files = (certificate, key)
         self._seen = self._state()
-        self._present = _server_context(*self._files)
         #: For listeners; each handshake is given the certificate that is the latest then.
-        self.context = _server_context(*self._files)
+        self.context = self._present = _server_context(*self._files)
         # A whole context takes the place of another: loaded into the one in use, a key that does not fit would break it.
         self.context.sni_callback = self._show_present
 

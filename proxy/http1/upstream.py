@@ -13,7 +13,7 @@ from proxy.http1.dial import Dialer, Resolver, resolve
 from proxy.http1.egress import Egress
 from proxy.http1.errors import ClientGone, UpstreamError
 from proxy.http1.limits import UpstreamLimits
-from proxy.http1.message import HOP_BY_HOP_OR_OURS, Headers, render_head
+from proxy.http1.message import CR, HOP_BY_HOP_OR_OURS, LF, SPACE, Headers, render_head
 from proxy.http1.origin import Origin
 from proxy.http1.pool import Pool
 from proxy.http1.reply import Reply
@@ -22,8 +22,6 @@ from proxy.http1.upstream_connection import UpstreamConnection
 
 __all__ = ["Answer", "ClientGone", "Origin", "UpstreamClient", "UpstreamError"]
 
-#: As numbers: looking for one in bytes takes a tenth of the time of looking for bytes of length 1.
-_SPACE, _CR, _LF = b" \r\n"
 _STALE = frozenset({"reset", "early_close"})
 
 
@@ -112,7 +110,7 @@ class UpstreamClient:
         return connection
 
     def _head(self, origin: Origin, method: str, target: bytes, headers: Headers, body: bytes) -> bytes:
-        if target[:1] != b"/" or _SPACE in target or _CR in target or _LF in target:
+        if target[:1] != b"/" or SPACE in target or CR in target or LF in target:
             raise ValueError("the target is not a path")
         last = b"content-length: %d\r\n" % len(body) if body or method not in ("GET", "HEAD") else b""
         if self._egress.http is not None and (proxy := self._egress.plain_proxy_for(origin)) is not None:

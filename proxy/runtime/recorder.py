@@ -1,10 +1,10 @@
 """Runs on their way to the store and the log: a bounded queue that counts what it drops, written in batches.
 
-The data path only appends. A batch goes to the store in one transaction, its log lines to one stream in one write. When the
-store is away the queue fills, then drops the newest and counts them; nothing ever waits for it.
+The data path only appends. A batch goes to the store in one transaction, its log lines to one stream. When the store is away
+the queue fills, then drops the newest and counts them; nothing ever waits for it.
 
-Decision: 20 ms are gathered. With 50 ms a call costs 5 % more CPU, because larger batches are fresh memory that is in no cache,
-and with 10 ms no less; at 1,000 calls a second large batches, which share the interpreter with the calls, also make some wait.
+Decision: 20 ms are gathered. With 40 or 10 ms a call costs no less CPU; at 1,000 calls a second larger batches, which share the
+interpreter with the calls, make some of them wait.
 """
 
 import asyncio

@@ -60,7 +60,7 @@ def run_of(row: Row) -> Run:
     values = {name: row[name] for name in RECORD_COLUMNS}
     values["tags"] = orjson.loads(values["tags"])
     values["quarantined"] = bool(values["quarantined"])
-    return Run(**values, **dict(zip(LANE_COLUMNS, lane_of(row), strict=True)))
+    return Run(*values.values(), *lane_of(row))
 
 
 def attempt_values(attempt: Attempt, null: Any) -> list[Any]:
