@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from tests.harness import CALLER_KEY, Deployment, Operator
+from tests.harness import CALLER_KEY, Deployment
 
 CHAT = "/a/support/v1/chat/completions"
 BODY = {"model": "x", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 100}
@@ -58,10 +58,6 @@ async def are_in_flight(deployment: Deployment, count: int) -> bool:
 async def is_restarted(deployment: Deployment, name: str) -> bool:
     worker = next(worker for worker in await workers(deployment) if worker["name"] == name)
     return worker["serving"] and worker["restarts"] == 1
-
-
-async def cap(operator: Operator, unit: str, limit: Any, window: str = "day") -> Any:
-    return await operator.post("/caps", scope={"agent": "support"}, window=window, unit=unit, limit=limit, why="a test")
 
 
 async def caps_by_unit(deployment: Deployment) -> dict[str, dict[str, Any]]:

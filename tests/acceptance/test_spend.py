@@ -16,18 +16,12 @@ import orjson
 import pytest
 
 from proxy.simulator.app import Simulator
+from tests.acceptance.caps import cap, one_hold
 from tests.harness import CLAUDE, PATIENCE_SECONDS, Deployment, Operator, deployed, eventually
 
 CHAT = "/a/support/v1/chat/completions"
 USER = [{"role": "user", "content": "hi"}]
 BODY = {"model": "x", "messages": USER, "max_tokens": 100}
-
-
-async def cap(
-    operator: Operator, unit: str, limit: Any, *, agent: str | None = "support", window: str = "day", **more: Any
-) -> Any:
-    scope = {"agent": agent} if agent else {}
-    return await operator.post("/caps", scope=scope, window=window, unit=unit, limit=limit, why="a test", **more)
 
 
 async def statuses(deployment: Deployment, count: int) -> list[int]:
@@ -39,24 +33,11 @@ async def statuses(deployment: Deployment, count: int) -> list[int]:
     return await asyncio.gather(*(one() for _ in range(count)))
 
 
-async def one_hold(deployment: Deployment) -> float:
-    """What one call of BODY holds, in dollars, as a cap shows it while the provider thinks."""
-    wide = await cap(deployment.operator, "usd", 1000)
-    deployment.simulator.hold_answers()
-    running = asyncio.ensure_future(statuses(deployment, 1))
-    await deployment.simulator.wait_for_calls(1)
-    shown = next(item for item in (await deployment.operator.get("/caps"))["items"] if item["id"] == wide["id"])
-    deployment.simulator.release_answers()
-    await running
-    await deployment.operator.request("DELETE", f"/caps/{wide['id']}", {"why": "measured"})
-    return shown["held"]
-
-
 async def test_two_hundred_parallel_calls_against_a_cap_of_twenty_holds_admit_exactly_twenty(
     deployment: Deployment,
 ) -> None:
     await deployment.operator.agent("support", "one")
-    hold = await one_hold(deployment)
+    hold = await one_hold(deployment, statuses(deployment, 1))
     limit = round(hold * 20 + hold / 2, 9)
     await cap(deployment.operator, "usd", limit)
     deployment.simulator.hold_answers()

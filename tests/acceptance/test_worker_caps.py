@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.several_workers import bare_call, call, cap, caps_by_unit, many, workers
+from tests.acceptance.caps import cap, one_hold
+from tests.acceptance.several_workers import bare_call, call, caps_by_unit, many, workers
 from tests.harness import PATIENCE_SECONDS, Deployment, deployed, eventually
 
 
 async def test_two_hundred_parallel_calls_over_three_workers_against_a_cap_of_twenty_holds_admit_exactly_twenty(
     three: Deployment,
 ) -> None:
-    hold = await one_hold(three)
+    hold = await one_hold(three, call(three))
     limit = round(hold * 20 + hold / 2, 9)
     await cap(three.operator, "usd", limit)
     three.simulator.hold_answers()
@@ -29,19 +30,6 @@ async def test_two_hundred_parallel_calls_over_three_workers_against_a_cap_of_tw
     after = (await three.operator.get("/caps"))["items"][0]
     billed = three.simulator.billed_nanodollars - three.simulator.calls[0].billed_nanodollars
     assert (after["spent"], after["held"]) == (pytest.approx(billed / 1e9), 0)
-
-
-async def one_hold(deployment: Deployment) -> float:
-    """What one call of BODY holds, in dollars, as a cap shows it while the provider thinks."""
-    wide = await cap(deployment.operator, "usd", 1000)
-    deployment.simulator.hold_answers()
-    running = asyncio.ensure_future(call(deployment))
-    await deployment.simulator.wait_for_calls(1)
-    shown = (await deployment.operator.get("/caps"))["items"][0]
-    deployment.simulator.release_answers()
-    await running
-    await deployment.operator.request("DELETE", f"/caps/{wide['id']}", {"why": "measured"})
-    return shown["held"]
 
 
 async def test_a_cap_holds_while_workers_are_killed(three: Deployment) -> None:

@@ -7,20 +7,20 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import orjson
 
 from proxy.simulator.app import Simulator
+from tests.acceptance.caps import cap
 from tests.acceptance.several_workers import (
     BODY,
     CHAT,
     are_in_flight,
     bare_call,
     call,
-    cap,
     caps_by_unit,
     is_restarted,
     many,
@@ -63,9 +63,31 @@ async def test_a_worker_killed_under_load_breaks_only_its_own_calls_and_its_hold
     assert await many(three, 30) == {(200, "support@1"): 30}
 
 
+@dataclass(slots=True)
+class Owned:
+    """Two workers and their owner, a process of its own, that serve the agent `support`. `pids`: of the workers."""
+
+    session: aiohttp.ClientSession
+    process: asyncio.subprocess.Process
+    traffic: str
+    operator: Operator
+    pids: list[int]
+
+
+@asynccontextmanager
+async def owned(home: Path, simulator: Simulator) -> AsyncIterator[Owned]:
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        served(home, simulator, session) as (process, traffic, operator),
+    ):
+        await operator.agent("support", "one")
+        pids = [worker["pid"] for worker in (await operator.get("/status"))["workers"]]
+        yield Owned(session, process, traffic, operator, pids)
+
+
 @asynccontextmanager
 async def served(
-    home: Path, simulator: Simulator, session: aiohttp.ClientSession, **settings: Any
+    home: Path, simulator: Simulator, session: aiohttp.ClientSession
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, Operator]]:
     """`switchback serve` with two workers as a process of its own: process, traffic URL, operator."""
     config = home.with_suffix(".yaml")
@@ -75,7 +97,7 @@ async def served(
         "workers": 2,
         "providers": {"openai": {"wire": "openai", "base_url": simulator.url}},
     }
-    config.write_bytes(orjson.dumps(content | settings))
+    config.write_bytes(orjson.dumps(content))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "proxy", "serve", "--config", str(config),
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
@@ -103,68 +125,54 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-async def test_after_the_owner_is_killed_its_workers_end_and_spent_is_at_least_what_was_billed(tmp_path: Path) -> None:
-    simulator = Simulator()
-    await simulator.start()
-    home = tmp_path / "home"
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
-        served(home, simulator, session) as (process, traffic, operator),
-    ):
-        await operator.agent("support", "one")
-        await cap(operator, "usd", 1000)
-        pids = [worker["pid"] for worker in (await operator.get("/status"))["workers"]]
+async def test_after_the_owner_is_killed_its_workers_end_and_spent_is_at_least_what_was_billed(
+    simulator: Simulator, home: Path
+) -> None:
+    async with owned(home, simulator) as two:
+        await cap(two.operator, "usd", 1000)
 
         async def load() -> None:
-            while await bare_call(traffic) is not None:
+            while await bare_call(two.traffic) is not None:
                 pass
 
         clients = [asyncio.ensure_future(load()) for _ in range(20)]
         await simulator.wait_for_calls(300)
-        process.kill()
-        await process.wait()
+        two.process.kill()
+        await two.process.wait()
         # The workers notice by themselves, and nobody is left who takes calls.
         async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.gather(*clients)
-        await eventually(lambda: not any(is_running(pid) for pid in pids))
+        await eventually(lambda: not any(is_running(pid) for pid in two.pids))
     await simulator.wait_until_idle()
     async with deployed(home, simulator=simulator, workers=2) as restarted:
         shown = (await restarted.operator.get("/caps"))["items"][0]
         assert shown["held"] == 0
         assert simulator.billed_nanodollars / 1e9 <= shown["spent"] < 1000
         assert await many(restarted, 6) == {(200, "support@1"): 6}
-    await simulator.stop()
 
 
-async def test_sigterm_to_the_owner_drains_every_worker_and_ends_with_code_zero(tmp_path: Path) -> None:
-    simulator = Simulator()
-    await simulator.start()
-    home = tmp_path / "home"
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
-        served(home, simulator, session) as (process, traffic, operator),
-    ):
-        await operator.agent("support", "one")
-        pids = [worker["pid"] for worker in (await operator.get("/status"))["workers"]]
+async def test_sigterm_to_the_owner_drains_every_worker_and_ends_with_code_zero(
+    simulator: Simulator, home: Path
+) -> None:
+    async with owned(home, simulator) as two:
         simulator.hold_answers()
 
         async def one() -> int:
-            async with session.post(traffic + CHAT, json=BODY, headers=KEY) as answer:
+            async with two.session.post(two.traffic + CHAT, json=BODY, headers=KEY) as answer:
                 await answer.read()
                 return answer.status
 
         calls = [asyncio.ensure_future(one()) for _ in range(20)]
         await simulator.wait_for_calls(20)
-        process.send_signal(signal.SIGTERM)
-        await eventually(lambda: _refuses_connections(traffic))
+        two.process.send_signal(signal.SIGTERM)
+        await eventually(lambda: _refuses_connections(two.traffic))
         simulator.release_answers()
         assert await asyncio.gather(*calls) == [200] * 20
         async with asyncio.timeout(PATIENCE_SECONDS):
-            assert await process.wait() == 0
-        assert not any(is_running(pid) for pid in pids)
+            assert await two.process.wait() == 0
+        assert not any(is_running(pid) for pid in two.pids)
     async with deployed(home, simulator=simulator) as restarted:
         assert len(await restarted.operator.runs(20)) == 20
-    await simulator.stop()
 
 
 async def _refuses_connections(url: str) -> bool:
