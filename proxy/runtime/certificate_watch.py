@@ -52,5 +52,5 @@ class CertificateWatch:
 
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
-        return f"certificate and key cannot be used together ({error.reason})"
+        return f"certificate and key cannot be used together ({error.reason or 'not PEM'})"
     return f"a file cannot be read ({error.strerror})"

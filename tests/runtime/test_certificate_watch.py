@@ -32,7 +32,7 @@ async def test_a_renewal_and_each_reason_against_it_is_said_once(tmp_path: Path)
         file.write_text("no certificate")
         ((level, event, reason),) = await said()
         assert (level, event) == ("error", "certificate_unusable")
-        assert reason.startswith("the one shown before stays: certificate and key cannot be used together (")
+        assert reason == "the one shown before stays: certificate and key cannot be used together (not PEM)"
         file.unlink()
         ((level, event, reason),) = await said()
         assert reason == "the one shown before stays: a file cannot be read (No such file or directory)"
