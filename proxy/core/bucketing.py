@@ -10,13 +10,14 @@ checked in tests/core/test_bucketing.py.
 
 import unicodedata
 from decimal import Decimal
+from typing import Final
 
 import mmh3
 
 from proxy.core.errors import BadInput
 
-BUCKETS = 100_000
-_CLUSTER_SEED = 0x5EED
+BUCKETS: Final = 100_000
+_CLUSTER_SEED: Final = 0x5EED
 
 
 def bucket_of(salt: str, unit: str) -> int:

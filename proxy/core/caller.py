@@ -5,12 +5,12 @@ Only the values; how they are put together from path, headers and body is identi
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from proxy.core.names import UNASSIGNED
 
 SubjectKind = Literal["user", "conversation", "none"]
-_NONE: Mapping[str, str] = {}
+_NONE: Final[Mapping[str, str]] = {}
 
 
 @dataclass(init=False, slots=True)

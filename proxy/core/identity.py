@@ -6,7 +6,7 @@ Names are trusted claims (a sidecar on loopback). Everything here is facts alrea
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 
@@ -14,24 +14,24 @@ from proxy.core.caller import BodyClaims, Caller
 from proxy.core.errors import BadInput, NotFound
 from proxy.core.names import AgentReference, parse_agent_reference
 
-MODEL_PREFIX = "agent:"
+MODEL_PREFIX: Final = "agent:"
 #: Request headers that say who calls, lower case; each may occur once. None of them reaches a provider.
-AGENT_HEADER = b"switchback-agent"
-VERSION_HEADER = b"switchback-version"
-LABEL_HEADER = b"switchback-label"
-USER_HEADER = b"switchback-user"
-CONVERSATION_HEADER = b"switchback-conversation"
-TAGS_HEADER = b"switchback-tags"
-VARIABLES_HEADER = b"switchback-variables"
-OUR_PREFIX = b"switchback-"
+AGENT_HEADER: Final = b"switchback-agent"
+VERSION_HEADER: Final = b"switchback-version"
+LABEL_HEADER: Final = b"switchback-label"
+USER_HEADER: Final = b"switchback-user"
+CONVERSATION_HEADER: Final = b"switchback-conversation"
+TAGS_HEADER: Final = b"switchback-tags"
+VARIABLES_HEADER: Final = b"switchback-variables"
+OUR_PREFIX: Final = b"switchback-"
 #: Headers that carry a credential; each may occur once.
-CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+CREDENTIAL_HEADERS: Final = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 
-_SUBJECT_HEADERS = frozenset({USER_HEADER, CONVERSATION_HEADER})
-_MAX_ID_CHARACTERS = 512
-_MAX_TAGS = 32
-_TAG = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SUBJECT_HEADERS: Final = frozenset({USER_HEADER, CONVERSATION_HEADER})
+_MAX_ID_CHARACTERS: Final = 512
+_MAX_TAGS: Final = 32
+_TAG: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def identify(

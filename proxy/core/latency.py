@@ -5,9 +5,10 @@ from the buckets is at most 2 % too high. Histograms add by adding counts. Count
 """
 
 import math
+from typing import Final
 
-GAMMA = 1.02
-_LOG_GAMMA = math.log(GAMMA)
+GAMMA: Final = 1.02
+_LOG_GAMMA: Final = math.log(GAMMA)
 
 
 def latency_bucket(duration_microseconds: int) -> int:

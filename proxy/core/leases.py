@@ -11,12 +11,14 @@ Decision: at most 1/64 of the limit. A cap too small for that (one hold is more 
 for their rows, in exchange for nothing over-counted.
 """
 
+from typing import Final
+
 #: A lease is at most this part of the cap's limit.
-LEASE_SHARE = 64
+LEASE_SHARE: Final = 64
 #: Leases are this many times what was needed at once, so that they seldom change.
-_SPARE = 4
+_SPARE: Final = 4
 #: This part of a lease at most is lent or drawn when something is lent: the rest is for calls that ask the owner.
-_LENT_SHARE = 2
+_LENT_SHARE: Final = 2
 
 
 def wanted_lease(lease: int, needed: int) -> int:

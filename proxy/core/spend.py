@@ -6,10 +6,11 @@ free, or unknown (None); unknown is never taken for free.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from proxy.core.usage import Usage
 
-_PICO_PER_NANO = 1000
+_PICO_PER_NANO: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class Price:
         return found
 
 
-FREE = Price("free", (Rates(input=0, cached=0, cache_write=0, cache_write_1h=0, output=0),))
+FREE: Final = Price("free", (Rates(input=0, cached=0, cache_write=0, cache_write_1h=0, output=0),))
 
 
 def cost_of(usage: Usage, price: Price) -> int:

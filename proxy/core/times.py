@@ -3,11 +3,12 @@
 import functools
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from proxy.core.errors import BadInput
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SHAPE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)\Z")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SHAPE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)\Z")
 
 
 def rfc3339(microseconds: int) -> str:

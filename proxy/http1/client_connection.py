@@ -9,7 +9,7 @@ that left; after a refusal input is thrown away for a short while so that the re
 """
 
 import asyncio
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import Call
@@ -19,8 +19,8 @@ from proxy.http1.request_head import REFUSALS, Refused
 from proxy.http1.request_parser import BODY, HEAD, IDLE, RequestParser
 from proxy.http1.sockets import abort
 
-_SLICE_BYTES = 4096  # bounds how many pipelined calls one read can bring
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_SLICE_BYTES: Final = 4096  # bounds how many pipelined calls one read can bring
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class CallSink(Protocol):

@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain, zip_longest
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from proxy.http1.egress import Egress, ForwardProxy
 from proxy.http1.errors import Reason, UpstreamError
@@ -25,7 +25,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[tuple[int, Address]]]]
 
 _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
 
-_CONNECT_ANSWER_BYTES = 16 * 1024
+_CONNECT_ANSWER_BYTES: Final = 16 * 1024
 
 
 async def resolve(host: str, port: int) -> Sequence[tuple[int, Address]]:

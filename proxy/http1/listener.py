@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from proxy.http1.client_connection import ClientConnection
 from proxy.http1.errors import UnfinishedReply
@@ -25,9 +25,9 @@ __all__ = ["Handler", "Listener", "Reply"]
 
 Handler = Callable[[Call, Reply], Coroutine[Any, Any, None]]
 
-_ABORT_GRACE_SECONDS = 1.0
-_BACKLOG = 1024
-_PLAIN_TEXT = [(b"content-type", b"text/plain")]
+_ABORT_GRACE_SECONDS: Final = 1.0
+_BACKLOG: Final = 1024
+_PLAIN_TEXT: Final = [(b"content-type", b"text/plain")]
 
 
 class Listener:

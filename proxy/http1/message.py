@@ -10,18 +10,19 @@ from functools import cache
 from http import HTTPStatus
 from itertools import chain
 from operator import itemgetter
+from typing import Final
 
 Headers = list[tuple[bytes, bytes]]
 """Names lower-cased, order and duplicates kept."""
 
-NAMES: dict[bytes, bytes] = {}
+NAMES: Final[dict[bytes, bytes]] = {}
 """Header names as they came, to lower case: a client sends the same few again and again, and a name that is looked up
 is neither lower-cased nor checked nor hashed again. Filled by `learn_name`."""
 
-_NAMES_KEPT = 2048
-_NAME_BYTES_KEPT = 64
+_NAMES_KEPT: Final = 2048
+_NAME_BYTES_KEPT: Final = 64
 
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"content-length",
@@ -35,7 +36,7 @@ HOP_BY_HOP = frozenset(
 )
 """Fields this layer computes or ends; `content-length` is among them because only the writer knows it."""
 
-HOP_BY_HOP_OR_OURS = HOP_BY_HOP | {b"expect", b"host", b"proxy-authorization"}
+HOP_BY_HOP_OR_OURS: Final = HOP_BY_HOP | {b"expect", b"host", b"proxy-authorization"}
 """For requests sent on: these are between the client and this proxy, or made anew."""
 
 
@@ -69,10 +70,12 @@ def learn_name(name: bytes) -> bytes:
     return lower
 
 
-SPACE, CR, LF = b" \r\n"
+SPACE: Final = 0x20
+CR: Final = 0x0D
+LF: Final = 0x0A
 """As numbers: looking for one in bytes takes a tenth of the time of looking for bytes of length 1."""
 
-_name_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(0)
+_name_of: Final[Callable[[tuple[bytes, bytes]], bytes]] = itemgetter(0)
 
 
 def _status_line(status: int) -> bytes:
@@ -83,7 +86,7 @@ def _status_line(status: int) -> bytes:
     return b"HTTP/1.1 %d %b\r\n" % (status, phrase)
 
 
-STATUS_LINES = {status: _status_line(status) for status in range(200, 600)}
+STATUS_LINES: Final = {status: _status_line(status) for status in range(200, 600)}
 """Ready status lines, 200 to 599: a status outside is a mistake of the caller (KeyError)."""
 
 

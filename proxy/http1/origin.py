@@ -1,10 +1,10 @@
 """Where an upstream is: scheme, host and port. Parsed once, from configuration, never from a request."""
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-_ORIGIN = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::(\d{1,5}))?/?")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_ORIGIN: Final = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::(\d{1,5}))?/?")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Origin(NamedTuple):

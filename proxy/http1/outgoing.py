@@ -9,11 +9,11 @@ it has enough. So does a piece of a stream that comes alone: a turn more for it 
 import asyncio
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
-_GATHERED_BYTES = 16 * 1024
+_GATHERED_BYTES: Final = 16 * 1024
 #: Pieces of streams that come closer together than this are gathered.
-_CLOSE_SECONDS = 50e-6
+_CLOSE_SECONDS: Final = 50e-6
 
 
 class Turn:

@@ -5,6 +5,7 @@ Last in, first out, so that a falling load lets connections grow old and close. 
 
 import asyncio
 from collections import Counter
+from typing import Final
 
 from proxy.http1.dial import remember_session
 from proxy.http1.limits import UpstreamLimits, sweep_seconds
@@ -12,8 +13,8 @@ from proxy.http1.origin import Origin
 from proxy.http1.outgoing import Turn
 from proxy.http1.upstream_connection import UpstreamConnection
 
-_CLOSE_SECONDS = 1.0
-_READ_BYTES = 64 * 1024
+_CLOSE_SECONDS: Final = 1.0
+_READ_BYTES: Final = 64 * 1024
 
 
 class Pool:

@@ -7,14 +7,14 @@ body cleanly. Never blocks: `writable` and `on_writable` tell a fast producer to
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from proxy.http1.message import STATUS_LINES, Headers, render_head
 from proxy.http1.outgoing import Outgoing
 
 #: The first lines of chunks as small as events are: formatting one takes as long as the rest of writing it.
-_CHUNK_HEADS_KEPT = 1024
-_CHUNK_HEADS = [b"%x\r\n" % size for size in range(_CHUNK_HEADS_KEPT)]
+_CHUNK_HEADS_KEPT: Final = 1024
+_CHUNK_HEADS: Final = [b"%x\r\n" % size for size in range(_CHUNK_HEADS_KEPT)]
 
 
 class _Body(Enum):

@@ -9,14 +9,15 @@ method and target are read as one, and the request is written anew upstream.
 import re
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Final
 
 from proxy.http1.message import Headers
 
-METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
-_HASH = ord("#")
-_HOST_BYTES = 300  # a DNS name has at most 253; also bounds what `is_host` remembers
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
+_HASH: Final = ord("#")
+_HOST_BYTES: Final = 300  # a DNS name has at most 253; also bounds what `is_host` remembers
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
 
 
 class Refused(Exception):
@@ -37,7 +38,7 @@ def _refusal(status: int) -> bytes:
     )
 
 
-REFUSALS = {s: _refusal(s) for s in (400, 405, 408, 413, 414, 417, 431, 500, 501, 503, 505)}
+REFUSALS: Final = {s: _refusal(s) for s in (400, 405, 408, 413, 414, 417, 431, 500, 501, 503, 505)}
 """Whole answers. Nothing of the request is in them."""
 
 

@@ -6,7 +6,7 @@ and `Upgrade`, which never switches protocols.
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 import httptools
 
@@ -14,7 +14,7 @@ from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import NAMES, Call, Headers, learn_name
 from proxy.http1.request_head import Refused, check_headers, check_line, check_values
 
-_CHUNK_OVERHEAD_BYTES = 12  # size line and line ends of an ordinary chunk
+_CHUNK_OVERHEAD_BYTES: Final = 12  # size line and line ends of an ordinary chunk
 
 
 class Phase(Enum):
@@ -26,7 +26,11 @@ class Phase(Enum):
     LAST = 3
 
 
-IDLE, HEAD, BODY, LAST = Phase  # a global is found faster than a member, and this is asked many times per call
+# Found faster than members, and asked for many times per call.
+IDLE: Final = Phase.IDLE
+HEAD: Final = Phase.HEAD
+BODY: Final = Phase.BODY
+LAST: Final = Phase.LAST
 
 
 class RequestSink(Protocol):

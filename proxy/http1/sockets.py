@@ -8,8 +8,9 @@ import os
 import socket
 import stat
 import struct
+from typing import Final
 
-_LINGER_ZERO = struct.pack("ii", 1, 0)
+_LINGER_ZERO: Final = struct.pack("ii", 1, 0)
 
 
 def abort(transport: asyncio.Transport) -> None:

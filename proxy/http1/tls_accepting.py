@@ -9,8 +9,9 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Final
 
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS: Final = 0.1
 
 
 class TlsAcceptor:

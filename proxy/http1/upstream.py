@@ -6,7 +6,7 @@ Redirects are not followed, nothing is decoded, no cookie is kept. Its counterpa
 
 import asyncio
 import ssl
-from typing import cast
+from typing import Final, cast
 
 from proxy.http1.answer import Answer
 from proxy.http1.dial import Dialer, Resolver, resolve
@@ -22,7 +22,7 @@ from proxy.http1.upstream_connection import UpstreamConnection
 
 __all__ = ["Answer", "ClientGone", "Origin", "UpstreamClient", "UpstreamError"]
 
-_STALE = frozenset({"reset", "early_close"})
+_STALE: Final = frozenset({"reset", "early_close"})
 
 
 class UpstreamClient:

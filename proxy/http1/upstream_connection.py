@@ -9,7 +9,7 @@ An echo over loopback costs the same either way, 8 µs of CPU for reading 600 by
 """
 
 import asyncio
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -22,8 +22,8 @@ from proxy.http1.origin import Origin
 from proxy.http1.outgoing import Outgoing, Turn
 from proxy.http1.sockets import abort
 
-_COPY_BYTES = 64 * 1024  # up to here head and body are joined into one write
-_BREAKING = httptools.HttpParserError, httptools.HttpParserUpgrade
+_COPY_BYTES: Final = 64 * 1024  # up to here head and body are joined into one write
+_BREAKING: Final = httptools.HttpParserError, httptools.HttpParserUpgrade
 
 
 class ConnectionPool(Protocol):

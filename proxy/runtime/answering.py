@@ -4,6 +4,7 @@ Small whole answers go out in one write; streams are relayed piece by piece. Wha
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from proxy.core.errors import UpstreamFailed
 from proxy.runtime.flight import Flight
@@ -12,7 +13,7 @@ from proxy.runtime.inflate import tap_of_copy
 from proxy.wires.wire import AnswerReader, Wire
 
 #: Up to this size a whole answer is sent in one write; larger ones are relayed.
-_WHOLE_ANSWER_BYTES = 1024 * 1024
+_WHOLE_ANSWER_BYTES: Final = 1024 * 1024
 
 
 async def deliver(flight: Flight) -> None:

@@ -5,10 +5,12 @@ connection, never a clean end; one that has nothing yet is refused like any othe
 is awake). The provider's connection is closed at once in both cases.
 """
 
+from typing import Final
+
 from proxy.core.errors import Unavailable
 from proxy.runtime.flight import Cut, Flight
 
-STOPPED = Cut(
+STOPPED: Final = Cut(
     Unavailable("proxy_stopped", "the proxy was stopped before this call was finished; try again"),
     "error",
     "proxy_stopped",

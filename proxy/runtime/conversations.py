@@ -6,9 +6,10 @@ An entry lives for a day after its last call. An eviction is counted; the conver
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
-_LIFETIME_MICROSECONDS = 24 * 3_600_000_000
-_MAX_ENTRIES = 200_000
+_LIFETIME_MICROSECONDS: Final = 24 * 3_600_000_000
+_MAX_ENTRIES: Final = 200_000
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """A call on its way: what is known of it so far, and the run record it ends as. One object per call, one owner."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from msgspec import structs
 
@@ -30,7 +31,7 @@ class Cut:
     error_class: str
 
 
-_MAX_TOOL_CALLS = 64
+_MAX_TOOL_CALLS: Final = 64
 
 
 class Flight:

@@ -9,13 +9,14 @@ once for such a head. Looking for each field apart cost 9 µs of a call, this co
 
 from collections.abc import Callable, Iterable
 from operator import itemgetter
+from typing import Final
 
 from proxy.core.identity import CREDENTIAL_HEADERS, OUR_PREFIX
 from proxy.core.resolution import Resolution
 from proxy.runtime.exchange import Headers
 from proxy.runtime.providers import Provider
 
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"keep-alive",
@@ -29,8 +30,8 @@ HOP_BY_HOP = frozenset(
         b"http2-settings",
     }
 )
-_NOT_UPSTREAM = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"baggage", b"cookie", b"forwarded", b"via"}
-_NOT_BACK = HOP_BY_HOP | {
+_NOT_UPSTREAM: Final = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"baggage", b"cookie", b"forwarded", b"via"}
+_NOT_BACK: Final = HOP_BY_HOP | {
     b"set-cookie",
     b"strict-transport-security",
     b"alt-svc",
@@ -39,17 +40,22 @@ _NOT_BACK = HOP_BY_HOP | {
     b"nel",
     b"report-to",
 }
-_IDENTITY = (b"accept-encoding", b"identity")
+_IDENTITY: Final = (b"accept-encoding", b"identity")
 #: Bounds of what is remembered of heads, so that nobody can fill the memory with them.
-_HEADS_KEPT = 1024
-_NAME_BYTES_KEPT = 1024
-_request_places: "dict[tuple[bytes, ...], _Places]" = {}
-_answer_places: "dict[tuple[bytes, ...], _Places]" = {}
-_name_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(0)
+_HEADS_KEPT: Final = 1024
+_NAME_BYTES_KEPT: Final = 1024
+_request_places: Final["dict[tuple[bytes, ...], _Places]"] = {}
+_answer_places: Final["dict[tuple[bytes, ...], _Places]"] = {}
+_name_of: Final[Callable[[tuple[bytes, bytes]], bytes]] = itemgetter(0)
 
 #: What the name of a field makes of it: passed; dropped; read here; both; says who calls (ours, which is not passed, or a
 #: credential); names fields that are dropped.
-_PASSED, _DROPPED, _READ, _READ_AND_PASSED, _IDENTITY_FIELD, _CONNECTION = range(6)
+_PASSED: Final = 0
+_DROPPED: Final = 1
+_READ: Final = 2
+_READ_AND_PASSED: Final = 3
+_IDENTITY_FIELD: Final = 4
+_CONNECTION: Final = 5
 _Picking = Callable[[Headers], Iterable[tuple[bytes, bytes]]]
 
 

@@ -8,10 +8,11 @@ these thresholds it is under 1 %, and a full pass over 10,000 open streams waits
 """
 
 import gc
+from typing import Final
 
-_NEW_OBJECTS = 50_000
-_YOUNG_PASSES = 20
-_MIDDLE_PASSES = 50
+_NEW_OBJECTS: Final = 50_000
+_YOUNG_PASSES: Final = 20
+_MIDDLE_PASSES: Final = 50
 
 
 def collect_seldom() -> None:

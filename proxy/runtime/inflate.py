@@ -2,11 +2,12 @@
 
 import zlib
 from collections.abc import Callable
+from typing import Final
 
 from proxy.core.errors import BadInput, TooLarge
 
-MAX_INFLATED_BYTES = 64 * 1024 * 1024
-_GZIP = 16 + zlib.MAX_WBITS
+MAX_INFLATED_BYTES: Final = 64 * 1024 * 1024
+_GZIP: Final = 16 + zlib.MAX_WBITS
 
 
 def plain_body(body: bytes, content_encoding: bytes | None) -> bytes:

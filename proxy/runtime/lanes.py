@@ -9,6 +9,7 @@ looking a lane up costs 1.
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from proxy.core.caller import Caller
 from proxy.core.caps import Cap
@@ -24,7 +25,7 @@ from proxy.runtime.routing import Route
 from proxy.runtime.run_series import OTHER, RunLabels, RunSeries
 from proxy.wires.wire import RequestFacts
 
-_MAX_LANES = 50_000
+_MAX_LANES: Final = 50_000
 _LaneKey = tuple[object, ...]
 
 

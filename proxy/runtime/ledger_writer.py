@@ -10,21 +10,21 @@ While the store is away nothing new waits for it: holds that need a row are refu
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.ledger import Hold, Lease, LedgerWrites, SettledBy, Settlement
 from proxy.runtime.clock import Clock
 from proxy.runtime.spend_counters import Counter
 
-_GATHER_SECONDS = 0.02
-_RETRY_SECONDS = 0.5
+_GATHER_SECONDS: Final = 0.02
+_RETRY_SECONDS: Final = 0.5
 #: A call that is open for longer gets a row, so that it no longer takes up its counter's lease.
-_LONG_MICROSECONDS = 1_000_000
+_LONG_MICROSECONDS: Final = 1_000_000
 #: Settled rows of one transaction: what piled up while the store was away keeps nobody waiting for long.
-_MAX_ROWS = 4_000
+_MAX_ROWS: Final = 4_000
 #: Settled rows that may wait for a store that is away, before leases are no longer used and rows are merged.
-_MAX_WAITING = 50_000
+_MAX_WAITING: Final = 50_000
 
 
 class LedgerStore(Protocol):

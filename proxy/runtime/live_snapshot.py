@@ -6,7 +6,7 @@ Also the bounded cache of versions that only a pin reaches. Who builds a new sna
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from proxy.core.caps import Cap
 from proxy.core.snapshot import AgentState, Snapshot
@@ -14,7 +14,7 @@ from proxy.core.switches import Switch
 from proxy.core.tokens import Token
 from proxy.core.versions import Version
 
-_MAX_CACHED_VERSIONS = 1024
+_MAX_CACHED_VERSIONS: Final = 1024
 Entry = TypeVar("Entry", Cap, Switch)
 
 

@@ -4,6 +4,8 @@ Usage reported by the provider is exact. Without it (the client left, the stream
 its whole hold; an estimate from the bytes seen is shown beside it and flagged.
 """
 
+from typing import Final
+
 from proxy.core.caps import Cap
 from proxy.core.spend import Price, cost_of, hold_cost
 from proxy.core.usage import Usage
@@ -12,10 +14,10 @@ from proxy.runtime.holding import HoldBound, Spent, Ticket
 from proxy.wires.wire import Injection, RequestFacts, Wire
 
 #: For estimates only: English text has about four bytes a token.
-_BYTES_PER_TOKEN = 4
+_BYTES_PER_TOKEN: Final = 4
 
-_BOUNDED_UNITS = frozenset({"usd", "tokens"})
-UNMETERED = HoldBound(nanodollars=None, tokens=None, unbounded_because="the proxy cannot meter this path")
+_BOUNDED_UNITS: Final = frozenset({"usd", "tokens"})
+UNMETERED: Final = HoldBound(nanodollars=None, tokens=None, unbounded_because="the proxy cannot meter this path")
 
 
 def needs_ceiling(caps: tuple[Cap, ...]) -> bool:

@@ -1,5 +1,7 @@
 """`GET /v1/models`: the provider's list with the agents appended, so that model pickers can choose an agent."""
 
+from typing import Final
+
 from proxy.core.snapshot import Snapshot
 from proxy.runtime.answering import deliver
 from proxy.runtime.flight import Flight
@@ -7,7 +9,7 @@ from proxy.runtime.forwarding import AnswerFields
 from proxy.runtime.routing import MODELS_PATH
 from proxy.wires.model_list import append_agents
 
-_MAX_LIST_BYTES = 8 * 1024 * 1024
+_MAX_LIST_BYTES: Final = 8 * 1024 * 1024
 
 
 def is_model_list(flight: Flight) -> bool:

@@ -9,7 +9,7 @@ Decision: the library's own calculation costs 50-70 µs a call; its rates as int
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
@@ -18,13 +18,13 @@ from proxy.core.spend import Price, Rates
 from proxy.runtime.clock import Clock
 from proxy.runtime.providers import Provider
 
-_HOUR_MICROSECONDS = 3_600_000_000
-_PICO_PER_DOLLAR_PER_MTOK = 1_000_000
-_MAX_CACHED = 4096
-_UNSEEN = Price("unseen", ())
+_HOUR_MICROSECONDS: Final = 3_600_000_000
+_PICO_PER_DOLLAR_PER_MTOK: Final = 1_000_000
+_MAX_CACHED: Final = 4096
+_UNSEEN: Final = Price("unseen", ())
 #: What the library calls the members of a request that choose another price.
-_TIER_KEYS = ("service_tier", "speed")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIER_KEYS: Final = ("service_tier", "speed")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PriceBook:

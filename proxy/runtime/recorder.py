@@ -10,14 +10,14 @@ interpreter with the calls, make some of them wait.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from proxy.core.errors import Unavailable
 from proxy.core.runs import Attempt, Run
 
-_BATCH = 1024
-_GATHER_SECONDS = 0.02
-_RETRY_SECONDS = 1.0
+_BATCH: Final = 1024
+_GATHER_SECONDS: Final = 0.02
+_RETRY_SECONDS: Final = 1.0
 
 
 class RunStore(Protocol):

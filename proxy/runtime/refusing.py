@@ -1,15 +1,17 @@
 """Answers the proxy makes itself: refusals in the wire's own error shape, and a switch's fixed text as a valid answer."""
 
+from typing import Final
+
 from proxy.core.errors import Refusal
 from proxy.runtime.clock import Clock
 from proxy.runtime.exchange import Headers
 from proxy.runtime.flight import Flight
 from proxy.wires.wire import Wire
 
-_JSON = (b"content-type", b"application/json")
-_EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+_JSON: Final = (b"content-type", b"application/json")
+_EVENTS: Final = (b"content-type", b"text/event-stream; charset=utf-8")
 #: Statuses an SDK may sensibly try again: our own limits, a provider that could not be reached, a drain.
-_RETRYABLE = frozenset({429, 502, 503})
+_RETRYABLE: Final = frozenset({429, 502, 503})
 
 
 def answer_with_refusal(flight: Flight, refusal: Refusal, wire: Wire) -> None:

@@ -8,6 +8,7 @@ record and a settled hold.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from proxy.core.caller import BodyClaims, Caller
 from proxy.core.caps import Cap
@@ -41,7 +42,7 @@ from proxy.runtime.trace_context import trace_id
 from proxy.runtime.upstream import ProviderFailed, Upstream
 from proxy.wires.wire import InjectionPlan, Wire
 
-_NO_CLAIMS = BodyClaims()
+_NO_CLAIMS: Final = BodyClaims()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

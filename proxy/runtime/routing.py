@@ -7,20 +7,21 @@ not routed at all, so that no two readers can disagree about it.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from proxy.core.errors import NotFound
 from proxy.wires.wire import Operation, Wire, WireFamily
 
-_CANONICAL = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@+,=-]+)+\Z")
-_QUERY = re.compile(rb"[\x21-\x22\x24-\x7e]*\Z")
-_AGENT_PREFIX = b"/a/"
-_VERSIONED = re.compile(r"/v\d")
+_CANONICAL: Final = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@+,=-]+)+\Z")
+_QUERY: Final = re.compile(rb"[\x21-\x22\x24-\x7e]*\Z")
+_AGENT_PREFIX: Final = b"/a/"
+_VERSIONED: Final = re.compile(r"/v\d")
 #: Operations that cost nothing at the provider though they are POSTs.
-_FREE_PATHS = frozenset({"/v1/messages/count_tokens", "/v1/responses/input_tokens"})
-MODELS_PATH = "/v1/models"
+_FREE_PATHS: Final = frozenset({"/v1/messages/count_tokens", "/v1/responses/input_tokens"})
+MODELS_PATH: Final = "/v1/models"
 #: An app sends the same few targets again and again; a table of them is emptied before it can fill the memory.
-_ROUTES_KEPT = 4096
-_TARGET_BYTES_KEPT = 256
+_ROUTES_KEPT: Final = 4096
+_TARGET_BYTES_KEPT: Final = 256
 
 
 @dataclass(init=False, slots=True)

@@ -6,6 +6,7 @@ for each of them.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -13,8 +14,8 @@ from proxy.core.runs import Run
 from proxy.core.times import rfc3339
 from proxy.runtime.log_line import LogLine
 
-_encoder = msgspec.json.Encoder()
-_LINES = 64
+_encoder: Final = msgspec.json.Encoder()
+_LINES: Final = 64
 
 
 class RunLog:

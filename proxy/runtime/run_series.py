@@ -9,7 +9,7 @@ family a moment before the other.
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
@@ -17,12 +17,12 @@ from prometheus_client.utils import floatToGoString  # pyright: ignore[reportUnk
 
 from proxy.core.runs import Run, RunOutcome
 
-OTHER = "other"
-_LABELS = ("agent", "version", "arm", "provider", "model")
-_MAX_COMBINATIONS = 20_000
-_BOUNDS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
-_BOUNDS_MICROSECONDS = tuple(round(bound * 1e6) for bound in _BOUNDS_SECONDS)
-_LE = (*(floatToGoString(bound) for bound in _BOUNDS_SECONDS), "+Inf")
+OTHER: Final = "other"
+_LABELS: Final = ("agent", "version", "arm", "provider", "model")
+_MAX_COMBINATIONS: Final = 20_000
+_BOUNDS_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
+_BOUNDS_MICROSECONDS: Final = tuple(round(bound * 1e6) for bound in _BOUNDS_SECONDS)
+_LE: Final = (*(floatToGoString(bound) for bound in _BOUNDS_SECONDS), "+Inf")
 
 
 class RunLabels(NamedTuple):

@@ -7,13 +7,14 @@ Who may hold is spend_ledger.py's to decide, writing is ledger_writer.py's.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from proxy.core.caps import Cap, CounterKey, counter_key, window_end, window_start
 from proxy.core.leases import bounded_lease, wanted_lease
 from proxy.core.scopes import EACH, CallFacts
 
 #: A lease follows what was needed in this and the last stretch of this length.
-_STRETCH_MICROSECONDS = 10_000_000
+_STRETCH_MICROSECONDS: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """W3C trace context: the trace id of a `traceparent` header, None where it is absent or not valid (never an error)."""
 
 import re
+from typing import Final
 
-_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}\Z")
+_TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}\Z")
 
 
 def trace_id(traceparent: bytes | None) -> str | None:

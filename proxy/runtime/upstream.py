@@ -5,7 +5,7 @@ run), `upstream_broken` (502, the provider broke the protocol), `upstream_redire
 """
 
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from proxy.core.errors import UpstreamFailed
 from proxy.http1.reply import Reply as Http1Reply
@@ -14,8 +14,10 @@ from proxy.http1.upstream import ClientGone, Origin, UpstreamClient, UpstreamErr
 from proxy.runtime.exchange import ClientLeft, Headers, Reply
 from proxy.runtime.providers import Provider
 
-_UNREACHABLE = frozenset({"dns", "connect_refused", "connect_timeout", "connect_failed", "tls", "pool_exhausted"})
-_TIMEOUTS = frozenset({"first_byte_timeout", "idle_timeout", "write_timeout"})
+_UNREACHABLE: Final = frozenset(
+    {"dns", "connect_refused", "connect_timeout", "connect_failed", "tls", "pool_exhausted"}
+)
+_TIMEOUTS: Final = frozenset({"first_byte_timeout", "idle_timeout", "write_timeout"})
 
 
 class ProviderFailed(UpstreamFailed):

@@ -5,7 +5,7 @@ caller sends can make a batch unwritable: what no database can hold is made to f
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 from msgspec.structs import astuple, replace
@@ -14,17 +14,18 @@ from proxy.core.outcomes import Outcome
 from proxy.core.runs import Attempt, Run
 from proxy.store.rows import Row, json_text
 
-_RUN_COLUMNS = Run.__struct_fields__
-_OWN = _RUN_COLUMNS.index("wire")
+_RUN_COLUMNS: Final = Run.__struct_fields__
+_OWN: Final = _RUN_COLUMNS.index("wire")
 #: What differs from run to run, in the order of `run_parts`; the rest of a run is its lane's.
-RECORD_COLUMNS = _RUN_COLUMNS[:_OWN]
+RECORD_COLUMNS: Final = _RUN_COLUMNS[:_OWN]
 #: What runs have in common that went the same way to the same end.
-LANE_COLUMNS = _RUN_COLUMNS[_OWN:]
-ATTEMPT_COLUMNS = Attempt.__struct_fields__
-OUTCOME_COLUMNS = tuple(Outcome.__dataclass_fields__)
-_LANE_LISTS = ("dropped_parameters", "tool_calls")
-_LANE_FLAGS = ("in_analysis", "refusal", "streamed")
-_TAGS, _QUARANTINED = RECORD_COLUMNS.index("tags"), RECORD_COLUMNS.index("quarantined")
+LANE_COLUMNS: Final = _RUN_COLUMNS[_OWN:]
+ATTEMPT_COLUMNS: Final = Attempt.__struct_fields__
+OUTCOME_COLUMNS: Final = tuple(Outcome.__dataclass_fields__)
+_LANE_LISTS: Final = ("dropped_parameters", "tool_calls")
+_LANE_FLAGS: Final = ("in_analysis", "refusal", "streamed")
+_TAGS: Final = RECORD_COLUMNS.index("tags")
+_QUARANTINED: Final = RECORD_COLUMNS.index("quarantined")
 
 
 def run_parts(run: Run, null: Any) -> tuple[list[Any], tuple[Any, ...]]:

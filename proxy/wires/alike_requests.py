@@ -11,7 +11,7 @@ was seen only once, goes the general way.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 
@@ -23,20 +23,20 @@ from proxy.wires.version_bytes import Remembered
 from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
 
 #: Larger bodies cost more to copy than this saves.
-_MAX_BODY = 64 * 1024
+_MAX_BODY: Final = 64 * 1024
 #: Together these bound what is remembered: about 4 KB for an application of the usual kind, 80 MB in all whatever is sent.
-_MAX_SURROUNDINGS = 8 * 1024
-_MAX_WRITTEN = 32 * 1024
-_MAX_VARIABLES = 4096
-_REMEMBERED = 512
+_MAX_SURROUNDINGS: Final = 8 * 1024
+_MAX_WRITTEN: Final = 32 * 1024
+_MAX_VARIABLES: Final = 4096
+_REMEMBERED: Final = 512
 #: How often what follows one beginning may change before it is left alone, and how many ends it may have; how often what
 #: is injected may change.
-_PATIENCE = 8
-_MAX_FEET = 4
-_INJECTION_PATIENCE = 64
+_PATIENCE: Final = 8
+_MAX_FEET: Final = 4
+_INJECTION_PATIENCE: Final = 64
 
 #: Stands for the conversation; its text occurs nowhere else.
-_PLACEHOLDER = b'{"role":"user","content":"conversation 5d1f0c7e9ab34be2"}'
+_PLACEHOLDER: Final = b'{"role":"user","content":"conversation 5d1f0c7e9ab34be2"}'
 
 InjectionKey = tuple["_Surroundings", str | None, int | None, str | None, tuple[tuple[str, str], ...]]
 

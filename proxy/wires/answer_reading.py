@@ -6,7 +6,7 @@ Nothing is ever re-encoded: what goes on is slices of what came in, and the very
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any, Final, Protocol, cast
 
 import msgspec
 
@@ -15,11 +15,11 @@ from proxy.wires.plain_deltas import PlainDelta, plain_delta
 from proxy.wires.wire import AnswerFacts
 
 #: A whole body larger than this passes on unread; its usage counts as not reported.
-MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 #: How often a stream may change the look of its events before all are read in full.
-_MAX_LESSONS = 16
+_MAX_LESSONS: Final = 16
 #: No model reads or writes this many tokens in one call; a larger number is nonsense.
-MAX_PLAUSIBLE_TOKENS = 1_000_000_000
+MAX_PLAUSIBLE_TOKENS: Final = 1_000_000_000
 #: A plausible count, for typed decoders.
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_PLAUSIBLE_TOKENS)]
 

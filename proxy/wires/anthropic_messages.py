@@ -6,7 +6,7 @@ anthropic_messages_request.py, reading answers anthropic_messages_answer.py. Its
 Protocol fact: SDKs ignore stream events without an `event:` line, so ours carry one.
 """
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 
@@ -30,13 +30,13 @@ from proxy.wires.version_parts import (
 )
 from proxy.wires.wire import AnswerReader, Injection, InjectionPlan, Operation, RequestFacts, WireFamily
 
-_MESSAGES = Operation("messages", "/v1/messages", is_metered=True, is_billable=True)
-_OPERATIONS = {
+_MESSAGES: Final = Operation("messages", "/v1/messages", is_metered=True, is_billable=True)
+_OPERATIONS: Final = {
     ("POST", "/v1/messages"): _MESSAGES,
     ("POST", "/messages"): _MESSAGES,
 }
 
-_ERROR_TYPES = {
+_ERROR_TYPES: Final = {
     400: "invalid_request_error",
     401: "authentication_error",
     402: "billing_error",
@@ -72,7 +72,7 @@ def _bound(injection: Injection) -> int | None:
     return input_bound(cast("MemberEdits", injection.document), len(injection.body))
 
 
-_STYLES = (Style(b'"messages":[', (), b""), Style(b'"messages": [', (), b""))
+_STYLES: Final = (Style(b'"messages":[', (), b""), Style(b'"messages": [', (), b""))
 
 
 class AnthropicMessages:

@@ -12,7 +12,7 @@ Decision: a whole message's usage is read by a typed decoder, and only what it r
 whole answer, not 9.
 """
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -24,7 +24,7 @@ from proxy.wires.json_values import RawJson
 from proxy.wires.plain_deltas import MAX_PLAIN_BYTES
 from proxy.wires.wire import AnswerFacts
 
-_FINISHES: dict[str, Finish] = {
+_FINISHES: Final[dict[str, Finish]] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
@@ -33,14 +33,14 @@ _FINISHES: dict[str, Finish] = {
     "refusal": "refused",
     "pause_turn": "paused",
 }
-_CALLING_BLOCKS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
-_TOTALS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
+_CALLING_BLOCKS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
+_TOTALS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 
 
-_event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-_message: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
-_sound_usage: msgspec.json.Decoder[SoundUsage] = msgspec.json.Decoder(SoundUsage)
-_anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_event: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
+_message: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
+_sound_usage: Final[msgspec.json.Decoder[SoundUsage]] = msgspec.json.Decoder(SoundUsage)
+_anything: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
 
 
 class _Messages:

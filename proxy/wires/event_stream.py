@@ -10,22 +10,23 @@ would belong to it; that event is handed out one piece later, or by `finish`.
 """
 
 import re
+from typing import Final
 
 #: An event larger than this is passed on in fragments, unread, so that one answer cannot fill the memory.
-MAX_EVENT_BYTES = 32 * 1024 * 1024
+MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 
 #: Bytes of the stream, and whether they are one whole event (else: an empty line, or part of an event).
 Chunk = tuple[bytes, bool]
 
 #: As a number: looking for one in bytes takes a tenth of the time of looking for bytes, which are tried as a number first.
-_CR = ord("\r")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_LINE_END = rb"(?:\r\n|\n|\r(?=[^\n]))"
-_EMPTY_LINE = re.compile(_LINE_END)
-_EVENT_END = re.compile(_LINE_END + _LINE_END)
-_ANY_LINE_END = re.compile(rb"\r\n|\n|\r")
+_CR: Final = ord("\r")
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_LINE_END: Final = rb"(?:\r\n|\n|\r(?=[^\n]))"
+_EMPTY_LINE: Final = re.compile(_LINE_END)
+_EVENT_END: Final = re.compile(_LINE_END + _LINE_END)
+_ANY_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 #: How far an event's end may begin before the newest byte: CR LF CR, waiting for the last LF.
-_OVERLAP = 3
+_OVERLAP: Final = 3
 
 
 class EventSplitter:

@@ -4,7 +4,7 @@ Belongs here: its paths, what is read from a request body, its error and fixed-t
 openai_chat_request.py, reading answers openai_chat_answer.py. Its counterpart is anthropic_messages.py.
 """
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 import orjson
@@ -28,17 +28,17 @@ from proxy.wires.version_parts import (
 )
 from proxy.wires.wire import AnswerReader, Injection, InjectionPlan, Operation, RequestFacts, WireFamily
 
-_COMPLETIONS = Operation("chat_completions", "/v1/chat/completions", is_metered=True, is_billable=True)
-_OPERATIONS = {
+_COMPLETIONS: Final = Operation("chat_completions", "/v1/chat/completions", is_metered=True, is_billable=True)
+_OPERATIONS: Final = {
     ("POST", "/v1/chat/completions"): _COMPLETIONS,
     ("POST", "/chat/completions"): _COMPLETIONS,
 }
 #: The provider's own limit of answers to one call.
-_MAX_CHOICES = 128
+_MAX_CHOICES: Final = 128
 
-_NO_NAMES: frozenset[str] = frozenset()
+_NO_NAMES: Final[frozenset[str]] = frozenset()
 
-_ERROR_TYPES = {
+_ERROR_TYPES: Final = {
     402: "insufficient_quota",
     403: "permission_error",
     429: "rate_limit_error",
@@ -75,7 +75,7 @@ def _bound(injection: Injection) -> int | None:
     return input_bound(edited.edits, len(injection.body), messages_are_text=edited.messages_are_text)
 
 
-_STYLES = (
+_STYLES: Final = (
     Style(b'"messages":[', (b'{"role":"system"', b'{"role":"developer"'), b'},{"role":"'),
     Style(b'"messages": [', (b'{"role": "system"', b'{"role": "developer"'), b'}, {"role": "'),
 )

@@ -12,7 +12,7 @@ Decision: a whole answer of the usual kind (one text, a sound usage) is read by 
 """
 
 import sys
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -24,9 +24,9 @@ from proxy.wires.openai_chat_usage import usage_of, usage_of_sound
 from proxy.wires.plain_deltas import MAX_PLAIN_BYTES
 from proxy.wires.wire import AnswerFacts
 
-_DONE = b"[DONE]"
-_NONE_YET = sys.maxsize
-_FINISHES: dict[str, Finish] = {
+_DONE: Final = b"[DONE]"
+_NONE_YET: Final = sys.maxsize
+_FINISHES: Final[dict[str, Finish]] = {
     "stop": "stop",
     "length": "length",
     "tool_calls": "tool_call",
@@ -35,8 +35,8 @@ _FINISHES: dict[str, Finish] = {
 }
 
 
-_completion: msgspec.json.Decoder[Completion] = msgspec.json.Decoder(Completion)
-_plain_completion: msgspec.json.Decoder[PlainCompletion] = msgspec.json.Decoder(PlainCompletion)
+_completion: Final[msgspec.json.Decoder[Completion]] = msgspec.json.Decoder(Completion)
+_plain_completion: Final[msgspec.json.Decoder[PlainCompletion]] = msgspec.json.Decoder(PlainCompletion)
 
 
 class _Completions:

@@ -5,7 +5,7 @@ Belongs here: what the counts mean and which are nonsense. Where a usage stands 
 Protocol facts: `prompt_tokens` includes cached ones, `completion_tokens` includes reasoning.
 """
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -14,8 +14,8 @@ from proxy.wires.answer_reading import TokenCounts
 from proxy.wires.json_values import RawJson
 from proxy.wires.openai_chat_shapes import SoundUsage
 
-_sound_usage: msgspec.json.Decoder[SoundUsage] = msgspec.json.Decoder(SoundUsage)
-_anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_sound_usage: Final[msgspec.json.Decoder[SoundUsage]] = msgspec.json.Decoder(SoundUsage)
+_anything: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
 
 
 def usage_of(raw: RawJson) -> tuple[Usage | None, bool]:

@@ -10,20 +10,23 @@ other spaces) is read in full.
 """
 
 import re
+from typing import Final
 
 import msgspec
 
 #: Larger events are read in full, and nothing is learnt from them.
-MAX_PLAIN_BYTES = 16 * 1024
+MAX_PLAIN_BYTES: Final = 16 * 1024
 #: Bytes that stand for themselves in a JSON text, one for one; and a text with escapes and letters beyond ASCII.
-_PLAIN = re.compile(rb"[ !#-\[\]-~]*")
-_TEXT = re.compile(rb'(?:[^"\\\x00-\x1f]+|\\.)*')
-_COLON = re.compile(rb':[ ]?"')
+_PLAIN: Final = re.compile(rb"[ !#-\[\]-~]*")
+_TEXT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]+|\\.)*')
+_COLON: Final = re.compile(rb':[ ]?"')
 #: Letters of random number that a provider adds to an event so that its length tells nothing.
-_PADDING = re.compile(rb'"obfuscation":[ ]?"')
-_BACKSLASH, _QUOTE, _CARRIAGE_RETURN = b"\\", b'"', b"\r"
+_PADDING: Final = re.compile(rb'"obfuscation":[ ]?"')
+_BACKSLASH: Final = b"\\"
+_QUOTE: Final = b'"'
+_CARRIAGE_RETURN: Final = b"\r"
 
-_text: msgspec.json.Decoder[str] = msgspec.json.Decoder(str)
+_text: Final[msgspec.json.Decoder[str]] = msgspec.json.Decoder(str)
 
 
 class PlainDelta:

@@ -7,7 +7,7 @@ answer and sees its bytes). Everything a version does not mention passes byte fo
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from proxy.core.caller import BodyClaims
 from proxy.core.components import Bundle
@@ -16,7 +16,7 @@ from proxy.core.runs import Finish
 from proxy.core.usage import Usage
 
 WireFamily = Literal["openai", "anthropic"]
-_NONE: Mapping[str, str] = {}
+_NONE: Final[Mapping[str, str]] = {}
 
 
 @dataclass(init=False, slots=True)

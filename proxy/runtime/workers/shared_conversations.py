@@ -7,12 +7,13 @@ one; only calls of one conversation that begin at the same moment on two workers
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from proxy.runtime.conversations import Conversations
 from proxy.runtime.workers.messages import Conversation
 
 #: A conversation in use is announced again when this much time has passed, so that nobody forgets it.
-_AGAIN_MICROSECONDS = 3_600_000_000
+_AGAIN_MICROSECONDS: Final = 3_600_000_000
 
 
 class SharedConversations(Conversations):

@@ -8,7 +8,7 @@ One index serves an agent's runs, also those of one version or release: an index
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from proxy.core.errors import BadInput
 from proxy.core.latency import latency_bucket
@@ -29,15 +29,15 @@ from proxy.store.sqlite.bulk import NULL, BulkInsert
 from proxy.store.sqlite.run_lanes import RunLanes
 from proxy.store.sqlite.run_segments import sort_in
 
-_HOUR_MICROSECONDS = 3_600_000_000
+_HOUR_MICROSECONDS: Final = 3_600_000_000
 
-_RECORD = BulkInsert("run_records", (*RECORD_COLUMNS, "lane"), "DO NOTHING")
-_ATTEMPT = BulkInsert("attempts", ATTEMPT_COLUMNS, "DO NOTHING")
-_OUTCOME = BulkInsert("outcomes", OUTCOME_COLUMNS, "DO NOTHING")
-_KNOWN_RUNS = (
+_RECORD: Final = BulkInsert("run_records", (*RECORD_COLUMNS, "lane"), "DO NOTHING")
+_ATTEMPT: Final = BulkInsert("attempts", ATTEMPT_COLUMNS, "DO NOTHING")
+_OUTCOME: Final = BulkInsert("outcomes", OUTCOME_COLUMNS, "DO NOTHING")
+_KNOWN_RUNS: Final = (
     "SELECT run_records.id FROM json_each(?) AS wanted CROSS JOIN run_records ON run_records.id = wanted.value"
 )
-_LATENCY = BulkInsert(
+_LATENCY: Final = BulkInsert(
     "latency_histograms",
     ("agent", "version", "hour_microseconds", "bucket", "count"),
     "DO UPDATE SET count = count + excluded.count",

@@ -10,12 +10,12 @@ undoes the whole transaction: SQLite then keeps no journal of each statement, wh
 import sqlite3
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 #: Bound in the place of None.
-NULL = float("nan")
+NULL: Final = float("nan")
 #: Rows of one statement: as many as there are, in large steps, then in small ones, then one by one.
-_STEPS = (256, 32)
+_STEPS: Final = (256, 32)
 
 
 class BulkInsert:

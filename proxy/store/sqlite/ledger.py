@@ -5,6 +5,7 @@ unsettled holds would add to every row to save one scan of the ledger at start: 
 """
 
 import sqlite3
+from typing import Final
 
 from msgspec.structs import astuple
 
@@ -12,35 +13,35 @@ from proxy.core.caps import CounterKey
 from proxy.core.ledger import LedgerWrites, Settlement
 from proxy.store.sqlite.bulk import BulkInsert
 
-_COUNTER = ("cap", "window_start_microseconds", "part")
+_COUNTER: Final = ("cap", "window_start_microseconds", "part")
 # A hold placed again, by a caller who could not know that the first time worked, is one hold, and the larger counts.
-_HOLD = BulkInsert(
+_HOLD: Final = BulkInsert(
     "holds",
     (*_COUNTER, "attempt", "unit", "amount", "placed_at_microseconds"),
     "DO UPDATE SET amount = MAX(amount, excluded.amount) WHERE settled_at_microseconds IS NULL",
 )
-_SETTLEMENT = BulkInsert(
+_SETTLEMENT: Final = BulkInsert(
     "holds",
     Settlement.__struct_fields__,
     "DO UPDATE SET spent = excluded.spent, settled_by = excluded.settled_by, "
     "settled_at_microseconds = excluded.settled_at_microseconds WHERE settled_at_microseconds IS NULL",
 )
-_LEASE = BulkInsert("leases", (*_COUNTER, "unit", "amount"), "DO UPDATE SET amount = excluded.amount")
-_LEASE_END = "DELETE FROM leases WHERE cap = ? AND window_start_microseconds = ? AND part = ?"
-_RECOVERY = """
+_LEASE: Final = BulkInsert("leases", (*_COUNTER, "unit", "amount"), "DO UPDATE SET amount = excluded.amount")
+_LEASE_END: Final = "DELETE FROM leases WHERE cap = ? AND window_start_microseconds = ? AND part = ?"
+_RECOVERY: Final = """
 UPDATE holds SET
     spent = CASE unit WHEN 'in_flight' THEN 0 ELSE amount END,
     settled_by = CASE unit WHEN 'in_flight' THEN 'released' ELSE 'held' END,
     settled_at_microseconds = ?
 WHERE settled_at_microseconds IS NULL
 """
-_LEASE_RECOVERY = """
+_LEASE_RECOVERY: Final = """
 INSERT INTO holds (cap, window_start_microseconds, part, attempt, unit, amount, placed_at_microseconds,
     spent, settled_by, settled_at_microseconds)
 SELECT cap, window_start_microseconds, part, 'lease_' || :at, unit, amount, :at, amount, 'lease', :at FROM leases WHERE TRUE
 ON CONFLICT DO UPDATE SET amount = amount + excluded.amount, spent = spent + excluded.spent
 """
-SPENT = """
+SPENT: Final = """
 SELECT window_start_microseconds, part, SUM(COALESCE(spent, amount)) AS spent FROM holds
 WHERE cap = ? AND window_start_microseconds >= ? GROUP BY window_start_microseconds, part
 """

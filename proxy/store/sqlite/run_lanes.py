@@ -5,14 +5,14 @@ Decision: nearly all runs of a version that end well are alike in 28 of their 48
 """
 
 import sqlite3
-from typing import Any
+from typing import Any, Final
 
 from proxy.store.run_rows import LANE_COLUMNS, lane_of, lane_values
 
-_KEPT = 4096
-_LATEST = f"SELECT * FROM run_lanes ORDER BY lane DESC LIMIT {_KEPT}"  # noqa: S608 (a constant)
-_NEWEST = "SELECT COALESCE(MAX(lane), 0) FROM run_lanes"
-_INSERT = f"INSERT INTO run_lanes ({', '.join(LANE_COLUMNS)}) VALUES ({', '.join('?' * len(LANE_COLUMNS))})"  # noqa: S608
+_KEPT: Final = 4096
+_LATEST: Final = f"SELECT * FROM run_lanes ORDER BY lane DESC LIMIT {_KEPT}"  # noqa: S608 (a constant)
+_NEWEST: Final = "SELECT COALESCE(MAX(lane), 0) FROM run_lanes"
+_INSERT: Final = f"INSERT INTO run_lanes ({', '.join(LANE_COLUMNS)}) VALUES ({', '.join('?' * len(LANE_COLUMNS))})"  # noqa: S608
 
 
 class RunLanes:
