@@ -83,15 +83,19 @@ class ClientConnection:
         self._progress = True
         if self._paused:
             self._held += data
-        elif len(data) > _SLICE_BYTES:
-            self._feed_sliced(data)
-        elif not self._deaf:
+            return
+        if self._deaf:
+            return
+        if not self._parser.feed_plain(data):
+            if len(data) > _SLICE_BYTES:
+                self._feed_sliced(data)
+                return
             try:
                 self._parser.feed(data)
             except Refused as refused:
                 self._refuse(refused.status)
-            if len(self._queue) >= self._limits.pipelined_calls:
-                self._pause(b"")
+        if len(self._queue) >= self._limits.pipelined_calls:
+            self._pause(b"")
 
     def eof_received(self) -> bool:
         self._lose_client()

@@ -16,7 +16,6 @@ from proxy.http1.message import Headers
 METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
 _HASH: Final = ord("#")
-_HOST_BYTES: Final = 300  # a DNS name has at most 253; also bounds what `is_host` remembers
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
 
 
@@ -40,6 +39,10 @@ def _refusal(status: int) -> bytes:
 
 REFUSALS: Final = {s: _refusal(s) for s in (400, 405, 408, 413, 414, 417, 431, 500, 501, 503, 505)}
 """Whole answers. Nothing of the request is in them."""
+
+
+HOST_BYTES: Final = 300
+"""A DNS name has at most 253. Also bounds what `is_host` remembers: nothing longer may be asked of it."""
 
 
 @lru_cache(maxsize=256)
@@ -83,7 +86,7 @@ def check_headers(headers: Headers, version: str) -> tuple[int | None, bool, boo
     if host is None:
         if version == "1.1":
             raise Refused(400)
-    elif len(host) > _HOST_BYTES or not is_host(host):
+    elif len(host) > HOST_BYTES or not is_host(host):
         raise Refused(400)
     length = fields.get(b"content-length")
     coding = fields.get(b"transfer-encoding")

@@ -12,6 +12,7 @@ import httptools
 
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import NAMES, Call, Headers, learn_name
+from proxy.http1.plain_request import read_plain
 from proxy.http1.request_head import Refused, check_headers, check_line, check_values
 
 _CHUNK_OVERHEAD_BYTES: Final = 12  # size line and line ends of an ordinary chunk
@@ -82,6 +83,16 @@ class RequestParser:
         if self.phase is BODY and self._length is not None:
             return self._length - self._body_bytes
         return 0
+
+    def feed_plain(self, data: bytes) -> bool:
+        """Read one whole request, where `data` is that and it is plain; False: nothing was read, `feed` it."""
+        if self.phase is not IDLE or self._parser is None:
+            return False
+        call = read_plain(data, self._limits, self._clock())
+        if call is None:
+            return False
+        self._sink.request_ready(call, http10=False, keep_alive=True)
+        return True
 
     def feed(self, data: bytes | memoryview) -> None:
         """Read on. Raises Refused; nothing may be fed after that."""
