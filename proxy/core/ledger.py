@@ -1,9 +1,9 @@
 """Rows of the spend ledger, and the lease that stands for rows not written yet. Counters are sums of the rows.
 
-Every attempt ends as one settled row per cap it touches. A hold that its counter's lease covers gets its row only then; one
-that nothing covers, or that stays open for long, is written open first and settled later. After a crash open rows and leases
-are charged in full, so rows plus leases are at every moment at least what was spent and held. How large a lease may be is
-leases.py's to say.
+Every attempt ends settled once per cap it touches. A hold that nothing covers, or that stays open for long, is a row, written
+open first and settled later. One that its counter's lease covers is written only when it has ended, in a batch with others of
+its counter. After a crash open rows and leases are charged in full, so what is written is at every moment at least what was
+spent and held. How large a lease may be is leases.py's to say.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Hold(msgspec.Struct, frozen=True):
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
     """A hold that ended, whole: whether or not it was written open before, this is its row. Settling the same hold twice
-    changes nothing. Flat, because there is one for every call and cap."""
+    changes nothing."""
 
     cap: str
     window_start_microseconds: int
@@ -49,6 +49,30 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
         return CounterKey(self.cap, self.window_start_microseconds, self.part)
 
 
+#: A hold of a batch: attempt, amount, placed at, spent, settled by, settled at; times in microseconds.
+BatchEntry = tuple[str, int, int, int, SettledBy, int]
+
+
+class SettledBatch(msgspec.Struct, frozen=True, gc=False):
+    """Holds of one counter that ended and never were rows, at least one. A batch that begins with the same attempt is the same
+    batch, so that writing it twice changes nothing.
+
+    Decision: a row for each of them cost 2 us of CPU a call and cap, and was half again as long.
+    """
+
+    key: CounterKey
+    unit: CapUnit
+    entries: Sequence[BatchEntry]
+
+    @property
+    def first_attempt(self) -> str:
+        return self.entries[0][0]
+
+    @property
+    def spent(self) -> int:
+        return sum(entry[3] for entry in self.entries)
+
+
 class Lease(msgspec.Struct, frozen=True):
     """What this process may hold in one counter beyond what the rows say; 0 ends the lease."""
 
@@ -58,11 +82,12 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class LedgerWrites(msgspec.Struct, frozen=True):
-    """What is written in one transaction: open holds, settled ones, and the leases as they are from then on."""
+    """What is written in one transaction: open holds, settled ones, batches, and the leases as they are from then on."""
 
     holds: Sequence[Hold] = ()
     settlements: Sequence[Settlement] = ()
+    batches: Sequence[SettledBatch] = ()
     leases: Sequence[Lease] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.holds or self.settlements or self.leases)
+        return bool(self.holds or self.settlements or self.batches or self.leases)

@@ -1,10 +1,10 @@
-"""The one writer of the spend ledger's rows and leases: what waits goes to the store in one transaction, again and again.
+"""The one writer of the spend ledger: what waits goes to the store in one transaction, again and again.
 
-Two paces. Settled rows and changed leases are gathered for a moment, because nobody waits for them; a hold that its lease
+Two paces. Settled holds and changed leases are gathered for a moment, because nobody waits for them; a hold that its lease
 does not cover is written at once, with everything else that is there. Counters (spend_counters.py) follow a write only when it
 is certain: until then, and for good where it failed, the more careful of both views holds.
 
-While the store is away nothing new waits for it: holds that need a row are refused, settled rows are kept and tried again.
+While the store is away nothing new waits for it: holds that need a row are refused, settled ones are kept and tried again.
 """
 
 import asyncio
@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from proxy.core.errors import Refusal, Unavailable
-from proxy.core.ledger import Hold, Lease, LedgerWrites, SettledBy, Settlement
+from proxy.core.ledger import BatchEntry, Lease, LedgerWrites, SettledBatch
 from proxy.runtime.clock import Clock
+from proxy.runtime.held_amount import HeldAmount
 from proxy.runtime.spend_counters import Counter
 
 _GATHER_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 0.5
 #: A call that is open for longer gets a row, so that it no longer takes up its counter's lease.
 _LONG_MICROSECONDS: Final = 1_000_000
-#: Settled rows of one transaction: what piled up while the store was away keeps nobody waiting for long.
+#: Settled holds of one transaction: what piled up while the store was away keeps nobody waiting for long.
 _MAX_ROWS: Final = 4_000
-#: Settled rows that may wait for a store that is away, before leases are no longer used and rows are merged.
+#: Settled holds that may wait for a store that is away, before leases are no longer used and holds are merged.
 _MAX_WAITING: Final = 50_000
 
 
@@ -31,60 +32,6 @@ class LedgerStore(Protocol):
     """What the ledger needs of the store."""
 
     async def write_ledger(self, writes: LedgerWrites) -> None: ...
-
-
-class HeldAmount:
-    """One hold of an attempt in one counter, from beginning to end. `is_drawn`: it is in no row, the counter's lease stands for
-    it. `leaves_no_row`: it was refused before anybody tried to write it."""
-
-    __slots__ = (
-        "amount",
-        "attempt",
-        "counter",
-        "freed",
-        "is_drawn",
-        "leaves_no_row",
-        "placed_at_microseconds",
-        "settled_at_microseconds",
-        "settled_by",
-        "spent",
-    )
-
-    def __init__(self, attempt: str, counter: Counter, amount: int, placed_at_microseconds: int) -> None:
-        self.attempt = attempt
-        self.counter = counter
-        self.amount = amount
-        self.placed_at_microseconds = placed_at_microseconds
-        self.is_drawn = False
-        self.leaves_no_row = False
-        #: None while it is open; with it come the rest.
-        self.settled_by: SettledBy | None = None
-        self.settled_at_microseconds = 0
-        self.spent = 0
-        #: What its settled row frees of what is drawn.
-        self.freed = 0
-
-    def open_row(self) -> Hold:
-        """As it is written while it is open."""
-        counter = self.counter
-        return Hold(self.attempt, counter.key, counter.cap.unit, self.amount, self.placed_at_microseconds)
-
-    def settled_row(self) -> Settlement:
-        """As it is written at its end."""
-        counter = self.counter
-        key = counter.key
-        return Settlement(
-            key.cap,
-            key.window_start_microseconds,
-            key.part,
-            self.attempt,
-            counter.cap.unit,
-            self.amount,
-            self.placed_at_microseconds,
-            self.spent,
-            self.settled_by or "held",
-            self.settled_at_microseconds,
-        )
 
 
 @dataclass(slots=True)
@@ -99,6 +46,8 @@ class _Batch:
 
     waiting: list[_Waiting]
     long_calls: list[HeldAmount]
+    #: Settled ones that have rows, and those that do not.
+    rows: list[HeldAmount]
     ended: list[HeldAmount]
     leases: dict[Counter, int]
 
@@ -106,7 +55,15 @@ class _Batch:
         holds = [hold.open_row() for waiting in self.waiting for hold in waiting.holds]
         holds += [hold.open_row() for hold in self.long_calls]
         leases = [Lease(counter.key, counter.cap.unit, amount) for counter, amount in self.leases.items()]
-        return LedgerWrites(holds, [hold.settled_row() for hold in self.ended], leases)
+        settlements = [hold.settled_row() for hold in self.rows]
+        entries: dict[Counter, list[BatchEntry]] = {}
+        for hold in self.ended:
+            of_counter = entries.get(hold.counter)
+            if of_counter is None:
+                of_counter = entries[hold.counter] = []
+            of_counter.append(hold.entry())
+        batches = [SettledBatch(counter.key, counter.cap.unit, found) for counter, found in entries.items()]
+        return LedgerWrites(holds, settlements, batches, leases)
 
 
 class LedgerWriter:
@@ -116,8 +73,13 @@ class LedgerWriter:
         self._store = store
         self._clock = clock
         self._waiting: list[_Waiting] = []
+        #: Settled holds that have rows, which are always part of the next write: until then what is written of them is too much.
+        self._rows: list[HeldAmount] = []
+        #: Settled holds that never had one.
         self._ended: list[HeldAmount] = []
-        #: One row a counter for what came when too many rows waited already; never tried before all others are.
+        #: What a write that failed had of those: tried again as it was, because a batch is known by how it begins.
+        self._tried: list[HeldAmount] = []
+        #: One hold a counter for what came when too many waited already; never tried before all others are.
         self._merged: dict[Counter, HeldAmount] = {}
         #: Open holds that are in no row, oldest first.
         self._drawn: dict[int, HeldAmount] = {}
@@ -129,8 +91,8 @@ class LedgerWriter:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many rows wait that no more holds may do without theirs."""
-        return len(self._ended) >= _MAX_WAITING
+        """Whether so many settled holds wait that no more may do without a row."""
+        return len(self._ended) + len(self._rows) >= _MAX_WAITING
 
     def draw(self, hold: HeldAmount) -> None:
         """The hold is on its counter's lease from now on."""
@@ -159,6 +121,7 @@ class LedgerWriter:
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(holds, durable))
         for hold in holds:
+            hold.has_row = True
             hold.counter.peak += hold.amount
             self._leases_to_see.add(hold.counter)
         self._wake.set()
@@ -166,17 +129,17 @@ class LedgerWriter:
         await durable
 
     def end(self, hold: HeldAmount) -> None:
-        """The hold is settled; its row follows with the next write."""
+        """The hold is settled; it is written with the next write."""
         if hold.leaves_no_row:
             return
         if hold.is_drawn:
             del self._drawn[id(hold)]
             hold.counter.drawn += hold.spent - hold.amount
             hold.freed = hold.spent
-        if len(self._ended) >= _MAX_WAITING:
+        if self.is_full:
             self._merge(hold)
             return
-        self._ended.append(hold)
+        (self._rows if hold.has_row else self._ended).append(hold)
         if not self._wake.is_set():
             self._wake.set()
 
@@ -196,8 +159,8 @@ class LedgerWriter:
         """Write everything that waits now; False where the store is away. `ends_leases`: of these counters no more of the lease
         is kept than is in use."""
         async with self._turn:
-            batches = 1 + len(self._ended) // _MAX_ROWS
-            for _ in range(batches):
+            batches = 1 + (len(self._ended) + len(self._rows)) // _MAX_ROWS
+            for _ in range(batches + 1 if self._tried else batches):
                 if not await self._write(self._batch(ends_leases)):
                     return False
             return True
@@ -234,19 +197,17 @@ class LedgerWriter:
 
     def _batch(self, ends_leases: Iterable[Counter]) -> _Batch:
         waiting, self._waiting = self._waiting, []
-        ended, self._ended = self._ended[:_MAX_ROWS], self._ended[_MAX_ROWS:]
-        if not self._ended:
-            ended += self._merged.values()
-            self._merged = {}
-        batch = _Batch(waiting, self._long_calls(), ended, {})
+        rows, ended = self._next_settled()
+        batch = _Batch(waiting, self._long_calls(), rows, ended, {})
+        settled = rows + ended
         seen, self._leases_to_see = self._leases_to_see, set()
         # What leaves the lease for a row must shrink it where both together could pass the limit.
-        seen |= {one.counter for one in (*ended, *batch.long_calls) if one.counter.is_near_limit}
+        seen |= {one.counter for one in (*settled, *batch.long_calls) if one.counter.is_near_limit}
         ending = set(ends_leases)
         if not seen and not ending:
             return batch
         written: dict[Counter, int] = {}
-        for one in ended:
+        for one in settled:
             written[one.counter] = written.get(one.counter, 0) + one.freed
         for hold in batch.long_calls:
             written[hold.counter] = written.get(hold.counter, 0) + hold.amount
@@ -260,12 +221,26 @@ class LedgerWriter:
                 counter.lease_row = None
         return batch
 
+    def _next_settled(self) -> tuple[list[HeldAmount], list[HeldAmount]]:
+        """Holds with rows, and without."""
+        rows, self._rows = self._rows[:_MAX_ROWS], self._rows[_MAX_ROWS:]
+        if self._tried:
+            tried, self._tried = self._tried, []
+            return rows, tried
+        ended, self._ended = self._ended[:_MAX_ROWS], self._ended[_MAX_ROWS:]
+        if not self._rows and not self._ended:
+            for hold in self._merged.values():
+                (rows if hold.has_row else ended).append(hold)
+            self._merged = {}
+        return rows, ended
+
     def _long_calls(self) -> list[HeldAmount]:
         since = self._clock.now_microseconds() - _LONG_MICROSECONDS
         found: list[HeldAmount] = []
         for hold in self._drawn.values():
             if hold.placed_at_microseconds > since:
                 break
+            hold.has_row = True
             found.append(hold)
         return found
 
@@ -275,12 +250,12 @@ class LedgerWriter:
             if not waiting.durable.done():
                 waiting.durable.set_result(None)
         for hold in batch.long_calls:
-            # One that ended meanwhile stays drawn until its settled row is written.
+            # One that ended meanwhile stays drawn until that is written.
             if hold.settled_by is None:
                 hold.is_drawn = False
                 hold.counter.drawn -= hold.amount
                 del self._drawn[id(hold)]
-        for one in batch.ended:
+        for one in (*batch.rows, *batch.ended):
             one.counter.drawn -= one.freed
         for counter, amount in batch.leases.items():
             counter.lease = counter.lease_row = amount
@@ -292,12 +267,13 @@ class LedgerWriter:
         for waiting in batch.waiting:
             if not waiting.durable.done():
                 waiting.durable.set_exception(refusal)
-        # Rows may be there or not: they are written again, and settling twice is harmless.
-        self._ended = batch.ended + self._ended
+        # It may be written or not: it is written again, and settling twice is harmless.
+        self._rows = batch.rows + self._rows
+        self._tried = batch.ended
         self._leases_to_see.update(batch.leases)
 
     def _merge(self, hold: HeldAmount) -> None:
-        """Add up the rows of a counter, so that their number stays bounded and their sum right."""
+        """Add up the holds of a counter, so that their number stays bounded and their sum right."""
         other = self._merged.get(hold.counter)
         if other is not None:
             hold.settled_by = "merged"

@@ -13,7 +13,8 @@ from proxy.core.caps import Cap, CounterKey
 from proxy.core.leases import bounded_loan, wanted_loan
 from proxy.core.scopes import CallFacts
 from proxy.runtime.clock import Clock
-from proxy.runtime.ledger_writer import HeldAmount, LedgerWriter
+from proxy.runtime.held_amount import HeldAmount
+from proxy.runtime.ledger_writer import LedgerWriter
 from proxy.runtime.spend_counters import Counter, Counters
 
 

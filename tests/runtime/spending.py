@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from msgspec.structs import astuple
+
 from proxy.core.caps import CounterKey
-from proxy.core.ledger import LedgerWrites
+from proxy.core.ledger import LedgerWrites, SettledBatch, Settlement
 from proxy.runtime.holding import Spent, Ticket
 
 SECOND = 1_000_000
@@ -24,11 +26,23 @@ class Clock:
         return self.now
 
 
+def settlements_of(batch: SettledBatch) -> list[Settlement]:
+    """The holds of a batch, each as if it had a row."""
+    key = astuple(batch.key)
+    return [Settlement(*key, attempt, batch.unit, *entry) for attempt, *entry in batch.entries]
+
+
+def settled_in(writes: LedgerWrites) -> list[Settlement]:
+    """Every hold that is settled here, in whichever way."""
+    return [*writes.settlements, *(row for batch in writes.batches for row in settlements_of(batch))]
+
+
 @dataclass
 class Rows:
     """The ledger's rows and leases as a store has them after its commits: amount and, once settled, spent."""
 
     rows: dict[tuple[str, CounterKey], tuple[int, int | None]] = field(default_factory=dict)
+    batches: dict[tuple[CounterKey, str], SettledBatch] = field(default_factory=dict)
     leases: dict[CounterKey, int] = field(default_factory=dict)
     away: bool = False
 
@@ -41,7 +55,18 @@ class Rows:
             amount, spent = self.rows.get((row.attempt, row.key), (row.amount, None))
             if spent is None:
                 self.rows[row.attempt, row.key] = (amount, row.spent)
+        for batch in writes.batches:
+            self._commit_batch(batch)
         self.leases |= {lease.key: lease.amount for lease in writes.leases}
+
+    def _commit_batch(self, batch: SettledBatch) -> None:
+        known = self.batches.setdefault((batch.key, batch.first_attempt), batch)
+        if known is not batch:
+            assert known == batch, "a batch that was tried is tried again as it was"
+            return
+        for row in settlements_of(batch):
+            assert (row.attempt, row.key) not in self.rows, "what is in a batch never had a row"
+            self.rows[row.attempt, row.key] = (row.amount, row.spent)
 
     def charged(self, key: CounterKey) -> int:
         """What a counter says after a crash now: settled rows, open ones in full, and the lease."""

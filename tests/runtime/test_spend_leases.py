@@ -17,7 +17,7 @@ from proxy.core.scopes import CallFacts, Scope
 from proxy.runtime import ledger_writer
 from proxy.runtime.holding import HoldBound, Spent
 from proxy.runtime.spend_ledger import HoldTicket, SpendLedger
-from tests.runtime.spending import SECOND, Call, Clock, Rows, held
+from tests.runtime.spending import SECOND, Call, Clock, Rows, held, settled_in
 
 FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})
 
@@ -101,7 +101,7 @@ async def test_a_call_on_a_lease_is_written_once_and_settled() -> None:
     ticket = await placed(ledger, [wide], "2")
     ticket.settle(Spent(nanodollars=4))
     await ledger.write()
-    written = [row.attempt for writes in disk.writes for row in (*writes.holds, *writes.settlements)]
+    written = [row.attempt for writes in disk.writes for row in (*writes.holds, *settled_in(writes))]
     assert written == ["1", "2"]
     assert ledger.counters_of(wide).popitem()[1].spent == 4
 
@@ -124,6 +124,27 @@ async def test_calls_in_flight_need_no_row_before_they_end() -> None:
     disk.away = False
     await ledger.flush()
     assert list(disk.rows.values()) == [(1, 0)]
+
+
+async def test_a_write_that_may_have_happened_is_repeated_as_it_was_whatever_ended_since() -> None:
+    disk, wide = Disk(), cap(10_000)
+    ledger = SpendLedger(disk, Clock())
+    await placed(ledger, [wide], "0")
+    tickets = [await placed(ledger, [wide], str(number)) for number in range(1, 5)]
+    for ticket in tickets[:2]:
+        ticket.settle(Spent(nanodollars=4))
+    disk.loses_answer = True
+    assert not await ledger.write()
+    for ticket in tickets[2:]:
+        ticket.settle(Spent(nanodollars=5))
+    assert not await ledger.write()
+    disk.loses_answer = False
+    assert await ledger.write()
+    assert [len(batch.entries) for batch in disk.batches.values()] == [2, 2]
+    [(key, tally)] = ledger.counters_of(wide).items()
+    assert (tally.spent, tally.held) == (18, 10)
+    assert sum(spent for _, spent in disk.rows.values() if spent is not None) == 18
+    assert disk.charged(key) >= 28
 
 
 async def test_a_stop_gives_every_lease_back() -> None:

@@ -14,7 +14,7 @@ from proxy.core.ledger import Hold, LedgerWrites, Settlement
 from proxy.core.scopes import CallFacts, Scope
 from proxy.runtime.holding import HoldBound, Spent
 from proxy.runtime.spend_ledger import SpendLedger
-from tests.runtime.spending import Clock, held
+from tests.runtime.spending import Clock, held, settled_in
 
 FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})
 BOUND = HoldBound(nanodollars=10, tokens=100)
@@ -35,7 +35,7 @@ class Rows:
             raise Unavailable("store_unavailable", "away")
         self.writes += 1
         self.holds |= {(hold.attempt, hold.key): hold for hold in writes.holds}
-        for settlement in writes.settlements:
+        for settlement in settled_in(writes):
             self.settled.setdefault((settlement.attempt, settlement.key), settlement)
         self.leases |= {lease.key: lease.amount for lease in writes.leases}
 

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from proxy.core.audit import AuditDraft
-from proxy.core.caps import Cap, CounterKey
+from proxy.core.caps import Cap, CapUnit, CounterKey
 from proxy.core.components import parse_bundle
-from proxy.core.ledger import Settlement
+from proxy.core.ledger import SettledBatch, Settlement
 from proxy.core.releases import Release, split, whole
 from proxy.core.runs import Attempt, Run
 from proxy.core.scopes import Scope
@@ -30,6 +30,11 @@ def settled(attempt: str, key: CounterKey, amount: int, spent: int, **members: A
     values = {"unit": "usd", "settled_by": "reported", **members}
     counter = (key.cap, key.window_start_microseconds, key.part)
     return Settlement(*counter, attempt, values["unit"], amount, NOON, spent, values["settled_by"], NOON)
+
+
+def batch(key: CounterKey, *spent: tuple[str, int], unit: CapUnit = "usd") -> SettledBatch:
+    """Attempts of one counter that ended with what they spent."""
+    return SettledBatch(key, unit, [(attempt, 1_000, NOON, amount, "reported", NOON) for attempt, amount in spent])
 
 
 @asynccontextmanager

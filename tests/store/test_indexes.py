@@ -83,7 +83,8 @@ def test_the_runs_of_one_owner_are_found_by_their_numbers(plan, place, values):
         (traffic._COMPONENTS, ("[]",)),
         (batches._KNOWN_RUNS, ("[]",)),
         (changes._QUARANTINE, {"runs": "[]", "quarantined": 1}),
-        (ledger.SPENT, ("", 1)),
+        (ledger.ROWS_SPENT, ("", 1)),
+        (ledger.BATCHES_SPENT, ("", 1)),
         (ledger._LEASE_END, ("", 1, "")),
     ],
 )

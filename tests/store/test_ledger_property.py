@@ -1,4 +1,4 @@
-"""The ledger against a simple model: whatever is placed, settled, settled twice, leased or recovered, in whatever order."""
+"""The ledger against a simple model: whatever is placed, settled, settled twice, written in batches, leased or recovered, in whatever order."""
 
 import asyncio
 import tempfile
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxy.core.caps import CounterKey
 from proxy.core.ledger import Hold, Lease, LedgerWrites
 from proxy.store.sqlite import SqliteStore
-from tests.store.given import NOON, audited, cap, settled
+from tests.store.given import NOON, audited, batch, cap, settled
 
 CAPS = {"money": cap("money", window="hour"), "flight": cap("flight", unit="in_flight")}
 
@@ -22,6 +22,7 @@ attempts = st.sampled_from([f"a{number}" for number in range(6)])
 amounts = st.integers(0, 1_000)
 placing = st.tuples(st.just("place"), st.lists(st.tuples(attempts, keys, amounts), max_size=5))
 settling = st.tuples(st.just("settle"), st.lists(st.tuples(attempts, keys, amounts), max_size=5))
+batching = st.tuples(st.just("batch"), st.lists(st.tuples(st.just("b"), keys, amounts), max_size=5))
 leasing = st.tuples(st.just("lease"), st.lists(st.tuples(st.just(""), keys, amounts), max_size=3))
 recovering = st.tuples(st.just("recover"), st.just([]))
 reopening = st.tuples(st.just("reopen"), st.just([]))
@@ -35,6 +36,7 @@ class Model:
     spent: dict[tuple[str, CounterKey], int] = field(default_factory=dict)
     leases: dict[CounterKey, int] = field(default_factory=dict)
     recoveries: int = 0
+    batches: int = 0
 
     def place(self, attempt, key, amount):
         if (attempt, key) not in self.spent:
@@ -65,7 +67,9 @@ class Model:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.one_of(placing, settling, settling, leasing, recovering, reopening), max_size=12))
+@given(
+    st.lists(st.one_of(placing, settling, settling, batching, batching, leasing, recovering, reopening), max_size=12)
+)
 def test_sums_are_those_of_a_simple_model(steps):
     asyncio.run(_play(steps))
 
@@ -99,6 +103,15 @@ async def _step(store: SqliteStore, model: Model, verb: str, rows) -> None:
             await store.write_ledger(LedgerWrites(settlements=ended))
             for name, key, amount in rows:
                 model.settle(name, key, amount)
+        case "batch":
+            model.batches += 1
+            entries: dict[CounterKey, list[tuple[str, int]]] = {}
+            for index, (name, key, amount) in enumerate(rows):
+                entries.setdefault(key, []).append((f"{name}{model.batches}.{index}", amount))
+                model.settle(f"{name}{model.batches}.{index}", key, amount)
+            batches = [batch(key, *spent, unit=CAPS[key.cap].unit) for key, spent in entries.items()]
+            for _ in range(2):
+                await store.write_ledger(LedgerWrites(batches=batches))
         case "lease":
             leases = {key: amount for _, key, amount in rows if key.cap != "flight"}
             await store.write_ledger(LedgerWrites(leases=[Lease(key, "usd", leases[key]) for key in leases]))

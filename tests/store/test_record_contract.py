@@ -13,6 +13,7 @@ from tests.store.given import (
     NOON,
     attempt,
     audited,
+    batch,
     cap,
     run,
     settled,
@@ -172,6 +173,28 @@ class TestTheLedger:
         await store.write_ledger(LedgerWrites(settlements=rows[:40]))
         assert await store.spent(cap("c1"), 0) == {key: sum(range(300))}
         assert await store.recover_holds(NOON) == 0
+
+    async def test_counts_a_batch_once_however_often_it_is_written(self, store, limits):
+        early, late = CounterKey("c1", 0), CounterKey("c1", MINUTE, "u1")
+        batches = [batch(early, ("a1", 3), ("a2", 4)), batch(late, ("a1", 5))]
+        for _ in range(2):
+            await store.write_ledger(LedgerWrites(batches=batches))
+        await store.write_ledger(LedgerWrites(batches=[batch(early, ("a3", 10))]))
+        await held(store, Hold("a4", early, "usd", 100, NOON))
+        assert await store.spent(cap("c1"), 0) == {early: 117, late: 5}
+        assert await store.recover_holds(NOON) == 1
+        assert await store.spent(cap("c1"), 0) == {early: 117, late: 5}
+
+    async def test_shows_every_hold_in_one_view_written_alone_or_in_a_batch(self, store, limits, rows):
+        key = CounterKey("c1", 0)
+        await store.write_ledger(
+            LedgerWrites(settlements=[settled("a1", key, 1_000, 3)], batches=[batch(key, ("a2", 4), ("a3", 5))])
+        )
+        alike = ("c1", 0, "")
+        assert rows("SELECT * FROM holds ORDER BY attempt") == [
+            (*alike, f"a{number + 1}", "usd", 1_000, NOON, spent, "reported", NOON)
+            for number, spent in enumerate((3, 4, 5))
+        ]
 
     async def test_takes_a_hold_placed_again_as_one_hold(self, store, limits):
         key = CounterKey("c1", 0)

@@ -145,9 +145,10 @@ CREATE TABLE caps (
 
 CREATE INDEX caps_in_force ON caps (created_at_microseconds) WHERE ended_at_microseconds IS NULL;
 
--- The spend ledger. The key begins with the counter, so that a counter's sum is one range of the table itself; ids of attempts
--- sort by time, so that a counter's rows are appended.
-CREATE TABLE holds (
+-- The spend ledger: holds that are, or were, open; and batches of holds that were written when they had ended. The keys begin
+-- with the counter, so that a counter's sum is one range of each table; ids of attempts sort by time, so that what a counter gets
+-- is appended.
+CREATE TABLE hold_rows (
     cap                       TEXT    NOT NULL REFERENCES caps (id),
     window_start_microseconds INTEGER NOT NULL,
     part                      TEXT    NOT NULL,
@@ -160,6 +161,30 @@ CREATE TABLE holds (
     settled_at_microseconds   INTEGER,
     PRIMARY KEY (cap, window_start_microseconds, part, attempt)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE settled_batches (
+    cap                       TEXT    NOT NULL REFERENCES caps (id),
+    window_start_microseconds INTEGER NOT NULL,
+    part                      TEXT    NOT NULL,
+    first_attempt             TEXT    NOT NULL,
+    unit                      TEXT    NOT NULL,
+    spent                     INTEGER NOT NULL,
+    -- A list of [attempt, amount, placed at, spent, settled by, settled at].
+    entries                   TEXT    NOT NULL,
+    PRIMARY KEY (cap, window_start_microseconds, part, first_attempt)
+) STRICT, WITHOUT ROWID;
+
+-- Every hold of every attempt.
+CREATE VIEW holds AS
+SELECT
+    cap, window_start_microseconds, part, attempt, unit, amount, placed_at_microseconds, spent, settled_by, settled_at_microseconds
+FROM hold_rows
+UNION ALL
+SELECT
+    cap, window_start_microseconds, part,
+    json_extract(entry.value, '$[0]'), unit, json_extract(entry.value, '$[1]'), json_extract(entry.value, '$[2]'),
+    json_extract(entry.value, '$[3]'), json_extract(entry.value, '$[4]'), json_extract(entry.value, '$[5]')
+FROM settled_batches CROSS JOIN json_each(settled_batches.entries) AS entry;
 
 -- What the process that owns this file may hold beyond its rows. Whatever is left here when it did not stop cleanly is charged.
 CREATE TABLE leases (

@@ -23,7 +23,7 @@ from proxy.runtime.workers.messages import FromOwner, LeaseGiven, LeasesEnded, P
 from proxy.runtime.workers.owner_client import OwnerClient
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
 from proxy.runtime.workers.remote_ledger import RemoteLedger
-from tests.runtime.spending import SECOND, Clock, Rows
+from tests.runtime.spending import SECOND, Clock, Rows, settled_in
 
 WIDE = 10**9
 
@@ -37,10 +37,10 @@ class Disk(Rows):
     async def write_ledger(self, writes: LedgerWrites) -> None:
         if self.away:
             raise Unavailable("store_unavailable", "away")
-        settled = [(row.attempt, row.key) for row in writes.settlements]
+        settled = [(row.attempt, row.key) for row in settled_in(writes)]
         assert len(settled) == len(set(settled)), "settled twice"
         assert all(self.rows.get(row, (0, None))[1] is None for row in settled), "settled twice"
-        self.settled_by |= {row.attempt: row.settled_by for row in writes.settlements}
+        self.settled_by |= {row.attempt: row.settled_by for row in settled_in(writes)}
         self.commit(writes)
 
     async def record_runs(self, runs: Iterable[Run], attempts: Iterable[Attempt]) -> None:

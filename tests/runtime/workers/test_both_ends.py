@@ -27,7 +27,7 @@ from proxy.runtime.workers.messages import Conversation, FromOwner, Ping, Pong, 
 from proxy.runtime.workers.owner_client import OwnerClient
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
 from proxy.runtime.workers.remote_ledger import RemoteLedger
-from tests.runtime.spending import held
+from tests.runtime.spending import held, settled_in
 
 FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})
 BOUND = HoldBound(nanodollars=10, tokens=100)
@@ -56,7 +56,7 @@ class Memory:
             await self.goes_on.wait()
         self._check()
         self.holds += writes.holds
-        self.settled += writes.settlements
+        self.settled += settled_in(writes)
 
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
         self.runs += [run.id for run in runs]
