@@ -57,7 +57,8 @@ class SettledBatch(msgspec.Struct, frozen=True, gc=False):
     """Holds of one counter that ended and never were rows, at least one. A batch that begins with the same attempt is the same
     batch, so that writing it twice changes nothing.
 
-    Decision: a row for each of them cost 2 us of CPU a call and cap, and was half again as long.
+    Decision: a row for each of them cost 2 us of CPU a call and cap, its part of a batch 0.5; and a counter's sum is read in a
+    fifth of the time.
     """
 
     key: CounterKey

@@ -46,6 +46,8 @@ class Listener:
         self._tasks: dict[Reply, asyncio.Task[None]] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._all_closed: asyncio.Future[None] | None = None
+        # From the start on. Asking for it is a system call (getpid) in Python 3.11, which each call would make.
+        self._loop = cast("asyncio.AbstractEventLoop", None)
 
     async def start(
         self, host: str | None, port: int, *, tls: ssl.SSLContext | None = None, reuse_port: bool = False
@@ -132,7 +134,7 @@ class Listener:
 
     def call_ready(self, call: Call, reply: Reply) -> None:
         """Run the handler in a task of its own."""
-        self._tasks[reply] = asyncio.get_running_loop().create_task(self._run(call, reply))
+        self._tasks[reply] = self._loop.create_task(self._run(call, reply))
 
     def opened(self, connection: ClientConnection) -> bool:
         """Count a new connection; False when there are too many, or when draining."""
@@ -164,6 +166,7 @@ class Listener:
         return self._limits.connections + self._limits.turned_away - len(self._connections)
 
     def _started(self, server: asyncio.Server | TlsAcceptor) -> None:
+        self._loop = asyncio.get_running_loop()
         self._servers.append(server)
         if self._sweep is None:
             self._schedule_sweep()

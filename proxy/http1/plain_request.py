@@ -10,7 +10,7 @@ Decision: llhttp's wrapper makes an object and a call of each name and each valu
 never among the lines that are remembered.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import NAMES, Call, Headers
@@ -48,7 +48,8 @@ _LINES_KEPT: Final = 4096
 _LINE_BYTES_KEPT: Final = 256
 
 _first_lines: Final[dict[bytes, tuple[str, bytes]]] = {}
-_fields: Final[dict[bytes, tuple[bytes, bytes]]] = {}
+#: Pairs of name and value. Any, because compiled code would take a typed pair apart and build it anew at each use.
+_fields: Final[dict[bytes, Any]] = {}
 
 
 def read_plain(data: bytes, limits: ListenerLimits, received_at: float) -> Call | None:
@@ -95,7 +96,8 @@ def _read_first_line(line: bytes) -> tuple[str, bytes] | None:
     return first
 
 
-def _read_field(line: bytes) -> tuple[bytes, bytes] | None:
+def _read_field(line: bytes) -> Any:
+    """The pair of name and value; None where it is not plain."""
     colon = line.find(_COLON)
     name = NAMES.get(line[:colon])
     value = line[colon + 2 :]

@@ -3,7 +3,7 @@
 Small whole answers go out in one write; streams are relayed piece by piece. What ends early breaks for the client too.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from proxy.core.errors import UpstreamFailed
@@ -16,8 +16,9 @@ from proxy.wires.wire import AnswerReader, Wire
 _WHOLE_ANSWER_BYTES: Final = 1024 * 1024
 
 
-async def deliver(flight: Flight) -> None:
-    """Pass the answer on to its end. Raises UpstreamFailed, ClientLeft."""
+def deliver(flight: Flight) -> Awaitable[None] | None:
+    """Pass the answer on to its end: what is left of that to be awaited, None where all of it was there. Raises UpstreamFailed;
+    awaiting the rest also UpstreamError, ClientGone."""
     answer, route = flight.answer, flight.route
     assert answer is not None
     assert route is not None
@@ -32,16 +33,25 @@ async def deliver(flight: Flight) -> None:
         flight.failed("error", "provider_error")
     reader = _reader(flight, route.wire, fields) if status < 300 and route.operation.is_metered else None
     if fields.is_stream or not _is_small(fields.content_length):
-        await _relay(flight, reader, fields)
-        return
+        return _relay(flight, reader, fields)
     body = answer.whole()
     if body is None:
-        body = await answer.read()
+        return _pass_later(flight, reader, fields)
+    _pass_whole(flight, reader, fields, body)
+    return None
+
+
+async def _pass_later(flight: Flight, reader: AnswerReader | None, fields: AnswerFields) -> None:
+    assert flight.answer is not None
+    _pass_whole(flight, reader, fields, await flight.answer.read())
+
+
+def _pass_whole(flight: Flight, reader: AnswerReader | None, fields: AnswerFields, body: bytes) -> None:
     flight.saw_first_byte()
     if reader is not None:
         _tap(reader, fields)(body)
         reader.finish()
-    flight.reply.send(status, fields.passed, body, lines=flight.stamps())
+    flight.reply.send(flight.status, fields.passed, body, lines=flight.stamps())
 
 
 async def _relay(flight: Flight, reader: AnswerReader | None, fields: AnswerFields) -> None:

@@ -60,16 +60,8 @@ class Answer(Protocol):
         """Pass every piece through `tap` to the reply as it comes; returns at the clean end of the body. `begun` is told
         of the first piece.
 
-        Raises UpstreamFailed on a broken answer, ClientLeft when the client went away (the provider's connection is
+        Raises UpstreamError on a broken answer, ClientGone when the client went away (the provider's connection is
         closed at once)."""
         ...
 
     def close(self) -> None: ...
-
-
-class ClientLeft(Exception):
-    """Nobody waits for the answer of this call any more. `request_sent`: a provider may have begun to work on it."""
-
-    def __init__(self, *, request_sent: bool) -> None:
-        super().__init__()
-        self.request_sent = request_sent

@@ -138,6 +138,10 @@ class Flight:
             self.first_byte_monotonic = self._clock.monotonic_microseconds()
 
     @property
+    def pin(self) -> int | None:
+        return None if self.caller is None else self.caller.pin
+
+    @property
     def provider(self) -> Provider | None:
         return None if self.lane is None else self.lane.provider
 

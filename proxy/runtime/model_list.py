@@ -24,7 +24,8 @@ async def deliver_model_list(flight: Flight, snapshot: Snapshot) -> None:
     assert answer is not None
     fields = AnswerFields(answer.headers)
     if answer.status != 200 or fields.is_encoded:
-        await deliver(flight)
+        if (rest := deliver(flight)) is not None:
+            await rest
         return
     body = await answer.read(_MAX_LIST_BYTES)
     flight.status = answer.status

@@ -6,7 +6,7 @@ record and a settled hold.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +22,7 @@ from proxy.runtime.answering import deliver
 from proxy.runtime.breaking_off import STOPPED, break_off
 from proxy.runtime.clock import Clock, Identifiers
 from proxy.runtime.conversations import Conversations
-from proxy.runtime.exchange import Call, ClientLeft, Reply
+from proxy.runtime.exchange import Answer, Call, Reply
 from proxy.runtime.flight import Cut, Flight
 from proxy.runtime.guarding import guard, switched_off
 from proxy.runtime.holding import Ledger, Spent, Ticket
@@ -39,7 +39,7 @@ from proxy.runtime.refusing import answer_with_refusal, answer_with_text
 from proxy.runtime.routing import Routes
 from proxy.runtime.run_series import OTHER, RunLabels
 from proxy.runtime.trace_context import trace_id
-from proxy.runtime.upstream import ProviderFailed, Upstream
+from proxy.runtime.upstream import ClientGone, ProviderFailed, Upstream, UpstreamError
 from proxy.wires.wire import InjectionPlan, Wire
 
 _NO_CLAIMS: Final = BodyClaims()
@@ -91,12 +91,31 @@ class RequestPath:
         flight = Flight(call, reply, self._parts.identifiers.new("run"), self._parts.clock)
         self._flights.add(flight)
         try:
-            await self._serve(flight)
-        except Refusal as refusal:
-            if not flight.broke_off:
-                self._refuse(flight, refusal)
-        except ClientLeft:
+            self._identify(flight)
+            pinned = await self._pinned(flight) if flight.pin is not None else None
+            self._resolve(flight, pinned)
+            if self._guard(flight):
+                return
+            caps = self._caps(flight)
+            self._inject(flight, bounds_output=needs_ceiling(caps))
+            hold = self._hold(flight, caps)
+            try:
+                if not hold.is_durable:
+                    await hold.place()
+                flight.answer = await self._forward(flight, hold)
+                if (rest := self._deliver(flight)) is not None:
+                    await rest
+            except (UpstreamError, ClientGone) as end:
+                self._broke(flight, hold, end)
+                raise
+            finally:
+                self._meter(flight, hold)
+                hold.close()
+        except ClientGone:
             pass
+        except (Refusal, UpstreamError) as failure:
+            if not flight.broke_off:
+                self._refuse(flight, failure)
         except asyncio.CancelledError:
             flight.failed("error", "proxy_stopped")
             raise
@@ -104,10 +123,7 @@ class RequestPath:
             self._parts.on_error(error)
             self._refuse(flight, Refusal("proxy_error", "the proxy failed on this call; its log says more"))
         finally:
-            if flight.cut is not None:
-                answer_with_refusal(flight, flight.cut.refusal, self._wire_of(flight))
-            self._flights.discard(flight)
-            self._record(flight)
+            self._end(flight)
 
     def cut(self, switch: Switch) -> int:
         """Break off the calls in flight that a switch matches; how many there were."""
@@ -122,34 +138,11 @@ class RequestPath:
         for flight in list(self._flights):
             break_off(flight, STOPPED)
 
-    async def _serve(self, flight: Flight) -> None:
+    def _identify(self, flight: Flight) -> None:
         if not self._parts.live.is_loaded:
             raise Unavailable(
                 "not_ready", "the proxy has not loaded its agents and switches yet; try again", retry_after_seconds=5
             )
-        self._identify(flight)
-        pinned = await self._pinned(flight) if flight.caller is not None and flight.caller.pin is not None else None
-        self._resolve(flight, pinned)
-        switch = guard(flight, self._parts.live, self._lanes)
-        if switch is not None and self._carry_out(flight, switch):
-            return
-        caps = self._caps(flight)
-        self._inject(flight, bounds_output=needs_ceiling(caps))
-        hold = self._hold(flight, caps)
-        try:
-            if not hold.is_durable:
-                await hold.place()
-            await self._forward(flight, hold)
-            await (deliver_model_list(flight, self._parts.live.current) if is_model_list(flight) else deliver(flight))
-        except ProviderFailed as failure:
-            self._parts.metrics.upstream_failed(failure.provider, failure.reason)
-            flight.failed("error", failure.code)
-            raise
-        finally:
-            self._meter(flight, hold)
-            hold.close()
-
-    def _identify(self, flight: Flight) -> None:
         call = flight.call
         fields = flight.fields
         if fields.traceparent is not None:
@@ -197,8 +190,11 @@ class RequestPath:
             return None
         return self._parts.conversations.arm(state.agent.name, rollout.id, caller.conversation, now_microseconds)
 
-    def _carry_out(self, flight: Flight, switch: Switch) -> bool:
-        """What a switch that does not block asks for; True when the call is answered with it."""
+    def _guard(self, flight: Flight) -> bool:
+        """Do what a switch that touches this call asks for: True when the call is answered with that. One that blocks is raised."""
+        switch = guard(flight, self._parts.live, self._lanes)
+        if switch is None:
+            return False
         if switch.mode == "observe" or flight.request is None:
             self._parts.metrics.observed_switches.inc()
             return False
@@ -240,24 +236,35 @@ class RequestPath:
             bound = hold_bound(flight.route.wire, flight.request, flight.injection, flight.price)
         return self._parts.ledger.hold(flight.run_id, caps, flight.facts, bound)
 
-    async def _forward(self, flight: Flight, hold: Ticket) -> None:
+    def _forward(self, flight: Flight, hold: Ticket) -> Awaitable[Answer]:
+        """Send it; what is awaited is the head of the answer."""
         call, route, provider = flight.call, flight.route, flight.provider
         assert route is not None
         assert provider is not None
         headers = flight.fields.for_provider(provider, is_metered=route.operation.is_metered)
         body = call.body if flight.injection is None else flight.injection.body
         if flight.broke_off:  # while the hold was written: nothing is sent, so nothing is charged
-            raise ClientLeft(request_sent=False)
+            raise ClientGone(request_sent=False)
         flight.sent_at = self._parts.clock.monotonic_microseconds()
         flight.sent_bytes = len(body)
         hold.sent = True
-        try:
-            flight.answer = await self._parts.upstream.send(
-                provider, call.method, route.target, headers, body, flight.reply
-            )
-        except (ProviderFailed, ClientLeft) as ended:
-            hold.sent = ended.request_sent
-            raise
+        return self._parts.upstream.send(provider, call.method, route.target, headers, body, flight.reply)
+
+    def _deliver(self, flight: Flight) -> Awaitable[None] | None:
+        if is_model_list(flight):
+            return deliver_model_list(flight, self._parts.live.current)
+        return deliver(flight)
+
+    def _broke(self, flight: Flight, hold: Ticket, end: UpstreamError | ClientGone) -> None:
+        hold.sent = end.request_sent
+        if isinstance(end, UpstreamError):
+            failure = self._failure(flight, end)
+            self._parts.metrics.upstream_failed(failure.provider, failure.reason)
+            flight.failed("error", failure.code)
+
+    def _failure(self, flight: Flight, error: UpstreamError) -> ProviderFailed:
+        assert flight.provider is not None
+        return ProviderFailed(flight.provider.name, error)
 
     def _meter(self, flight: Flight, hold: Ticket) -> None:
         """Settle what was held; runs also when the answer broke off or nobody waits for it any more."""
@@ -276,13 +283,20 @@ class RequestPath:
             price = None if flight.provider is None else self._parts.prices.price(flight.provider, answered, tier)
             settle(flight, hold, price)
 
-    def _refuse(self, flight: Flight, refusal: Refusal) -> None:
+    def _refuse(self, flight: Flight, failure: Refusal | UpstreamError) -> None:
+        refusal = self._failure(flight, failure) if isinstance(failure, UpstreamError) else failure
         if flight.sent_at is None and refusal.status < 500:
             flight.failed("refused", refusal.code)
         elif flight.outcome != "error":
             flight.failed("error", refusal.code)
         answer_with_refusal(flight, refusal, self._wire_of(flight))
         self._parts.metrics.refused(flight.agent_label, refusal.code)
+
+    def _end(self, flight: Flight) -> None:
+        if flight.cut is not None:
+            answer_with_refusal(flight, flight.cut.refusal, self._wire_of(flight))
+        self._flights.discard(flight)
+        self._record(flight)
 
     def _wire_of(self, flight: Flight) -> Wire:
         if flight.route is not None:
