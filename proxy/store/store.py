@@ -224,9 +224,9 @@ class Store(Protocol):
         ...
 
     async def write_ledger(self, writes: LedgerWrites) -> None:
-        """Write holds, settlements and leases in one transaction. The same attempt and counter held again is one hold of the
-        larger amount; a settlement settles the hold that is there, if it is not settled yet, or is written whole; a
-        lease takes the place of the one its counter had."""
+        """Write holds, settlements, batches and leases in one transaction. The same attempt and counter held again is one hold of
+        the larger amount; a settlement settles the hold that is there, if it is not settled yet, or is written whole; a batch that
+        is there already is left as it is; a lease takes the place of the one its counter had."""
         ...
 
     async def recover_holds(self, at_microseconds: int) -> int:
