@@ -6,8 +6,8 @@ else is left to llhttp, to be read or refused: requests in parts, several in one
 chunked bodies, whatever Connection, Upgrade and Expect may ask for. What is taken here llhttp takes as well, and reads alike;
 the tests hold the two against each other.
 
-Decision: llhttp's wrapper makes an object and a call of each name and each value: 4 µs of a call, this 1.5. Credentials are
-never among the lines that are remembered.
+Decision: llhttp's wrapper makes an object and a call of each name and each value. With the seven fields of a small request this
+takes 1.6 µs less of a call, with more fields more. Credentials are never among the lines that are remembered.
 """
 
 from typing import Any, Final

@@ -1,0 +1,74 @@
+"""What tests of leases share: a store that may be in trouble, caps, bounds, and a durable hold."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from proxy.core.caps import Cap
+from proxy.core.errors import Unavailable
+from proxy.core.ledger import LedgerWrites
+from proxy.core.scopes import CallFacts, Scope
+from proxy.runtime.holding import HoldBound
+from proxy.runtime.spend_ledger import HoldTicket, SpendLedger
+from tests.runtime.spending import Rows
+
+FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})
+
+
+@dataclass
+class Disk(Rows):
+    """A store. It may refuse, take its time (before or after the commit), or commit and not say so."""
+
+    loses_answer: bool = False
+    commits_late: bool = False
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    writes: list[LedgerWrites] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.goes_on.set()
+
+    async def write_ledger(self, writes: LedgerWrites) -> None:
+        if self.away:
+            raise Unavailable("store_unavailable", "away")
+        commits_late = self.commits_late
+        if not commits_late:
+            self._commit(writes)
+        await self.goes_on.wait()
+        if commits_late:
+            self._commit(writes)
+        if self.loses_answer:
+            raise Unavailable("store_unavailable", "committed, perhaps")
+
+    def _commit(self, writes: LedgerWrites) -> None:
+        self.writes.append(writes)
+        self.commit(writes)
+
+
+def cap(limit: int, *, unit: str = "usd", at_limit: str = "block", cap_id: str = "c") -> Cap:
+    return Cap(
+        id=cap_id,
+        scope=Scope(),
+        window="day",
+        unit=unit,  # type: ignore[arg-type]
+        limit_amount=limit,
+        at_limit=at_limit,  # type: ignore[arg-type]
+        why="",
+        created_by="me",
+        created_at_microseconds=0,
+    )
+
+
+def bound(amount: int = 10) -> HoldBound:
+    return HoldBound(nanodollars=amount, tokens=amount)
+
+
+async def placed(ledger: SpendLedger, caps: Sequence[Cap], attempt: str, amount: int = 10) -> HoldTicket:
+    """A durable hold, by the lease or by a row."""
+    ticket = ledger.hold(attempt, caps, FACTS, bound(amount))
+    if not ticket.is_durable:
+        waiting = asyncio.ensure_future(ticket.place())
+        await asyncio.sleep(0)
+        await ledger.write()
+        await waiting
+    ticket.sent = True
+    return ticket
