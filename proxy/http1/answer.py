@@ -28,6 +28,10 @@ class ReplyChannel(Protocol):
         """Send one piece."""
         ...
 
+    def write_chunk(self, data: bytes, chunk: bytes) -> None:
+        """Send one piece, which came as this chunk."""
+        ...
+
     def on_client_gone(self, callback: Callable[[], None]) -> None:
         """Register for the client's leaving."""
         ...
@@ -143,9 +147,16 @@ class Answer:
             else:
                 data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 pieces.clear()
-                self._pass_on(reply, data)
+                self._pass_on(reply, data, None)
         if (self.complete or not self._wants_end) and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def pump_chunk(self, piece: bytes, chunk: bytes) -> None:
+        """As `pump`, where a read brought one piece, as this chunk. Never what comes first after the head."""
+        if self._reply is None:
+            self._keep([piece])
+        else:
+            self._pass_on(self._reply, piece, chunk)
 
     def fail(self, reason: Reason) -> None:
         """End with an UpstreamError, unless complete or failed before."""
@@ -171,15 +182,16 @@ class Answer:
         elif self._buffered > self._unclaimed and self._source is not None:
             self._source.pause()
 
-    def _pass_on(self, reply: ReplyChannel, data: bytes) -> None:
+    def _pass_on(self, reply: ReplyChannel, piece: bytes, chunk: bytes | None) -> None:
         try:
             if self._begun is not None:
                 self._begun()
                 self._begun = None
-            if self._tap is not None:
-                data = self._tap(data)
-            if data:
-                reply.write(data)
+            passed = piece if self._tap is None else self._tap(piece)
+            if chunk is not None and passed is piece:
+                reply.write_chunk(piece, chunk)
+            elif passed:
+                reply.write(passed)
         except Exception as error:
             self.complete = False
             self._break(error)

@@ -7,14 +7,11 @@ body cleanly. Never blocks: `writable` and `on_writable` tell a fast producer to
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Final, Protocol
+from typing import Protocol
 
+from proxy.http1.chunks import in_chunk
 from proxy.http1.message import STATUS_LINES, Headers, render_head
 from proxy.http1.outgoing import Outgoing
-
-#: The first lines of chunks as small as events are: formatting one takes as long as the rest of writing it.
-_CHUNK_HEADS_KEPT: Final = 1024
-_CHUNK_HEADS: Final = [b"%x\r\n" % size for size in range(_CHUNK_HEADS_KEPT)]
 
 
 class _Body(Enum):
@@ -131,9 +128,7 @@ class Reply:
             raise RuntimeError("the reply is not open for writing")
         body = self._body
         if body is _Body.CHUNKED:
-            size = len(data)
-            head = _CHUNK_HEADS[size] if size < _CHUNK_HEADS_KEPT else b"%x\r\n" % size
-            data = head + data + b"\r\n"
+            data = in_chunk(data)
         elif body is _Body.NONE:
             return
         elif body is _Body.FIXED:
@@ -142,6 +137,13 @@ class Reply:
                 self.abort()
                 raise RuntimeError("the body is longer than its promised length")
         self._connection.outgoing.relay(data)
+
+    def write_chunk(self, data: bytes, chunk: bytes) -> None:
+        """As `write`, for a piece that came as this chunk: it is sent on as it is where this body is in chunks as well."""
+        if self._body is _Body.CHUNKED and not self.finished and not self.ended:
+            self._connection.outgoing.relay(chunk)
+        else:
+            self.write(data)
 
     def finish(self) -> None:
         """End the body cleanly. Raises RuntimeError (and breaks the answer) when a promised length is not met."""

@@ -2,6 +2,7 @@
 
 A state machine driven by llhttp's callbacks, with no task and no timer of its own: the pool sweeps the deadlines. What is
 told apart: a clean end, an early close, a reset, framing that cannot be trusted. After any doubt the connection is closed.
+Only a read that is one chunk is known without the parser (`chunks.py`).
 
 Decision: reads go into one buffer of 64 KB shared by all connections of a pool (the transport fills it and calls back in one
 step), since a plain protocol may be handed 256 KB at once by uvloop, which a slow client's reply would then have to hold.
@@ -15,6 +16,7 @@ import httptools
 
 from proxy.http1.answer import Answer
 from proxy.http1.answer_head import BadAnswer, check_answer, check_status
+from proxy.http1.chunks import MAX_LONE_BYTES, only_chunk
 from proxy.http1.errors import Reason
 from proxy.http1.limits import UpstreamLimits
 from proxy.http1.message import NAMES, Headers, learn_name
@@ -23,6 +25,7 @@ from proxy.http1.outgoing import Outgoing, Turn
 from proxy.http1.sockets import abort
 
 _COPY_BYTES: Final = 64 * 1024  # up to here head and body are joined into one write
+_LINE_FEED: Final = 0x0A
 _BREAKING: Final = httptools.HttpParserError, httptools.HttpParserUpgrade
 
 
@@ -75,6 +78,8 @@ class UpstreamConnection:
         self._until_close = False
         self._keep_alive = False
         self._complete = False
+        # Whether the parser stands between two chunks for certain, so that it can be spared a read that is one chunk.
+        self._is_between_chunks = False
         self._reason: Reason = "bad_framing"
         self._barren_bytes = 0
         self._paused = False
@@ -90,7 +95,7 @@ class UpstreamConnection:
         self.since = loop.time()
         self._head_only = head_only
         self._head_bytes = 0
-        self._head_done = self._complete = self._until_close = False
+        self._head_done = self._complete = self._until_close = self._is_between_chunks = False
         self._interims = 0
         if len(body) < _COPY_BYTES:
             self._outgoing.write(head + body)
@@ -150,29 +155,16 @@ class UpstreamConnection:
             self.transport.abort()  # bytes that nobody asked for
             return
         self._active = True
-        if not self._head_done and not self._may_be_head(nbytes):
-            answer.fail("bad_framing")
-            return
-        try:
-            self._parser.feed_data(self._buffer[:nbytes])
-        except _BREAKING:
-            self._keep_alive = False
-            if not self._complete:
-                if self._head_done:
-                    answer.pump(self._pieces)
-                answer.fail(self._reason)
+        if self._is_between_chunks and nbytes <= MAX_LONE_BYTES:
+            read = self._buffer[:nbytes].tobytes()
+            piece = only_chunk(read)
+            if piece is not None:
+                answer.pump_chunk(piece, read)
                 return
-        if self._complete:
-            self._end_exchange(answer)
-        elif self._pieces:
-            self._barren_bytes = 0
-        elif self._is_excessive(nbytes):
-            answer.fail("bad_framing" if self._head_done else "header_limits")
-            return
-        if self._head_done:
-            if self._head_only:
-                self._pieces.clear()
-            answer.pump(self._pieces)
+        if self._head_done or self._may_be_head(nbytes):
+            self._feed(answer, nbytes)
+        else:
+            answer.fail("bad_framing")
 
     def eof_received(self) -> bool:
         answer = self._answer
@@ -232,6 +224,12 @@ class UpstreamConnection:
             self._complete = True
             self._keep_alive = False  # llhttp cannot be told that no body follows
 
+    def on_chunk_header(self) -> None:
+        self._is_between_chunks = False
+
+    def on_chunk_complete(self) -> None:
+        self._is_between_chunks = True
+
     def on_message_complete(self) -> None:
         if self._interim:
             self._interim = False
@@ -245,6 +243,30 @@ class UpstreamConnection:
             raise BadAnswer("bad_framing")
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _feed(self, answer: Answer, nbytes: int) -> None:
+        try:
+            self._parser.feed_data(self._buffer[:nbytes])
+        except _BREAKING:
+            self._keep_alive = False
+            if not self._complete:
+                if self._head_done:
+                    answer.pump(self._pieces)
+                answer.fail(self._reason)
+                return
+        if self._buffer[nbytes - 1] != _LINE_FEED:
+            self._is_between_chunks = False  # the next chunk's first line may have begun
+        if self._complete:
+            self._end_exchange(answer)
+        elif self._pieces:
+            self._barren_bytes = 0
+        elif self._is_excessive(nbytes):
+            answer.fail("bad_framing" if self._head_done else "header_limits")
+            return
+        if self._head_done:
+            if self._head_only:
+                self._pieces.clear()
+            answer.pump(self._pieces)
 
     def _may_be_head(self, nbytes: int) -> bool:
         self._head_bytes += nbytes

@@ -4,9 +4,10 @@ Belongs here: when two events differ in nothing but their text. Does not belong 
 wire's `..._answer` module), cutting a stream into events (event_stream.py).
 
 Decision: most events of a stream are one another's image but for the text. Once one was read in full and brought only text,
-the next with the same bytes before and after its text can bring nothing else, and its text is counted where it stands: 0.8 µs
-an event instead of 4.0 (1.5 instead of 2.8 where many come in one piece). Whatever differs (other members, another order,
-other spaces) is read in full.
+the next with the same bytes before and after its text can bring nothing else, and its text is counted where it stands: 0.1 µs
+of compiled code an event instead of 1.1 (0.2 instead of 0.9 where many come in one piece). Whatever differs (other members, another order,
+other spaces) is read in full. No regular expression takes part: what an event touches has left the processor's caches since
+the last one, and the machine of expressions is large.
 """
 
 import re
@@ -14,19 +15,24 @@ from typing import Final
 
 import msgspec
 
-#: Larger events are read in full, and nothing is learnt from them.
+#: From larger events nothing is learnt.
 MAX_PLAIN_BYTES: Final = 16 * 1024
-#: Bytes that stand for themselves in a JSON text, one for one; and a text with escapes and letters beyond ASCII.
-_PLAIN: Final = re.compile(rb"[ !#-\[\]-~]*")
+#: Bytes that stand for themselves in a JSON text, one for one, the most usual ones first.
+_USUAL: Final = b" etaoinsrhldcumfpgwybvkxjqz0123456789"
+_PLAIN: Final = _USUAL + bytes(byte for byte in range(0x21, 0x7F) if byte not in b'"\\' + _USUAL)
+#: Longer texts are counted faster by a decoder.
+_SHORT_BYTES: Final = 64
+#: A text with escapes and letters beyond ASCII.
 _TEXT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]+|\\.)*')
 _COLON: Final = re.compile(rb':[ ]?"')
 #: Letters of random number that a provider adds to an event so that its length tells nothing.
 _PADDING: Final = re.compile(rb'"obfuscation":[ ]?"')
 _BACKSLASH: Final = b"\\"
+_BACKSLASH_BYTE: Final = 0x5C
 _QUOTE: Final = b'"'
 _CARRIAGE_RETURN: Final = b"\r"
 
-_text: Final[msgspec.json.Decoder[str]] = msgspec.json.Decoder(str)
+_decoder: Final[msgspec.json.Decoder[str]] = msgspec.json.Decoder(str)
 
 
 class PlainDelta:
@@ -46,22 +52,16 @@ class PlainDelta:
 
     def text_bytes(self, event: bytes) -> int:
         """How many bytes of UTF-8 the text of such an event is; -1 for any other bytes, several events included."""
-        head, foot = self._head, self._foot
-        if not event.startswith(head) or not event.endswith(foot):
+        head, foot, middle = self._head, self._foot, self._middle
+        start, stop = len(head), len(event) - len(foot)
+        if stop < start or not event.startswith(head) or not event.endswith(foot):
             return -1
-        start = len(head)
-        end = _end_of(_PLAIN, event, start)
-        size = end - start
-        if not event.startswith(_QUOTE, end):
-            if len(event) > MAX_PLAIN_BYTES:
-                return -1
-            end = _end_of(_TEXT, event, end)
-            size = _size_of(event[start - 1 : end + 1])
-        if self._middle is not None:
-            if not event.startswith(self._middle, end):
-                return -1
-            end = _end_of(_PLAIN, event, end + len(self._middle))
-        return size if end + len(foot) == len(event) else -1
+        if middle is None:
+            return _size_of(event, start, stop)
+        end = event.find(middle, start, stop)
+        if end < 0 or _size_of(event, end + len(middle), stop) < 0:
+            return -1
+        return _size_of(event, start, end)
 
 
 def plain_delta(event: bytes, member: bytes, text: str) -> PlainDelta | None:
@@ -76,25 +76,30 @@ def plain_delta(event: bytes, member: bytes, text: str) -> PlainDelta | None:
     if opening is None:
         return None
     start = opening.end()
-    end = _end_of(_TEXT, event, start)
+    end = _end_of_text(event, start)
     head, foot, middle = event[:start], event[end:], None
-    if _BACKSLASH in head or _BACKSLASH in foot or _size_of(event[start - 1 : end + 1]) != len(text.encode()):
+    if _BACKSLASH in head or _BACKSLASH in foot or _size_of(event, start, end) != len(text.encode()):
         return None
     padding = _PADDING.search(foot)
     if padding is not None:
-        middle, foot = foot[: padding.end()], foot[_end_of(_PLAIN, foot, padding.end()) :]
+        middle, foot = foot[: padding.end()], foot[_end_of_text(foot, padding.end()) :]
     return PlainDelta(head, middle, foot)
 
 
-def _end_of(pattern: re.Pattern[bytes], event: bytes, start: int) -> int:
-    match = pattern.match(event, start)
-    assert match is not None  # both patterns match nothing at all as well
+def _end_of_text(event: bytes, start: int) -> int:
+    match = _TEXT.match(event, start)
+    assert match is not None  # it matches nothing at all as well
     return match.end()
 
 
-def _size_of(quoted: bytes) -> int:
-    """The bytes of UTF-8 in a JSON text; -1 where it is none."""
+def _size_of(event: bytes, start: int, end: int) -> int:
+    """The bytes of UTF-8 in a JSON text, which stands between the two quotes around these bytes; -1 where it is none."""
+    if end - start <= _SHORT_BYTES and not event[start:end].strip(_PLAIN):
+        return end - start
+    quote = event.find(_QUOTE, start, end)
+    if quote >= 0 and event[quote - 1] != _BACKSLASH_BYTE:
+        return -1  # as in several events at once; the decoder would take longer to say so
     try:
-        return len(_text.decode(quoted).encode())
+        return len(_decoder.decode(event[start - 1 : end + 1]).encode())
     except (msgspec.DecodeError, ValueError):
         return -1

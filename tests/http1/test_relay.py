@@ -12,6 +12,8 @@ from tests.http1.raw import serving, within
 from tests.http1.relaying import BODY, CHUNKS, EVENTS, GET, HEAD, STREAM, Relay
 from tests.http1.scripted import Client, answering, origin_of, upstream
 
+CHUNK_OF_ABC = b"3\r\nabc\r\n"
+
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
 
@@ -102,7 +104,12 @@ async def test_ten_thousand_chunks_of_one_byte_pass():
         assert (await caller.answer())[2] == b"x" * 10_000
 
 
-async def test_an_event_is_passed_on_when_it_comes_and_not_later():
+@pytest.mark.parametrize(
+    ("version", "passed", "end"),
+    [(b"1.1", CHUNKS, b"0\r\n\r\n"), (b"1.0", EVENTS, b"")],
+    ids=["in chunks", "until the connection closes"],
+)
+async def test_an_event_is_passed_on_when_it_comes_and_not_later(version, passed, end):
     """The next event is sent only after the client has seen the one before."""
     seen = asyncio.Semaphore(0)
 
@@ -118,13 +125,15 @@ async def test_an_event_is_passed_on_when_it_comes_and_not_later():
 
     async with upstream(script) as server, Client() as client, serving(Relay(client, server)) as served:
         caller = await served.connect()
-        caller.send(GET)
+        caller.send(GET.replace(b"1.1", version))
         await within(caller.reader.readuntil(b"\r\n\r\n"))
-        for chunk in CHUNKS:
+        for piece in passed:
             seen.release()
-            assert await within(caller.reader.readexactly(len(chunk))) == chunk
+            assert await within(caller.reader.readexactly(len(piece))) == piece
         seen.release()
-        assert await within(caller.reader.readexactly(5)) == b"0\r\n\r\n"
+        assert await within(caller.reader.readexactly(len(end))) == end
+        if not end:
+            assert await within(caller.reader.read()) == b""
 
 
 async def test_a_tap_sees_every_byte_and_decides_what_passes():
@@ -163,6 +172,30 @@ async def test_a_tap_that_fails_breaks_both_sides(parts):
         assert [type(error) for error in served.errors] == [LookupError]
         if len(parts) > 1:
             await within(server.closed.wait())
+
+
+async def test_a_chunk_is_not_sent_after_an_answer_was_broken_or_finished():
+    errors = []
+
+    async def handler(call, reply):
+        reply.start(200, [])
+        reply.write_chunk(b"abc", CHUNK_OF_ABC)
+        if call.target == b"/broken":
+            reply.abort()
+        else:
+            reply.finish()
+        try:
+            reply.write_chunk(b"abc", CHUNK_OF_ABC)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    async with serving(handler) as served:
+        caller = await served.connect()
+        caller.send(b"GET /whole HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await caller.answer())[2] == b"abc"
+        assert errors == ["the reply is not open for writing"]
+        caller.send(b"GET /broken HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await within(caller.reader.read())).endswith(b"\r\n\r\n" + CHUNK_OF_ABC)
 
 
 async def test_a_caller_may_add_to_a_relayed_body():

@@ -13,7 +13,7 @@ from proxy.wires.anthropic_messages_answer import MessageEvents
 from proxy.wires.event_stream import data_of
 from proxy.wires.openai_chat import OpenAIChat
 from proxy.wires.openai_chat_answer import ChatEvents
-from proxy.wires.plain_deltas import plain_delta
+from proxy.wires.plain_deltas import PlainDelta, plain_delta
 from proxy.wires.wire import AnswerFacts
 from tests.wires.recorded import CHAT_USAGE, chat_chunk, cut, read_all
 
@@ -120,7 +120,7 @@ def test_anthropic_streams_leave_the_facts_of_a_full_reading(events: list[bytes]
         (chat_event({"content": "x"}, usage=None), -1),
         (chat_event({"content": None}), -1),
         (chat_event({"content": "x" * 50_000}), 50_000),
-        (chat_event({"content": "\n" * 50_000}), -1),
+        (chat_event({"content": "\n" * 50_000}), 50_000),
         (chat_event({"content": "QQ"}).replace(b"QQ", b"\xff"), -1),
         (chat_event({"content": "QQ"}).replace(b"QQ", b"\x00"), -1),
         (chat_event({"content": "QQ"}).replace(b"QQ", b"a\nb"), -1),
@@ -138,8 +138,16 @@ def test_padding_of_any_length_is_no_difference() -> None:
     learnt = plain_delta(chat_event({"content": "a"}, obfuscation="xyz"), b"content", "a")
     assert learnt is not None
     assert learnt.text_bytes(chat_event({"content": "bc"}, obfuscation="")) == 2
-    assert learnt.text_bytes(chat_event({"content": "bc"}, obfuscation="é")) == -1
+    assert learnt.text_bytes(chat_event({"content": "bc"}, obfuscation="x" * 100)) == 2
+    assert learnt.text_bytes(chat_event({"content": 'b"c\n'}, obfuscation="é")) == 4
+    assert learnt.text_bytes(chat_event({"content": "bc"}, obfuscation="QQ").replace(b"QQ", b"\x00")) == -1
+    assert learnt.text_bytes(chat_event({"content": "QQ"}, obfuscation="a").replace(b"QQ", b'x","more":"y')) == -1
     assert learnt.text_bytes(chat_event({"content": "bc"}, other="xyz")) == -1
+
+
+def test_what_stands_before_and_after_a_text_has_to_be_there_in_full() -> None:
+    assert PlainDelta(b'x"a"', None, b'"a"').text_bytes(b'x"a"') == -1
+    assert PlainDelta(b'x"', b'"y"', b'"').text_bytes(b'x"abc"') == -1
 
 
 @pytest.mark.parametrize(
