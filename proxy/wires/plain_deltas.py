@@ -5,9 +5,9 @@ wire's `..._answer` module), cutting a stream into events (event_stream.py).
 
 Decision: most events of a stream are one another's image but for the text. Once one was read in full and brought only text,
 the next with the same bytes before and after its text can bring nothing else, and its text is counted where it stands: 0.1 µs
-of compiled code an event instead of 1.1 (0.2 instead of 0.9 where many come in one piece). Whatever differs (other members, another order,
-other spaces) is read in full. No regular expression takes part: what an event touches has left the processor's caches since
-the last one, and the machine of expressions is large.
+of compiled code an event instead of 1.1 (0.2 instead of 0.9 where many come in one piece). Whatever differs (other members,
+another order, other spaces) is read in full. No regular expression takes part: what an event touches has left the processor's
+caches since the last one, and the machine of expressions is large.
 """
 
 import re
