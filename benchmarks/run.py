@@ -163,13 +163,17 @@ class Run:
 
 
 def main() -> int:
-    """Run the benchmark; 0 when every bar that could be checked holds, 1 otherwise."""
+    """Run the benchmark; 0 when every bar that could be checked holds, 1 when one does not, 2 when nothing can be published."""
     options = _options()
     console = Console(width=max(_WIDTH, Console().width))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
     targets, measures = _chosen(options.only)
     pace = QUICK if options.quick else FULL
     is_published = not options.quick and not options.only
+    missing = SWITCHBACK.missing() if is_published else None
+    if missing is not None:
+        console.print(f"A full run is about Switchback compiled, which is missing: {missing}")
+        return 2
     load_core, proxy_core = machine.cores()
     raise_file_limit()
     WORK.mkdir(exist_ok=True)
