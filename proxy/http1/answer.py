@@ -145,9 +145,7 @@ class Answer:
             if reply is None:
                 self._keep(pieces)
             else:
-                data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                pieces.clear()
-                self._pass_on(reply, data, None)
+                self._pass_on(reply, _emptied(pieces), None)
         if (self.complete or not self._wants_end) and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -14,19 +14,9 @@ from typing import Final
 _KEPT: Final = 1024
 _HEADS: Final = [b"%x\r\n" % size for size in range(_KEPT)]
 _END: Final = b"\r\n"
-
-
-def _heads_by_length() -> list[bytes | None]:
-    lengths = [len(head) + size + len(_END) for size, head in enumerate(_HEADS)]
-    by_length: list[bytes | None] = [None] * (lengths[-1] + 1)
-    for size in range(1, _KEPT):
-        by_length[lengths[size]] = _HEADS[size]
-    return by_length
-
-
-#: By the length of a chunk, the only first line it can have; None where no chunk is that long.
-_HEADS_BY_LENGTH: Final = _heads_by_length()
-MAX_LONE_BYTES: Final = len(_HEADS_BY_LENGTH) - 1
+#: By the length of a chunk that is not the last, the only first line it can have.
+_HEADS_BY_LENGTH: Final = {len(head) + size + len(_END): head for size, head in enumerate(_HEADS) if size}
+MAX_LONE_BYTES: Final = max(_HEADS_BY_LENGTH)
 """Longer reads are never taken for one chunk."""
 
 
@@ -37,12 +27,12 @@ def in_chunk(data: bytes) -> bytes:
 
 
 def only_chunk(read: bytes) -> bytes | None:
-    """What is in a read of at most `MAX_LONE_BYTES` that is one chunk, not the last one, and nothing else; None where it is
-    not, or written in another way (capitals, zeros in front, extensions).
+    """What is in a read that is one chunk, not the last one, and nothing else; None where it is not, or written in another
+    way (capitals, zeros in front, extensions), or longer than `MAX_LONE_BYTES`.
 
     Only for what begins where a chunk begins.
     """
-    head = _HEADS_BY_LENGTH[len(read)]
+    head = _HEADS_BY_LENGTH.get(len(read))
     if head is None or not read.startswith(head) or not read.endswith(_END):
         return None
     return read[len(head) : -2]

@@ -19,13 +19,12 @@ from proxy.http1.answer_head import BadAnswer, check_answer, check_status
 from proxy.http1.chunks import MAX_LONE_BYTES, only_chunk
 from proxy.http1.errors import Reason
 from proxy.http1.limits import UpstreamLimits
-from proxy.http1.message import NAMES, Headers, learn_name
+from proxy.http1.message import LF, NAMES, Headers, learn_name
 from proxy.http1.origin import Origin
 from proxy.http1.outgoing import Outgoing, Turn
 from proxy.http1.sockets import abort
 
 _COPY_BYTES: Final = 64 * 1024  # up to here head and body are joined into one write
-_LINE_FEED: Final = 0x0A
 _BREAKING: Final = httptools.HttpParserError, httptools.HttpParserUpgrade
 
 
@@ -254,7 +253,7 @@ class UpstreamConnection:
                     answer.pump(self._pieces)
                 answer.fail(self._reason)
                 return
-        if self._buffer[nbytes - 1] != _LINE_FEED:
+        if self._buffer[nbytes - 1] != LF:
             self._is_between_chunks = False  # the next chunk's first line may have begun
         if self._complete:
             self._end_exchange(answer)

@@ -27,10 +27,9 @@ _TEXT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]+|\\.)*')
 _COLON: Final = re.compile(rb':[ ]?"')
 #: Letters of random number that a provider adds to an event so that its length tells nothing.
 _PADDING: Final = re.compile(rb'"obfuscation":[ ]?"')
-_BACKSLASH: Final = b"\\"
-_BACKSLASH_BYTE: Final = 0x5C
 _QUOTE: Final = b'"'
-_CARRIAGE_RETURN: Final = b"\r"
+_BACKSLASH: Final = 0x5C
+_CARRIAGE_RETURN: Final = 0x0D
 
 _decoder: Final[msgspec.json.Decoder[str]] = msgspec.json.Decoder(str)
 
@@ -97,7 +96,7 @@ def _size_of(event: bytes, start: int, end: int) -> int:
     if end - start <= _SHORT_BYTES and not event[start:end].strip(_PLAIN):
         return end - start
     quote = event.find(_QUOTE, start, end)
-    if quote >= 0 and event[quote - 1] != _BACKSLASH_BYTE:
+    if quote >= 0 and event[quote - 1] != _BACKSLASH:
         return -1  # as in several events at once; the decoder would take longer to say so
     try:
         return len(_decoder.decode(event[start - 1 : end + 1]).encode())
