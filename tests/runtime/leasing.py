@@ -1,4 +1,4 @@
-"""What tests of leases share: a store that may be in trouble, caps, bounds, and a durable hold."""
+"""What tests of leases share: a store that may be in trouble, bounds, and a durable hold."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from proxy.core.caps import Cap
 from proxy.core.errors import Unavailable
 from proxy.core.ledger import LedgerWrites
-from proxy.core.scopes import CallFacts, Scope
 from proxy.runtime.holding import HoldBound
 from proxy.runtime.spend_ledger import HoldTicket, SpendLedger
-from tests.runtime.spending import Rows
-
-FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})
+from tests.runtime.spending import FACTS, Rows
 
 
 @dataclass
@@ -42,20 +39,6 @@ class Disk(Rows):
     def _commit(self, writes: LedgerWrites) -> None:
         self.writes.append(writes)
         self.commit(writes)
-
-
-def cap(limit: int, *, unit: str = "usd", at_limit: str = "block", cap_id: str = "c") -> Cap:
-    return Cap(
-        id=cap_id,
-        scope=Scope(),
-        window="day",
-        unit=unit,  # type: ignore[arg-type]
-        limit_amount=limit,
-        at_limit=at_limit,  # type: ignore[arg-type]
-        why="",
-        created_by="me",
-        created_at_microseconds=0,
-    )
 
 
 def bound(amount: int = 10) -> HoldBound:

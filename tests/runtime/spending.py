@@ -1,4 +1,4 @@
-"""What tests of spending share: a clock, what a store keeps durably, and a hold as the conductor uses it."""
+"""What tests of spending share: a clock, a call, caps, what a store keeps durably, and a hold as the conductor uses it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,11 +7,14 @@ from typing import TypeVar
 
 from msgspec.structs import astuple
 
-from proxy.core.caps import CounterKey
+from proxy.core.caps import Cap, CounterKey
 from proxy.core.ledger import LedgerWrites, SettledBatch, Settlement
+from proxy.core.scopes import CallFacts, Scope
 from proxy.runtime.holding import Spent, Ticket
 
 SECOND = 1_000_000
+WIDE = 10**9
+FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})
 Held = TypeVar("Held", bound=Ticket)
 
 
@@ -24,6 +27,20 @@ class Clock:
 
     def monotonic_microseconds(self) -> int:
         return self.now
+
+
+def cap(limit: int = WIDE, *, unit: str = "usd", at_limit: str = "block", cap_id: str = "c", **scope: object) -> Cap:
+    return Cap(
+        id=cap_id,
+        scope=Scope(**scope),  # type: ignore[arg-type]
+        window="day",
+        unit=unit,  # type: ignore[arg-type]
+        limit_amount=limit,
+        at_limit=at_limit,  # type: ignore[arg-type]
+        why="",
+        created_by="me",
+        created_at_microseconds=0,
+    )
 
 
 def settlements_of(batch: SettledBatch) -> list[Settlement]:

@@ -13,8 +13,8 @@ from proxy.core.errors import CapReached, Unavailable
 from proxy.core.leases import LEASE_SHARE
 from proxy.runtime.holding import Spent
 from proxy.runtime.spend_ledger import SpendLedger
-from tests.runtime.leasing import FACTS, Disk, bound, cap
-from tests.runtime.spending import SECOND, Call, Clock
+from tests.runtime.leasing import Disk, bound
+from tests.runtime.spending import FACTS, SECOND, Call, Clock, cap
 
 
 class History:

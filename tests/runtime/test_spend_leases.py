@@ -10,8 +10,8 @@ from proxy.core.leases import LEASE_SHARE
 from proxy.runtime import ledger_writer
 from proxy.runtime.holding import Spent
 from proxy.runtime.spend_ledger import SpendLedger
-from tests.runtime.leasing import FACTS, Disk, bound, cap, placed
-from tests.runtime.spending import SECOND, Clock, held, settled_in
+from tests.runtime.leasing import Disk, bound, placed
+from tests.runtime.spending import FACTS, SECOND, Clock, cap, held, settled_in
 
 
 async def test_the_first_call_waits_for_its_row_and_the_next_ones_wait_for_nothing() -> None:

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from proxy.core.caps import Cap, CounterKey
 from proxy.core.errors import CapReached, Limited, Unavailable
 from proxy.core.ledger import Hold, LedgerWrites, Settlement
-from proxy.core.scopes import CallFacts, Scope
+from proxy.core.scopes import CallFacts
 from proxy.runtime.holding import HoldBound, Spent
 from proxy.runtime.spend_ledger import SpendLedger
-from tests.runtime.spending import Clock, held, settled_in
+from tests.runtime.spending import FACTS, Clock, cap, held, settled_in
 
-FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})
 BOUND = HoldBound(nanodollars=10, tokens=100)
 
 
@@ -45,20 +44,6 @@ class Rows:
         return sum(open_holds) + sum(row.spent for row in self.settled.values())
 
 
-def cap(unit: str = "usd", limit: int = 100, *, at_limit: str = "block", cap_id: str = "c", **scope: object) -> Cap:
-    return Cap(
-        id=cap_id,
-        scope=Scope(**scope),  # type: ignore[arg-type]
-        window="day",
-        unit=unit,  # type: ignore[arg-type]
-        limit_amount=limit,
-        at_limit=at_limit,  # type: ignore[arg-type]
-        why="",
-        created_by="me",
-        created_at_microseconds=0,
-    )
-
-
 async def run(ledger: SpendLedger, caps: Sequence[Cap], attempt: str = "1", spent: Spent | None = None) -> None:
     """One whole call, the flusher running beside it."""
     flusher = asyncio.ensure_future(ledger.run())
@@ -82,7 +67,7 @@ async def test_a_hold_is_durable_before_the_call_goes_on_and_settled_after() -> 
     rows = Rows()
     ledger = SpendLedger(rows, Clock())
     flusher = asyncio.ensure_future(ledger.run())
-    async with held(ledger.hold("1", [cap()], FACTS, BOUND)) as hold:
+    async with held(ledger.hold("1", [cap(100)], FACTS, BOUND)) as hold:
         assert [row.amount for row in rows.holds.values()] == [10]
         hold.sent = True
         hold.settle(Spent(nanodollars=4))
@@ -100,7 +85,7 @@ async def test_a_call_that_ends_without_settling_is_charged_in_full_only_if_it_w
     ledger = SpendLedger(rows, Clock())
     flusher = asyncio.ensure_future(ledger.run())
     with pytest.raises(ValueError, match="boom"):
-        async with held(ledger.hold("1", [cap()], FACTS, BOUND)) as hold:
+        async with held(ledger.hold("1", [cap(100)], FACTS, BOUND)) as hold:
             hold.sent = sent
             raise ValueError("boom")
     await ledger.flush()
@@ -122,9 +107,9 @@ async def test_what_cannot_be_bounded_is_refused_under_a_hard_cap_and_passes_a_s
     ledger = SpendLedger(rows, Clock())
     unbounded = HoldBound(nanodollars=None, tokens=None, unbounded_because="nobody knows")
     with pytest.raises(CapReached) as caught:
-        ledger.hold("1", [cap(unit)], FACTS, unbounded)
+        ledger.hold("1", [cap(100, unit=unit)], FACTS, unbounded)
     assert caught.value.code == "unpriceable"
-    assert ledger.hold("1", [cap(unit, at_limit="warn")], FACTS, unbounded)
+    assert ledger.hold("1", [cap(100, unit=unit, at_limit="warn")], FACTS, unbounded)
 
 
 async def test_a_soft_cap_warns_and_lets_pass() -> None:
@@ -138,7 +123,7 @@ async def test_a_soft_cap_warns_and_lets_pass() -> None:
 
 async def test_calls_in_flight_are_freed_at_the_end_and_refused_with_a_short_wait() -> None:
     ledger = SpendLedger(Rows(), Clock())
-    one = cap("in_flight", 1)
+    one = cap(1, unit="in_flight")
     flusher = asyncio.ensure_future(ledger.run())
     async with held(ledger.hold("1", [one], FACTS, BOUND)):
         with pytest.raises(Limited) as caught:
@@ -173,16 +158,16 @@ async def test_when_the_ledger_cannot_be_written_a_capped_call_is_refused_and_ho
     rows = Rows(away=True)
     ledger = SpendLedger(rows, Clock())
     with pytest.raises(Unavailable) as caught:
-        await run(ledger, [cap()])
+        await run(ledger, [cap(100)])
     assert caught.value.code == "spend_ledger_unavailable"
-    assert [counter.held for counter in ledger.counters_of(cap()).values()] == [0]
+    assert [counter.held for counter in ledger.counters_of(cap(100)).values()] == [0]
 
 
 async def test_settlements_that_could_not_be_written_are_written_later() -> None:
     rows = Rows()
     ledger = SpendLedger(rows, Clock())
     flusher = asyncio.ensure_future(ledger.run())
-    async with held(ledger.hold("1", [cap()], FACTS, BOUND)) as hold:
+    async with held(ledger.hold("1", [cap(100)], FACTS, BOUND)) as hold:
         rows.away = True
         hold.settle(Spent(nanodollars=3))
     flusher.cancel()
@@ -198,7 +183,7 @@ async def test_a_waiting_call_that_is_cancelled_holds_nothing_afterwards() -> No
     ledger = SpendLedger(rows, Clock())
 
     async def call() -> None:
-        async with held(ledger.hold("1", [cap()], FACTS, BOUND)):
+        async with held(ledger.hold("1", [cap(100)], FACTS, BOUND)):
             pass
 
     waiting = asyncio.ensure_future(call())
@@ -206,7 +191,7 @@ async def test_a_waiting_call_that_is_cancelled_holds_nothing_afterwards() -> No
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert [counter.held for counter in ledger.counters_of(cap()).values()] == [0]
+    assert [counter.held for counter in ledger.counters_of(cap(100)).values()] == [0]
     await ledger.flush()
     assert [row.spent for row in rows.settled.values()] == [0]
 

@@ -10,7 +10,7 @@ from proxy.core.caps import Cap
 from proxy.core.errors import Unavailable
 from proxy.core.ledger import LedgerWrites
 from proxy.core.runs import Attempt, Run
-from proxy.core.scopes import CallFacts, Scope
+from proxy.core.scopes import CallFacts
 from proxy.core.snapshot import Snapshot
 from proxy.core.versions import Version
 from proxy.runtime.conversations import Conversations
@@ -24,8 +24,6 @@ from proxy.runtime.workers.owner_client import OwnerClient
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
 from proxy.runtime.workers.remote_ledger import RemoteLedger
 from tests.runtime.spending import SECOND, Clock, Rows, settled_in
-
-WIDE = 10**9
 
 
 @dataclass
@@ -48,15 +46,6 @@ class Disk(Rows):
 
     async def version(self, agent: str, number: int) -> Version | None:
         return None
-
-
-def cap(
-    limit: int = WIDE, *, unit: str = "usd", at_limit: str = "block", user: str | None = None, id: str = "c"
-) -> Cap:
-    return Cap(
-        id=id, scope=Scope(user=user), window="day", unit=unit, limit_amount=limit, at_limit=at_limit, why="",  # type: ignore[arg-type]
-        created_by="", created_at_microseconds=0,
-    )  # fmt: skip
 
 
 def facts(user: str = "u") -> CallFacts:

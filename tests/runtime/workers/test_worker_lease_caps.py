@@ -3,7 +3,8 @@
 from proxy.core.errors import Refusal
 from proxy.runtime.holding import HoldBound, Spent
 from proxy.runtime.workers.remote_ledger import OwnTicket
-from tests.runtime.workers.fleet import cap, facts, fleet
+from tests.runtime.spending import cap
+from tests.runtime.workers.fleet import facts, fleet
 
 
 async def test_a_cap_too_small_for_sharing_is_asked_for_call_by_call_and_filled_exactly() -> None:
@@ -32,7 +33,7 @@ async def test_each_user_has_a_lease_of_their_own_and_no_other_users() -> None:
 
 
 async def test_a_call_needs_a_lease_in_every_cap_it_touches() -> None:
-    async with fleet(cap(), cap(unit="tokens", id="t"), cap(unit="calls", id="n")) as these:
+    async with fleet(cap(), cap(unit="tokens", cap_id="t"), cap(unit="calls", cap_id="n")) as these:
         worker = these.workers[0]
         await these.warm(worker)
         worker.hold("own").settle(Spent(nanodollars=4, tokens=5))
@@ -44,13 +45,13 @@ async def test_a_call_needs_a_lease_in_every_cap_it_touches() -> None:
             for key, tally in these.ledger.counters_of(one).items()
         }
         assert spent == {"c": 2 + 4, "t": 2 + 5, "n": 3}
-        these.change_caps(*these.live.current.caps, cap(unit="calls", id="new"))
+        these.change_caps(*these.live.current.caps, cap(unit="calls", cap_id="new"))
         await these.deliver()
         assert not isinstance(worker.hold("asks"), OwnTicket)
 
 
 async def test_calls_in_flight_are_always_asked_for_and_nothing_is_lent_for_them() -> None:
-    async with fleet(cap(), cap(unit="in_flight", id="f")) as these:
+    async with fleet(cap(), cap(unit="in_flight", cap_id="f")) as these:
         worker = these.workers[0]
         await these.warm(worker)
         assert not worker.given
@@ -58,7 +59,7 @@ async def test_calls_in_flight_are_always_asked_for_and_nothing_is_lent_for_them
 
 
 async def test_a_call_that_must_ask_for_a_small_cap_is_lent_nothing_of_a_large_one() -> None:
-    async with fleet(cap(), cap(500, id="small")) as these:
+    async with fleet(cap(), cap(500, cap_id="small")) as these:
         await these.warm(these.workers[0])
         assert not these.workers[0].given
 

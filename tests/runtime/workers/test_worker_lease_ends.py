@@ -10,8 +10,8 @@ from proxy.runtime.holding import Spent
 from proxy.runtime.spend_ledger import Tally
 from proxy.runtime.workers.messages import LeasesEnded
 from proxy.runtime.workers.remote_ledger import OwnTicket
-from tests.runtime.spending import SECOND
-from tests.runtime.workers.fleet import cap, fleet, turns
+from tests.runtime.spending import SECOND, cap
+from tests.runtime.workers.fleet import fleet, turns
 
 
 async def test_a_call_that_does_not_fit_for_what_others_were_lent_gets_it_back_from_them() -> None:

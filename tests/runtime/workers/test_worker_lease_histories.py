@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from proxy.core.caps import CounterKey, window_start
 from proxy.core.errors import Refusal
 from proxy.runtime.workers.remote_ledger import OwnTicket
-from tests.runtime.spending import Call
-from tests.runtime.workers.fleet import WIDE, Fleet, Worker, cap, turns
+from tests.runtime.spending import WIDE, Call, cap
+from tests.runtime.workers.fleet import Fleet, Worker, turns
 
 
 @dataclass

@@ -10,8 +10,8 @@ from proxy.runtime.holding import Spent, Ticket
 from proxy.runtime.spend_ledger import Tally
 from proxy.runtime.workers.messages import LeaseGiven
 from proxy.runtime.workers.remote_ledger import OwnTicket
-from tests.runtime.spending import held
-from tests.runtime.workers.fleet import cap, fleet
+from tests.runtime.spending import cap, held
+from tests.runtime.workers.fleet import fleet
 
 
 async def test_calls_under_a_large_cap_soon_wait_for_nobody_and_are_counted_when_they_are_told() -> None:
