@@ -95,6 +95,7 @@ class DataPlane:
                 default_agent=settings.default_agent,
                 passes_unassigned=settings.unassigned == "pass",
                 output_ceiling=settings.limits.max_output_tokens,
+                body_bytes=settings.limits.body_bytes,
             ),
         )
         self._listener = Listener(

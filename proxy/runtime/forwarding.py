@@ -14,6 +14,7 @@ from typing import Final
 from proxy.core.identity import CREDENTIAL_HEADERS, OUR_PREFIX
 from proxy.core.resolution import Resolution
 from proxy.runtime.exchange import Headers
+from proxy.runtime.inflate import coding_of
 from proxy.runtime.providers import Provider
 
 HOP_BY_HOP: Final = frozenset(
@@ -40,6 +41,7 @@ _NOT_BACK: Final = HOP_BY_HOP | {
     b"nel",
     b"report-to",
 }
+_EVENTS: Final = b"text/event-stream"
 _IDENTITY: Final = (b"accept-encoding", b"identity")
 #: Bounds of what is remembered of heads, so that nobody can fill the memory with them.
 _HEADS_KEPT: Final = 1024
@@ -111,7 +113,8 @@ class RequestFields:
             self.encodings.append(pair)
         elif name == b"content-encoding":
             self.encodings.append(pair)
-            self.content_encoding = self.content_encoding or value
+            before = self.content_encoding
+            self.content_encoding = value if before is None else before + b"," + value
         elif name == b"traceparent":
             self.traceparent = self.traceparent or value
         else:
@@ -138,7 +141,8 @@ class AnswerFields:
             elif name == b"content-length":
                 self.content_length = value
             elif name == b"content-encoding":
-                self.content_encoding = value
+                before = self.content_encoding
+                self.content_encoding = value if before is None else before + b"," + value
             elif name == b"x-request-id" or self.request_id is None:
                 self.request_id = value
         if places.connections and (listed := _listed(headers, places.connections)) is not None:
@@ -146,11 +150,13 @@ class AnswerFields:
 
     @property
     def is_stream(self) -> bool:
-        return self.content_type.startswith(b"text/event-stream")
+        """Whether the content type says so (RFC 9110 §8.3.1: in any case, with any parameters)."""
+        kind = self.content_type
+        return kind.startswith(_EVENTS) or kind[: len(_EVENTS)].lower() == _EVENTS
 
     @property
     def is_encoded(self) -> bool:
-        return self.content_encoding not in (None, b"identity")
+        return self.content_encoding is not None and coding_of(self.content_encoding) is not None
 
 
 def stamp_lines(resolution: Resolution) -> bytes:

@@ -39,6 +39,7 @@ from proxy.runtime.refusing import answer_with_refusal, answer_with_text
 from proxy.runtime.routing import Routes
 from proxy.runtime.run_series import OTHER, RunLabels
 from proxy.runtime.trace_context import trace_id
+from proxy.runtime.turns import at_once
 from proxy.runtime.upstream import ClientGone, ProviderFailed, Upstream, UpstreamError
 from proxy.wires.wire import InjectionPlan, Wire
 
@@ -53,6 +54,8 @@ class PathOptions:
     #: False: calls that name no agent are refused.
     passes_unassigned: bool = True
     output_ceiling: int = 4096
+    #: A compressed body may come to so many bytes.
+    body_bytes: int = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +154,8 @@ class RequestPath:
         route = flight.route = self._parts.routes.route(call.method, call.target, is_anthropic=is_anthropic)
         claims = _NO_CLAIMS
         if route.operation.is_metered:
-            request = flight.request = route.wire.read(plain_body(call.body, fields.content_encoding))
+            plain = plain_body(call.body, fields.content_encoding, self._options.body_bytes)
+            request = flight.request = route.wire.read(at_once(plain))
             claims = request.claims
         flight.caller = identify(route.agent, fields.identity, claims, self._options.default_agent)
         if flight.caller.agent is None and not self._options.passes_unassigned:
@@ -274,8 +278,8 @@ class RequestPath:
             if flight.answer is not None:
                 flight.answer.close()
         facts, answer = flight.answer_facts, flight.answer
-        if answer is not None and answer.status >= 400:
-            # Providers do not bill a call they refuse or fail before it began.
+        if answer is not None and (answer.status >= 300 or (facts is not None and facts.is_bare_error)):
+            # Providers do not bill a call they redirect, refuse or fail before it began, whatever status they say it with.
             hold.settle(Spent())
         elif flight.injection is not None and hold.sent:
             answered = None if facts is None else facts.model

@@ -10,12 +10,16 @@ from typing import Annotated, Any, Final, Protocol, cast
 
 import msgspec
 
-from proxy.wires.event_stream import Chunk, EventSplitter, data_of
+from proxy.wires.event_stream import BYTE_ORDER_MARK, Chunk, EventSplitter, data_of
 from proxy.wires.plain_deltas import PlainDelta, plain_delta
 from proxy.wires.wire import AnswerFacts
 
 #: A whole body larger than this passes on unread; its usage counts as not reported.
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+#: How a document begins, as no event does: an object, a list, a text, a page.
+_DOCUMENT_STARTS: Final = (b"{", b"[", b'"', b"<")
+#: How chunks begin that are no part of an event: a comment, an empty line.
+_NO_PART_OF_EVENT: Final = b":\r\n"
 #: How often a stream may change the look of its events before all are read in full.
 _MAX_LESSONS: Final = 16
 #: No model reads or writes this many tokens in one call; a larger number is nonsense.
@@ -41,6 +45,10 @@ class EventReader(Protocol):
         """The stream ended cleanly: put what was read together."""
         ...
 
+    def read_body(self, body: bytes) -> None:
+        """Fill the facts from a whole answer that came in the place of a stream."""
+        ...
+
 
 class BodyReader(Protocol):
     """What a wire knows of its whole bodies."""
@@ -53,18 +61,36 @@ class BodyReader(Protocol):
 
 
 class StreamReader:
-    """An AnswerReader for streams. Holds bytes back only where an event may have to be taken out."""
+    """An AnswerReader for streams. Holds bytes back only where an event may have to be taken out.
 
-    __slots__ = ("_delta", "_events", "_is_between_events", "_lessons", "_removes", "_splitter", "facts")
+    A document that comes in the place of a stream, such as an error under the content type of one, is read as what it is.
+    """
+
+    __slots__ = (
+        "_delta",
+        "_document",
+        "_events",
+        "_has_begun",
+        "_is_between_events",
+        "_lessons",
+        "_removes",
+        "_splitter",
+        "facts",
+        "is_stream",
+    )
 
     def __init__(self, events: EventReader, *, removes_usage_event: bool) -> None:
         self._events = events
         self._removes = removes_usage_event
         self._splitter = EventSplitter()
         self._delta: PlainDelta | None = None
+        self._document: WholeReader | None = None
         self._lessons = _MAX_LESSONS
+        self._has_begun = False
         self._is_between_events = True
         self.facts: AnswerFacts = events.facts
+        #: Whether an event came.
+        self.is_stream = False
 
     def feed(self, piece: bytes) -> bytes:
         """Read a piece; return the bytes to pass on now."""
@@ -76,6 +102,10 @@ class StreamReader:
         return self._feed_any(piece)
 
     def _feed_any(self, piece: bytes) -> bytes:
+        if self._document is not None:
+            return self._document.feed(piece)
+        if not self._has_begun and self._begins_document(piece):
+            return self.held_back() + self._open_document().feed(piece)
         held = self._splitter.held_bytes
         chunks = self._splitter.feed(piece)
         holds = self._splitter.held_bytes
@@ -91,26 +121,46 @@ class StreamReader:
 
     def finish(self) -> bytes:
         """The answer ended cleanly: return held-back bytes, and settle the facts."""
+        if self._document is not None:
+            self._document.finish()
+            # What is no sound document either may be a broken stream.
+            self.facts.is_complete = not self.facts.unreadable
+            return b""
         given_back = b""
         for raw, is_whole in self._splitter.finish():
             # Some providers leave out the last empty line; what such an end says counts, but it is never taken out.
             data = data_of(raw)
-            is_usage_event = data is not None and self._events.read_event(data)
+            is_usage_event = data is not None and self._read_data(data)
             given_back += b"" if is_usage_event and is_whole else raw
         self._events.settle()
         return given_back if self._removes else b""
 
+    def held_back(self) -> bytes:
+        """What came and was not passed on yet; nothing is fed to this splitter after that."""
+        rest = b"".join([raw for raw, _ in self._splitter.finish()])
+        return rest if self._removes else b""
+
     @property
     def takes_event(self) -> bool:
-        """Whether what was passed on so far ends between two events, the last of them not the stream's end."""
+        """Whether what was passed on so far ends between two events of a stream, the last of them not the stream's end."""
         is_between = not self._splitter.is_in_fragment and (self._removes or not self._splitter.held_bytes)
-        return is_between and not self.facts.is_complete
+        return is_between and self._document is None and not self.facts.is_complete
+
+    def _begins_document(self, piece: bytes) -> bool:
+        """Whether the first byte that is no white space begins a document, which no event begins with."""
+        text = piece.removeprefix(BYTE_ORDER_MARK).lstrip()
+        self._has_begun = bool(text)
+        return text.startswith(_DOCUMENT_STARTS)
+
+    def _open_document(self) -> "WholeReader":
+        self._document = WholeReader(self._events)
+        return self._document
 
     def _read(self, chunk: Chunk) -> bool:
         raw, is_whole = chunk
         if not is_whole:
-            if len(raw) > 2:  # more than an empty line: part of an event too large to read
-                self.facts.unreadable += 1
+            if len(raw) > 2 and raw[0] not in _NO_PART_OF_EVENT:
+                self.facts.unreadable += 1  # part of an event too large to read
                 self.facts.output_bytes += len(raw)
             return False
         if self._delta is not None:
@@ -121,12 +171,16 @@ class StreamReader:
         data = data_of(raw)
         if data is None:
             return False
-        is_usage_event = self._events.read_event(data)
+        is_usage_event = self._read_data(data)
         if self.facts.is_complete:
             self._delta = None
         elif self._lessons and not (self._delta is not None and self._delta.looks_like(raw)):
             self._learn(raw)
         return is_usage_event
+
+    def _read_data(self, data: bytes) -> bool:
+        self.is_stream = True
+        return self._events.read_event(data)
 
     def _learn(self, event: bytes) -> None:
         """Let the events that follow be recognised by this one, if it brought only text."""
@@ -166,6 +220,15 @@ class WholeReader:
         else:
             self._body.read_body(b"".join(self._pieces))
         return b""
+
+    def held_back(self) -> bytes:
+        """Nothing ever is."""
+        return b""
+
+    @property
+    def is_stream(self) -> bool:
+        """Never: a document is none."""
+        return False
 
     @property
     def takes_event(self) -> bool:

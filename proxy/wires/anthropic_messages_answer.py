@@ -57,7 +57,7 @@ class _Messages:
             self.facts.model = model
 
     def read_stop(self, reason: Any) -> None:
-        if isinstance(reason, str):
+        if isinstance(reason, str) and reason:
             self.facts.finish = _FINISHES.get(reason, "other")
             self.facts.refusal = self.facts.refusal or reason == "refusal"
 
@@ -71,6 +71,24 @@ class _Messages:
         elif block.type == "fallback" and block.to is not None:
             self.read_model(block.to.model)
         facts.output_bytes += text_bytes(block.text) + text_bytes(block.thinking)
+
+    def read_body(self, body: bytes) -> None:
+        """Fill the facts from the body."""
+        try:
+            message = _message.decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            self.facts.unreadable += 1
+            return
+        if message.error:
+            self.facts.error_type = error_type_of(message.error)
+        self.read_model(message.model)
+        for block in message.content or ():
+            self.read_block(block)
+        self.read_stop(message.stop_reason)
+        try:
+            self.facts.usage = _sound(_sound_usage.decode(message.usage))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            self.facts.usage = self.read_usage(self.content_of(message.usage))
 
     def content_of(self, usage: RawJson) -> Any:
         """A raw usage as an object; None where it is absent or cannot be read."""
@@ -163,31 +181,15 @@ class MessageEvents(_Messages):
             case "error":
                 self.facts.error_type = error_type_of(event.error)
             case _:
-                pass  # ping, content_block_stop, and what the provider will think of next
+                # ping, content_block_stop, what the provider will think of next, and errors in the shape of another wire
+                if event.error:
+                    self.facts.error_type = error_type_of(event.error)
 
 
 class MessageBody(_Messages):
     """Reads one whole message (a BodyReader)."""
 
     __slots__ = ()
-
-    def read_body(self, body: bytes) -> None:
-        """Fill the facts from the body."""
-        try:
-            message = _message.decode(body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            self.facts.unreadable += 1
-            return
-        if message.error is not None:
-            self.facts.error_type = error_type_of(message.error)
-        self.read_model(message.model)
-        for block in message.content or ():
-            self.read_block(block)
-        self.read_stop(message.stop_reason)
-        try:
-            self.facts.usage = _sound(_sound_usage.decode(message.usage))
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            self.facts.usage = self.read_usage(self.content_of(message.usage))
 
 
 def _sound(usage: SoundUsage) -> Usage:

@@ -15,16 +15,20 @@ from typing import Final
 #: An event larger than this is passed on in fragments, unread, so that one answer cannot fill the memory.
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 
-#: Bytes of the stream, and whether they are one whole event (else: an empty line, or part of an event).
+#: Bytes of the stream, and whether they are one whole event (else: empty lines, lines of comments, or part of an event).
 Chunk = tuple[bytes, bool]
 
 #: As a number: looking for one in bytes takes a tenth of the time of looking for bytes, which are tried as a number first.
 _CR: Final = ord("\r")
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LINE_END: Final = rb"(?:\r\n|\n|\r(?=[^\n]))"
-_EMPTY_LINE: Final = re.compile(_LINE_END)
+#: As many as stand together: a stream of nothing else is read as fast as it comes.
+_EMPTY_LINES: Final = re.compile(_LINE_END + rb"++")
 _EVENT_END: Final = re.compile(_LINE_END + _LINE_END)
 _ANY_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+#: The end of a comment's line, sure without the byte behind it.
+_COMMENT_END: Final = re.compile(rb"\r\n|\n|\r(?=[^\n])")
+_COLON: Final = ord(":")
 #: How far an event's end may begin before the newest byte: CR LF CR, waiting for the last LF.
 _OVERLAP: Final = 3
 
@@ -95,7 +99,7 @@ class EventSplitter:
         start, size = 0, len(data)
         while start < size:
             if data[start] in b"\r\n" and not self._in_fragment:
-                empty = _EMPTY_LINE.match(data, start)
+                empty = _EMPTY_LINES.match(data, start)
                 if empty is not None:
                     chunks.append((data[start : empty.end()], False))
                     start = empty.end()
@@ -116,13 +120,31 @@ class EventSplitter:
         return -1 if match is None else match.end()
 
     def _shed(self) -> list[Chunk]:
-        """Too much held for one event: hand it out unread, but for the bytes its end may begin with."""
-        if len(self._tail) <= self._limit:
+        """What may not wait: comments before an event, and, unread, what is too much for one event, but for the bytes its
+        end may begin with."""
+        tail = self._tail
+        chunks: list[Chunk] = []
+        if tail and tail[0] == _COLON and not self._in_fragment:
+            chunks = self._comments()
+        if len(tail) > self._limit:
+            self._in_fragment = True
+            chunks.append((bytes(tail[:-_OVERLAP]), False))
+            del tail[:-_OVERLAP]
+        return chunks
+
+    def _comments(self) -> list[Chunk]:
+        """Whole lines of comments that nothing but more of an event can follow: a heartbeat that waited would be none."""
+        tail, start = self._tail, 0
+        while start < len(tail) and tail[start] == _COLON:
+            end = _COMMENT_END.search(tail, start)
+            if end is None:
+                break
+            start = end.end()
+        if not start:
             return []
-        self._in_fragment = True
-        fragment = bytes(self._tail[:-_OVERLAP])
-        del self._tail[:-_OVERLAP]
-        return [(fragment, False)]
+        comments = bytes(tail[:start])
+        del tail[:start]
+        return [(comments, False)]
 
 
 def data_of(event: bytes) -> bytes | None:
@@ -142,7 +164,7 @@ def data_of(event: bytes) -> bytes | None:
 def _joined_data(event: bytes) -> bytes | None:
     lines = [
         line[5:].removeprefix(b" ")
-        for line in _ANY_LINE_END.split(event.removeprefix(_BYTE_ORDER_MARK))
+        for line in _ANY_LINE_END.split(event.removeprefix(BYTE_ORDER_MARK))
         if line.startswith(b"data:") or line == b"data"
     ]
     return b"\n".join(lines) if lines else None

@@ -58,7 +58,7 @@ class _Completions:
             return None
         if self.facts.model is None and isinstance(completion.model, str) and completion.model:
             self.facts.model = completion.model
-        if completion.error is not None:
+        if completion.error:
             self.facts.error_type = error_type_of(completion.error)
         for choice in completion.choices or ():
             message = choice.delta if choice.delta is not None else choice.message
@@ -75,6 +75,24 @@ class _Completions:
         usage, is_sound = usage_of(completion.usage)
         self.facts.unreadable += not is_sound
         return usage
+
+    def read_body(self, body: bytes) -> None:
+        """Fill the facts from the body."""
+        try:
+            plain = _plain_completion.decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            plain = None
+        if plain is not None and len(plain.choices) == 1:
+            facts, choice = self.facts, plain.choices[0]
+            facts.model = plain.model or None
+            facts.output_bytes = text_bytes(choice.message.content)
+            facts.finish = _FINISHES.get(choice.finish_reason, "other") if choice.finish_reason else None
+            facts.usage = usage_of_sound(plain.usage)
+            return
+        completion = self.read(body)
+        if completion is not None:
+            self.facts.usage = self.usage_of(completion)
+        self.settle()
 
     def settle(self) -> None:
         """A refusal in words ends with `stop`; the run says what it was."""
@@ -106,7 +124,7 @@ class _Completions:
     def _read_finish(self, choice: Any, reason: Any) -> None:
         # Of several answers the first one speaks for the run.
         position = choice if isinstance(choice, int) else 0
-        if position <= self._finished_choice and isinstance(reason, str):
+        if position <= self._finished_choice and isinstance(reason, str) and reason:
             self._finished_choice = position
             self.facts.finish = _FINISHES.get(reason, "other")
 
@@ -160,24 +178,6 @@ class ChatBody(_Completions):
     """Reads one whole completion (a BodyReader)."""
 
     __slots__ = ()
-
-    def read_body(self, body: bytes) -> None:
-        """Fill the facts from the body."""
-        try:
-            plain = _plain_completion.decode(body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            plain = None
-        if plain is not None and len(plain.choices) == 1:
-            facts, choice = self.facts, plain.choices[0]
-            facts.model = plain.model or None
-            facts.output_bytes = text_bytes(choice.message.content)
-            facts.finish = _FINISHES.get(choice.finish_reason, "other")
-            facts.usage = usage_of_sound(plain.usage)
-            return
-        completion = self.read(body)
-        if completion is not None:
-            self.facts.usage = self.usage_of(completion)
-        self.settle()
 
 
 def _key(index: Any, otherwise: int = 0) -> int:

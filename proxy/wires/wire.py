@@ -187,11 +187,24 @@ class AnswerFacts:
         self.error_type = error_type
         self.unreadable = unreadable
 
+    @property
+    def is_bare_error(self) -> bool:
+        """Whether an error came in the place of an answer, of which there is nothing."""
+        has_answer = (
+            self.output_bytes > 0 or self.usage is not None or self.model is not None or self.finish is not None
+        )
+        return self.error_type is not None and not has_answer
+
 
 class AnswerReader(Protocol):
     """Sees one answer. For a stream `feed` returns what goes to the client; nothing is ever re-encoded."""
 
     facts: AnswerFacts
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether what came is a stream: an event of it was read."""
+        ...
 
     def feed(self, piece: bytes) -> bytes:
         """Read a piece; return the bytes to pass on now (the same object where nothing is removed)."""
@@ -199,6 +212,10 @@ class AnswerReader(Protocol):
 
     def finish(self) -> bytes:
         """The answer ended cleanly: return held-back bytes, and settle the facts."""
+        ...
+
+    def held_back(self) -> bytes:
+        """The answer broke: what came and was not passed on yet."""
         ...
 
     @property
@@ -230,7 +247,7 @@ class Wire(Protocol):
         ...
 
     def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
-        """A reader for one 2xx answer. `streamed` is what the answer's content type says."""
+        """A reader for one 2xx answer. `streamed`: a stream was asked for, or the content type says that one comes."""
         ...
 
     def error_body(self, refusal: Refusal, request_id: str) -> bytes:

@@ -1,6 +1,5 @@
 """Parts that are a page each: ids, inflating, trace context, conversations, the token file, the log."""
 
-import gzip
 import io
 import os
 import stat
@@ -10,12 +9,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from proxy.core.errors import BadInput, Refusal, TooLarge, Unavailable
+from proxy.core.errors import BadInput, Refusal, Unavailable
 from proxy.runtime.admin_token import admin_token
 from proxy.runtime.clock import Identifiers, SystemClock
 from proxy.runtime.conversations import Conversations
 from proxy.runtime.error_log import ErrorLog
-from proxy.runtime.inflate import MAX_INFLATED_BYTES, plain_body, tap_of_copy
 from proxy.runtime.line_writer import LineWriter
 from proxy.runtime.trace_context import trace_id
 
@@ -38,29 +36,6 @@ def test_two_processes_make_different_ids_at_the_same_moment() -> None:
             return 1
 
     assert Identifiers(Stopped(), 1).new("run") != Identifiers(Stopped(), 2).new("run")
-
-
-def test_gzip_bodies_are_read_within_a_bound() -> None:
-    assert plain_body(b"{}", None) == b"{}"
-    assert plain_body(gzip.compress(b"{}"), b"gzip") == b"{}"
-    bomb = gzip.compress(b"\0" * (MAX_INFLATED_BYTES + 1))
-    with pytest.raises(TooLarge):
-        plain_body(bomb, b"gzip")
-    for broken in (b"zz", gzip.compress(b"{}")[:-4], gzip.compress(b"{}") + b"x"):
-        with pytest.raises(BadInput):
-            plain_body(broken, b"gzip")
-    with pytest.raises(BadInput) as caught:
-        plain_body(b"{}", b"gzip, gzip")
-    assert caught.value.status == 415
-
-
-def test_a_compressed_answer_passes_untouched_while_a_copy_is_read() -> None:
-    seen: list[bytes] = []
-    tap = tap_of_copy(seen.append)
-    packed = gzip.compress(b"hello")
-    assert b"".join(tap(packed[i : i + 1]) for i in range(len(packed))) == packed
-    assert b"".join(seen) == b"hello"
-    assert tap_of_copy(seen.append)(b"no gzip") == b"no gzip"
 
 
 @pytest.mark.parametrize(

@@ -81,3 +81,22 @@ def test_what_belongs_to_no_complete_event_is_given_back_at_the_end() -> None:
     assert splitter.held_bytes == 8
     assert splitter.finish() == [(b"data: b\n", False)]
     assert splitter.held_bytes == 0
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_a_line_of_comment_does_not_wait_for_the_event_behind_it(line_end: bytes) -> None:
+    splitter = EventSplitter()
+    heartbeat = b": ping" + line_end
+    for _ in range(3):
+        assert splitter.feed(heartbeat) == [(heartbeat, False)]
+        assert splitter.held_bytes == 0
+    assert splitter.feed(b": pi") == []
+    assert splitter.feed(b"ng" + line_end + b"data: a" + line_end) == [(heartbeat, False)]
+    assert splitter.feed(line_end) == [(b"data: a" + line_end * 2, True)]
+
+
+def test_a_stream_of_empty_lines_is_a_chunk_a_piece() -> None:
+    splitter = EventSplitter()
+    assert splitter.feed(b"\n" * 65_536) == [(b"\n" * 65_536, False)]
+    assert splitter.feed(b"\r\n" * 32_768) == [(b"\r\n" * 32_768, False)]
+    assert splitter.feed(b"data: a\n\n") == [(b"data: a\n\n", True)]
