@@ -47,6 +47,7 @@ from proxy.runtime.run_commands import RunCommands
 from proxy.runtime.run_log import RunLog
 from proxy.runtime.spend_ledger import SpendLedger
 from proxy.runtime.standby import Standby, StorePresence, WhilePresent
+from proxy.runtime.switch_expiry import SwitchExpiry
 from proxy.runtime.takeover import Takeover, TakeoverParts
 from proxy.runtime.tasks import TaskSet
 from proxy.runtime.token_commands import TokenCommands
@@ -170,7 +171,9 @@ class Server:
         heartbeat = Heartbeat(self._standby.presence, self._live, self._ledger, self._metrics, self._clock, head_log)
         await heartbeat.beat()
         self._tasks.spawn(heartbeat.run(), "heartbeat")
-        await self._start_admin(data_path, token)
+        guards = GuardCommands(self._changes, self._identifiers, data_path)
+        self._tasks.spawn(SwitchExpiry(self._live, guards, self._clock).run(), "switch expiry")
+        await self._start_admin(data_path, guards, token)
         where: list[ListenAddress] = []
         if self._plane is not None:
             where = await self._plane.listen(settings.traffic_addresses)
@@ -244,7 +247,7 @@ class Server:
         self._workers = Workers(program, parts, self._metrics, self._clock)
         return self._workers
 
-    async def _start_admin(self, request_path: DataPath, token: str) -> None:
+    async def _start_admin(self, request_path: DataPath, guards: GuardCommands, token: str) -> None:
         changes = self._changes
         app = build_admin_app(
             AdminParts(
@@ -252,7 +255,7 @@ class Server:
                 rollouts=RolloutCommands(changes),
                 proposals=ProposalCommands(changes),
                 tokens=TokenCommands(changes, self._identifiers),
-                guards=GuardCommands(changes, self._identifiers, request_path),
+                guards=guards,
                 runs=RunCommands(changes, self._store, self._workers or self._recorder, self._clock, self._identifiers),
                 store=self._store,
                 standby=self._standby,

@@ -1,8 +1,11 @@
-"""SIGTERM and SIGINT: the first of them begins the stop of this process, later ones change nothing, up to its very end.
+"""SIGTERM, SIGINT and SIGHUP: the first of them begins the stop of this process, later ones change nothing, up to its end.
+
+SIGHUP is a closed terminal, or somebody's reload: settings are read at the start only, so it drains as SIGTERM does. One that
+was ignored when the process began (`nohup`) stays ignored.
 
 Decision: these are handlers of Python, not of the event loop. The loop puts the default behaviour in place of its own when it
 takes them away, Python does so when it ends, and a signal that comes then makes a clean end one of failure. So Python's stay
-until the last thing that runs before that, which has both signals ignored.
+until the last thing that runs before that, which has all of them ignored.
 """
 
 import asyncio
@@ -12,7 +15,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def on_stop_signal(stop: Callable[[], object]) -> None:
@@ -34,6 +37,8 @@ def on_stop_signal(stop: Callable[[], object]) -> None:
             loop.call_soon_threadsafe(stop)
 
     for number in _STOP_SIGNALS:
+        if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue
         signal.signal(number, hear)
         # As for handlers of a loop: system calls that a signal meets go on.
         signal.siginterrupt(number, False)

@@ -11,7 +11,9 @@ from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_command, new_group
 from proxy.cli.showing import Columns, Show, member, moment, print_table, say
 
-commands = new_group(no_args_is_help=True, help="Agents: create, list, show with their labels, change, archive.")
+commands = new_group(
+    no_args_is_help=True, help="Agents: create, list, show with their labels, change, archive, unarchive."
+)
 
 Description = Annotated[str | None, typer.Option(metavar="TEXT", help="What the agent does, for people.")]
 DefaultLabel = Annotated[str | None, typer.Option(metavar="LABEL", help="Followed by calls that name none [prod].")]
@@ -120,6 +122,12 @@ def update_agent(
 def archive_agent(api: AdminClient, show: Show, agent: AgentName, why: Why = NO_REASON) -> None:
     """Take an agent out of service: calls that name it get 404. Its history stays."""
     show.document(api.post(f"/agents/{segment(agent)}/archive", {"why": why}), f"archived {agent}")
+
+
+@admin_command(commands, "unarchive", 'switchback agents unarchive support-triage --why "still in use"')
+def unarchive_agent(api: AdminClient, show: Show, agent: AgentName, why: Why = NO_REASON) -> None:
+    """Put an archived agent back in service: its labels serve what they served."""
+    show.document(api.post(f"/agents/{segment(agent)}/unarchive", {"why": why}), f"{agent} is in service again")
 
 
 @admin_command(commands, "releases", "switchback agents releases support-triage --label prod")

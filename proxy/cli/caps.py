@@ -4,12 +4,13 @@ Counterpart: `/caps` of the admin API; a cap counts from the moment it is set.
 """
 
 import math
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
+from proxy.cli.failures import CommandFailed
 from proxy.cli.scope_options import (
     ScopeAgent,
     ScopeLabel,
@@ -23,6 +24,8 @@ from proxy.cli.scope_options import (
 from proxy.cli.showing import Columns, Show, dollars, member, shown_value
 
 commands = new_group(no_args_is_help=True, help="Spend limits: set, list with what is left, change, end.")
+
+_ALL = 10_000
 
 
 def _amount(name: str, cap: Document) -> str:
@@ -83,7 +86,8 @@ def set_cap(
     provider: ScopeProvider = None,
     why: Why = NO_REASON,
 ) -> None:
-    """Limit what calls may spend; without a scope, all of them together."""
+    """Limit what calls may spend; without a scope, all of them together. A cap with this scope, window and unit gets the new
+    limit and keeps what it counted."""
     scope = scope_of(
         agent=agent,
         version=version,
@@ -98,11 +102,30 @@ def set_cap(
     body = {
         "scope": scope, "window": window, "unit": unit, "limit": _number(limit), "at_limit": at_limit, "why": why,
     }  # fmt: skip
-    made = api.post("/caps", body)
+    made, is_new = _set(api, body)
     shown = _amount("limit", made) or limit
     unit_text = "" if unit == "usd" else f" {unit}"
     per = "" if window == "total" else f" per {window}"
-    show.document(made, f"cap {made.get('id')}: {scope_text(made)}: {shown}{unit_text}{per}, then {at_limit}")
+    lines = [f"cap {made.get('id')}: {scope_text(made)}: {shown}{unit_text}{per}, then {at_limit}"]
+    if not is_new:
+        lines.append(f"it was there already and keeps what it counted: {_amount('spent', made) or 0} spent")
+    show.document(made, *lines)
+
+
+def _set(api: AdminClient, body: Document) -> tuple[Document, bool]:
+    """The cap as it now is, and whether it is a new one."""
+    try:
+        return api.post("/caps", body), True
+    except CommandFailed as failure:
+        if failure.code != "cap_exists":
+            raise
+        same = ("scope", "window", "unit")
+        listed = cast("list[Document]", api.items("/caps", _ALL)["items"])
+        there = next((cap for cap in listed if all(cap.get(name) == body[name] for name in same)), None)
+        if there is None:
+            raise
+    changes = {name: body[name] for name in ("limit", "at_limit", "why")}
+    return api.put(f"/caps/{segment(str(there.get('id')))}", changes), False
 
 
 @admin_command(commands, "change", 'switchback caps change cap_06AWX3 --limit 80 --why "busy week"')

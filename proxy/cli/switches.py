@@ -108,13 +108,15 @@ def restore(
     everything: Annotated[bool, typer.Option("--all", help="Take off every switch.")] = False,
     why: Why = NO_REASON,
 ) -> None:
-    """Take a switch off: its traffic flows again."""
+    """Take a switch off: its traffic flows again, unless another switch, which is then named, still stops it."""
     if (switch is None) != everything:
         raise typer.BadParameter("name one SWITCH (switchback kill --list shows them), or say --all")
     wanted = [switch] if switch is not None else _switches_on(api)
-    for name in wanted:
-        api.delete(f"/switches/{segment(name)}", why)
+    removed = [api.delete(f"/switches/{segment(name)}", why) for name in wanted]
     lines = [f"switch {name} is off" for name in wanted] or ["nothing changed: no switch was on"]
+    # Of several that went, only the last answer knows what is left.
+    still_on = cast("list[Document]", removed[-1].get("still_on") or []) if removed else []
+    lines += [f"still on: switch {other.get('id')}: {other.get('mode')} for {scope_text(other)}" for other in still_on]
     show.document({"items": [{"id": name} for name in wanted], "next": None}, *lines)
 
 

@@ -2,10 +2,10 @@
 
 A protection is a setting of one agent and label, whether the label is set yet or not. It is about every way a version comes to
 more of the label's traffic: a move, a rollout's start, growth and promotion. It is never about the way back: rollbacks,
-aborts and smaller shares need nothing. Counterpart: proposals.py, which says what waits.
+aborts, smaller shares and switches that fall back to what the label served before need nothing. Counterpart: proposals.py, which says what waits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,6 +58,19 @@ def check_goes_back(protection: Protection | None, history: Sequence[Release], v
             f"the protected label {protection.label!r} never served version {version}, so this is no way back; move it",
             param="to",
         )
+
+
+def check_falls_back(protected: Iterable[tuple[Protection, Sequence[Release]]], version: int) -> None:
+    """Raises Conflict(`never_served`) for a fallback switch that would put a version before the traffic of protected labels
+    (each with its history) that one of them never pointed to: what a rollback refuses, a switch does not do either."""
+    for protection, history in protected:
+        if all(release.version != version for release in history):
+            raise Conflict(
+                "never_served",
+                f"the protected label {protection.label!r} never served version {version}, and this switch would put it before "
+                "that label's calls; name a version it served, narrow the switch to another label, or use mode block",
+                param="fallback_version",
+            )
 
 
 def protection_document(protection: Protection) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from proxy.core.errors import BadInput
 EACH = "*"
 DIMENSIONS = ("agent", "version", "arm", "rollout", "label", "user", "tag", "model", "provider", "tool")
 
+#: A call has one of each dimension, but any number of these.
+_MANY = frozenset({"tag", "tool"})
+
 
 class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a call once it is resolved; the facts scopes are matched against."""
@@ -61,6 +64,16 @@ class Scope:
             and (self.provider is None or self.provider == facts.provider)
             and (self.tool is None or self.tool in facts.tools)
         )
+
+    def overlaps(self, other: "Scope") -> bool:
+        """Whether there can be a call that both match, as far as their dimensions tell."""
+        for name in DIMENSIONS:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine is None or theirs is None or mine == theirs or name in _MANY:
+                continue
+            if EACH not in (mine, theirs) or name != "user":
+                return False
+        return True
 
     def content(self) -> dict[str, Any]:
         """As JSON: only what is named; a tag is `"key=value"`."""

@@ -45,3 +45,12 @@ def switch_in_force(switches: Iterable[Switch], facts: CallFacts, now_microsecon
         if strongest is None or SWITCH_MODES.index(switch.mode) < SWITCH_MODES.index(strongest.mode):
             strongest = switch
     return strongest
+
+
+def still_stopping(switches: Iterable[Switch], ended: Switch, now_microseconds: int) -> list[Switch]:
+    """The active switches that keep calls, which `ended` met too, from what they asked for; one that only counts is none."""
+    return [
+        switch
+        for switch in switches
+        if switch.mode != "observe" and switch.is_active(now_microseconds) and switch.scope.overlaps(ended.scope)
+    ]

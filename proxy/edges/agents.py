@@ -50,5 +50,10 @@ async def archive_agent(parts: AdminParts, ask: Ask) -> Answer:
     return Answer(_shown(parts, await parts.releases.archive_agent(ask.who, ask.path["agent"], why)))
 
 
+async def unarchive_agent(parts: AdminParts, ask: Ask) -> Answer:
+    why = ask.body_as(ReasonBody).why
+    return Answer(_shown(parts, await parts.releases.unarchive_agent(ask.who, ask.path["agent"], why)))
+
+
 def _shown(parts: AdminParts, agent: Agent) -> dict[str, object]:
     return state_document(parts.live.agent(agent.name) or AgentState(agent))

@@ -97,6 +97,8 @@ ROUTES: tuple[Route, ...] = (
           "The agent as it now is", AgentChangesBody),
     Route("POST", _AGENT + "/archive", "archive_agent", "Take an agent out of service", "admin", agents.archive_agent,
           "The agent as it now is", ReasonBody),
+    Route("POST", _AGENT + "/unarchive", "unarchive_agent", "Put an archived agent back in service", "admin",
+          agents.unarchive_agent, "The agent as it now is", ReasonBody),
 
     Route("GET", _AGENT + "/versions", "list_versions", "An agent's versions, newest first", "viewer",
           versions.list_versions, "A page of versions without their contents", query=PageQuery),

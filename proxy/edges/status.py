@@ -12,7 +12,7 @@ from proxy.wires.wire import WireFamily
 
 
 async def get_status(parts: AdminParts, ask: Ask) -> Answer:
-    snapshot = parts.live.current
+    snapshot, now = parts.live.current, parts.clock.now_microseconds()
     away = parts.standby.presence.problem
     problem = None if away is None else away.message
     return Answer(
@@ -22,7 +22,7 @@ async def get_status(parts: AdminParts, ask: Ask) -> Answer:
             "draining": parts.is_draining(),
             "revision": snapshot.revision,
             "agents": len(snapshot.agents),
-            "switches": len(snapshot.switches),
+            "switches": sum(switch.is_active(now) for switch in snapshot.switches),
             "caps": len(snapshot.caps),
             "runs_in_flight": parts.request_path.in_flight,
             "holds_outstanding": parts.ledger.holds_outstanding,

@@ -1,6 +1,7 @@
 """Handlers: kill switches."""
 
 from proxy.core.documents import switch_document
+from proxy.core.switches import still_stopping
 from proxy.core.times import parse_rfc3339
 from proxy.edges.bodies import ReasonBody, SwitchBody
 from proxy.edges.pages import page_of_named
@@ -32,4 +33,6 @@ async def switch_on(parts: AdminParts, ask: Ask) -> Answer:
 async def switch_off(parts: AdminParts, ask: Ask) -> Answer:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
     switch = await parts.guards.switch_off(ask.who, ask.path["id"], why)
-    return Answer({**switch_document(switch), "removed": True})
+    others = still_stopping(parts.live.current.switches, switch, parts.clock.now_microseconds())
+    still_on = [switch_document(other) for other in others]
+    return Answer({**switch_document(switch), "removed": True, "still_on": still_on})

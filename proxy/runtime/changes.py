@@ -130,6 +130,11 @@ class Changes:
         """The present moment, UTC microseconds."""
         return self._clock.now_microseconds()
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is in force. Inside a change it is what the store holds too."""
+        return self._live.current
+
     async def close(self) -> None:
         """Give up what is still waiting for the store."""
         await self._tasks.close()

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from proxy.core.caps import CAP_DIMENSIONS, AtLimit, Cap, CapUnit, CapWindow, limit_amount
+from proxy.core.caps import CAP_DIMENSIONS, AtLimit, Cap, CapUnit, CapWindow, limit_amount, shown_amount
 from proxy.core.documents import cap_document, switch_document
 from proxy.core.emergency import SwitchOrder
-from proxy.core.errors import BadInput, NotFound
+from proxy.core.errors import BadInput, Conflict, NotFound
 from proxy.core.names import RESERVED_LABEL, UNASSIGNED
+from proxy.core.protection import check_falls_back
 from proxy.core.releases import check_versions_exist
 from proxy.core.scopes import Scope, parse_scope
 from proxy.core.snapshot import Snapshot
@@ -18,6 +19,8 @@ from proxy.runtime.clock import Identifiers
 from proxy.runtime.data_path import DataPath
 
 _MAX_REPLY_CHARACTERS = 20_000
+#: Who ends what ends by itself.
+_NOBODY = "switchback"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,8 @@ class GuardCommands:
     async def switch_on(self, who: str, draft: SwitchDraft, why: str) -> Switch:
         """Put a kill switch on; the next call meets it. Works also while the store is away.
 
-        Raises BadInput (`bad_scope`, `bad_switch`), NotFound (`agent_not_found`, `version_not_found`).
+        Raises BadInput (`bad_scope`, `bad_switch`), NotFound (`agent_not_found`, `version_not_found`), Conflict(`never_served`)
+        where a protected label's calls would fall back to a version that label never pointed to.
         """
         _check_mode_members(draft)
         switch = Switch(
@@ -79,18 +83,28 @@ class GuardCommands:
     async def switch_off(self, who: str, switch_id: str, why: str) -> Switch:
         """Take a kill switch off. Raises NotFound(`switch_not_found`)."""
         async with self._changes.begin() as work:
-            switch = await work.change.switch(switch_id)
-            if switch is None:
-                raise NotFound("switch_not_found", f"no switch {switch_id!r} is on", param="switch")
-            await work.change.end_switch(switch_id, who, work.now)
-            await work.audit(who, "switch.off", f"switches/{switch_id}", why, switch_document(switch))
-            work.snapshot_edit = lambda snapshot: replace(
-                snapshot, switches=tuple(other for other in snapshot.switches if other.id != switch_id)
-            )
+            switch = await _switch_that_is_on(work, switch_id)
+            if not switch.is_active(work.now):
+                raise NotFound("switch_not_found", f"switch {switch_id!r} has expired", param="switch")
+            await _end_switch(work, switch, "switch.off", who, why)
         return switch
 
+    async def expire_switch(self, switch_id: str) -> None:
+        """End a switch whose time is over; nothing happens to another. Raises NotFound(`switch_not_found`)."""
+        async with self._changes.begin() as work:
+            switch = await _switch_that_is_on(work, switch_id)
+            if switch.is_active(work.now):
+                work.nothing_changed()
+                return
+            await _end_switch(work, switch, "switch.expired", _NOBODY, "its time is over")
+
     async def set_cap(self, who: str, draft: CapDraft, why: str) -> Cap:
-        """A new cap; it counts from now. Raises BadInput (`bad_scope`, `bad_cap`, `bad_limit`), NotFound."""
+        """A new cap; it counts from now. Raises BadInput (`bad_scope`, `bad_cap`, `bad_limit`), NotFound, and
+        Conflict(`cap_exists`), which names the cap, where one counts the same calls already.
+
+        Decision: two caps of one scope, window and unit are refused. The lower of them would hold silently, whatever the other
+        says; `change_cap` gives the one there is another limit and keeps what it counted.
+        """
         scope = parse_scope(draft.scope, CAP_DIMENSIONS)
         if draft.window == "rollout" and scope.rollout is None:
             raise BadInput("bad_cap", "a window of one rollout needs scope.rollout", param="window")
@@ -98,6 +112,7 @@ class GuardCommands:
             raise BadInput("bad_cap", "calls in flight are counted without a window: say total", param="window")
         async with self._changes.begin() as work:
             await _check_scope(work, scope)
+            self._check_new(scope, draft)
             cap = Cap(
                 id=self._identifiers.new("cap"),
                 scope=scope,
@@ -113,6 +128,16 @@ class GuardCommands:
             await work.audit(who, "cap.set", f"caps/{cap.id}", why, after=cap_document(cap))
             work.snapshot_edit = lambda snapshot: replace(snapshot, caps=(*snapshot.caps, cap))
         return cap
+
+    def _check_new(self, scope: Scope, draft: CapDraft) -> None:
+        for cap in self._changes.snapshot.caps:
+            if (cap.scope, cap.window, cap.unit) == (scope, draft.window, draft.unit):
+                raise Conflict(
+                    "cap_exists",
+                    f"cap {cap.id} has this scope, window and unit already, with a limit of "
+                    f"{shown_amount(cap.unit, cap.limit_amount):g}; change or end that one",
+                    param="cap",
+                )
 
     async def change_cap(self, who: str, cap_id: str, limit: Any, at_limit: AtLimit | None, why: str) -> Cap:
         """Another limit for the same cap; what it has counted stays. Raises NotFound(`cap_not_found`), BadInput."""
@@ -154,6 +179,21 @@ async def switch_on_now(work: Work, order: SwitchOrder) -> Switch:
     return switch
 
 
+async def _switch_that_is_on(work: Work, switch_id: str) -> Switch:
+    switch = await work.change.switch(switch_id)
+    if switch is None:
+        raise NotFound("switch_not_found", f"no switch {switch_id!r} is on", param="switch")
+    return switch
+
+
+async def _end_switch(work: Work, switch: Switch, what: str, who: str, why: str) -> None:
+    await work.change.end_switch(switch.id, who, work.now)
+    await work.audit(who, what, f"switches/{switch.id}", why, switch_document(switch))
+    work.snapshot_edit = lambda snapshot: replace(
+        snapshot, switches=tuple(other for other in snapshot.switches if other.id != switch.id)
+    )
+
+
 async def _cap(work: Work, cap_id: str) -> Cap:
     cap = await work.change.cap(cap_id)
     if cap is None:
@@ -190,9 +230,17 @@ async def _check_scope(work: Work, scope: Scope) -> None:
 
 
 async def _check_fallback(work: Work, scope: Scope, version: int | None) -> None:
-    if scope.agent is not None and version is not None:
-        agent = await work.agent(scope.agent)
-        check_versions_exist(scope.agent, agent.newest, version)
+    """Raises NotFound(`version_not_found`), Conflict(`never_served`)."""
+    if scope.agent is None or version is None:
+        return
+    state = await work.state(scope.agent)
+    check_versions_exist(scope.agent, state.agent.newest, version)
+    # A switch that names no label meets the calls of every one, and whoever has it moved meanwhile.
+    labels = state.labels if scope.label is None else [scope.label]
+    protections = [await work.change.protection(scope.agent, label) for label in labels]
+    protected = [one for one in protections if one is not None]
+    histories = [(one, await work.change.label_history(scope.agent, one.label)) for one in protected]
+    check_falls_back(histories, version)
 
 
 def _check_mode_members(draft: SwitchDraft) -> None:

@@ -93,6 +93,14 @@ class MemoryChange:
         if state is None or switch.fallback_version is None:
             return
         version = self._version(state, switch.fallback_version)
+        labels = state.labels if switch.scope.label is None else [switch.scope.label]
+        for label in labels:
+            # Whether the label is protected is for the store to say; what it served already needs nobody's consent.
+            possible = await self.ways_back(state.agent.name, label)
+            if switch.fallback_version not in possible:
+                raise _not_in_memory(
+                    f"version {switch.fallback_version} is not one {label!r} is known to have served", possible
+                )
         if version is None:
             possible = sorted({*state.versions, *self._past(state.agent.name).versions})
             raise _not_in_memory(f"version {switch.fallback_version} is not in memory", possible)

@@ -15,6 +15,7 @@ from proxy.core.components import parse_bundle
 from proxy.core.documents import agent_document, label_document, release_document, version_summary
 from proxy.core.emergency import RollbackOrder
 from proxy.core.errors import Conflict, NotFound
+from proxy.core.identity import check_agent_known
 from proxy.core.names import check_agent_name, check_label_name
 from proxy.core.proposals import Proposal
 from proxy.core.protection import check_goes_back
@@ -103,6 +104,20 @@ class ReleaseCommands:
             after = replace(state.agent, archived=True)
             await work.change.update_agent(after)
             await work.audit(who, "agent.archived", f"agents/{name}", why, after=agent_document(after))
+        return after
+
+    async def unarchive_agent(self, who: str, name: str, why: str) -> Agent:
+        """Put an agent that was archived back in service: its labels serve what they served. Raises
+        NotFound(`agent_not_found`), Conflict(`agent_not_archived`)."""
+        async with self._changes.begin(name) as work:
+            agent = await work.change.agent(name)
+            check_agent_known(agent is not None, name)
+            assert agent is not None
+            if not agent.archived:
+                raise Conflict("agent_not_archived", f"agent {name!r} is in service", param="agent")
+            after = replace(agent, archived=False)
+            await work.change.update_agent(after)
+            await work.audit(who, "agent.unarchived", f"agents/{name}", why, after=agent_document(after))
         return after
 
     # Versions

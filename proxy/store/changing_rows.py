@@ -119,7 +119,7 @@ def _rollout_row(document: Document) -> _Told:
 
 
 def _switch(entry: Document) -> _Told:
-    is_over = entry["what"] == "switch.off"
+    is_over = entry["what"] != "switch.on"
     document = entry["before" if is_over else "after"]
     columns = {
         **{name: document[name] for name in ("id", "mode", "why", "created_by", "fallback_version")},
@@ -189,10 +189,10 @@ def _proposal(entry: Document) -> _Told:
 
 
 _TOLD: Mapping[str, Callable[[Document], _Told | None]] = {
-    **dict.fromkeys(("agent.created", "agent.updated", "agent.archived"), _agent),
+    **dict.fromkeys(("agent.created", "agent.updated", "agent.archived", "agent.unarchived"), _agent),
     **dict.fromkeys(("rollout.started", "rollout.share_changed", "rollout.promoted", "rollout.aborted"), _rollout),
     "label.rolled_back": _rolled_back,
-    **dict.fromkeys(("switch.on", "switch.off"), _switch),
+    **dict.fromkeys(("switch.on", "switch.off", "switch.expired"), _switch),
     **dict.fromkeys(("cap.set", "cap.changed", "cap.ended"), _cap),
     **dict.fromkeys(("token.created", "token.revoked"), _token),
     **dict.fromkeys(("label.protected", "label.unprotected"), _protection),

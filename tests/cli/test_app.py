@@ -35,7 +35,8 @@ def _help_of(path):
 def test_the_verbs_of_the_design_are_there():
     assert {" ".join(path) for path, _ in COMMANDS} == {
         "serve", "demo", "simulate", "label", "rollback", "kill", "restore", "status",
-        "agents list", "agents create", "agents show", "agents update", "agents archive", "agents releases",
+        "agents list", "agents create", "agents show", "agents update", "agents archive", "agents unarchive",
+        "agents releases",
         "versions list", "versions show", "versions create",
         "rollout start", "rollout list", "rollout show", "rollout set-percentage", "rollout promote", "rollout abort",
         "caps list", "caps set", "caps change", "caps end", "runs list", "runs show", "audit list", "audit head",

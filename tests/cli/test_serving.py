@@ -74,6 +74,14 @@ async def test_serve_says_where_it_listens_and_ends_well_when_told_to(start, tmp
     assert await _ends(server) == (0, "")
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_closed_terminal_ends_it_as_well_as_being_told_to(start, workers: str):
+    server = await start("serve", SWITCHBACK_WORKERS=workers, **ANY_PORTS)
+    await _says(server)
+    server.send_signal(signal.SIGHUP)
+    assert await _ends(server) == (0, "")
+
+
 async def test_bad_settings_are_told_one_a_line_with_exit_code_2(start, tmp_path: Path):
     (tmp_path / "bad.yaml").write_text("lisen: 127.0.0.1:1\nadmin: {listen: nowhere}\nworkers: many\n")
     code, err = await _ends(await start("serve", "--config", "bad.yaml"))

@@ -109,6 +109,7 @@ CHANGE = [
         {"default_label": "staging", "why": "tests"},
     ),
     Case("agents archive a --why old", "POST", "/agents/a/archive", AGENT, ["archived a"], {"why": "old"}),
+    Case("agents unarchive a --why back", "POST", "/agents/a/unarchive", AGENT, ["a is in service again"], {"why": "back"}),
     Case(
         "label a prod 2 --why good --if-release 3", "PUT", "/agents/a/labels/prod", MOVED,
         ["prod serves version 2 now (release 4)"], {"version": 2, "why": "good", "if_release": 3},
@@ -279,3 +280,21 @@ async def test_all_switches_can_be_taken_off_together(switchback, admin):
 async def test_taking_off_all_switches_says_when_none_was_on(switchback, admin):
     admin.answer("GET", "/switches", _page())
     assert (await switchback("restore", "--all")).stdout == "nothing changed: no switch was on\n"
+
+
+async def test_restoring_a_switch_names_the_others_that_still_stop_its_calls(switchback, admin):
+    admin.answer("DELETE", "/switches/sw_1", {**SWITCH, "still_on": [{**SWITCH, "id": "sw_2", "scope": {}}]})
+    result = await switchback("restore", "sw_1")
+    assert result.stdout.splitlines() == ["switch sw_1 is off", "still on: switch sw_2: block for everything"]
+
+
+async def test_setting_a_cap_that_is_there_gives_it_the_new_limit(switchback, admin):
+    there = {**CAP, "id": "cap_7", "scope": {"agent": "a"}, "window": "day", "unit": "calls", "spent": 2}
+    admin.answer("POST", "/caps", {"code": "cap_exists", "detail": "cap cap_7 is there", "status": 409}, 409)
+    admin.answer("GET", "/caps", _page({**there, "id": "cap_6", "window": "hour"}, there))
+    admin.answer("PUT", "/caps/cap_7", {**there, "limit": 100})
+    result = await switchback("caps", "set", "--agent", "a", "--unit", "calls", "--limit", "100", "--why", "raise")
+    assert result.exit_code == 0, result.output
+    assert admin.last.body == {"limit": 100, "at_limit": "block", "why": "raise"}
+    assert "cap_7" in result.stdout
+    assert "2 spent" in result.stdout

@@ -6,10 +6,16 @@ import pytest
 
 from proxy.core.caps import CounterKey
 from proxy.core.scopes import CallFacts
+from proxy.core.times import rfc3339
 from proxy.runtime.holding import HoldBound
+from proxy.runtime.switch_expiry import SwitchExpiry
 from tests.edges.composition import AN_HOUR, NOON, Admin
 
 TODAY = NOON - 12 * AN_HOUR
+
+
+def in_an_hour(admin: Admin) -> str:
+    return rfc3339(admin.commands.clock.now + AN_HOUR)
 
 
 def cap_of(**changes: Any) -> dict[str, Any]:
@@ -209,3 +215,63 @@ async def test_a_switch_is_taken_off_once(admin: Admin) -> None:
     again = await admin.call("DELETE", f"/switches/{switch['id']}")
     assert (again.status, again.code) == (404, "switch_not_found")
     assert [entry["why"] for entry in (await admin.get("/audit"))["items"]] == ["open again", ""]
+
+
+async def test_a_second_cap_of_one_scope_window_and_unit_is_refused_by_the_name_of_the_first(admin: Admin) -> None:
+    await admin.agent("a", "one")
+    first = await admin.post("/caps", cap_of(scope={"agent": "a", "tag": "team=x"}, unit="calls", limit=2))
+    for changes in ({"limit": 100}, {"limit": 2}, {"limit": 3, "at_limit": "warn"}):
+        reply = await admin.post("/caps", cap_of(scope={"tag": "team=x", "agent": "a"}, unit="calls", **changes))
+        assert (reply.status, reply.code) == (409, "cap_exists")
+        assert first["id"] in reply["detail"]
+    for others in ({"unit": "usd"}, {"unit": "calls", "window": "hour"}, {"unit": "calls", "scope": {"agent": "a"}}):
+        assert (
+            await admin.post("/caps", cap_of(**{"scope": {"agent": "a", "tag": "team=x"}, "limit": 9, **others}))
+        ).status == 201
+    assert (await admin.call("DELETE", f"/caps/{first['id']}", {})).status == 200
+    again = await admin.post("/caps", cap_of(scope={"agent": "a", "tag": "team=x"}, unit="calls", limit=4))
+    assert again.status == 201
+
+
+async def test_the_end_of_a_switch_tells_which_others_still_stop_its_calls(admin: Admin) -> None:
+    await admin.agent("a", "one")
+    await admin.agent("b", "one")
+    switches = [
+        {"scope": {"agent": "a", "label": "prod"}, "mode": "block"},
+        {"scope": {}, "mode": "reply", "reply": "soon"},
+        {"scope": {"agent": "b"}, "mode": "block"},
+        {"scope": {"agent": "a"}, "mode": "observe"},
+        {"scope": {"model": "gpt-4o"}, "mode": "block"},
+        {"scope": {"agent": "a"}, "mode": "block", "expires": in_an_hour(admin)},
+    ]
+    ids = [(await admin.post("/switches", {**one, "why": "x"}))["id"] for one in switches]
+    admin.commands.clock.now += 2 * AN_HOUR
+    gone = (await admin.call("DELETE", f"/switches/{ids[0]}", {})).content
+    assert [other["id"] for other in gone["still_on"]] == [ids[1], ids[4]]
+    assert (await admin.call("DELETE", f"/switches/{ids[2]}", {}))["still_on"][0]["mode"] == "reply"
+
+
+async def test_an_expired_switch_leaves_list_and_status_at_once_and_is_audited_once(admin: Admin) -> None:
+    commands = admin.commands
+    made = await admin.post("/switches", {"scope": {}, "mode": "block", "why": "x", "expires": in_an_hour(admin)})
+    assert (await admin.get("/status"))["switches"] == 1
+    commands.clock.now += AN_HOUR
+    assert (await admin.get("/status"))["switches"] == 0
+    assert (await admin.get("/switches"))["items"] == []
+    assert (await admin.call("DELETE", f"/switches/{made['id']}", {})).code == "switch_not_found"
+    expiry = SwitchExpiry(commands.live, commands.guards, commands.clock)
+    for _ in range(2):
+        await expiry.look()
+    assert await admin.audited() == ["switch.on", "switch.expired"]
+    commands.clock.now -= AN_HOUR
+    assert commands.live.current.switches == (await commands.store.load_snapshot()).switches == ()
+    assert (await admin.get("/audit/verify"))["ok"] is True
+
+
+async def test_a_switch_whose_time_is_not_over_is_left_alone(admin: Admin) -> None:
+    commands = admin.commands
+    await admin.post("/switches", {"scope": {}, "mode": "block", "why": "x", "expires": in_an_hour(admin)})
+    await admin.post("/switches", {"scope": {}, "mode": "observe", "why": "x"})
+    commands.clock.now += AN_HOUR - 1
+    await SwitchExpiry(commands.live, commands.guards, commands.clock).look()
+    assert len(commands.live.current.switches) == 2

@@ -120,7 +120,7 @@ async def test_what_cannot_be_audited_does_not_happen(admin: Admin) -> None:
         ("POST", "/agents/support/rollouts", {"label": "prod", "candidate": 2, "percentage": 5}),
         ("POST", "/switches", {"scope": {}, "mode": "block"}),
         ("DELETE", f"/switches/{switch['id']}", {}),
-        ("POST", "/caps", {"scope": {}, "window": "day", "unit": "usd", "limit": 1}),
+        ("POST", "/caps", {"scope": {}, "window": "day", "unit": "calls", "limit": 1}),
         ("PUT", f"/caps/{cap['id']}", {"limit": 2}),
         ("DELETE", f"/caps/{cap['id']}", {}),
     ]

@@ -16,7 +16,15 @@ ALL = with_description(ROUTES, "1")
 #: What people with a role may order beside what everybody may read; whatever else changes something is an operator's.
 AUTHORS_TOO = {"move_label", "create_proposal", "reject_proposal"}
 AUTHORS = {"create_agent", "update_agent", "create_version"}
-ADMINS = {"archive_agent", "protect_label", "unprotect_label", "list_tokens", "create_token", "revoke_token"}
+ADMINS = {
+    "archive_agent",
+    "unarchive_agent",
+    "protect_label",
+    "unprotect_label",
+    "list_tokens",
+    "create_token",
+    "revoke_token",
+}
 
 
 def may(route: Route) -> set[Role]:

@@ -55,6 +55,9 @@ async def test_every_operation_answers_as_its_route_says(admin: Admin) -> None:
     assert archived["archived"] is True
     assert admin.commands.live.agent("support") is None
     assert (await story.tell("get_agent", agent="support"))["archived"] is True
+    again = await story.tell("unarchive_agent", {"why": "needed"}, agent="support")
+    assert (again["archived"], again["labels"][0]["label"]) == (False, "prod")
+    assert admin.commands.live.agent("support") is not None
     assert set(story.routes) == story.told
     assert admin.errors == []
 
