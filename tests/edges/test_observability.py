@@ -27,7 +27,7 @@ async def test_metrics_follow_what_is_in_force(admin: Admin) -> None:
     await admin.post("/switches", {"scope": {"agent": "support"}, "mode": "observe"})
     await admin.post("/switches", {"scope": {}, "mode": "observe", "expires": "2026-11-20T12:30:00Z"})
     cap = await admin.post("/caps", {"scope": {}, "window": "day", "unit": "calls", "limit": 4})
-    none = await admin.post("/caps", {"scope": {}, "window": "day", "unit": "calls", "limit": 0})
+    none = await admin.post("/caps", {"scope": {}, "window": "day", "unit": "tokens", "limit": 0})
     counted = next(one for one in admin.commands.live.current.caps if one.id == cap["id"])
     admin.commands.ledger.load(counted, CounterKey(counted.id, NOON - 12 * AN_HOUR), 1)
     now = await samples(admin)
