@@ -56,6 +56,8 @@ class DataPlaneParts:
     clock: Clock
     identifiers: Identifiers
     on_error: Callable[[BaseException], None]
+    #: Descriptors that this process keeps for the admin API.
+    admin_connections: int = 0
 
 
 class DataPlane:
@@ -65,7 +67,7 @@ class DataPlane:
         timeouts = settings.timeouts
         self.wanted_connections = settings.limits.connections
         #: How many clients may be connected at once: what the settings say, or what open files allow.
-        self.connections = connections_within_limits(self.wanted_connections)
+        self.connections = connections_within_limits(self.wanted_connections, parts.admin_connections)
         limits = UpstreamLimits(
             connect_seconds=timeouts.connect_seconds,
             first_byte_seconds=timeouts.first_byte_seconds,

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
-from aiohttp import web
 
 from proxy import __version__
 from proxy.core.addresses import Address, ListenAddress
@@ -22,12 +21,13 @@ from proxy.core.releases import CANDIDATE
 from proxy.core.snapshot import Snapshot
 from proxy.data_plane import DataPlane, DataPlaneParts, bind_unix, limited_connections, prices_of, providers_of
 from proxy.edges.admin_app import AdminParts, build_admin_app
+from proxy.edges.admin_listener import AdminLimits, AdminListener
 from proxy.runtime.admin_token import FILE_NAME, admin_token
 from proxy.runtime.changes import Changes
 from proxy.runtime.clock import Identifiers, SystemClock
 from proxy.runtime.conversations import Conversations
 from proxy.runtime.data_path import DataPath
-from proxy.runtime.descriptors import raise_descriptor_limit
+from proxy.runtime.descriptors import admin_connections, raise_descriptor_limit
 from proxy.runtime.error_log import ErrorLog
 from proxy.runtime.event_line import event_line
 from proxy.runtime.garbage import collect_seldom
@@ -100,7 +100,7 @@ class Server:
         #: One of the two serves the calls.
         self._plane: DataPlane | None = None
         self._workers: Workers | None = None
-        self._admin: web.AppRunner | None = None
+        self._admin: AdminListener | None = None
         self._store_was_up = True
         #: Where calls are taken, in the order of the settings; a unix socket as `unix:/PATH`.
         self.traffic_urls: list[str] = []
@@ -145,7 +145,7 @@ class Server:
         if self._workers is not None:
             await self._workers.drain()
         if self._admin is not None:
-            await self._admin.cleanup()
+            await self._admin.close()
         if self._plane is not None:
             await self._plane.close()
         await self._tasks.close()
@@ -224,6 +224,7 @@ class Server:
                 clock=self._clock,
                 identifiers=self._identifiers,
                 on_error=self._on_error,
+                admin_connections=admin_connections(),
             )
             self._plane = DataPlane(settings, parts)
             return self._plane.request_path
@@ -276,11 +277,19 @@ class Server:
                 workers=self._workers,
             )
         )
-        self._admin = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-        await self._admin.setup()
-        site = web.TCPSite(self._admin, self._settings.admin.listen.host, self._settings.admin.listen.port)
-        await site.start()
+        limits = AdminLimits(
+            connections=admin_connections(),
+            head_seconds=self._settings.timeouts.request_head_seconds,
+            keep_alive_seconds=self._settings.timeouts.keep_alive_seconds,
+            no_progress_seconds=self._settings.timeouts.slow_reader_seconds,
+        )
+        self._admin = AdminListener(app, limits, self._on_error, self._tell)
+        await self._admin.start(*self._settings.admin.listen)
         self.admin_url = _url(Address(*self._admin.addresses[0][:2]))
+
+    def _tell(self, event: str, **members: object) -> None:
+        """A line in the log about something that is not as it should be."""
+        self._log(event_line(self._clock.now_microseconds(), "warning", event, **members))
 
     async def _flush(self) -> None:
         await self._ledger.flush()

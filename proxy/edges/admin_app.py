@@ -10,7 +10,8 @@ import orjson
 from aiohttp import web
 
 from proxy.core.tokens import check_role
-from proxy.edges.admission import CALLER, admission, harden
+from proxy.edges.admin_connection import occupied
+from proxy.edges.admission import CALLER, admission
 from proxy.edges.authentication import Authentication
 from proxy.edges.confirming import confirmed
 from proxy.edges.observability import add_observability
@@ -20,6 +21,7 @@ from proxy.edges.problems import problems
 from proxy.edges.queries import Query
 from proxy.edges.reading import MAX_BODY_BYTES, read_body, read_query
 from proxy.edges.routes import API_PREFIX, ROUTES, Route
+from proxy.edges.security_headers import harden
 from proxy.edges.streaming import send_stream
 
 __all__ = ["AdminParts", "build_admin_app"]
@@ -29,7 +31,7 @@ def build_admin_app(parts: AdminParts) -> web.Application:
     """The application, ready for a runner."""
     authentication = Authentication(parts.token, parts.live.token, parts.clock)
     app = web.Application(
-        middlewares=[problems(parts.on_error), admission(authentication, parts.listen_host)],
+        middlewares=[occupied, problems(parts.on_error), admission(authentication, parts.listen_host)],
         client_max_size=MAX_BODY_BYTES,
     )
     app.on_response_prepare.append(harden)

@@ -1,8 +1,7 @@
 """What a request must be before its route is looked at: for this host, with a canonical path, authentic, not cross-site.
 
 The Host allow-list stops DNS rebinding: a name that an attacker's DNS points here is not one of ours. An address in Host is
-no name, so on a listener for every interface any address is accepted; probes address pods that way. Every answer,
-refusals included, gets the security headers.
+no name, so on a listener for every interface any address is accepted; probes address pods that way.
 """
 
 import ipaddress
@@ -15,6 +14,7 @@ from aiohttp.typedefs import Middleware
 
 from proxy.core.errors import BadInput, Forbidden, NotFound
 from proxy.core.tokens import Caller
+from proxy.edges.admin_connection import connection_of
 from proxy.edges.authentication import Authentication
 
 API_ROOT = "/api"
@@ -25,14 +25,6 @@ _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?:
 _PATH = re.compile(r"(?:/|(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+)\Z")
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_SECURITY_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def admission(authentication: Authentication, listen_host: str) -> Middleware:
@@ -49,18 +41,14 @@ def admission(authentication: Authentication, listen_host: str) -> Middleware:
         if path == API_ROOT or path.startswith(API_ROOT + "/"):
             presented = request.headers.getall(hdrs.AUTHORIZATION, [])
             request[CALLER] = authentication.identify(presented, request.remote or "")
+            connection = connection_of(request)
+            if connection is not None:
+                connection.is_authentic = True
         if request.method in _CHANGING:
             _check_same_site(request)
         return await handler(request)
 
     return admit
-
-
-async def harden(request: web.Request, response: web.StreamResponse) -> None:
-    """Security headers on every answer, and nothing about the software in it."""
-    for name, value in _SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers[hdrs.SERVER] = "switchback"
 
 
 def check_host(values: list[str], listen_host: str) -> None:

@@ -17,6 +17,7 @@ from proxy.core.emergency import RollbackOrder
 from proxy.core.errors import Conflict, NotFound
 from proxy.core.identity import check_agent_known
 from proxy.core.names import check_agent_name, check_label_name
+from proxy.core.new_versions import check_new_version
 from proxy.core.proposals import Proposal
 from proxy.core.protection import check_goes_back
 from proxy.core.releases import Release, check_versions_exist, plan_rollback, whole
@@ -128,6 +129,7 @@ class ReleaseCommands:
 
         Raises BadInput(`bad_version`), NotFound(`agent_not_found`), Conflict(`stale_parent`).
         """
+        check_new_version(draft.components)
         bundle = parse_bundle(draft.components)
         async with self._changes.begin(agent) as work:
             found = await work.agent(agent)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiohttp import web
 
 from proxy.edges.admin_app import AdminParts, build_admin_app
+from proxy.edges.admin_listener import AdminLimits, AdminListener
 from proxy.http1.limits import UpstreamLimits
 from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.changes import Changes
@@ -181,6 +181,7 @@ class Admin:
     session: aiohttp.ClientSession
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     errors: list[BaseException] = field(default_factory=list)
+    told: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def origin(self) -> str:
@@ -258,16 +259,22 @@ class Admin:
 
 
 @asynccontextmanager
-async def serving(folder: Path, *, listen_host: str = "127.0.0.1") -> AsyncIterator[Admin]:
+async def serving(
+    folder: Path, *, listen_host: str = "127.0.0.1", limits: AdminLimits | None = None
+) -> AsyncIterator[Admin]:
     """The admin application on a free port."""
     async with commands(folder) as made, aiohttp.ClientSession() as session:
         admin = Admin(made, 0, session)
         app = build_admin_app(admin.parts(listen_host))
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-        await runner.setup()
+        told = admin.told
+
+        def log(event: str, **members: object) -> None:
+            told.append({"event": event, **members})
+
+        listener = AdminListener(app, limits or AdminLimits(), admin.errors.append, log)
         try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            admin.port = runner.addresses[0][1]
+            await listener.start("127.0.0.1", 0)
+            admin.port = listener.addresses[0][1]
             yield admin
         finally:
-            await runner.cleanup()
+            await listener.close()

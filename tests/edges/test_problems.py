@@ -24,7 +24,7 @@ SECRET = "a-value-nobody-should-see-again"
         (b'{"agent": "\xff"}', "bad_json"),
         (b'{"agent": "\\ud800"}', "bad_json"),
         (b'\xef\xbb\xbf{"agent": "a"}', "bad_json"),
-        (b'{"agent": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "bad_json"),
+        (b'{"agent": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", "bad_json"),
         (b'{"agent": ' + b"[" * 1000 + b"]" * 1000 + b"}", "bad_body"),
         (b'{"agent": ' + b"9" * 5000 + b"}", "bad_json"),
         (b"[]", "bad_json"),

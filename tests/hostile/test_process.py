@@ -291,6 +291,22 @@ async def test_short_of_descriptors_it_refuses_calls_answers_the_operator_and_re
         assert served.logged("internal_error") == []
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_crowd_at_the_admin_port_takes_nothing_from_calls_and_keeps_no_operator_out(
+    tmp_path: Path, simulator: Simulator, workers: int
+) -> None:
+    async with serving(tmp_path / "home", simulator, *limited_to(2 * DESCRIPTORS), workers=workers) as served:
+        host, port = served.admin.removeprefix("http://").split(":")
+        crowd = [await Client.connect((host, int(port))) for _ in range(4 * DESCRIPTORS)]
+        served.clients += crowd
+        for client in crowd:
+            await client.send(b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nX: ")
+        assert [await one_call(served) for _ in range(20)] == [200] * 20
+        assert await is_well(served)
+        assert (await served.operator.post("/switches", scope={}, mode="observe"))["id"]
+        assert served.process.returncode is None
+
+
 async def test_streams_of_as_many_clients_as_descriptors_allow_are_all_served(
     tmp_path: Path, simulator: Simulator
 ) -> None:
