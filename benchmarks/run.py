@@ -29,7 +29,14 @@ from benchmarks.processes import ServerProcess, StartFailed, free_port
 from benchmarks.report import results as report
 from benchmarks.targets.gateways import LITELLM, PORTKEY
 from benchmarks.targets.servers import ENVOY, HAPROXY, NGINX
-from benchmarks.targets.switchback import SWITCHBACK, SWITCHBACK_PURE, RunningSwitchback
+from benchmarks.targets.switchback import (
+    PROVIDER_CERTIFICATE,
+    SWITCHBACK,
+    SWITCHBACK_HTTPS,
+    SWITCHBACK_PURE,
+    SWITCHBACK_PURE_HTTPS,
+    RunningSwitchback,
+)
 from benchmarks.targets.target import Running, Target
 
 FOLDER = Path(__file__).resolve().parent
@@ -43,7 +50,18 @@ DIRECT = Target(
     version=lambda: "",
     start=lambda place: Running(port=place.provider_port),
 )
-TARGETS = (DIRECT, SWITCHBACK, SWITCHBACK_PURE, NGINX, HAPROXY, ENVOY, PORTKEY, LITELLM)
+TARGETS = (
+    DIRECT,
+    SWITCHBACK,
+    SWITCHBACK_HTTPS,
+    SWITCHBACK_PURE,
+    SWITCHBACK_PURE_HTTPS,
+    NGINX,
+    HAPROXY,
+    ENVOY,
+    PORTKEY,
+    LITELLM,
+)
 #: The most telling first: where time runs out, the last are left out.
 MEASURES = (
     calling.CALLS,
@@ -178,15 +196,22 @@ def main() -> int:
     raise_file_limit()
     WORK.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=WORK))
-    port = free_port()
+    port, tls_port = free_port(), free_port()
     provider = ServerProcess(
-        [sys.executable, "-m", "benchmarks.load.provider", str(port)],
+        [sys.executable, "-m", "benchmarks.load.provider", str(port), str(tls_port), str(PROVIDER_CERTIFICATE)],
         core=load_core,
         output=folder / "provider.log",
         cwd=ROOT,
         env={},
     )
-    bench = Bench(pace=pace, load_core=load_core, proxy_core=proxy_core, provider_port=port, folder=folder)
+    bench = Bench(
+        pace=pace,
+        load_core=load_core,
+        proxy_core=proxy_core,
+        provider_port=port,
+        tls_provider_port=tls_port,
+        folder=folder,
+    )
     run = Run(bench, targets, measures, console)
     load = os.getloadavg()[0]
     if load > _QUIET_LOAD:

@@ -24,6 +24,8 @@ ANSWER = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_0123456789abcdef\r\n"
     b"openai-processing-ms: 7\r\ncontent-length: %d\r\n\r\n%b" % (len(_ANSWER_BODY), _ANSWER_BODY)
 )
+#: The same, and the connection ends with it.
+LAST_ANSWER = ANSWER.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
 
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"

@@ -1,8 +1,9 @@
 """The benchmark's provider: fixed answers, whole or as events on a schedule, for far less CPU than any proxy under test.
 
 One thread on epoll and plain sockets, no HTTP library. `POST /bench/profile` with `{"events", "interval_us"}` sets what
-streams opened from then on do (interval 0: as fast as the reader takes it); `POST /bench/stats` tells what was served.
-Run: `python -m benchmarks.load.provider PORT`. Its counterpart is generator.py.
+streams opened from then on do (interval 0: as fast as the reader takes it), and with `"closes": true` each whole answer ends its
+connection; `POST /bench/stats` tells what was served.
+Run: `python -m benchmarks.load.provider PORT [TLS_PORT PEM]`. Its counterpart is generator.py.
 """
 
 import gc
@@ -11,6 +12,7 @@ import json
 import select
 import signal
 import socket
+import ssl
 import sys
 import time
 from contextlib import suppress
@@ -25,6 +27,7 @@ _READ_LARGE = 1024 * 1024
 _BURST_EVENTS = 64
 #: Multiples of it, modulo 1, are spread evenly, as many as there may be.
 _GOLDEN = (5**0.5 - 1) / 2
+_WOULD_BLOCK = BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError
 _IN, _OUT, _BROKEN = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
 
@@ -46,11 +49,9 @@ class Provider:
     """Serves until its process ends."""
 
     def __init__(self, port: int) -> None:
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
-        self._listener.setblocking(False)
-        self.port: int = self._listener.getsockname()[1]
         self._epoll = select.epoll()
-        self._epoll.register(self._listener.fileno(), _IN)
+        self._listeners: dict[int, tuple[socket.socket, ssl.SSLContext | None]] = {}
+        self.port = self.listen(port)
         self._timer = Timer()
         self._epoll.register(self._timer.fd, _IN)
         self._timer_due = 0
@@ -58,12 +59,20 @@ class Provider:
         self._due: list[tuple[int, int, _Connection]] = []
         self._scheduled = 0
         self._spread = 0.0
-        self._profile = {"events": 20, "interval_us": 1000}
+        self._profile = {"events": 20, "interval_us": 1000, "closes": False}
         self._stats = {"calls": 0, "streams": 0, "events": 0}
+
+    def listen(self, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen on one more port, 0 for any; which it is."""
+        listener = socket.create_server(("127.0.0.1", port), backlog=4096)
+        listener.setblocking(False)
+        self._listeners[listener.fileno()] = listener, tls
+        self._epoll.register(listener.fileno(), _IN)
+        return listener.getsockname()[1]
 
     def run(self) -> None:
         """Serve for ever."""
-        listener, timer, connections = self._listener.fileno(), self._timer.fd, self._connections
+        listeners, timer, connections = self._listeners, self._timer.fd, self._connections
         poll = self._epoll.poll
         while True:
             for fd, mask in poll(-1, 256):
@@ -75,25 +84,28 @@ class Provider:
                         self._read(connection)
                     elif mask & _BROKEN:
                         self._close(connection)
-                elif fd == listener:
-                    self._accept()
+                elif fd in listeners:
+                    self._accept(*listeners[fd])
                 elif fd == timer:
                     self._tick()
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
         with suppress(BlockingIOError):
             while True:
-                sock, _ = self._listener.accept()
+                sock, _ = listener.accept()
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if tls is not None:  # the first read shakes hands
+                    sock = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
                 connection = _Connection(sock)
                 self._connections[connection.fd] = connection
                 self._epoll.register(connection.fd, _IN)
 
     def _read(self, connection: _Connection) -> None:
         try:
-            data = connection.sock.recv(_READ if not connection.missing else min(connection.missing, _READ_LARGE))
-        except BlockingIOError:
+            # Never less than a record of TLS, of which a part would be left where epoll does not see it.
+            data = connection.sock.recv(max(_READ, min(connection.missing, _READ_LARGE)))
+        except _WOULD_BLOCK:
             return
         except OSError:
             data = b""
@@ -134,7 +146,9 @@ class Provider:
             )
         else:
             self._stats["calls"] += 1
-            self._send(connection, messages.ANSWER)
+            self._send(connection, messages.LAST_ANSWER if self._profile["closes"] else messages.ANSWER)
+            if self._profile["closes"]:
+                self._close(connection)
 
     def _first_due(self, connection: _Connection, now_ns: int) -> int:
         """A moment in the interval before now from which the events of this stream follow: streams are spread over the
@@ -148,7 +162,7 @@ class Provider:
 
     def _control(self, connection: _Connection, request: bytes) -> None:
         if request.startswith(b"POST /bench/profile"):
-            self._profile = json.loads(request.split(b"\r\n\r\n", 1)[1])
+            self._profile |= json.loads(request.split(b"\r\n\r\n", 1)[1])
             self._spread = 0.0
         body = json.dumps({**self._stats, "open": len(self._connections)}).encode()
         self._send(connection, b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
@@ -196,7 +210,7 @@ class Provider:
             return
         try:
             sent = connection.sock.send(data)
-        except BlockingIOError:
+        except _WOULD_BLOCK:
             sent = 0
         except OSError:
             self._close(connection)
@@ -218,6 +232,9 @@ class Provider:
         if self._connections.pop(connection.fd, None) is not None:
             connection.events_left = 0
             self._epoll.unregister(connection.fd)
+            with suppress(OSError):
+                if isinstance(connection.sock, ssl.SSLSocket):
+                    connection.sock.unwrap()  # says that it closes, and does not wait for an answer
             connection.sock.close()
 
 
@@ -226,10 +243,14 @@ def _waits_for_room(connection: _Connection) -> bool:
 
 
 def main() -> None:
-    """Serve on the port given, 0 for any; the port is printed."""
+    """Serve on the port given, 0 for any, which is printed; over TLS on the second one as well."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_file_limit()
     provider = Provider(int(sys.argv[1]))
+    if len(sys.argv) > 2:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(sys.argv[3])
+        provider.listen(int(sys.argv[2]), tls)
     print(provider.port, flush=True)
     gc.disable()
     provider.run()

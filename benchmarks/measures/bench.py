@@ -87,6 +87,7 @@ class Bench:
     load_core: int
     proxy_core: int
     provider_port: int
+    tls_provider_port: int
     folder: Path
     started: int = 0
     #: What went wrong, for the report; a figure with errors behind it is not silently a figure.
@@ -97,7 +98,13 @@ class Bench:
         self.started += 1
         folder = self.folder / f"{target.name}-{self.started}"
         folder.mkdir(parents=True)
-        return target.start(Place(core=self.proxy_core, provider_port=self.provider_port, folder=folder))
+        place = Place(
+            core=self.proxy_core,
+            provider_port=self.provider_port,
+            tls_provider_port=self.tls_provider_port,
+            folder=folder,
+        )
+        return target.start(place)
 
     def begin_load(self, mode: str, running: Running, **spec: Any) -> "Load":
         """Put a load on a target; ask the load for its result."""

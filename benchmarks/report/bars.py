@@ -10,6 +10,7 @@ from typing import Any
 #: figure(measure, target, metric) -> median, or None where there is none.
 Lookup = Callable[[str, str, str], float | None]
 US = "switchback"
+_OVER_TLS = "switchback-https"
 _SIZES = ("10_agents_10_users", "10000_agents_1000000_users")
 
 
@@ -21,6 +22,8 @@ def bars(figure: Lookup) -> list[dict[str, Any]]:
 def _costs(figure: Lookup) -> Iterator[dict[str, Any]]:
     own, envoy = figure("calls", US, "cpu_us_per_call"), figure("calls", "envoy", "cpu_us_per_call")
     yield _at_most("CPU per plain call, in Envoy's", _ratio(own, envoy), 1.5, "×")
+    over_tls = figure("calls", _OVER_TLS, "cpu_us_per_call")
+    yield _at_most("CPU per plain call to a provider over https, in that over http", _ratio(over_tls, own), 1.35, "×")
     for peer, least in (("litellm", 100.0), ("portkey", 20.0)):
         ratio = _ratio(figure("calls", US, "calls_per_s"), figure("calls", peer, "calls_per_s"))
         yield _at_least(f"calls/s, in {peer}'s", ratio, least, "×")

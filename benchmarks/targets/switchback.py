@@ -22,6 +22,9 @@ from benchmarks.targets.target import Place, Running, Target
 from proxy import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
+_CERTIFICATES = ROOT / "tests" / "http1" / "certificates"
+#: What a provider over TLS on this machine shows, with its key; it names localhost.
+PROVIDER_CERTIFICATE = _CERTIFICATES / "localhost.pem"
 COMPILED_PYTHON = INSTALLED / "bin" / "python"
 AGENT = "bench"
 _START_SECONDS = 20
@@ -87,9 +90,12 @@ class RunningSwitchback(Running):
         self.operator.request("POST", f"/agents/{AGENT}/rollouts", rollout)
 
 
-def _start(place: Place, *, is_compiled: bool) -> RunningSwitchback:
+def _start(place: Place, *, is_compiled: bool, over_tls: bool = False) -> RunningSwitchback:
     """Start and set up a fresh Switchback. Raises StartFailed, RuntimeError."""
     port, admin_port, home = free_port(), free_port(), place.folder / "home"
+    provider = f"http://127.0.0.1:{place.provider_port}"
+    if over_tls:
+        provider = f"https://localhost:{place.tls_provider_port}"
     settings = {
         "listen": f"127.0.0.1:{port}",
         "admin": {"listen": f"127.0.0.1:{admin_port}"},
@@ -97,7 +103,7 @@ def _start(place: Place, *, is_compiled: bool) -> RunningSwitchback:
         "providers": {
             "openai": {
                 "wire": "openai",
-                "base_url": f"http://127.0.0.1:{place.provider_port}",
+                "base_url": provider,
                 "api_key": "sk-provider",
             }
         },
@@ -112,7 +118,7 @@ def _start(place: Place, *, is_compiled: bool) -> RunningSwitchback:
         core=place.core,
         output=place.folder / "switchback.log",
         cwd=cwd,
-        env={"SWITCHBACK_HOME": str(home), "PYTHONPATH": ""},
+        env={"SWITCHBACK_HOME": str(home), "PYTHONPATH": "", "SSL_CERT_FILE": str(_CERTIFICATES / "authority.pem")},
     )
     try:
         process.wait_for_port(admin_port, _START_SECONDS)
@@ -135,6 +141,14 @@ SWITCHBACK = Target(
     version=lambda: __version__,
     start=partial(_start, is_compiled=True),
 )
+SWITCHBACK_HTTPS = Target(
+    name="switchback-https",
+    kind="variant",
+    setup="compiled, set up alike, the provider over TLS 1.3",
+    missing=problem_of_switchback,
+    version=lambda: __version__,
+    start=partial(_start, is_compiled=True, over_tls=True),
+)
 SWITCHBACK_PURE = Target(
     name="switchback-pure",
     kind="variant",
@@ -142,4 +156,12 @@ SWITCHBACK_PURE = Target(
     missing=lambda: None,
     version=lambda: __version__,
     start=partial(_start, is_compiled=False),
+)
+SWITCHBACK_PURE_HTTPS = Target(
+    name="switchback-pure-https",
+    kind="variant",
+    setup="not compiled, the provider over TLS 1.3",
+    missing=lambda: None,
+    version=lambda: __version__,
+    start=partial(_start, is_compiled=False, over_tls=True),
 )

@@ -22,10 +22,11 @@ REFERENCE: frozenset[Kind] = frozenset({"reference"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a target is to run: its core, the provider behind it, and a folder of its own."""
+    """Where a target is to run: its core, the provider behind it (and the same over TLS), and a folder of its own."""
 
     core: int
     provider_port: int
+    tls_provider_port: int
     folder: Path
 
 

@@ -101,11 +101,11 @@ class Dialer:
             raise _error("connect_failed") from error
 
 
-def remember_session(transport: asyncio.Transport, origin: Origin) -> None:
-    """Keep the TLS session of a connection that proved good. Only then: TLS 1.3 tickets come after the handshake."""
+def learn_session(transport: asyncio.Transport, origin: Origin) -> None:
+    """Keep the TLS session of a connection whose first answer came. Not before: TLS 1.3 tickets come after the handshake."""
     tls = transport.get_extra_info("ssl_object")
     if tls is not None and isinstance(tls.context, ResumingContext):
-        tls.context.remember(origin.host, tls.session)
+        tls.context.learn(origin.host, tls)
 
 
 def _error(reason: Reason) -> UpstreamError:

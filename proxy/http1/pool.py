@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from typing import Final
 
-from proxy.http1.dial import remember_session
+from proxy.http1.dial import learn_session
 from proxy.http1.limits import UpstreamLimits, sweep_seconds
 from proxy.http1.origin import Origin
 from proxy.http1.outgoing import Turn
@@ -61,10 +61,13 @@ class Pool:
         elif self._sweep is None:
             self._schedule_sweep()
 
+    def proved(self, connection: UpstreamConnection) -> None:
+        """The first answer of a connection is complete."""
+        if connection.origin.is_tls:
+            learn_session(connection.transport, connection.origin)
+
     def give(self, connection: UpstreamConnection) -> None:
         """Take a connection back for another request, unless it is too old."""
-        if connection.origin.is_tls:
-            remember_session(connection.transport, connection.origin)
         if self.closing or connection.since - connection.opened_at >= self._limits.connection_age_seconds:
             connection.transport.close()
         else:

@@ -6,7 +6,7 @@ and `Upgrade`, which never switches protocols.
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -124,8 +124,9 @@ class RequestParser:
                 self._check_growth(len(data))
 
     def close(self) -> None:
-        """Break the reference cycle with llhttp's wrapper and let go of a partial message."""
+        """Break the reference cycles with llhttp's wrapper and the connection, and let go of a partial message."""
         self._parser = None
+        self._sink = cast("RequestSink", None)
         self._begin_message()
 
     def _refusal(self, error: httptools.HttpParserError) -> Refused:

@@ -1,5 +1,5 @@
-"""What asyncio transports have no name for: leaving with a reset, and binding a unix socket without taking it from somebody
-who listens on it.
+"""What asyncio transports have no name for: leaving with a reset, standing in for one that is lost, and binding a unix socket
+without taking it from somebody who listens on it.
 """
 
 import asyncio
@@ -8,9 +8,42 @@ import os
 import socket
 import stat
 import struct
-from typing import Final
+from typing import Final, cast
 
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
+
+
+class _LostTransport:
+    """Takes everything and does nothing."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def get_extra_info(self, name: str) -> None:
+        del name
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def write(self, data: bytes) -> None:
+        del data
+
+    def pause_reading(self) -> None:
+        """Nothing comes."""
+
+    def resume_reading(self) -> None:
+        """Nothing comes."""
+
+    def close(self) -> None:
+        """It is."""
+
+    def abort(self) -> None:
+        """It is closed."""
+
+
+LOST_TRANSPORT: Final = cast("asyncio.Transport", _LostTransport())
+"""For a protocol to keep in place of a transport it has lost. Over TLS that one refers to the protocol, and both would wait for the
+garbage collector, which comes seldom, with 20 KB of OpenSSL's memory."""
 
 
 def abort(transport: asyncio.Transport) -> None:

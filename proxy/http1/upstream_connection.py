@@ -22,7 +22,7 @@ from proxy.http1.limits import UpstreamLimits
 from proxy.http1.message import LF, NAMES, Headers, learn_name
 from proxy.http1.origin import Origin
 from proxy.http1.outgoing import Outgoing, Turn
-from proxy.http1.sockets import abort
+from proxy.http1.sockets import LOST_TRANSPORT, abort
 
 _COPY_BYTES: Final = 64 * 1024  # up to here head and body are joined into one write
 _BREAKING: Final = httptools.HttpParserError, httptools.HttpParserUpgrade
@@ -34,6 +34,10 @@ class ConnectionPool(Protocol):
     buffer: memoryview
     """Where every connection of the pool reads into."""
     turn: Turn
+
+    def proved(self, connection: "UpstreamConnection") -> None:
+        """The first answer of a connection is complete."""
+        ...
 
     def give(self, connection: "UpstreamConnection") -> None:
         """Take a connection back for another request."""
@@ -68,6 +72,7 @@ class UpstreamConnection:
         self._parser = httptools.HttpResponseParser(self)
         self._answer: Answer | None = None
         self._outgoing = Outgoing(pool.turn)
+        self._is_proved = False
         self._head_only = False
         self._head_bytes = 0
         self._headers: Headers = []
@@ -181,6 +186,7 @@ class UpstreamConnection:
         if answer is not None:
             answer.fail("early_close" if exc is None else "reset")
         self._outgoing.drop()
+        self.transport = self._outgoing.transport = LOST_TRANSPORT
         self._pool.closed(self)
         self._parser = cast("httptools.HttpResponseParser", None)  # it refers to us
 
@@ -284,6 +290,9 @@ class UpstreamConnection:
     def _end_exchange(self, answer: Answer) -> None:
         self._answer = None
         answer.finish()
+        if not self._is_proved:
+            self._is_proved = True
+            self._pool.proved(self)
         if self._keep_alive and not self._outgoing.waiting_bytes:
             self.resume()
             self.since = self._loop.time()

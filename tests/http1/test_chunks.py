@@ -79,6 +79,9 @@ class Pool:
         self.turn = Turn()
         self.is_given_back = False
 
+    def proved(self, connection: UpstreamConnection) -> None:
+        pass
+
     def give(self, connection: UpstreamConnection) -> None:
         self.is_given_back = True
 

@@ -238,16 +238,64 @@ async def test_a_large_exchange_over_tls_is_complete():
         assert server.requests[0][1] == body
 
 
+class Handshake:
+    """What a context asks of a connection, and how often it asked for the session, which costs memory each time."""
+
+    def __init__(self, *, resumed=False):
+        self.session_reused = resumed
+        self.reads = 0
+
+    @property
+    def session(self):
+        self.reads += 1
+        return ssl.SSLSession
+
+
 def test_sessions_are_kept_for_a_bounded_number_of_hosts():
-    context = client_context(str(CERTIFICATES / "authority.pem"))
-    assert isinstance(context, ResumingContext)
-    session = ssl.SSLSession
+    context = trusting()
     for number in range(300):
-        context.remember(f"host-{number}", session)
-    context.remember("host-299", None)
-    assert len(context._sessions) == 256
+        context.learn(f"host-{number}", Handshake())
+    assert len(context._sessions) == len(context._read_at) == 256
     assert "host-43" not in context._sessions
     assert "host-44" in context._sessions
+
+
+def test_a_session_is_read_anew_only_where_the_server_no_longer_takes_it_and_seldom():
+    now = 1000.0
+    context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT, clock=lambda: now)
+    first, resumed, refused, later = Handshake(), Handshake(resumed=True), Handshake(), Handshake()
+    context.learn("localhost", first)
+    now += 100_000
+    context.learn("localhost", resumed)
+    assert (first.reads, resumed.reads) == (1, 0)
+    context.learn("localhost", refused)
+    now += 299
+    context.learn("localhost", later)
+    assert (refused.reads, later.reads) == (1, 0)
+    now += 1
+    context.learn("localhost", later)
+    assert later.reads == 1
+
+
+async def test_many_calls_read_a_session_once_whether_connections_are_kept_or_not(monkeypatch):
+    reads = []
+
+    def counted(context, host, connection):
+        reads.append(connection.session_reused)
+        learn(context, host, connection)
+
+    learn = ResumingContext.learn
+    monkeypatch.setattr(ResumingContext, "learn", counted)
+
+    async def script(server, reader, writer):
+        while await server.request(reader):
+            writer.write(OK if len(server.requests) < 20 else OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+
+    async with upstream(script, ssl=server_tls()) as server, Client(tls=trusting(), resolver=LOCAL) as client:
+        for _ in range(30):
+            assert await ask(client, f"https://localhost:{server.port}") == (200, b"abc")
+        assert server.connections == 11
+        assert reads == [False] + [True] * 10
 
 
 # --- forward proxies --------------------------------------------------------------------------------------------------
