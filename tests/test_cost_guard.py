@@ -1,9 +1,12 @@
 """A call must not grow dearer unnoticed: counts of instructions, calls and memory on a fixed path, not times.
 
-The path is the real one in memory (benchmarks/guard/path.py); the figures it is held against are in cost_guard.json.
+The path is the real one in memory (benchmarks/guard/path.py); the figures it is held against are in cost_guard.json. What calls
+over TLS leave is looked at from outside, in resident memory (benchmarks/guard/resident.py).
 """
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,9 @@ from benchmarks.load import messages
 
 STORED = Path(__file__).with_name("cost_guard.json")
 MARGIN = 0.10
+STEADY = ("instructions", "python_calls", "c_calls")
+#: Bytes a call over TLS may leave in resident memory. One TLS session is 5.4 KB, a connection left to the garbage collector 20 KB.
+MOST_LEFT = {"kept": 1_000, "new": 2_500}
 HOW_TO_ACCEPT = "if the change is worth it: python -m benchmarks.guard.rewrite (--where shows what costs)"
 
 
@@ -22,7 +28,7 @@ def counted() -> dict[str, Figures]:
     return count_all()
 
 
-@pytest.mark.parametrize("kind", ["plain_call", "stream"])
+@pytest.mark.parametrize("kind", ["plain_call", "plain_call_over_tls", "stream"])
 def test_a_call_costs_no_more_than_ten_percent_above_what_it_cost_when_last_looked_at(
     counted: dict[str, Figures], kind: str
 ) -> None:
@@ -39,15 +45,34 @@ def test_a_call_costs_no_more_than_ten_percent_above_what_it_cost_when_last_look
 def test_a_call_leaves_nothing_in_memory(counted: dict[str, Figures]) -> None:
     assert {kind: figures["blocks_kept_per_call"] for kind, figures in counted.items()} == {
         "plain_call": 0,
+        "plain_call_over_tls": 0,
         "stream": 0,
     }
 
 
+def test_a_kept_connection_over_tls_is_asked_nothing_for_a_call(counted: dict[str, Figures]) -> None:
+    over_http, over_tls = counted["plain_call"], counted["plain_call_over_tls"]
+    assert [over_tls[name] for name in STEADY] == [over_http[name] for name in STEADY]
+
+
+def test_calls_over_tls_leave_nothing_in_resident_memory_on_kept_connections_and_on_new_ones() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.guard.resident"],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    left = json.loads(done.stdout)
+    assert all(left[name] <= most for name, most in MOST_LEFT.items()), left
+
+
 def test_what_is_counted_is_the_same_in_every_run(counted: dict[str, Figures]) -> None:
-    steady = ("instructions", "python_calls", "c_calls")
     again = count_all()
     for kind, figures in counted.items():
-        assert {name: figures[name] for name in steady} == {name: again[kind][name] for name in steady}
+        assert {name: figures[name] for name in STEADY} == {name: again[kind][name] for name in STEADY}
 
 
 def test_the_guarded_path_is_the_whole_one() -> None:

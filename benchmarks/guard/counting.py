@@ -20,17 +20,22 @@ _ROOT = Path(__file__).resolve().parents[2]
 _OURS = str(_ROOT / "proxy") + "/"
 _WARM_CALLS = 20
 _KEPT_CALLS = 50
+#: Name, whether the provider is reached over TLS, whether the answer is a stream.
+_KINDS = (("plain_call", False, False), ("plain_call_over_tls", True, False), ("stream", False, True))
 
 Figures = dict[str, int]
 
 
 def count_all() -> dict[str, Figures]:
-    """Figures of one plain call and of one stream."""
-    path = GuardedPath()
-    try:
-        return {name: _count(path, streamed) for name, streamed in (("plain_call", False), ("stream", True))}
-    finally:
-        path.close()
+    """Figures of one plain call, of one to a provider over TLS, and of one stream."""
+    figures: dict[str, Figures] = {}
+    for name, over_tls, streamed in _KINDS:
+        path = GuardedPath(over_tls=over_tls)
+        try:
+            figures[name] = _count(path, streamed)
+        finally:
+            path.close()
+    return figures
 
 
 def instructions_by_function(*, streamed: bool) -> Counter[str]:

@@ -6,6 +6,7 @@ every run. Knows nothing of HTTP; the provider behind it is path.py's.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -14,11 +15,19 @@ class MemoryTransport(asyncio.Transport):
     """One end of a connection. Bytes written go to `sent`; `receive` hands bytes to the protocol."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sent: Callable[["MemoryTransport", bytes], None]) -> None:
-        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
+        super().__init__()
+        self._extra: dict[str, Any] = {"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)}
         self._loop = loop
         self._sent = sent
         self._protocol: asyncio.BaseProtocol | None = None
         self._is_closing = False
+
+    def speaks(self, tls: ssl.SSLContext, server_hostname: str) -> None:
+        """Have what a transport over TLS has to tell. Nothing is encrypted: that is not ours to make cheaper."""
+        self._extra["ssl_object"] = tls.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=server_hostname)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._extra.get(name, default)
 
     def begin(self, protocol: asyncio.BaseProtocol) -> None:
         """Connect the protocol."""
@@ -124,6 +133,9 @@ class MemoryLoop(asyncio.SelectorEventLoop):
         if sock is not None:
             sock.close()
         transport = MemoryTransport(self, self._provider)
+        tls: ssl.SSLContext | None = kwargs.get("ssl")
+        if tls is not None:
+            transport.speaks(tls, kwargs["server_hostname"])
         protocol = protocol_factory()
         transport.begin(protocol)
         return transport, protocol

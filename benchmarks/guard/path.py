@@ -70,7 +70,8 @@ class _NoStore:
 class GuardedPath:
     """A client at one end, a provider at the other, all of ours between them. `run` makes calls, one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, over_tls: bool = False) -> None:
+        self._provider_url = "https://localhost:1" if over_tls else "http://127.0.0.1:1"
         self.loop = MemoryLoop(self._provide)
         self.log_bytes = 0
         self._answer = b""
@@ -100,7 +101,7 @@ class GuardedPath:
         live.replace(_snapshot())
         self._ledger = SpendLedger(store, clock)
         self._recorder = Recorder(store, RunLog(self._log))
-        provider = Provider(name="openai", family="openai", base_url="http://127.0.0.1:1", api_key="sk-provider")
+        provider = Provider(name="openai", family="openai", base_url=self._provider_url, api_key="sk-provider")
         self._upstream = UpstreamClient(UpstreamLimits(), resolver=_resolved)
         parts = PathParts(
             live=live,

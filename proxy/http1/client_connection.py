@@ -17,7 +17,7 @@ from proxy.http1.outgoing import Outgoing, Turn
 from proxy.http1.reply import Reply
 from proxy.http1.request_head import REFUSALS, Refused
 from proxy.http1.request_parser import BODY, HEAD, IDLE, RequestParser
-from proxy.http1.sockets import LOST_TRANSPORT, abort
+from proxy.http1.sockets import abort
 
 _SLICE_BYTES: Final = 4096  # bounds how many pipelined calls one read can bring
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -106,7 +106,6 @@ class ClientConnection:
         self._go_deaf()
         self._parser.close()
         self.outgoing.drop()
-        self.transport = self.outgoing.transport = LOST_TRANSPORT
         self._sink.closed(self)
 
     def pause_writing(self) -> None:

@@ -5,6 +5,7 @@ asked under `/_simulator/` (`control.py`). Rules of the wires stand in their mod
 """
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,13 +53,13 @@ class Simulator:
         self._ledger_path = ledger_path
         self._max_body_bytes = max_body_bytes
         self._runner: web.AppRunner | None = None
-        self._address = ""
+        self._origin = ""
         self._stopping = False
         self._gate = asyncio.Event()
         self._gate.set()
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listens on `host`:`port`, 0 for any free one. Raises OSError."""
+    async def start(self, host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
+        """Listens on `host`:`port`, 0 for any free one; with `tls` over TLS, as every real provider. Raises OSError."""
         if self._ledger_path is not None:
             self.record.open_ledger(self._ledger_path)
         app = web.Application(client_max_size=self._max_body_bytes)
@@ -74,9 +75,11 @@ class Simulator:
             max_field_size=MAX_HEADER_BYTES,
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        await web.TCPSite(self._runner, host, port, ssl_context=tls).start()
         bound_host, bound_port = self._runner.addresses[0][:2]
-        self._address = f"[{bound_host}]:{bound_port}" if ":" in str(bound_host) else f"{bound_host}:{bound_port}"
+        shown_host = f"[{bound_host}]" if ":" in str(bound_host) else bound_host
+        # A certificate of a machine of its own names this.
+        self._origin = f"http://{shown_host}:{bound_port}" if tls is None else f"https://localhost:{bound_port}"
 
     async def stop(self) -> None:
         """Closes the port and breaks off what is still open."""
@@ -88,8 +91,8 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The origin, without a path: `http://127.0.0.1:49152`."""
-        return f"http://{self._address}"
+        """The origin, without a path: `http://127.0.0.1:49152`; over TLS `https://localhost:49152`."""
+        return self._origin
 
     @property
     def calls(self) -> deque[Call]:

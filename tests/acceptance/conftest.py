@@ -1,5 +1,7 @@
-"""What tests start with: a home to come back to, a provider that outlives servers, three workers on one port."""
+"""What tests start with: a home to come back to, a provider that outlives servers, one over http or https, three workers on
+one port."""
 
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import pytest
 
 from proxy.simulator.app import Simulator
 from tests.harness import Deployment, deployed
+
+CERTIFICATES = Path(__file__).parents[1] / "http1" / "certificates"
 
 
 @pytest.fixture
@@ -20,6 +24,25 @@ async def simulator() -> AsyncIterator[Simulator]:
     await running.start()
     yield running
     await running.stop()
+
+
+@pytest.fixture(params=["http", "https"])
+async def over_either(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Deployment]:
+    """A fresh deployment whose provider is reached over http, and one over https, whose authority is trusted."""
+    tls = None
+    if request.param == "https":
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / "authority.pem"))
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(CERTIFICATES / "localhost.pem")
+    provider = Simulator()
+    await provider.start(tls=tls)
+    try:
+        async with deployed(tmp_path / "home", simulator=provider) as running:
+            yield running
+    finally:
+        await provider.stop()
 
 
 @pytest.fixture

@@ -16,6 +16,12 @@ CHAT = "/a/support/v1/chat/completions"
 STREAM = {"model": "x", "messages": USER, "stream": True}
 
 
+@pytest.fixture
+def deployment(over_either: Deployment) -> Deployment:
+    """All of this beside a provider over http, and one over https."""
+    return over_either
+
+
 async def leave_midstream(deployment: Deployment, path: str, body: dict[str, Any]) -> float:
     """Begin a stream, read a little, close the connection; the loop time of leaving."""
     host, port = deployment.server.traffic_url.removeprefix("http://").split(":")

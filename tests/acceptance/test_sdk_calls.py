@@ -20,6 +20,12 @@ WEATHER = {
 }
 
 
+@pytest.fixture
+def deployment(over_either: Deployment) -> Deployment:
+    """All of this beside a provider over http, and one over https."""
+    return over_either
+
+
 def without_ids(value: Any) -> Any:
     """An SDK object as plain data, without what differs between any two calls."""
     if isinstance(value, dict):

@@ -1,5 +1,7 @@
-"""A listener's certificate follows its files: new connections are shown the latest one that can be used."""
+"""A listener's certificate follows its files: new connections are shown the latest one that can be used; what is over is gone."""
 
+import asyncio
+import gc
 import os
 import shutil
 import ssl
@@ -7,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from proxy.http1.client_connection import ClientConnection
+from proxy.http1.request_parser import RequestParser
 from proxy.http1.tls import ServerCertificate
 from tests.http1.calls import POST
-from tests.http1.raw import serving
+from tests.http1.raw import serving, until
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
@@ -86,3 +90,30 @@ async def test_files_that_do_not_belong_together_or_are_gone_change_nothing_unti
         client, shown = await connected(served)
         await client.close()
         assert shown == der_of(RENEWED)
+
+
+async def test_a_connection_that_is_over_leaves_nothing_to_the_garbage_collector():
+    if type(asyncio.get_running_loop()).__module__ != "uvloop":
+        pytest.skip("asyncio's own loop, which serves nobody, keeps cycles of its own")
+    gc.collect()
+    gc.disable()
+    try:
+        async with serving(tls=ServerCertificate(str(FIRST)).context) as served:
+            before = len(left_of_connections())
+            for _ in range(3):
+                client, _ = await connected(served)
+                client.send(POST)
+                assert (await client.answer())[2] == b"abc"
+                await client.close()
+            await until(lambda: not served.listener._connections)
+            await until(lambda: len(left_of_connections()) == before)
+    finally:
+        gc.enable()
+
+
+def left_of_connections():
+    return [
+        left
+        for left in gc.get_objects()
+        if isinstance(left, (ClientConnection, RequestParser)) or (isinstance(left, ssl.SSLObject) and left.server_side)
+    ]
