@@ -6,14 +6,14 @@ from contextlib import closing
 import pytest
 
 from proxy.store.sqlite import access, batches, changes, ledger, lists, proof, run_lists, traffic
-from proxy.store.sqlite.migrate import migrate
+from proxy.store.sqlite.migrate import migrate, migrations
 from proxy.store.store import RunFilter
 
 
 @pytest.fixture
 def plan(database):
     with closing(sqlite3.connect(database, isolation_level=None)) as plain:
-        migrate(plain)
+        migrate(plain, migrations())
 
         def explain(statement: str, values) -> str:
             return "\n".join(row[3] for row in plain.execute(f"EXPLAIN QUERY PLAN {statement}", values))

@@ -30,12 +30,16 @@ def test_are_numbered_from_one_without_gaps():
 def test_bring_a_new_file_to_the_newest_schema_and_do_nothing_twice(database):
     with plain_connection(database) as plain:
         newest = max(migrations())
-        assert (migrate(plain), migrate(plain), schema_version(plain)) == (newest, newest, newest)
+        assert (migrate(plain, migrations()), migrate(plain, migrations()), schema_version(plain)) == (
+            newest,
+            newest,
+            newest,
+        )
 
 
 def test_make_strict_tables_only(database):
     with plain_connection(database) as plain:
-        migrate(plain)
+        migrate(plain, migrations())
         tables = plain.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main' AND type = 'table'")
         assert {name for name, strict in tables if not strict} == {"sqlite_schema"}
 
@@ -55,13 +59,13 @@ def test_stopped_half_way_leave_the_old_schema_and_work_the_next_time(database, 
     with plain_connection(database) as plain:
         plain.set_authorizer(authorise)
         try:
-            migrate(plain)
+            migrate(plain, migrations())
         except sqlite3.DatabaseError:
             plain.set_authorizer(None)
             assert not plain.in_transaction
             assert (schema_version(plain), plain.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]) == (0, 0)
         plain.set_authorizer(None)
-        assert migrate(plain) == max(migrations())
+        assert migrate(plain, migrations()) == max(migrations())
 
 
 async def test_a_newer_schema_is_refused_with_what_to_do_and_left_alone(store, database):

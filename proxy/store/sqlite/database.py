@@ -12,13 +12,15 @@ Admin changes are few and do, and their fsync takes everything committed before 
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Generator
+import threading
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from proxy.core.errors import Refusal, Unavailable
+from proxy.store.sqlite.backup import CopyStopped, back_up
 from proxy.store.sqlite.connection import (
     Answer,
     Parameters,
@@ -32,7 +34,7 @@ from proxy.store.sqlite.connection import (
     roll_back,
 )
 from proxy.store.sqlite.failures import STORE_UNAVAILABLE, DatabaseFailed
-from proxy.store.sqlite.migrate import check_library, migrate
+from proxy.store.sqlite.migrate import check_library, migrate, outdated_schema
 from proxy.store.sqlite.ownership import OpenFile, OwnershipLock, create_private
 
 
@@ -57,7 +59,7 @@ class _Connections:
 class Database:
     """One SQLite file, owned by this process between `open` and `close`."""
 
-    def __init__(self, path: Path, busy_timeout_seconds: float) -> None:
+    def __init__(self, path: Path, busy_timeout_seconds: float, migrations: Mapping[int, str]) -> None:
         """`busy_timeout_seconds`: how long a write waits for another program's lock, and how long for its turn here."""
         self.path = path
         self.schema_version = 0
@@ -66,6 +68,7 @@ class Database:
         #: Of the last change known to be committed.
         self.revision = 0
         self._busy_timeout_seconds = busy_timeout_seconds
+        self._migrations = migrations
         self._ownership = OwnershipLock(path)
         self._turn = asyncio.Lock()
         self._connections: _Connections | None = None
@@ -194,13 +197,33 @@ class Database:
                 return connection
 
             writer = await another(read_only=False)
-            self._recognise(*await writer.run(_prepare))
+            outdated = await writer.run(outdated_schema, self._migrations)
+            if outdated is not None:
+                with suppress(sqlite3.Error):
+                    await writer.close()
+                await self._back_up(outdated)
+                writer = await another(read_only=False)
+            self._recognise(*await writer.run(_prepare, self._migrations))
             file = OpenFile(self.path)
             connections = _Connections(file, writer, await another(read_only=True), await another(read_only=True))
             opened.pop_all()
         self._connections = connections
         self._is_trusted = True
         return connections
+
+    async def _back_up(self, schema: int) -> None:
+        """Returns when a copy is there, or, interrupted, when nothing is being copied any more."""
+        stopped = threading.Event()
+        copying = asyncio.ensure_future(
+            asyncio.to_thread(back_up, self.path, schema, self._busy_timeout_seconds, stopped)
+        )
+        try:
+            await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            stopped.set()
+            with suppress(CopyStopped, Refusal):
+                await copying
+            raise
 
     def _recognise(self, schema_version: int, installation: str, revision: int) -> None:
         """Refuse a file that came into the place of ours while we run, unless it is a whole copy of it."""
@@ -219,9 +242,9 @@ class Database:
             await connections.close()
 
 
-def _prepare(plain: sqlite3.Connection) -> tuple[int, str, int]:
+def _prepare(plain: sqlite3.Connection, migrations: Mapping[int, str]) -> tuple[int, str, int]:
     """Migrate; the schema version, the installation's id and the revision."""
-    version = migrate(plain)
+    version = migrate(plain, migrations)
     plain.execute(
         "INSERT INTO meta (only_row, installation, revision) SELECT 1, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM meta)",
         (str(uuid4()),),

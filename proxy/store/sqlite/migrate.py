@@ -2,9 +2,23 @@
 
 The version is the database header's `user_version`, written with the migration's own commit, so that a kill half-way leaves
 the old schema or the new one. `application_id` marks the file as ours. Which SQL a migration holds is its file's matter.
+A database that holds something is copied before (backup.py).
+
+Schema 1 is what the first databases had that somebody may have kept; 0001 never changes again, nor does any migration that
+was on the main branch once. To change the schema:
+
+1. Before anything else make the fixture of the present schema, where tests/store/schemas has none of it yet: the steps are in
+   build.py there.
+2. Write `proxy/store/migrations/NNNN_what_is_there_afterwards.sql`, NNNN being the next number: statements alone, no BEGIN,
+   COMMIT or PRAGMA. Add and rename; remove nothing in the release that stops using it, but in a later one, so that the copy is
+   not the only way back. Foreign keys are on: a table that others refer to is not made again under its name, it gets
+   columns. What has to be worked out for millions of rows is not: it is worked out beside traffic, later, in steps.
+3. Run tests/store/test_migrations.py and test_old_databases.py: every fixture is brought to the newest schema, killed on its
+   way there, compared with a database made anew, verified and served from.
 """
 
 import sqlite3
+from collections.abc import Mapping
 from importlib import resources
 
 from proxy.core.errors import Unavailable
@@ -36,12 +50,17 @@ def schema_version(plain: sqlite3.Connection) -> int:
     return plain.execute("PRAGMA user_version").fetchone()[0]
 
 
-def migrate(plain: sqlite3.Connection) -> int:
-    """Bring the schema up to date; the schema version it then has.
+def outdated_schema(plain: sqlite3.Connection, known: Mapping[int, str]) -> int | None:
+    """The schema of a database that is ours, holds something and is to be migrated."""
+    current = schema_version(plain)
+    return current if 0 < current < max(known) and _is_ours(plain, current) else None
+
+
+def migrate(plain: sqlite3.Connection, known: Mapping[int, str]) -> int:
+    """Bring the schema up to date by the `known` migrations; the schema version it then has.
 
     Raises Unavailable: `store_too_new` for a database of a newer release, `store_foreign` for another program's.
     """
-    known = migrations()
     current, newest = schema_version(plain), max(known)
     if current > newest:
         raise Unavailable(

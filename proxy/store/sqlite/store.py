@@ -27,6 +27,7 @@ from proxy.core.versions import Version, VersionSummary
 from proxy.store.sqlite import access, batches, ledger, lists, run_lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
 from proxy.store.sqlite.database import Database
+from proxy.store.sqlite.migrate import migrations
 from proxy.store.sqlite.ownership import size_in_bytes
 from proxy.store.sqlite.proof import prove_more
 from proxy.store.sqlite.run_lanes import RunLanes
@@ -40,9 +41,15 @@ _WAL_RESET_FIXED = (3, 51, 3)
 class SqliteStore:
     """Everything in one SQLite file that this process alone owns."""
 
-    def __init__(self, path: Path, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
-        """`path`: the database file, made at `open` in a folder that exists."""
-        self._database = Database(path, busy_timeout_seconds)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
+        known_migrations: Mapping[int, str] | None = None,
+    ) -> None:
+        """`path`: the database file, made at `open` in a folder that exists. `known_migrations`: another release's."""
+        self._database = Database(path, busy_timeout_seconds, known_migrations or migrations())
         self._lanes = RunLanes()
 
     async def open(self) -> None:
