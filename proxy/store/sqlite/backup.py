@@ -72,7 +72,9 @@ def _copy(database: Path, schema: int, busy_timeout_seconds: float, stopped: thr
         ):
             moment: str = source.execute("SELECT strftime('%Y%m%dT%H%M%SZ', 'now')").fetchone()[0]
             target.execute("PRAGMA journal_mode = OFF")
-            source.backup(target, pages=_STEP_PAGES, progress=lambda *_: _check(stopped), sleep=0.01)
+            source.backup(
+                target, pages=_STEP_PAGES, progress=lambda _status, _left, _pages: _check(stopped), sleep=0.01
+            )
             # One file without a log, which can be put in the database's place as it is.
             target.execute("PRAGMA journal_mode = DELETE")
         _write_through(part)
