@@ -199,5 +199,8 @@ def _price(name: str, price: PriceSettings | str) -> Price:
         output_mtok=price.output,
         cached_mtok=price.cached,
         cache_write_mtok=price.cache_write,
+        audio_input_mtok=price.audio_input,
+        audio_output_mtok=price.audio_output,
+        web_search_thousand=price.web_search,
         context_window=price.context_window,
     )

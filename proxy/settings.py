@@ -136,6 +136,10 @@ class PriceSettings(_Frozen):
     output: Annotated[Decimal, Field(ge=0)]
     cached: Annotated[Decimal, Field(ge=0)] | None = None
     cache_write: Annotated[Decimal, Field(ge=0)] | None = None
+    audio_input: Annotated[Decimal, Field(ge=0)] | None = None
+    audio_output: Annotated[Decimal, Field(ge=0)] | None = None
+    #: Dollars per thousand searches.
+    web_search: Annotated[Decimal, Field(ge=0)] | None = None
     context_window: Annotated[int, Field(ge=1)] | None = None
 
 

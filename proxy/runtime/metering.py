@@ -7,15 +7,17 @@ its whole hold; an estimate from the bytes seen is shown beside it and flagged.
 from typing import Final
 
 from proxy.core.caps import Cap
-from proxy.core.spend import Price, cost_of, hold_cost
-from proxy.core.usage import Usage
+from proxy.core.runs import UsageSource
+from proxy.core.spend import Price, cost_of, hold_cost, missing_rate
+from proxy.core.usage import Usage, UsageParts
 from proxy.runtime.flight import Flight
 from proxy.runtime.holding import HoldBound, Spent, Ticket
-from proxy.wires.wire import Injection, RequestFacts, Wire
+from proxy.wires.wire import AnswerFacts, BilledApart, Injection, RequestFacts, Wire
 
 #: For estimates only: English text has about four bytes a token.
 _BYTES_PER_TOKEN: Final = 4
 
+_NOTHING_APART: Final = BilledApart(has_audio=False, web_searches=0)
 _BOUNDED_UNITS: Final = frozenset({"usd", "tokens"})
 UNMETERED: Final = HoldBound(nanodollars=None, tokens=None, unbounded_because="the proxy cannot meter this path")
 
@@ -47,10 +49,23 @@ def hold_bound(wire: Wire, request: RequestFacts, injection: Injection, price: P
     if bound is None:
         because = "its input holds parts the proxy cannot see, and the model's context window is unknown"
         return HoldBound(nanodollars=None, tokens=None, unbounded_because=because)
+    is_text = visible is not None
+    apart = _NOTHING_APART if is_text else wire.billed_apart(injection)
     if price is None:
         because = f"the price of model {injection.model!r} is unknown (add it under `prices` in the settings)"
         return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
-    return HoldBound(nanodollars=hold_cost(bound, output, price), tokens=bound + output)
+    if apart.web_searches is None:
+        because = "nothing bounds its web searches (set max_uses of the tool)"
+        return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
+    missing = missing_rate(price, has_audio=apart.has_audio, has_web_searches=apart.web_searches > 0)
+    if missing is not None:
+        because = (
+            f"the price of {missing} with model {injection.model!r} is unknown (add it under `prices` in the settings)"
+        )
+        return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
+    searches = apart.web_searches * request.choices
+    cost = hold_cost(bound, output, price, is_text=is_text, web_searches=searches)
+    return HoldBound(nanodollars=cost, tokens=bound + output)
 
 
 def settle(flight: Flight, hold: Ticket, answered_price: Price | None) -> None:
@@ -59,7 +74,12 @@ def settle(flight: Flight, hold: Ticket, answered_price: Price | None) -> None:
     price = answered_price or flight.price
     flight.price = price
     usage = None if facts is None else facts.usage
-    if usage is not None and (facts is None or facts.is_complete or flight.outcome == "ok"):
+    if (
+        usage is not None
+        and facts is not None
+        and _is_counted(usage, facts)
+        and (facts.is_complete or flight.outcome == "ok")
+    ):
         _settle_reported(flight, hold, usage, price)
         return
     estimate = _estimate(flight)
@@ -72,9 +92,20 @@ def settle(flight: Flight, hold: Ticket, answered_price: Price | None) -> None:
     hold.settle(Spent(settled_by="held"))
 
 
+def _is_counted(usage: Usage, facts: AnswerFacts) -> bool:
+    """Whether somebody counted: no call is without input, and where text came there was output."""
+    return usage.input_tokens > 0 and (usage.output_tokens > 0 or not facts.output_bytes)
+
+
 def _settle_reported(flight: Flight, hold: Ticket, usage: Usage, price: Price | None) -> None:
+    if flight.injection is not None and flight.injection.web_searches and usage.parts is None:
+        usage.parts = UsageParts(web_searches=flight.injection.web_searches)
     cost = None if price is None else cost_of(usage, price)
-    flight.cost_nanodollars, flight.usage_source = cost, "reported"
+    source: UsageSource = "reported"
+    if cost is None and hold.nanodollars is not None:
+        # A part of it has no price that could have been known before: never less than what was held.
+        cost, source = hold.nanodollars, "held"
+    flight.cost_nanodollars, flight.usage_source = cost, source
     hold.settle(Spent(nanodollars=cost or 0, tokens=usage.input_tokens + usage.output_tokens))
 
 
@@ -82,5 +113,8 @@ def _estimate(flight: Flight) -> Usage:
     facts = flight.answer_facts
     seen = 0 if facts is None else facts.output_bytes
     reported = None if facts is None else facts.usage
-    input_tokens = -(-flight.sent_bytes // _BYTES_PER_TOKEN) if reported is None else reported.input_tokens
-    return Usage(input_tokens=input_tokens, output_tokens=-(-seen // _BYTES_PER_TOKEN))
+    input_tokens = output_tokens = 0
+    if reported is not None:
+        input_tokens, output_tokens = reported.input_tokens, reported.output_tokens
+    input_tokens = input_tokens or -(-flight.sent_bytes // _BYTES_PER_TOKEN)
+    return Usage(input_tokens=input_tokens, output_tokens=max(output_tokens, -(-seen // _BYTES_PER_TOKEN)))

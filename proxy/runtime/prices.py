@@ -14,12 +14,15 @@ from typing import Any, Final
 from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
-from proxy.core.spend import Price, Rates
+from proxy.core.spend import PartRates, Price, Rates
 from proxy.runtime.clock import Clock
 from proxy.runtime.providers import Provider
 
 _HOUR_MICROSECONDS: Final = 3_600_000_000
 _PICO_PER_DOLLAR_PER_MTOK: Final = 1_000_000
+_PICO_PER_DOLLAR_PER_THOUSAND: Final = 1_000_000_000
+#: What providers call the ordinary price.
+_ORDINARY_TIERS: Final = frozenset({"auto", "default", "standard", "standard_only"})
 _MAX_CACHED: Final = 4096
 _UNSEEN: Final = Price("unseen", ())
 #: What the library calls the members of a request that choose another price.
@@ -43,6 +46,8 @@ class PriceBook:
         """The price of a model at a provider, None where nobody knows it."""
         if model is None:
             return None
+        if service_tier in _ORDINARY_TIERS:
+            service_tier = None
         hour = self._clock.now_microseconds() // _HOUR_MICROSECONDS
         if hour != self._cached_hour or len(self._cache) > _MAX_CACHED:
             self._cache.clear()
@@ -74,15 +79,25 @@ def override_price(
     output_mtok: Decimal,
     cached_mtok: Decimal | None = None,
     cache_write_mtok: Decimal | None = None,
+    audio_input_mtok: Decimal | None = None,
+    audio_output_mtok: Decimal | None = None,
+    web_search_thousand: Decimal | None = None,
     context_window: int | None = None,
 ) -> Price:
-    """A price from settings, dollars per million tokens; unset cache prices are the input price."""
+    """A price from settings, dollars per million tokens or thousand searches; unset cache prices are the input price."""
     rates = Rates(
         input=_pico(input_mtok),
         cached=_pico(input_mtok if cached_mtok is None else cached_mtok),
         cache_write=_pico(input_mtok if cache_write_mtok is None else cache_write_mtok),
         cache_write_1h=_pico(input_mtok if cache_write_mtok is None else cache_write_mtok),
         output=_pico(output_mtok),
+        parts=_told(
+            PartRates(
+                audio_input=None if audio_input_mtok is None else _pico(audio_input_mtok),
+                audio_output=None if audio_output_mtok is None else _pico(audio_output_mtok),
+                web_search=None if web_search_thousand is None else _pico_each(web_search_thousand),
+            )
+        ),
     )
     return Price(f"settings:{name}", (rates,), context_window)
 
@@ -118,17 +133,33 @@ def _as_price(model: ModelInfo, prices: ModelPrice) -> Price | None:
 
 
 def _rates(values: Mapping[str, Decimal | TieredPrices | None], from_input_tokens: int) -> Rates:
-    def rate(key: str, otherwise: int = 0) -> int:
+    def dollars(key: str) -> Decimal | None:
         value = values.get(key)
-        if value is None:
-            return otherwise
         if isinstance(value, TieredPrices):
             reached = [tier.price for tier in value.tiers if tier.start < from_input_tokens]
-            return _pico(reached[-1] if reached else value.base)
-        return _pico(value)
+            return reached[-1] if reached else value.base
+        return value
+
+    def told(key: str) -> int | None:
+        value = dollars(key)
+        return None if value is None else _pico(value)
+
+    def rate(key: str, otherwise: int = 0) -> int:
+        value = told(key)
+        return otherwise if value is None else value
 
     plain = rate("input_mtok")
     write = rate("cache_write_mtok", plain)
+    search = dollars("web_searches_kcount")
+    special = PartRates(
+        audio_input=told("input_audio_mtok"),
+        image_input=told("input_image_mtok"),
+        audio_output=told("output_audio_mtok"),
+        image_output=told("output_image_mtok"),
+        reasoning=told("output_reasoning_mtok"),
+        web_search=None if search is None else _pico_each(search),
+        call=_pico_each(dollars("requests_kcount") or Decimal(0)),
+    )
     return Rates(
         input=plain,
         cached=rate("cache_read_mtok", plain),
@@ -136,8 +167,18 @@ def _rates(values: Mapping[str, Decimal | TieredPrices | None], from_input_token
         cache_write_1h=rate("cache_write_1h_mtok", write),
         output=rate("output_mtok"),
         from_input_tokens=from_input_tokens,
+        parts=_told(special),
     )
+
+
+def _told(parts: PartRates) -> PartRates | None:
+    """None where nothing has a rate of its own."""
+    return None if parts == PartRates() else parts
 
 
 def _pico(dollars_per_mtok: Decimal) -> int:
     return int(dollars_per_mtok * _PICO_PER_DOLLAR_PER_MTOK)
+
+
+def _pico_each(dollars_per_thousand: Decimal) -> int:
+    return int(dollars_per_thousand * _PICO_PER_DOLLAR_PER_THOUSAND)

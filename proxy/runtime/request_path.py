@@ -283,7 +283,8 @@ class RequestPath:
             hold.settle(Spent())
         elif flight.injection is not None and hold.sent:
             answered = None if facts is None else facts.model
-            tier = flight.injection.service_tier
+            served = None if facts is None else facts.service_tier
+            tier = flight.injection.service_tier if served is None else served
             price = None if flight.provider is None else self._parts.prices.price(flight.provider, answered, tier)
             settle(flight, hold, price)
 

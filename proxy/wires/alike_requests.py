@@ -20,7 +20,7 @@ from proxy.wires.json_items import parse_items
 from proxy.wires.json_members import JsonMembers
 from proxy.wires.json_values import check_utf8
 from proxy.wires.version_bytes import Remembered
-from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
+from proxy.wires.wire import BilledApart, Injection, InjectionPlan, RequestFacts
 
 #: Larger bodies cost more to copy than this saves.
 _MAX_BODY: Final = 64 * 1024
@@ -91,6 +91,8 @@ class KnownBound:
 
     #: The input bound beyond the body's length; None: there is more to read than text.
     overhead_tokens: int | None
+    #: What it may be billed beside text, where there is more than that.
+    apart: BilledApart | None
 
 
 class AlikeRequests:
@@ -102,6 +104,7 @@ class AlikeRequests:
         read: Callable[[bytes], RequestFacts],
         inject: Callable[[RequestFacts, InjectionPlan], Injection],
         bound: Callable[[Injection], int | None],
+        apart: Callable[[Injection], BilledApart],
         first_role: Callable[[bytes], str | None],
         styles: Sequence[Style],
         leading_roles: frozenset[str],
@@ -110,6 +113,7 @@ class AlikeRequests:
         self._read = read
         self._inject = inject
         self._bound = bound
+        self._apart = apart
         self._first_role = first_role
         self._styles = styles
         self._leading_roles = leading_roles
@@ -156,6 +160,7 @@ class AlikeRequests:
             ignored_variables=injection.ignored_variables,
             tool_names=injection.tool_names,
             service_tier=injection.service_tier,
+            web_searches=injection.web_searches,
             document=injection.document,
         )
 
@@ -165,6 +170,13 @@ class AlikeRequests:
         if not isinstance(known, KnownBound):
             return self._bound(injection)
         return None if known.overhead_tokens is None else len(injection.body) + known.overhead_tokens
+
+    def billed_apart(self, injection: Injection) -> BilledApart:
+        """What it may be billed beside text."""
+        known = injection.document
+        if isinstance(known, KnownBound) and known.apart is not None:
+            return known.apart
+        return self._apart(injection)
 
     def _recognised(self, body: bytes, known: _Surroundings) -> RequestFacts | None:
         """The facts of a body with these surroundings; None where they are not around a conversation of texts alone."""
@@ -249,7 +261,8 @@ class AlikeRequests:
         if not found or _PLACEHOLDER in foot or len(head) + len(foot) > _MAX_WRITTEN:
             return None
         bound = self._bound(injection)
-        document = KnownBound(None if bound is None else bound - len(injection.body))
+        overhead = None if bound is None else bound - len(injection.body)
+        document = KnownBound(overhead, self._apart(injection) if bound is None else None)
         lasting = replace(injection, body=b"", document=document)
         is_unchanged = (head, foot) == (known.head, known.foot)
         return self._written.keep(key, _Written(head, foot, is_unchanged, lasting))

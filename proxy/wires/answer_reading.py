@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Protocol, cast
 
 import msgspec
 
+from proxy.core.usage import UsageParts
 from proxy.wires.event_stream import BYTE_ORDER_MARK, Chunk, EventSplitter, data_of
 from proxy.wires.plain_deltas import PlainDelta, plain_delta
 from proxy.wires.wire import AnswerFacts
@@ -250,6 +251,8 @@ class TokenCounts:
         value = self._content.get(name)
         if value is None:
             return None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # some servers count in floats
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_PLAUSIBLE_TOKENS:
             return value
         self.is_sound = False
@@ -262,6 +265,13 @@ class TokenCounts:
             return TokenCounts(cast("dict[str, Any]", value))
         self.is_sound = self.is_sound and value is None
         return TokenCounts({})
+
+
+def parts_of(audio_in: int, image_in: int, audio_out: int, image_out: int, web_searches: int) -> UsageParts | None:
+    """What of a usage may have a rate of its own; None where there is nothing of it."""
+    if audio_in or image_in or audio_out or image_out or web_searches:
+        return UsageParts(audio_in, image_in, audio_out, image_out, web_searches)
+    return None
 
 
 def text_bytes(text: Any) -> int:

@@ -8,6 +8,7 @@ Protocol fact: SDKs ignore stream events without an `event:` line, so ours carry
 
 from typing import Any, Final, cast
 
+import msgspec
 import orjson
 
 from proxy.core.caller import BodyClaims
@@ -19,6 +20,7 @@ from proxy.wires.anthropic_messages_input import first_role, input_bound
 from proxy.wires.anthropic_messages_request import inject_version
 from proxy.wires.json_edits import MemberEdits
 from proxy.wires.json_members import parse_members
+from proxy.wires.json_values import JsonDecoder, decode
 from proxy.wires.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
@@ -28,13 +30,16 @@ from proxy.wires.version_parts import (
     read_switchback_member,
     read_whole_number,
 )
-from proxy.wires.wire import AnswerReader, Injection, InjectionPlan, Operation, RequestFacts, WireFamily
+from proxy.wires.wire import AnswerReader, BilledApart, Injection, InjectionPlan, Operation, RequestFacts, WireFamily
 
 _MESSAGES: Final = Operation("messages", "/v1/messages", is_metered=True, is_billable=True)
 _OPERATIONS: Final = {
     ("POST", "/v1/messages"): _MESSAGES,
     ("POST", "/messages"): _MESSAGES,
 }
+
+#: How the type of the provider's own search begins; a date follows.
+_SEARCH: Final = "web_search_"
 
 _ERROR_TYPES: Final = {
     400: "invalid_request_error",
@@ -72,6 +77,30 @@ def _bound(injection: Injection) -> int | None:
     return input_bound(cast("MemberEdits", injection.document), len(injection.body))
 
 
+class _ServerTool(msgspec.Struct, gc=False):
+    type: str | None = None
+    max_uses: int | None = None
+
+
+_server_tools: Final[JsonDecoder[list[_ServerTool]]] = msgspec.json.Decoder(list[_ServerTool])
+
+
+def _apart(injection: Injection) -> BilledApart:
+    edits = cast("MemberEdits", injection.document)
+    raw = edits.given("tools") if edits.has("tools") else None
+    searching = (
+        []
+        if raw is None
+        else [
+            tool
+            for tool in decode(raw, _server_tools, "tools", "a list of tools")
+            if (tool.type or "").startswith(_SEARCH)
+        ]
+    )
+    most = [tool.max_uses for tool in searching]
+    return BilledApart(False, None if None in most else sum(count or 0 for count in most))
+
+
 _STYLES: Final = (Style(b'"messages":[', (), b""), Style(b'"messages": [', (), b""))
 
 
@@ -86,6 +115,7 @@ class AnthropicMessages:
             read=_read,
             inject=inject_version,
             bound=_bound,
+            apart=_apart,
             first_role=first_role,
             styles=_STYLES,
             leading_roles=frozenset(),
@@ -106,6 +136,10 @@ class AnthropicMessages:
     def input_tokens_bound(self, injection: Injection) -> int | None:
         """An upper bound of the input tokens; None where there is more to read than text."""
         return self._alike.input_tokens_bound(injection)
+
+    def billed_apart(self, injection: Injection) -> BilledApart:
+        """What an injected body may be billed beside text: the searches of the provider's own tool."""
+        return self._alike.billed_apart(injection)
 
     def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
         """A reader for one 2xx answer."""

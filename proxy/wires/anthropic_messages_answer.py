@@ -12,14 +12,15 @@ Decision: a whole message's usage is read by a typed decoder, and only what it r
 whole answer, not 9.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import msgspec
 
 from proxy.core.runs import Finish
 from proxy.core.usage import Usage
-from proxy.wires.answer_reading import TokenCounts, error_type_of, text_bytes
-from proxy.wires.anthropic_messages_shapes import Block, Delta, Event, Message, SoundUsage
+from proxy.wires.answer_reading import TokenCounts, error_type_of, parts_of, text_bytes
+from proxy.wires.anthropic_messages_shapes import Block, Delta, Event, Frame, Message, SoundUsage
 from proxy.wires.json_values import RawJson
 from proxy.wires.plain_deltas import MAX_PLAIN_BYTES
 from proxy.wires.wire import AnswerFacts
@@ -34,10 +35,18 @@ _FINISHES: Final[dict[str, Finish]] = {
     "pause_turn": "paused",
 }
 _CALLING_BLOCKS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
+_ORDINARY: Final = frozenset({"standard", "default", "auto"})
+#: The details of a usage, each an object of its own.
+_DETAILS: Final[dict[str, tuple[str, ...]]] = {
+    "cache_creation": ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"),
+    "output_tokens_details": ("thinking_tokens",),
+    "server_tool_use": ("web_search_requests",),
+}
 _TOTALS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 
 
 _event: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
+_frame: Final[msgspec.json.Decoder[Frame]] = msgspec.json.Decoder(Frame)
 _message: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
 _sound_usage: Final[msgspec.json.Decoder[SoundUsage]] = msgspec.json.Decoder(SoundUsage)
 _anything: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
@@ -46,10 +55,12 @@ _anything: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
 class _Messages:
     """What streams and whole messages have in common."""
 
-    __slots__ = ("_usage", "facts")
+    __slots__ = ("_told", "_usage", "facts")
 
     def __init__(self) -> None:
         self.facts = AnswerFacts()
+        #: The usage of what was read as a frame alone.
+        self._told: Any = None
         self._usage: dict[str, Any] = {}
 
     def read_model(self, model: Any) -> None:
@@ -77,7 +88,8 @@ class _Messages:
         try:
             message = _message.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            self.facts.unreadable += 1
+            self._read_frame(body)
+            self.facts.usage = self.read_usage(self._told)
             return
         if message.error:
             self.facts.error_type = error_type_of(message.error)
@@ -86,9 +98,35 @@ class _Messages:
             self.read_block(block)
         self.read_stop(message.stop_reason)
         try:
-            self.facts.usage = _sound(_sound_usage.decode(message.usage))
+            sound = _sound_usage.decode(message.usage)
+            self.facts.usage = _sound(sound)
+            self.read_tier(sound.speed, sound.service_tier)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             self.facts.usage = self.read_usage(self.content_of(message.usage))
+
+    def _read_frame(self, data: bytes) -> Any:
+        """Read an event or a message but for its content, which is odd: what it cost is told all the same."""
+        self.facts.unreadable += 1
+        self._told = None
+        try:
+            frame = _frame.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        message = frame.message
+        self.read_model(frame.model if message is None else message.model)
+        if frame.error:
+            self.facts.error_type = error_type_of(frame.error)
+        self._told = frame.usage if message is None else message.usage
+        return frame.type
+
+    def read_tier(self, speed: Any, tier: Any) -> None:
+        """What was served: a speed of its own says more than the tier, which is told beside it."""
+        for told in (speed, tier):
+            if isinstance(told, str) and told not in _ORDINARY:
+                self.facts.service_tier = told
+                return
+        if isinstance(speed, str):
+            self.facts.service_tier = speed
 
     def content_of(self, usage: RawJson) -> Any:
         """A raw usage as an object; None where it is absent or cannot be read."""
@@ -106,6 +144,7 @@ class _Messages:
             self.facts.unreadable += 1
             return None
         newer = cast("dict[str, Any]", content)
+        self.read_tier(newer.get("speed"), newer.get("service_tier"))
         is_sound = self._overlay(newer)
         usage, details_are_sound = _usage(self._usage)
         if not (is_sound and details_are_sound):
@@ -114,12 +153,15 @@ class _Messages:
 
     def _overlay(self, newer: dict[str, Any]) -> bool:
         counts = TokenCounts(newer)
-        totals = {name: counts.get(name) for name in _TOTALS}
-        self._usage.update({name: value for name, value in totals.items() if value is not None})
-        for name in ("cache_creation", "output_tokens_details", "iterations"):
-            if newer.get(name) is not None:
-                self._usage[name] = newer[name]
-        return counts.is_sound
+        _raise(self._usage, counts, _TOTALS)
+        is_sound = counts.is_sound
+        for name, members in _DETAILS.items():
+            details = counts.inner(name)
+            _raise(self._usage.setdefault(name, {}), details, members)
+            is_sound = is_sound and details.is_sound
+        if newer.get("iterations") is not None:
+            self._usage["iterations"] = newer["iterations"]
+        return is_sound and counts.is_sound
 
 
 class MessageEvents(_Messages):
@@ -139,7 +181,10 @@ class MessageEvents(_Messages):
         try:
             event = _event.decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            self.facts.unreadable += 1
+            kind = self._read_frame(data)
+            usage = self.read_usage(self._told)
+            if kind == "message_delta" and usage is not None:
+                self.facts.usage = usage
             return False
         self._last = event if len(data) <= MAX_PLAIN_BYTES else None
         if event.type == "content_block_delta":
@@ -192,9 +237,19 @@ class MessageBody(_Messages):
     __slots__ = ()
 
 
+def _raise(totals: dict[str, Any], counts: TokenCounts, names: Sequence[str]) -> None:
+    """Take over what is larger than what was told before: totals only grow."""
+    for name in names:
+        value = counts.get(name)
+        if value is not None:
+            totals[name] = max(value, totals.get(name, 0))
+
+
 def _sound(usage: SoundUsage) -> Usage:
     cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    creation, output = usage.cache_creation, usage.output_tokens_details
+    creation, output, tools = usage.cache_creation, usage.output_tokens_details, usage.server_tool_use
+    if creation is not None and not written:
+        written = (creation.ephemeral_5m_input_tokens or 0) + (creation.ephemeral_1h_input_tokens or 0)
     return Usage(
         input_tokens=usage.input_tokens + cached + written,
         cached_tokens=cached,
@@ -202,6 +257,7 @@ def _sound(usage: SoundUsage) -> Usage:
         cache_write_1h_tokens=0 if creation is None else min(creation.ephemeral_1h_input_tokens or 0, written),
         output_tokens=usage.output_tokens,
         reasoning_tokens=0 if output is None else min(output.thinking_tokens or 0, usage.output_tokens),
+        parts=None if tools is None else parts_of(0, 0, 0, 0, tools.web_search_requests or 0),
     )
 
 
@@ -211,18 +267,20 @@ def _usage(merged: dict[str, Any]) -> tuple[Usage | None, bool]:
         return None, True
     totals = {name: int(merged.get(name, 0)) for name in _TOTALS}
     passes_are_sound = _include_iterations(totals, merged.get("iterations"))
-    details = TokenCounts(merged)
-    written = totals["cache_creation_input_tokens"]
-    creation, output = details.inner("cache_creation"), details.inner("output_tokens_details")
+    creation: dict[str, int] = merged.get("cache_creation", {})
+    thinking: int = merged.get("output_tokens_details", {}).get("thinking_tokens", 0)
+    searches: int = merged.get("server_tool_use", {}).get("web_search_requests", 0)
+    written = totals["cache_creation_input_tokens"] or sum(creation.values())
     usage = Usage(
         input_tokens=totals["input_tokens"] + totals["cache_read_input_tokens"] + written,
         cached_tokens=totals["cache_read_input_tokens"],
         cache_write_tokens=written,
-        cache_write_1h_tokens=min(creation.get("ephemeral_1h_input_tokens") or 0, written),
+        cache_write_1h_tokens=min(creation.get("ephemeral_1h_input_tokens", 0), written),
         output_tokens=totals["output_tokens"],
-        reasoning_tokens=min(output.get("thinking_tokens") or 0, totals["output_tokens"]),
+        reasoning_tokens=min(thinking, totals["output_tokens"]),
+        parts=parts_of(0, 0, 0, 0, searches),
     )
-    return usage, passes_are_sound and details.is_sound and creation.is_sound and output.is_sound
+    return usage, passes_are_sound
 
 
 def _include_iterations(totals: dict[str, int], iterations: Any) -> bool:

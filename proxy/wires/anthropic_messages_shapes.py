@@ -51,7 +51,27 @@ class Event(msgspec.Struct, gc=False):
     error: Any = None
 
 
+class FrameMessage(msgspec.Struct, gc=False):
+    model: Any = None
+    usage: Any = None
+
+
+class Frame(msgspec.Struct, gc=False):
+    """An event or a message without its content, for one whose content cannot be read."""
+
+    type: Any = None
+    model: Any = None
+    message: FrameMessage | None = None
+    usage: Any = None
+    error: Any = None
+
+
+class ServerTools(msgspec.Struct, gc=False):
+    web_search_requests: Count | None = None
+
+
 class CacheCreation(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: Count | None = None
     ephemeral_1h_input_tokens: Count | None = None
 
 
@@ -68,4 +88,7 @@ class SoundUsage(msgspec.Struct, gc=False):
     cache_creation_input_tokens: Count | None = None
     cache_creation: CacheCreation | None = None
     output_tokens_details: OutputDetails | None = None
+    server_tool_use: ServerTools | None = None
+    service_tier: Any = None
+    speed: Any = None
     iterations: None = None

@@ -26,7 +26,7 @@ from proxy.wires.version_parts import (
     read_switchback_member,
     read_whole_number,
 )
-from proxy.wires.wire import AnswerReader, Injection, InjectionPlan, Operation, RequestFacts, WireFamily
+from proxy.wires.wire import AnswerReader, BilledApart, Injection, InjectionPlan, Operation, RequestFacts, WireFamily
 
 _COMPLETIONS: Final = Operation("chat_completions", "/v1/chat/completions", is_metered=True, is_billable=True)
 _OPERATIONS: Final = {
@@ -35,6 +35,10 @@ _OPERATIONS: Final = {
 }
 #: The provider's own limit of answers to one call.
 _MAX_CHOICES: Final = 128
+
+#: What asks for an answer in sound, and how sound is sent.
+_AUDIO_MEMBERS: Final = ("audio", "modalities")
+_AUDIO_PART: Final = b'"input_audio"'
 
 _NO_NAMES: Final[frozenset[str]] = frozenset()
 
@@ -75,6 +79,12 @@ def _bound(injection: Injection) -> int | None:
     return input_bound(edited.edits, len(injection.body), messages_are_text=edited.messages_are_text)
 
 
+def _apart(injection: Injection) -> BilledApart:
+    edits = cast("EditedChat", injection.document).edits
+    has_audio = any(edits.has(name) for name in _AUDIO_MEMBERS) or _AUDIO_PART in injection.body
+    return BilledApart(has_audio, injection.web_searches)
+
+
 _STYLES: Final = (
     Style(b'"messages":[', (b'{"role":"system"', b'{"role":"developer"'), b'},{"role":"'),
     Style(b'"messages": [', (b'{"role": "system"', b'{"role": "developer"'), b'}, {"role": "'),
@@ -92,6 +102,7 @@ class OpenAIChat:
             read=_read,
             inject=inject_version,
             bound=_bound,
+            apart=_apart,
             first_role=first_role,
             styles=_STYLES,
             leading_roles=SYSTEM_ROLES,
@@ -112,6 +123,10 @@ class OpenAIChat:
     def input_tokens_bound(self, injection: Injection) -> int | None:
         """An upper bound of the input tokens; None where there is more to read than text."""
         return self._alike.input_tokens_bound(injection)
+
+    def billed_apart(self, injection: Injection) -> BilledApart:
+        """What an injected body may be billed beside text: audio, and a search of the web."""
+        return self._alike.billed_apart(injection)
 
     def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
         """A reader for one 2xx answer."""

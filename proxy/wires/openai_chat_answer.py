@@ -17,9 +17,9 @@ from typing import Any, Final, cast
 import msgspec
 
 from proxy.core.runs import Finish
-from proxy.core.usage import Usage
+from proxy.core.usage import Usage, larger_usage
 from proxy.wires.answer_reading import error_type_of, text_bytes
-from proxy.wires.openai_chat_shapes import Completion, Function, Message, PlainCompletion
+from proxy.wires.openai_chat_shapes import Completion, Frame, Function, Message, PlainCompletion
 from proxy.wires.openai_chat_usage import usage_of, usage_of_sound
 from proxy.wires.plain_deltas import MAX_PLAIN_BYTES
 from proxy.wires.wire import AnswerFacts
@@ -36,6 +36,7 @@ _FINISHES: Final[dict[str, Finish]] = {
 
 
 _completion: Final[msgspec.json.Decoder[Completion]] = msgspec.json.Decoder(Completion)
+_frame: Final[msgspec.json.Decoder[Frame]] = msgspec.json.Decoder(Frame)
 _plain_completion: Final[msgspec.json.Decoder[PlainCompletion]] = msgspec.json.Decoder(PlainCompletion)
 
 
@@ -55,7 +56,11 @@ class _Completions:
             completion = _completion.decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             self.facts.unreadable += 1
-            return None
+            completion = self._frame(data)
+            if completion is None:
+                return None
+        if completion.service_tier is not None and isinstance(completion.service_tier, str):
+            self.facts.service_tier = completion.service_tier
         if self.facts.model is None and isinstance(completion.model, str) and completion.model:
             self.facts.model = completion.model
         if completion.error:
@@ -67,6 +72,14 @@ class _Completions:
             if choice.finish_reason is not None:
                 self._read_finish(choice.index, choice.finish_reason)
         return completion
+
+    def _frame(self, data: bytes) -> Completion | None:
+        """A document without its choices, one of which is odd: what it cost is told all the same."""
+        try:
+            frame = _frame.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        return Completion(frame.model, frame.service_tier, None, frame.usage, frame.error)
 
     def usage_of(self, completion: Completion) -> Usage | None:
         """The usage a document carries, where it makes sense."""
@@ -85,6 +98,7 @@ class _Completions:
         if plain is not None and len(plain.choices) == 1:
             facts, choice = self.facts, plain.choices[0]
             facts.model = plain.model or None
+            facts.service_tier = plain.service_tier
             facts.output_bytes = text_bytes(choice.message.content)
             facts.finish = _FINISHES.get(choice.finish_reason, "other") if choice.finish_reason else None
             facts.usage = usage_of_sound(plain.usage)
@@ -132,11 +146,13 @@ class _Completions:
 class ChatEvents(_Completions):
     """Reads the events of one stream (an EventReader)."""
 
-    __slots__ = ("_last",)
+    __slots__ = ("_largest", "_last")
 
     def __init__(self) -> None:
         super().__init__()
         self._last: Completion | None = None
+        #: The usage told so far.
+        self._largest: Usage | None = None
 
     def read_event(self, data: bytes) -> bool:
         """Read one event; whether it is the usage chunk: `choices` is empty and `usage` is not null."""
@@ -151,9 +167,11 @@ class ChatEvents(_Completions):
             return False
         usage = self.usage_of(completion)
         is_usage_chunk = completion.choices is not None and not completion.choices
+        if usage is not None:
+            self._largest = larger_usage(self._largest, usage)
         # A running usage only counts once the answer is through, else a broken stream would look exactly metered.
-        if usage is not None and (is_usage_chunk or self.facts.finish is not None):
-            self.facts.usage = usage
+        if self._largest is not None and (not completion.choices or self.facts.finish is not None):
+            self.facts.usage = self._largest
         return is_usage_chunk
 
     def only_text(self) -> tuple[bytes, str] | None:

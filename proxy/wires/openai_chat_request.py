@@ -58,6 +58,8 @@ _WAYS_TO_WRITE = {
 SYSTEM_ROLES = frozenset(_MESSAGE_STARTS)
 #: Up to this size a list is copied as a whole where its beginning is looked at.
 _SMALL = 4096
+#: With this member the model searches the web once for each call; its usage does not tell.
+SEARCH_MEMBER = "web_search_options"
 _BOUND_MEMBERS = ("max_tokens", "max_completion_tokens")
 
 
@@ -108,6 +110,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         ignored_variables=ignored_variables(bundle, plan.variables),
         tool_names=tool_names,
         service_tier=service_tier_of(edits),
+        web_searches=1 if edits.has(SEARCH_MEMBER) else 0,
         document=EditedChat(edits, messages_are_text),
     )
 

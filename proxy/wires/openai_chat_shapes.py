@@ -14,10 +14,18 @@ from proxy.wires.json_values import ABSENT, RAW_NULL
 class _InputDetails(msgspec.Struct, gc=False):
     cached_tokens: Count | None = None
     cache_write_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
 
 
 class _OutputDetails(msgspec.Struct, gc=False):
     reasoning_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
+
+
+class _ServerTools(msgspec.Struct, gc=False):
+    web_search_requests: Count | None = None
 
 
 class SoundUsage(msgspec.Struct, gc=False):
@@ -27,6 +35,7 @@ class SoundUsage(msgspec.Struct, gc=False):
     completion_tokens: Count
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
+    server_tool_use: _ServerTools | None = None
 
 
 class Function(msgspec.Struct, gc=False):
@@ -59,8 +68,18 @@ class Choice(msgspec.Struct, gc=False):
     finish_reason: Any = None
 
 
+class Frame(msgspec.Struct, gc=False):
+    """A completion without its choices, for one whose choices cannot be read."""
+
+    model: Any = None
+    service_tier: Any = None
+    usage: msgspec.Raw = ABSENT
+    error: Any = None
+
+
 class Completion(msgspec.Struct, gc=False):
     model: Any = None
+    service_tier: Any = None
     choices: list[Choice] | None = None
     usage: msgspec.Raw = ABSENT
     error: Any = None
@@ -90,4 +109,5 @@ class PlainCompletion(msgspec.Struct, gc=False):
     model: str
     choices: list[PlainChoice]
     usage: SoundUsage
+    service_tier: str | None = None
     error: None = None

@@ -9,8 +9,8 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from proxy.core.usage import Usage
-from proxy.wires.answer_reading import TokenCounts
+from proxy.core.usage import Usage, UsageParts
+from proxy.wires.answer_reading import TokenCounts, parts_of
 from proxy.wires.json_values import RawJson
 from proxy.wires.openai_chat_shapes import SoundUsage
 
@@ -28,15 +28,25 @@ def usage_of(raw: RawJson) -> tuple[Usage | None, bool]:
 
 def usage_of_sound(usage: SoundUsage) -> Usage:
     """The usage with nothing larger than what it is part of."""
-    inputs, outputs = usage.prompt_tokens_details, usage.completion_tokens_details
-    cached, written = (0, 0) if inputs is None else (inputs.cached_tokens or 0, inputs.cache_write_tokens or 0)
-    reasoning = 0 if outputs is None else outputs.reasoning_tokens or 0
-    return _usage(usage.prompt_tokens, cached, written, usage.completion_tokens, reasoning)
+    inputs, outputs, tools = usage.prompt_tokens_details, usage.completion_tokens_details, usage.server_tool_use
+    cached = written = audio_in = image_in = reasoning = audio_out = image_out = 0
+    if inputs is not None:
+        cached, written = inputs.cached_tokens or 0, inputs.cache_write_tokens or 0
+        audio_in, image_in = inputs.audio_tokens or 0, inputs.image_tokens or 0
+    if outputs is not None:
+        reasoning, audio_out, image_out = (
+            outputs.reasoning_tokens or 0,
+            outputs.audio_tokens or 0,
+            outputs.image_tokens or 0,
+        )
+    searches = 0 if tools is None else tools.web_search_requests or 0
+    parts = parts_of(audio_in, image_in, audio_out, image_out, searches)
+    return _usage(usage.prompt_tokens, cached, written, usage.completion_tokens, reasoning, parts)
 
 
-def _usage(prompt: int, cached: int, written: int, completion: int, reasoning: int) -> Usage:
+def _usage(prompt: int, cached: int, written: int, completion: int, reasoning: int, parts: UsageParts | None) -> Usage:
     cached = min(cached, prompt)
-    return Usage(prompt, cached, min(written, prompt - cached), 0, completion, min(reasoning, completion))
+    return Usage(prompt, cached, min(written, prompt - cached), 0, completion, min(reasoning, completion), parts)
 
 
 def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool]:
@@ -51,6 +61,14 @@ def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool]:
     if prompt is None or completion is None:
         return None, False
     inputs, outputs = counts.inner("prompt_tokens_details"), counts.inner("completion_tokens_details")
+    tools = counts.inner("server_tool_use")
     cached, written = inputs.get("cached_tokens") or 0, inputs.get("cache_write_tokens") or 0
-    usage = _usage(prompt, cached, written, completion, outputs.get("reasoning_tokens") or 0)
-    return usage, counts.is_sound and inputs.is_sound and outputs.is_sound
+    parts = parts_of(
+        inputs.get("audio_tokens") or 0,
+        inputs.get("image_tokens") or 0,
+        outputs.get("audio_tokens") or 0,
+        outputs.get("image_tokens") or 0,
+        tools.get("web_search_requests") or 0,
+    )
+    usage = _usage(prompt, cached, written, completion, outputs.get("reasoning_tokens") or 0, parts)
+    return usage, counts.is_sound and inputs.is_sound and outputs.is_sound and tools.is_sound

@@ -94,6 +94,8 @@ class Injection:
     tool_names: frozenset[str]
     #: A service tier or speed with a price of its own (`priority`, `flex`, `fast`), None for the ordinary one.
     service_tier: str | None
+    #: Web searches that are billed with the call though no usage tells them.
+    web_searches: int
     #: The wire's own view of the body, handed back to `input_tokens_bound`.
     document: Any
 
@@ -108,6 +110,7 @@ class Injection:
         ignored_variables: int = 0,
         tool_names: frozenset[str] = frozenset(),
         service_tier: str | None = None,
+        web_searches: int = 0,
         document: Any = None,
     ) -> None:
         self.body = body
@@ -118,7 +121,17 @@ class Injection:
         self.ignored_variables = ignored_variables
         self.tool_names = tool_names
         self.service_tier = service_tier
+        self.web_searches = web_searches
         self.document = document
+
+
+@dataclass(frozen=True, slots=True)
+class BilledApart:
+    """What a call that is more than text may be billed beside its tokens of text."""
+
+    has_audio: bool
+    #: The most web searches it can make; None: nothing bounds them.
+    web_searches: int | None
 
 
 @dataclass(init=False, slots=True)
@@ -151,6 +164,8 @@ class AnswerFacts:
     """What has been read from an answer so far. Filled while bytes pass; complete when `is_complete` says so."""
 
     model: str | None
+    #: The service tier or speed that was served, where the answer tells it.
+    service_tier: str | None
     usage: Usage | None
     finish: Finish | None
     refusal: bool
@@ -168,6 +183,7 @@ class AnswerFacts:
         self,
         *,
         model: str | None = None,
+        service_tier: str | None = None,
         usage: Usage | None = None,
         finish: Finish | None = None,
         refusal: bool = False,
@@ -178,6 +194,7 @@ class AnswerFacts:
         unreadable: int = 0,
     ) -> None:
         self.model = model
+        self.service_tier = service_tier
         self.usage = usage
         self.finish = finish
         self.refusal = refusal
@@ -244,6 +261,10 @@ class Wire(Protocol):
 
     def input_tokens_bound(self, injection: Injection) -> int | None:
         """An upper bound of the input tokens of an injected body; None where the proxy cannot see all of the input."""
+        ...
+
+    def billed_apart(self, injection: Injection) -> BilledApart:
+        """What an injected body may be billed beside text. Asked only where `input_tokens_bound` is None."""
         ...
 
     def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:

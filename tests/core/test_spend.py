@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.spend import FREE, Price, Rates, cost_of, hold_cost
-from proxy.core.usage import Usage
+from proxy.core.spend import FREE, PartRates, Price, Rates, cost_of, hold_cost, missing_rate
+from proxy.core.usage import Usage, UsageParts
 
 #: $0.15, $0.075 and $0.60 per million tokens; writes dearer than input, as Anthropic's.
 PLAIN = Price(
@@ -115,6 +115,27 @@ def usages(draw, input_bound: int, output_bound: int) -> Usage:
         output_tokens=draw(st.integers(0, output_bound)),
         reasoning_tokens=draw(st.integers(0, output_bound)),
     )
+
+
+optional_rates = st.none() | rates
+
+
+@given(
+    st.data(), prices(), st.integers(0, 3_000), st.integers(0, 3_000),
+    st.lists(optional_rates, min_size=6, max_size=6), rates, st.integers(0, 5),
+)  # fmt: skip
+def test_no_usage_with_parts_costs_more_than_the_hold(data, price, input_bound, output_bound, special, call, searches):
+    names = ("audio_input", "image_input", "audio_output", "image_output", "reasoning", "web_search")
+    parts = PartRates(**dict(zip(names, special, strict=True)), call=call)
+    price = replace(price, tiers=tuple(replace(tier, parts=parts) for tier in price.tiers))
+    usage = data.draw(usages(input_bound, output_bound))
+    count = st.integers(0, 3_000)
+    usage.parts = UsageParts(*(data.draw(count) for _ in range(4)), data.draw(st.integers(0, searches)))
+    held = hold_cost(input_bound, output_bound, price, is_text=False, web_searches=searches)
+    cost = cost_of(usage, price)
+    if missing_rate(price, has_audio=True, has_web_searches=True) is None:
+        assert cost is not None
+    assert cost is None or cost <= held
 
 
 @given(st.data(), prices(), st.integers(0, 3_000), st.integers(0, 3_000))

@@ -8,8 +8,8 @@ import pytest
 from genai_prices import Usage as LibraryUsage
 from genai_prices import calc_price
 
-from proxy.core.spend import FREE, cost_of
-from proxy.core.usage import Usage
+from proxy.core.spend import FREE, cost_of, missing_rate
+from proxy.core.usage import Usage, UsageParts
 from proxy.runtime.clock import SystemClock
 from proxy.runtime.prices import PriceBook, override_price
 from proxy.runtime.providers import Provider
@@ -82,3 +82,40 @@ print(sorted(set(sys.modules) - before))
 def test_the_library_has_read_its_data_before_the_first_call_asks_for_a_price() -> None:
     done = subprocess.run([sys.executable, "-c", _NOTHING_NEW_IS_LOADED], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_audio_and_searches_cost_what_the_library_says() -> None:
+    book = PriceBook({}, SystemClock())
+    audio, search = book.price(OPENAI, "gpt-audio"), book.price(ANTHROPIC, "claude-sonnet-4-6")
+    assert audio is not None
+    assert search is not None
+    spoken = Usage(input_tokens=1000, output_tokens=1000, parts=UsageParts(1000, 0, 1000, 0, 0))
+    assert cost_of(spoken, audio) == 1000 * 32_000 + 1000 * 64_000
+    library = calc_price(
+        LibraryUsage(input_tokens=900, input_audio_tokens=400, output_tokens=70, output_audio_tokens=20),
+        "gpt-audio",
+        provider_id="openai",
+    )
+    mixed = Usage(input_tokens=900, output_tokens=70, parts=UsageParts(400, 0, 20, 0, 0))
+    assert cost_of(mixed, audio) == library.total_price * 1_000_000_000
+    searching = Usage(input_tokens=10, output_tokens=1, parts=UsageParts(web_searches=3))
+    assert cost_of(searching, search) == 10 * 3000 + 15_000 + 3 * 10_000_000
+
+
+def test_what_a_price_has_no_rate_for_has_no_cost() -> None:
+    book = PriceBook({}, SystemClock())
+    audio, plain = book.price(OPENAI, "gpt-audio"), book.price(OPENAI, "gpt-3.5-turbo")
+    assert audio is not None
+    assert plain is not None
+    assert cost_of(Usage(10, 0, 0, 0, 1, 0, UsageParts(web_searches=1)), audio) is None
+    assert cost_of(Usage(10, 0, 0, 0, 1, 0, UsageParts(audio_input_tokens=1)), plain) is None
+    assert missing_rate(audio, has_audio=True, has_web_searches=False) is None
+    assert missing_rate(audio, has_audio=False, has_web_searches=True) == "web searches"
+    assert missing_rate(plain, has_audio=True, has_web_searches=False) == "audio"
+    assert missing_rate(FREE, has_audio=True, has_web_searches=True) is None
+
+
+@pytest.mark.parametrize("tier", ["default", "auto", "standard", "standard_only", None])
+def test_an_ordinary_tier_has_the_ordinary_price(tier: str | None) -> None:
+    book = PriceBook({}, SystemClock())
+    assert book.price(OPENAI, "gpt-4o-mini", tier) is book.price(OPENAI, "gpt-4o-mini")

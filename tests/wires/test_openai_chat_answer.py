@@ -245,10 +245,10 @@ def test_nonsense_in_the_usage_is_left_out_and_counted(usage: Any, read: Usage |
     assert (facts.usage, facts.unreadable) == (read, unreadable)
 
 
-def test_of_several_usages_the_last_sound_one_holds() -> None:
+def test_of_several_usages_the_largest_counts_hold() -> None:
     later = {"prompt_tokens": 20, "completion_tokens": 30}
     facts = facts_of(chat_stream(chat_chunk(usage=CHAT_USAGE), chat_chunk(usage=later), chat_chunk(usage={})))
-    assert facts.usage == Usage(input_tokens=20, output_tokens=30)
+    assert facts.usage == Usage(input_tokens=20, cached_tokens=5, output_tokens=30, reasoning_tokens=2)
 
 
 def test_a_running_usage_counts_only_once_the_answer_is_through() -> None:
