@@ -8,7 +8,6 @@ Protocol fact: SDKs ignore stream events without an `event:` line, so ours carry
 
 from typing import Any, Final, cast
 
-import msgspec
 import orjson
 
 from proxy.core.caller import BodyClaims
@@ -16,11 +15,10 @@ from proxy.core.errors import Refusal
 from proxy.wires.alike_requests import AlikeRequests, Style
 from proxy.wires.answer_reading import StreamReader, WholeReader
 from proxy.wires.anthropic_messages_answer import MessageBody, MessageEvents
-from proxy.wires.anthropic_messages_input import first_role, input_bound
+from proxy.wires.anthropic_messages_input import first_role, input_bound, searches_bound
 from proxy.wires.anthropic_messages_request import inject_version
 from proxy.wires.json_edits import MemberEdits
 from proxy.wires.json_members import parse_members
-from proxy.wires.json_values import JsonDecoder, decode
 from proxy.wires.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
@@ -37,9 +35,6 @@ _OPERATIONS: Final = {
     ("POST", "/v1/messages"): _MESSAGES,
     ("POST", "/messages"): _MESSAGES,
 }
-
-#: How the type of the provider's own search begins; a date follows.
-_SEARCH: Final = "web_search_"
 
 _ERROR_TYPES: Final = {
     400: "invalid_request_error",
@@ -77,28 +72,8 @@ def _bound(injection: Injection) -> int | None:
     return input_bound(cast("MemberEdits", injection.document), len(injection.body))
 
 
-class _ServerTool(msgspec.Struct, gc=False):
-    type: str | None = None
-    max_uses: int | None = None
-
-
-_server_tools: Final[JsonDecoder[list[_ServerTool]]] = msgspec.json.Decoder(list[_ServerTool])
-
-
 def _apart(injection: Injection) -> BilledApart:
-    edits = cast("MemberEdits", injection.document)
-    raw = edits.given("tools") if edits.has("tools") else None
-    searching = (
-        []
-        if raw is None
-        else [
-            tool
-            for tool in decode(raw, _server_tools, "tools", "a list of tools")
-            if (tool.type or "").startswith(_SEARCH)
-        ]
-    )
-    most = [tool.max_uses for tool in searching]
-    return BilledApart(False, None if None in most else sum(count or 0 for count in most))
+    return BilledApart(has_audio=False, web_searches=searches_bound(cast("MemberEdits", injection.document)))
 
 
 _STYLES: Final = (Style(b'"messages":[', (), b""), Style(b'"messages": [', (), b""))

@@ -84,6 +84,15 @@ class _Tool(msgspec.Struct, gc=False):
     type: Literal["custom"] | None = None
 
 
+class _ServerTool(msgspec.Struct, gc=False):
+    type: str | None = None
+    max_uses: int | None = None
+
+
+#: How the type of the provider's own search begins; a date follows.
+_SEARCH = "web_search_"
+
+_server_tools: msgspec.json.Decoder[list[_ServerTool]] = msgspec.json.Decoder(list[_ServerTool])
 _messages: msgspec.json.Decoder[list[_Message]] = msgspec.json.Decoder(list[_Message])
 #: What each member that brings content may hold.
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
@@ -117,3 +126,13 @@ def input_bound(edits: MemberEdits, body_bytes: int) -> int | None:
         return None
     is_instructed = any(edits.has(name) for name in _INSTRUCTING_MEMBERS)
     return body_bytes + _OVERHEAD_TOKENS + (_INSTRUCTED_OVERHEAD_TOKENS if is_instructed else 0)
+
+
+def searches_bound(edits: MemberEdits) -> int | None:
+    """How often the provider's own tool may search the web; None: nothing bounds that. Raises BadInput(`wrong_kind`)."""
+    raw = edits.given("tools") if edits.has("tools") else None
+    if raw is None:
+        return 0
+    tools = decode(raw, _server_tools, "tools", "a list of tools")
+    most = [tool.max_uses for tool in tools if (tool.type or "").startswith(_SEARCH)]
+    return None if None in most else sum(count or 0 for count in most)
