@@ -11,30 +11,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from proxy.core.addresses import Address, ListenAddress, UnixAddress
-from proxy.core.spend import FREE, Price
+from proxy.core.spending.prices import FREE, Price
 from proxy.http1.egress import egress_from_environment
 from proxy.http1.limits import ListenerLimits, UpstreamLimits
 from proxy.http1.listener import Listener
 from proxy.http1.sockets import bind_unix
 from proxy.http1.tls import ServerCertificate
 from proxy.http1.upstream import UpstreamClient
-from proxy.runtime.certificate_watch import CertificateWatch
-from proxy.runtime.clock import Clock, Identifiers
-from proxy.runtime.conversations import Conversations
-from proxy.runtime.descriptors import TURNED_AWAY, connections_within_limits
-from proxy.runtime.event_line import event_line
-from proxy.runtime.holding import Ledger
-from proxy.runtime.live_snapshot import LiveSnapshot
-from proxy.runtime.metrics import Metrics
-from proxy.runtime.prices import PriceBook, override_price
+from proxy.runtime.calls.conversations import Conversations
+from proxy.runtime.calls.request_path import PathOptions, PathParts, RequestPath
+from proxy.runtime.calls.routing import Routes
+from proxy.runtime.calls.upstream import Upstream
+from proxy.runtime.process.certificate_watch import CertificateWatch
+from proxy.runtime.process.clock import Clock, Identifiers
+from proxy.runtime.process.descriptors import TURNED_AWAY, connections_within_limits
+from proxy.runtime.process.event_line import event_line
 from proxy.runtime.providers import Provider, Providers
-from proxy.runtime.recorder import Recorder
-from proxy.runtime.request_path import PathOptions, PathParts, RequestPath
-from proxy.runtime.routing import Routes
-from proxy.runtime.upstream import Upstream
+from proxy.runtime.spending.holding import Ledger
+from proxy.runtime.spending.prices import PriceBook, override_price
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.telemetry.metrics import Metrics
+from proxy.runtime.telemetry.recorder import Recorder
 from proxy.settings import PriceSettings, Settings, TlsSettings
-from proxy.wires.anthropic_messages import AnthropicMessages
-from proxy.wires.openai_chat import OpenAIChat
+from proxy.wires.anthropic_messages.wire import AnthropicMessages
+from proxy.wires.openai_chat.wire import OpenAIChat
 
 __all__ = ["WIRES", "DataPlane", "DataPlaneParts", "bind_unix", "limited_connections", "prices_of", "providers_of"]
 

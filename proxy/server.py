@@ -17,49 +17,49 @@ from proxy import __version__
 from proxy.core.addresses import Address, ListenAddress
 from proxy.core.bucketing import BUCKETS
 from proxy.core.errors import Refusal
-from proxy.core.releases import CANDIDATE
+from proxy.core.releasing.releases import CANDIDATE
 from proxy.core.snapshot import Snapshot
 from proxy.data_plane import DataPlane, DataPlaneParts, bind_unix, limited_connections, prices_of, providers_of
-from proxy.edges.admin_app import AdminParts, build_admin_app
-from proxy.edges.admin_listener import AdminLimits, AdminListener
-from proxy.runtime.admin_token import FILE_NAME, admin_token
-from proxy.runtime.changes import Changes
-from proxy.runtime.clock import Identifiers, SystemClock
-from proxy.runtime.conversations import Conversations
-from proxy.runtime.data_path import DataPath
-from proxy.runtime.descriptors import admin_connections, raise_descriptor_limit
-from proxy.runtime.error_log import ErrorLog
-from proxy.runtime.event_line import event_line
-from proxy.runtime.garbage import collect_seldom
-from proxy.runtime.guard_commands import GuardCommands
+from proxy.edges.admin.admin_app import AdminParts, build_admin_app
+from proxy.edges.admin.admin_listener import AdminLimits, AdminListener
+from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.heartbeat import Heartbeat
-from proxy.runtime.journal import Journal
-from proxy.runtime.last_known_good import LastKnownGood
-from proxy.runtime.line_writer import LineWriter
-from proxy.runtime.live_snapshot import LiveSnapshot
-from proxy.runtime.metrics import Metrics
-from proxy.runtime.proposal_commands import ProposalCommands
-from proxy.runtime.record_verification import HeadLog
-from proxy.runtime.recorder import Recorder
-from proxy.runtime.release_commands import ReleaseCommands
-from proxy.runtime.rollout_commands import RolloutCommands
-from proxy.runtime.run_commands import RunCommands
-from proxy.runtime.run_log import RunLog
-from proxy.runtime.spend_ledger import SpendLedger
-from proxy.runtime.standby import Standby, StorePresence, WhilePresent
-from proxy.runtime.switch_expiry import SwitchExpiry
-from proxy.runtime.takeover import Takeover, TakeoverParts
-from proxy.runtime.tasks import TaskSet
-from proxy.runtime.token_commands import TokenCommands
+from proxy.runtime.process.admin_token import FILE_NAME, admin_token
+from proxy.runtime.process.clock import Identifiers, SystemClock
+from proxy.runtime.process.descriptors import admin_connections, raise_descriptor_limit
+from proxy.runtime.process.error_log import ErrorLog
+from proxy.runtime.process.event_line import event_line
+from proxy.runtime.process.garbage import collect_seldom
+from proxy.runtime.process.line_writer import LineWriter
+from proxy.runtime.process.tasks import TaskSet
+from proxy.runtime.releasing.limit_commands import LimitCommands
+from proxy.runtime.releasing.proposal_commands import ProposalCommands
+from proxy.runtime.releasing.release_commands import ReleaseCommands
+from proxy.runtime.releasing.rollout_commands import RolloutCommands
+from proxy.runtime.releasing.run_commands import RunCommands
+from proxy.runtime.releasing.switch_expiry import SwitchExpiry
+from proxy.runtime.releasing.token_commands import TokenCommands
+from proxy.runtime.spending.ledger import SpendLedger
+from proxy.runtime.state.changes import Changes
+from proxy.runtime.state.data_path import DataPath
+from proxy.runtime.state.journal import Journal
+from proxy.runtime.state.last_known_good import LastKnownGood
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.state.record_verification import HeadLog
+from proxy.runtime.state.standby import Standby, StorePresence, WhilePresent
+from proxy.runtime.state.takeover import Takeover, TakeoverParts
+from proxy.runtime.telemetry.metrics import Metrics
+from proxy.runtime.telemetry.recorder import Recorder
+from proxy.runtime.telemetry.run_log import RunLog
 from proxy.runtime.workers.owner_end import OwnerParts
 from proxy.runtime.workers.program import WorkerProgram
 from proxy.runtime.workers.supervisor import Workers
 from proxy.settings import Settings, settings_bytes
 from proxy.stop_signals import on_stop_signal
-from proxy.store.journal_file import FILE_NAME as JOURNAL
-from proxy.store.journal_file import JournalFile
-from proxy.store.snapshot_file import FILE_NAME as LAST_KNOWN_GOOD
-from proxy.store.snapshot_file import SnapshotFile
+from proxy.store.files.journal_file import FILE_NAME as JOURNAL
+from proxy.store.files.journal_file import JournalFile
+from proxy.store.files.snapshot_file import FILE_NAME as LAST_KNOWN_GOOD
+from proxy.store.files.snapshot_file import SnapshotFile
 from proxy.store.sqlite import SqliteStore
 
 #: What a worker's process runs, and where it is found.
@@ -171,7 +171,7 @@ class Server:
         heartbeat = Heartbeat(self._standby.presence, self._live, self._ledger, self._metrics, self._clock, head_log)
         await heartbeat.beat()
         self._tasks.spawn(heartbeat.run(), "heartbeat")
-        guards = GuardCommands(self._changes, self._identifiers, data_path)
+        guards = LimitCommands(self._changes, self._identifiers, data_path)
         self._tasks.spawn(SwitchExpiry(self._live, guards, self._clock).run(), "switch expiry")
         await self._start_admin(data_path, guards, token)
         where: list[ListenAddress] = []
@@ -248,7 +248,7 @@ class Server:
         self._workers = Workers(program, parts, self._metrics, self._clock)
         return self._workers
 
-    async def _start_admin(self, request_path: DataPath, guards: GuardCommands, token: str) -> None:
+    async def _start_admin(self, request_path: DataPath, guards: LimitCommands, token: str) -> None:
         changes = self._changes
         app = build_admin_app(
             AdminParts(

@@ -17,16 +17,16 @@ from typing import assert_never
 import uvloop
 
 from proxy import __version__
+from proxy.core.calls.runs import Run
 from proxy.core.errors import Refusal
-from proxy.core.runs import Run
 from proxy.data_plane import DataPlane, DataPlaneParts, limited_connections, prices_of, providers_of
-from proxy.runtime.clock import Identifiers, SystemClock
-from proxy.runtime.error_log import ErrorLog
-from proxy.runtime.garbage import collect_seldom
-from proxy.runtime.live_snapshot import LiveSnapshot
-from proxy.runtime.metrics import Metrics
-from proxy.runtime.recorder import Recorder
-from proxy.runtime.tasks import TaskSet
+from proxy.runtime.process.clock import Identifiers, SystemClock
+from proxy.runtime.process.error_log import ErrorLog
+from proxy.runtime.process.garbage import collect_seldom
+from proxy.runtime.process.tasks import TaskSet
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.telemetry.metrics import Metrics
+from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.workers.merged_metrics import ChangedSamples
 from proxy.runtime.workers.messages import (
     Conversation,

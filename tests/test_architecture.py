@@ -77,7 +77,7 @@ FORBIDDEN = {
     "edges": ({"sqlite3", "aiosqlite", "httptools"}, "edges parse, call one command and render"),
 }
 #: runtime and edges see stores and wires as protocols; only the composition root knows concrete ones
-PROTOCOL_MODULES = {"store": {"proxy.store.store"}, "wires": {"proxy.wires.wire", "proxy.wires.model_list"}}
+PROTOCOL_MODULES = {"store": {"proxy.store.ports.store"}, "wires": {"proxy.wires.wire", "proxy.wires.model_list"}}
 #: runtime meets http1 in one module
 ONLY_UPSTREAM_MAY_IMPORT_HTTP1 = PACKAGE / "runtime" / "upstream.py"
 
@@ -146,7 +146,7 @@ def test_runtime_and_edges_see_stores_and_wires_only_as_protocols(path: Path) ->
             )
         if target == "http1":
             assert path == ONLY_UPSTREAM_MAY_IMPORT_HTTP1, (
-                f"{named(path)}:{node.lineno}: only runtime/upstream.py meets http1"
+                f"{named(path)}:{node.lineno}: only runtime/calls/upstream.py meets http1"
             )
 
 

@@ -11,32 +11,32 @@ from typing import Any
 
 from benchmarks.guard.memory_loop import MemoryLoop, MemoryTransport
 from benchmarks.load import messages
-from proxy.core.caps import Cap
-from proxy.core.components import parse_bundle
-from proxy.core.ledger import LedgerWrites
-from proxy.core.releases import split
-from proxy.core.runs import Attempt, Run
+from proxy.core.calls.runs import Attempt, Run
+from proxy.core.releasing.releases import split
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import Agent, AgentState, Label, Rollout, Snapshot
-from proxy.core.versions import Version
+from proxy.core.spending.caps import Cap
+from proxy.core.spending.ledger import LedgerWrites
+from proxy.core.versions.components import parse_bundle
+from proxy.core.versions.versions import Version
 from proxy.http1.limits import ListenerLimits, UpstreamLimits
 from proxy.http1.listener import Listener
 from proxy.http1.outgoing import Turn
 from proxy.http1.upstream import UpstreamClient
-from proxy.runtime.clock import Identifiers
-from proxy.runtime.conversations import Conversations
-from proxy.runtime.live_snapshot import LiveSnapshot
-from proxy.runtime.metrics import Metrics
-from proxy.runtime.prices import PriceBook
+from proxy.runtime.calls.conversations import Conversations
+from proxy.runtime.calls.request_path import PathOptions, PathParts, RequestPath
+from proxy.runtime.calls.routing import Routes
+from proxy.runtime.calls.upstream import Upstream
+from proxy.runtime.process.clock import Identifiers
 from proxy.runtime.providers import Provider, Providers
-from proxy.runtime.recorder import Recorder
-from proxy.runtime.request_path import PathOptions, PathParts, RequestPath
-from proxy.runtime.routing import Routes
-from proxy.runtime.run_log import RunLog
-from proxy.runtime.spend_ledger import SpendLedger
-from proxy.runtime.upstream import Upstream
-from proxy.wires.anthropic_messages import AnthropicMessages
-from proxy.wires.openai_chat import OpenAIChat
+from proxy.runtime.spending.ledger import SpendLedger
+from proxy.runtime.spending.prices import PriceBook
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.telemetry.metrics import Metrics
+from proxy.runtime.telemetry.recorder import Recorder
+from proxy.runtime.telemetry.run_log import RunLog
+from proxy.wires.anthropic_messages.wire import AnthropicMessages
+from proxy.wires.openai_chat.wire import OpenAIChat
 
 AGENT = "guarded"
 EVENTS = 20

@@ -27,7 +27,7 @@ from proxy.http1.message import Call
 from proxy.http1.reply import Reply
 from proxy.http1.tls import client_context
 from proxy.http1.upstream import Origin, UpstreamClient
-from proxy.runtime.garbage import collect_seldom
+from proxy.runtime.process.garbage import collect_seldom
 
 _ROOT = Path(__file__).resolve().parents[2]
 _CERTIFICATES = _ROOT / "tests" / "http1" / "certificates"

@@ -12,12 +12,12 @@ import statistics
 import sys
 import time
 
-from proxy.core.caller import Caller
-from proxy.core.components import parse_bundle
-from proxy.core.releases import split
-from proxy.core.resolving import resolve
+from proxy.core.calls.caller import Caller
+from proxy.core.calls.resolving import resolve
+from proxy.core.releasing.releases import split
 from proxy.core.snapshot import Agent, AgentState, Label, Rollout, Snapshot
-from proxy.core.versions import Version
+from proxy.core.versions.components import parse_bundle
+from proxy.core.versions.versions import Version
 
 _CALLS = 20_000
 _PASSES = 7

@@ -11,16 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from proxy.core.audit import AuditDraft
-from proxy.core.components import COMPONENT_KINDS, Bundle, Component, ComponentKind, bundle_of, parse_component
-from proxy.core.documents import agent_document, release_document, version_summary
-from proxy.core.releases import Release, whole
-from proxy.core.snapshot import Agent
-from proxy.core.versions import Version
-from proxy.store.rows import agent_columns
+from proxy.core.proof.audit import AuditDraft
+from proxy.core.releasing.releases import Release, release_document, whole
+from proxy.core.snapshot import Agent, agent_document
+from proxy.core.versions.components import COMPONENT_KINDS, Bundle, Component, ComponentKind, bundle_of, parse_component
+from proxy.core.versions.versions import Version, version_summary
+from proxy.store.rows.values import agent_columns
 from proxy.store.sqlite.appending import append_audit, append_release, append_version, insert
 from proxy.store.sqlite.changes import finish
-from proxy.store.sqlite.connection import atomically
+from proxy.store.sqlite.opening.connection import atomically
 
 _VERSIONS_A_TRANSACTION = 20_000
 _BEGAN_MICROSECONDS = 1_790_000_000_000_000

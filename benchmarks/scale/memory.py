@@ -29,7 +29,7 @@ async def _steps(home: Path) -> dict[str, float]:
     # Here, one after the other, so that each can be told apart.
     importlib.import_module("proxy.server")
     took("modules")
-    file = importlib.import_module("proxy.store.snapshot_file").SnapshotFile(home / "last-known-good.json")
+    file = importlib.import_module("proxy.store.files.snapshot_file").SnapshotFile(home / "last-known-good.json")
     store = importlib.import_module("proxy.store.sqlite").SqliteStore(home / "switchback.db")
     await store.open()
     took("open store")

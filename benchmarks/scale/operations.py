@@ -15,21 +15,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from benchmarks.scale.building import components, name_of
-from proxy.core.caller import Caller
-from proxy.core.diffing import diff_versions
-from proxy.core.resolving import resolve
+from proxy.core.calls.caller import Caller
+from proxy.core.calls.resolving import resolve
 from proxy.core.snapshot import AgentState
-from proxy.runtime.changes import Changes
-from proxy.runtime.clock import Identifiers, SystemClock
-from proxy.runtime.journal import Journal
-from proxy.runtime.last_known_good import LastKnownGood
-from proxy.runtime.live_snapshot import LiveSnapshot
-from proxy.runtime.metrics import Metrics
-from proxy.runtime.record_verification import proofs
-from proxy.runtime.release_commands import ReleaseCommands, VersionDraft
-from proxy.runtime.standby import Standby, StorePresence
-from proxy.store.journal_file import JournalFile
-from proxy.store.snapshot_file import SnapshotFile
+from proxy.core.versions.diffing import diff_versions
+from proxy.runtime.process.clock import Identifiers, SystemClock
+from proxy.runtime.releasing.release_commands import ReleaseCommands, VersionDraft
+from proxy.runtime.state.changes import Changes
+from proxy.runtime.state.journal import Journal
+from proxy.runtime.state.last_known_good import LastKnownGood
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.state.record_verification import proofs
+from proxy.runtime.state.standby import Standby, StorePresence
+from proxy.runtime.telemetry.metrics import Metrics
+from proxy.store.files.journal_file import JournalFile
+from proxy.store.files.snapshot_file import SnapshotFile
 from proxy.store.sqlite import SqliteStore
 
 PAGE = 25

@@ -12,9 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from proxy.core.components import COMPONENT_KINDS, MAX_PROMPT_BYTES, NEUTRAL_PARAMETERS, ComponentKind, parse_bundle
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name, check_label_name
+from proxy.core.versions.components import (
+    COMPONENT_KINDS,
+    MAX_PROMPT_BYTES,
+    NEUTRAL_PARAMETERS,
+    ComponentKind,
+    parse_bundle,
+)
 
 Document = dict[str, Any]
 

@@ -13,8 +13,8 @@ from typing import Any, cast
 import yaml
 
 from proxy.cli.agent_files import AGENT_FILE, BadAgentFiles
-from proxy.core.components import COMPONENT_KINDS, parse_bundle
 from proxy.core.errors import BadInput
+from proxy.core.versions.components import COMPONENT_KINDS, parse_bundle
 
 PROMPT_FILE = "prompt.md"
 _LINE_COLUMNS = 120

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
-from proxy.core.audit_proof import AuditHead, Proof, verify_lines
+from proxy.core.proof.audit_proof import AuditHead, Proof, verify_lines
 
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 

@@ -1,4 +1,4 @@
-"""`switchback diff`: what changed between two versions, for people. Rendering only; core/diffing.py finds the changes.
+"""`switchback diff`: what changed between two versions, for people. Rendering only; core/versions/diffing.py finds the changes.
 
 Prompts are other people's text: whatever could move a cursor, colour, reorder or hide is shown as a visible symbol, and nothing
 is read as markup. In a terminal inserted words are green and deleted ones red and struck; elsewhere they stand in `{+ +}` and
@@ -194,7 +194,7 @@ def show_diff(
 def _diff_with_file(api: AdminClient, agent: str, version: int, path: Path) -> Document:
     # Heavy: readers of YAML and JSON, which only the verbs about files need.
     from proxy.cli.agent_files import BadAgentFiles, read_agent_file  # noqa: PLC0415
-    from proxy.core.diffing import diff_versions  # noqa: PLC0415
+    from proxy.core.versions.diffing import diff_versions  # noqa: PLC0415
 
     try:
         file = read_agent_file(path)

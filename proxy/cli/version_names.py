@@ -1,6 +1,6 @@
 """How people name a version of an agent: by its number, by a label, or as `latest`.
 
-What is named is looked up once, when the command runs; pins and labels in traffic are the server's matter (core/identity.py).
+What is named is looked up once, when the command runs; pins and labels in traffic are the server's matter (core/calls/identity.py).
 """
 
 from typing import cast

@@ -7,12 +7,14 @@ beside it. How rows become a snapshot is the store's matter, when it is swapped 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from proxy.core.caps import Cap
+from proxy.core.bucketing import BUCKETS
+from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch
+from proxy.core.times import rfc3339
 from proxy.core.tokens import Token
-from proxy.core.versions import Version
+from proxy.core.versions.versions import Version
 
 RolloutState = Literal["running", "paused", "promoted", "aborted", "rolled_back"]
 #: States in which a rollout decides traffic and its label may not be moved otherwise.
@@ -108,3 +110,59 @@ class Snapshot:
     caps: tuple[Cap, ...] = ()
     #: Admin tokens that are not revoked, by the SHA-256 of their text.
     tokens: Mapping[str, Token] = field(default_factory=dict[str, Token])
+
+
+def agent_document(agent: Agent) -> dict[str, Any]:
+    return {
+        "agent": agent.name,
+        "description": agent.description,
+        "default_label": agent.default_label,
+        "allow_latest": agent.allow_latest,
+        "archived": agent.archived,
+        "newest_version": agent.newest or None,
+        "created_at": rfc3339(agent.created_at_microseconds),
+    }
+
+
+def state_document(state: AgentState) -> dict[str, Any]:
+    """An agent with what its labels serve now."""
+    return {
+        **agent_document(state.agent),
+        "labels": [label_document(label, state.rollouts.get(label.name)) for label in state.labels.values()],
+    }
+
+
+def arm_document(arm: Arm) -> dict[str, Any]:
+    return {
+        "name": arm.name,
+        "version": arm.version,
+        "percentage": arm.share_buckets * 100 / BUCKETS,
+        "ranges": [list(bounds) for bounds in arm.ranges],
+    }
+
+
+def label_document(label: Label, rollout: Rollout | None = None) -> dict[str, Any]:
+    return {
+        "label": label.name,
+        "version": label.version,
+        "release": label.release,
+        "rollout": None if rollout is None else rollout_document(rollout),
+    }
+
+
+def rollout_document(rollout: Rollout) -> dict[str, Any]:
+    ended = rollout.ended_at_microseconds
+    return {
+        "id": rollout.id,
+        "agent": rollout.agent,
+        "label": rollout.label,
+        "state": rollout.state,
+        "step": rollout.step,
+        "arms": [arm_document(arm) for arm in rollout.arms],
+        "salt": rollout.salt,
+        "eligible": dict(rollout.eligible),
+        "created_by": rollout.created_by,
+        "why": rollout.why,
+        "created_at": rfc3339(rollout.created_at_microseconds),
+        "ended_at": None if ended is None else rfc3339(ended),
+    }

@@ -6,9 +6,10 @@ Modes, strongest first: `block` (refused in the wire's error shape), `reply` (a 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from proxy.core.scopes import CallFacts, Scope
+from proxy.core.times import rfc3339
 
 SwitchMode = Literal["block", "reply", "fallback", "observe"]
 SWITCH_MODES: tuple[SwitchMode, ...] = get_args(SwitchMode)
@@ -54,3 +55,19 @@ def still_stopping(switches: Iterable[Switch], ended: Switch, now_microseconds: 
         for switch in switches
         if switch.mode != "observe" and switch.is_active(now_microseconds) and switch.scope.overlaps(ended.scope)
     ]
+
+
+def switch_document(switch: Switch) -> dict[str, Any]:
+    expires = switch.expires_at_microseconds
+    return {
+        "id": switch.id,
+        "scope": switch.scope.content(),
+        "mode": switch.mode,
+        "why": switch.why,
+        "created_by": switch.created_by,
+        "created_at": rfc3339(switch.created_at_microseconds),
+        "expires": None if expires is None else rfc3339(expires),
+        "reply": switch.reply_text,
+        "fallback_version": switch.fallback_version,
+        "cut_streams": switch.cut_streams,
+    }

@@ -7,12 +7,12 @@ import asyncio
 from contextlib import suppress
 
 from proxy.core.errors import Refusal
-from proxy.runtime.clock import Clock
-from proxy.runtime.live_snapshot import LiveSnapshot
-from proxy.runtime.metrics import Metrics
-from proxy.runtime.record_verification import HeadLog
-from proxy.runtime.spend_ledger import SpendLedger
-from proxy.runtime.standby import StorePresence
+from proxy.runtime.process.clock import Clock
+from proxy.runtime.spending.ledger import SpendLedger
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.state.record_verification import HeadLog
+from proxy.runtime.state.standby import StorePresence
+from proxy.runtime.telemetry.metrics import Metrics
 
 _INTERVAL_SECONDS = 1.0
 

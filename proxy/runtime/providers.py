@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proxy.core.errors import BadInput
-from proxy.runtime.exchange import Headers
-from proxy.wires.wire import WireFamily
+from proxy.wires.wire import Headers, WireFamily
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

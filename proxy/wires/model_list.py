@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import orjson
 
+from proxy.core.calls.identity import MODEL_PREFIX
 from proxy.core.errors import BadInput
-from proxy.core.identity import MODEL_PREFIX
-from proxy.wires.json_edits import MemberEdits
-from proxy.wires.json_items import parse_items
-from proxy.wires.json_members import parse_members
-from proxy.wires.json_values import JsonDecoder
+from proxy.wires.json.edits import MemberEdits
+from proxy.wires.json.items import parse_items
+from proxy.wires.json.members import parse_members
+from proxy.wires.json.values import JsonDecoder
 
 _flag: JsonDecoder[bool | None] = msgspec.json.Decoder(bool | None)
 

@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
-from proxy.core.caller import BodyClaims
-from proxy.core.components import Bundle
+from proxy.core.calls.caller import BodyClaims
+from proxy.core.calls.runs import Finish
 from proxy.core.errors import Refusal
-from proxy.core.runs import Finish
-from proxy.core.usage import Usage
+from proxy.core.spending.usage import Usage
+from proxy.core.versions.components import Bundle
+
+#: Header fields in their order: names in lower case, duplicates kept.
+Headers = list[tuple[bytes, bytes]]
 
 WireFamily = Literal["openai", "anthropic"]
 _NONE: Final[Mapping[str, str]] = {}

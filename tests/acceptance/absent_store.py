@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from proxy.core.audit_proof import verify_entries
+from proxy.core.proof.audit_proof import verify_entries
 from tests.harness import DATABASE_FILES, Deployment, Operator, saved
 
 USER = [{"role": "user", "content": "hi"}]

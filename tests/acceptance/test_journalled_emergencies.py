@@ -10,9 +10,8 @@ from pathlib import Path
 
 import aiohttp
 
-from proxy.core.audit import AuditDraft
-from proxy.core.documents import release_document
-from proxy.core.releases import Release, whole
+from proxy.core.proof.audit import AuditDraft
+from proxy.core.releasing.releases import Release, release_document, whole
 from proxy.simulator.app import Simulator
 from proxy.store.sqlite import SqliteStore
 from tests.acceptance.absent_store import (

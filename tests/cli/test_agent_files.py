@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.cli.agent_files import BadAgentFiles, read_agent_file, read_agents
 from proxy.cli.agent_writing import write_agent
-from proxy.core.components import COMPONENT_KINDS, parse_bundle
+from proxy.core.versions.components import COMPONENT_KINDS, parse_bundle
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -5,7 +5,7 @@ import pytest
 
 from proxy.cli.audit_export import parse_head, verify_export
 from proxy.cli.failures import CommandFailed
-from proxy.core.audit import NO_PREVIOUS, AuditDraft, seal
+from proxy.core.proof.audit import NO_PREVIOUS, AuditDraft, seal
 
 
 def exported(path: Path, length: int) -> list[str]:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from proxy.cli import diff_view
 from proxy.cli.admin_command import new_group
 from proxy.cli.diff_view import render, visible
-from proxy.core.diffing import diff_versions
+from proxy.core.versions.diffing import diff_versions
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 \x9b2J \u202egnp.exe [bold]markup[/bold] :smile: \u200b\U000e0041 \x00\x08\r"
 

@@ -14,7 +14,7 @@ from proxy.cli.admin_client import Download
 from proxy.cli.downloads import save
 from proxy.cli.failures import CommandFailed
 from proxy.cli.showing import Show
-from proxy.core.audit import NO_PREVIOUS, AuditDraft, seal
+from proxy.core.proof.audit import NO_PREVIOUS, AuditDraft, seal
 
 SERVED = {
     "label": "prod",

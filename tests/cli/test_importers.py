@@ -16,7 +16,7 @@ from proxy.cli.importers.langfuse_prompt import import_langfuse
 from proxy.cli.importers.litellm_prompt import import_litellm
 from proxy.cli.importers.openai_prompt import import_openai
 from proxy.cli.importing import ImportFormat, told_format
-from proxy.core.components import COMPONENT_KINDS, parse_bundle
+from proxy.core.versions.components import COMPONENT_KINDS, parse_bundle
 
 OPENAI = {
     "id": "pmpt_123",

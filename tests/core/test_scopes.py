@@ -2,9 +2,9 @@
 
 import pytest
 
-from proxy.core.caps import CAP_DIMENSIONS
 from proxy.core.errors import BadInput
 from proxy.core.scopes import DIMENSIONS, CallFacts, Scope, parse_scope
+from proxy.core.spending.caps import CAP_DIMENSIONS
 from proxy.core.switches import SWITCH_DIMENSIONS
 
 FACTS = CallFacts(

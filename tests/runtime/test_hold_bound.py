@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from proxy.core.spend import Price
-from proxy.runtime.clock import SystemClock
-from proxy.runtime.holding import HoldBound
-from proxy.runtime.metering import hold_bound
-from proxy.runtime.prices import PriceBook, override_price
+from proxy.core.spending.prices import Price
+from proxy.runtime.calls.metering import hold_bound
+from proxy.runtime.process.clock import SystemClock
 from proxy.runtime.providers import Provider
-from proxy.wires.anthropic_messages import AnthropicMessages
-from proxy.wires.openai_chat import OpenAIChat
+from proxy.runtime.spending.holding import HoldBound
+from proxy.runtime.spending.prices import PriceBook, override_price
+from proxy.wires.anthropic_messages.wire import AnthropicMessages
+from proxy.wires.openai_chat.wire import OpenAIChat
 from proxy.wires.wire import InjectionPlan, Wire
 
 BOOK = PriceBook({}, SystemClock())

@@ -16,20 +16,20 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.core.caller import Caller
+from proxy.core.calls.caller import Caller
+from proxy.core.calls.resolving import resolve
 from proxy.core.errors import Refusal
-from proxy.core.resolving import resolve
+from proxy.core.releasing.timeline import served_at
 from proxy.core.snapshot import Agent
-from proxy.core.timeline import served_at
-from proxy.runtime.changes import Changes
-from proxy.runtime.live_snapshot import LiveSnapshot
-from proxy.runtime.metrics import Metrics
-from proxy.runtime.record_verification import proofs
-from proxy.runtime.release_commands import ReleaseCommands, VersionDraft
-from proxy.runtime.releasing import RolloutDraft
-from proxy.runtime.rollout_commands import RolloutCommands
+from proxy.runtime.releasing.release_commands import ReleaseCommands, VersionDraft
+from proxy.runtime.releasing.release_rows import RolloutDraft
+from proxy.runtime.releasing.rollout_commands import RolloutCommands
+from proxy.runtime.state.changes import Changes
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.state.record_verification import proofs
+from proxy.runtime.telemetry.metrics import Metrics
 from proxy.store.sqlite import SqliteStore
-from tests.edges.composition import NOON, SetClock
+from tests.edges.admin.composition import NOON, SetClock
 
 AGENTS, LABELS = ("a", "b"), ("prod", "staging")
 APPEND_ONLY = {

@@ -10,12 +10,12 @@ import orjson
 import pytest
 
 from proxy.core.errors import BadInput, Refusal, Unavailable
-from proxy.runtime.admin_token import admin_token
-from proxy.runtime.clock import Identifiers, SystemClock
-from proxy.runtime.conversations import Conversations
-from proxy.runtime.error_log import ErrorLog
-from proxy.runtime.line_writer import LineWriter
-from proxy.runtime.trace_context import trace_id
+from proxy.runtime.calls.conversations import Conversations
+from proxy.runtime.process.admin_token import admin_token
+from proxy.runtime.process.clock import Identifiers, SystemClock
+from proxy.runtime.process.error_log import ErrorLog
+from proxy.runtime.process.line_writer import LineWriter
+from proxy.runtime.telemetry.trace_context import trace_id
 
 DAY = 24 * 3_600_000_000
 

@@ -1,12 +1,12 @@
 """A history in which every kind of change occurs that the audit log tells of."""
 
-from proxy.core.protection import Protection
+from proxy.core.releasing.protection import Protection
 from proxy.core.snapshot import Agent
 from proxy.core.tokens import Caller
-from proxy.runtime.guard_commands import CapDraft, SwitchDraft
-from proxy.runtime.release_commands import VersionDraft
-from proxy.runtime.releasing import RolloutDraft
-from tests.edges.composition import Commands
+from proxy.runtime.releasing.limit_commands import CapDraft, SwitchDraft
+from proxy.runtime.releasing.release_commands import VersionDraft
+from proxy.runtime.releasing.release_rows import RolloutDraft
+from tests.edges.admin.composition import Commands
 from tests.store.given import run
 
 

@@ -5,9 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from proxy.core.caps import CounterKey
-from proxy.core.ledger import Hold, LedgerWrites
 from proxy.core.snapshot import Agent
+from proxy.core.spending.caps import CounterKey
+from proxy.core.spending.ledger import Hold, LedgerWrites
 from proxy.store.sqlite import SqliteStore
 from tests.store.given import NOON, draft, run
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from proxy.core.audit import AuditDraft
-from proxy.core.caps import Cap, CapUnit, CounterKey
-from proxy.core.components import parse_bundle
-from proxy.core.ledger import SettledBatch, Settlement
-from proxy.core.releases import Release, split, whole
-from proxy.core.runs import Attempt, Run
+from proxy.core.calls.runs import Attempt, Run
+from proxy.core.proof.audit import AuditDraft
+from proxy.core.releasing.releases import Release, split, whole
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import Agent, Rollout
+from proxy.core.spending.caps import Cap, CapUnit, CounterKey
+from proxy.core.spending.ledger import SettledBatch, Settlement
 from proxy.core.switches import Switch
-from proxy.core.versions import Version
+from proxy.core.versions.components import parse_bundle
+from proxy.core.versions.versions import Version
 from proxy.store.sqlite import SqliteStore
 
 NOON = 1_700_000_000_000_000

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from proxy.core.releases import split
+from proxy.core.releasing.releases import split
 from tests.store.given import an_agent, audited, release
 
 APPEND_ONLY = ("components", "versions", "releases", "release_arms", "audit")

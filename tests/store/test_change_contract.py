@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from proxy.core.audit import NO_PREVIOUS, seal
 from proxy.core.errors import BadInput
+from proxy.core.proof.audit import NO_PREVIOUS, seal
 from proxy.core.snapshot import Agent
-from proxy.store.store import UnauditedChange
+from proxy.store.ports.store import UnauditedChange
 from tests.store.given import NOON, an_agent, audited, draft, release
 
 

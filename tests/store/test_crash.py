@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.core.audit import NO_PREVIOUS, AuditDraft, seal
 from proxy.core.errors import Unavailable
+from proxy.core.proof.audit import NO_PREVIOUS, AuditDraft, seal
 from proxy.store.sqlite import SqliteStore
 from tests.store.given import NOON, audited, cap
 

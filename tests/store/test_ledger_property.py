@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.core.caps import CounterKey
-from proxy.core.ledger import Hold, Lease, LedgerWrites
+from proxy.core.spending.caps import CounterKey
+from proxy.core.spending.ledger import Hold, Lease, LedgerWrites
 from proxy.store.sqlite import SqliteStore
 from tests.store.given import NOON, audited, batch, cap, settled
 

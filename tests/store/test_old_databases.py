@@ -19,7 +19,7 @@ import pytest
 from proxy.core.errors import Unavailable
 from proxy.simulator.app import Simulator
 from proxy.store.sqlite import SqliteStore
-from proxy.store.sqlite.migrate import migrations, schema_version
+from proxy.store.sqlite.opening.migrate import migrations, schema_version
 from tests.harness import MODEL, Refused, deployed, eventually, saved
 from tests.store.given import run
 from tests.store.schemas.old import fixtures, unpack

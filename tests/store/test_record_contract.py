@@ -1,13 +1,13 @@
-"""What every store promises about what traffic leaves behind: runs, histograms, the spend ledger (proxy/store/store.py)."""
+"""What every store promises about what traffic leaves behind: runs, histograms, the spend ledger (proxy/store/ports/store.py)."""
 
 import pytest
 
-from proxy.core.caps import CounterKey
+from proxy.core.calls.latency import latency_bucket
+from proxy.core.calls.runs import only_attempt
 from proxy.core.errors import BadInput, Conflict
-from proxy.core.latency import latency_bucket
-from proxy.core.ledger import Hold, Lease, LedgerWrites
-from proxy.core.runs import only_attempt
-from proxy.store.store import RunFilter
+from proxy.core.spending.caps import CounterKey
+from proxy.core.spending.ledger import Hold, Lease, LedgerWrites
+from proxy.store.ports.store import RunFilter
 from tests.store.given import (
     MINUTE,
     NOON,

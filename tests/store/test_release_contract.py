@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.core.errors import Conflict, NotFound
-from proxy.core.releases import split
+from proxy.core.releasing.releases import split
 from tests.store.given import NOON, a_rollout, an_agent, audited, release, rollout
 
 

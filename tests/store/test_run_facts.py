@@ -2,9 +2,9 @@
 
 import pytest
 
+from proxy.core.calls.outcomes import Outcome
 from proxy.core.errors import BadInput
-from proxy.core.outcomes import Outcome
-from proxy.store.store import RunFilter, UnauditedChange
+from proxy.store.ports.store import RunFilter, UnauditedChange
 from tests.store.given import NOON, an_agent, audited, run
 
 

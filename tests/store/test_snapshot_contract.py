@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.core.caps import CounterKey
 from proxy.core.errors import NotFound
-from proxy.core.ledger import Hold, LedgerWrites
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import Agent
+from proxy.core.spending.caps import CounterKey
+from proxy.core.spending.ledger import Hold, LedgerWrites
 from tests.store.given import NOON, a_rollout, an_agent, audited, cap, release, switch, version
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from proxy.core.errors import BadInput, Conflict, NotFound
-from proxy.core.proposals import Proposal
-from proxy.core.protection import Protection
+from proxy.core.releasing.proposals import Proposal
+from proxy.core.releasing.protection import Protection
 from proxy.core.tokens import Token
 from proxy.store.sqlite import SqliteStore
 from tests.store.given import NOON, an_agent, audited

@@ -3,9 +3,9 @@
 import pytest
 
 from proxy.core.errors import Forbidden
-from proxy.wires.anthropic_messages import AnthropicMessages
-from proxy.wires.event_stream import EventSplitter
-from proxy.wires.openai_chat import OpenAIChat
+from proxy.wires.anthropic_messages.wire import AnthropicMessages
+from proxy.wires.openai_chat.wire import OpenAIChat
+from proxy.wires.shared.event_stream import EventSplitter
 from proxy.wires.wire import Wire
 
 WIRES = pytest.mark.parametrize("wire", [OpenAIChat(), AnthropicMessages()], ids=lambda wire: wire.name)

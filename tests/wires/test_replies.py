@@ -21,8 +21,8 @@ from proxy.core.errors import (
     Unavailable,
     UpstreamFailed,
 )
-from proxy.wires.anthropic_messages import AnthropicMessages
-from proxy.wires.openai_chat import OpenAIChat
+from proxy.wires.anthropic_messages.wire import AnthropicMessages
+from proxy.wires.openai_chat.wire import OpenAIChat
 from proxy.wires.wire import Wire
 from tests.wires.recorded import naive_events, read_all
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from proxy.wires.anthropic_messages import AnthropicMessages
-from proxy.wires.openai_chat import OpenAIChat
+from proxy.wires.anthropic_messages.wire import AnthropicMessages
+from proxy.wires.openai_chat.wire import OpenAIChat
 from proxy.wires.wire import Wire
 from tests.wires.recorded import CHAT_TEXT, chat_stream, cuttings, read_all
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.core.usage import Usage, UsageParts, larger_usage
-from proxy.wires.anthropic_messages import AnthropicMessages
-from proxy.wires.openai_chat import OpenAIChat
+from proxy.core.spending.usage import Usage, UsageParts, larger_usage
+from proxy.wires.anthropic_messages.wire import AnthropicMessages
+from proxy.wires.openai_chat.wire import OpenAIChat
 from proxy.wires.wire import AnswerFacts, Wire
 from tests.wires.recorded import cut, read_all
 

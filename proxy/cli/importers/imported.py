@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from proxy.core.components import parse_bundle
 from proxy.core.errors import BadInput
+from proxy.core.versions.components import parse_bundle
 
 Document = dict[str, Any]
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 
-from proxy.core.caps import CounterKey
+from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Refusal
-from proxy.core.runs import Attempt, Run
 from proxy.core.scopes import CallFacts
 from proxy.core.snapshot import AgentState, Snapshot
+from proxy.core.spending.caps import CounterKey
 from proxy.core.switches import Switch
-from proxy.core.versions import Version
-from proxy.runtime.holding import HoldBound, Spent
+from proxy.core.versions.versions import Version
+from proxy.runtime.spending.holding import HoldBound, Spent
 
 #: The value of one sample, by family, name of the sample and labels.
 SampleKey = tuple[str, str, tuple[tuple[str, str], ...]]

@@ -13,11 +13,11 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
+from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Refusal, Unavailable
-from proxy.core.runs import Attempt, Run
 from proxy.core.scopes import CallFacts
-from proxy.core.versions import Version
-from proxy.runtime.holding import HoldBound, Spent
+from proxy.core.versions.versions import Version
+from proxy.runtime.spending.holding import HoldBound, Spent
 from proxy.runtime.workers.link import Link
 from proxy.runtime.workers.messages import (
     Answer,

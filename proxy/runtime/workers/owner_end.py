@@ -11,16 +11,16 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from proxy.core.caps import CounterKey
 from proxy.core.errors import Refusal
 from proxy.core.snapshot import Snapshot
+from proxy.core.spending.caps import CounterKey
 from proxy.core.switches import Switch
-from proxy.runtime.conversations import Conversations
-from proxy.runtime.holding import Spent
-from proxy.runtime.live_snapshot import LiveSnapshot, VersionSource
-from proxy.runtime.recorder import Recorder
-from proxy.runtime.spend_ledger import HoldTicket, SpendLedger
-from proxy.runtime.tasks import TaskSet
+from proxy.runtime.calls.conversations import Conversations
+from proxy.runtime.process.tasks import TaskSet
+from proxy.runtime.spending.holding import Spent
+from proxy.runtime.spending.ledger import HoldTicket, SpendLedger
+from proxy.runtime.state.live_snapshot import LiveSnapshot, VersionSource
+from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.workers.link import Link
 from proxy.runtime.workers.merged_metrics import WorkerSamples
 from proxy.runtime.workers.messages import (

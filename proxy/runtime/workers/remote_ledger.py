@@ -1,19 +1,19 @@
 """The spend ledger as a worker sees it: holds in what the owner has lent it, else the owner is asked.
 
-Counterparts: spend_ledger.py, which the owner has, and worker_leases.py, which lends. A call whose caps all have a lease that
+Counterparts: ledger.py, which the owner has, and worker_leases.py, which lends. A call whose caps all have a lease that
 covers it waits for nobody; a call that no cap touches sends nothing.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from proxy.core.caps import Cap
 from proxy.core.errors import Refusal
 from proxy.core.scopes import CallFacts
-from proxy.runtime.clock import Clock
-from proxy.runtime.holding import HoldBound, Spent
-from proxy.runtime.spend_counters import Counter, Counters
-from proxy.runtime.spend_ledger import other_amount
+from proxy.core.spending.caps import Cap
+from proxy.runtime.process.clock import Clock
+from proxy.runtime.spending.counters import Counter, Counters
+from proxy.runtime.spending.holding import HoldBound, Spent
+from proxy.runtime.spending.ledger import other_amount
 from proxy.runtime.workers.messages import LeaseGiven, LeasesEnded, Leaving, Message, OwnHold
 
 

@@ -9,7 +9,7 @@ one; only calls of one conversation that begin at the same moment on two workers
 from collections.abc import Callable
 from typing import Final
 
-from proxy.runtime.conversations import Conversations
+from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.workers.messages import Conversation
 
 #: A conversation in use is announced again when this much time has passed, so that nobody forgets it.

@@ -16,9 +16,9 @@ from proxy.core.addresses import ListenAddress
 from proxy.core.errors import Unavailable
 from proxy.core.snapshot import Snapshot
 from proxy.core.switches import Switch
-from proxy.runtime.clock import Clock
-from proxy.runtime.event_line import event_line
-from proxy.runtime.metrics import Metrics
+from proxy.runtime.process.clock import Clock
+from proxy.runtime.process.event_line import event_line
+from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.workers.merged_metrics import EndedSamples, MergedRegistry
 from proxy.runtime.workers.messages import Conversation
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts

@@ -2,7 +2,7 @@
 
 The counterpart in the worker is remote_ledger.py. A worker tells in batches what its calls took of its leases, and gets more as
 it uses them up. What it has left is known exactly once it has answered a Ping that follows LeasesEnded, because messages
-arrive in order; until then it counts as held (spend_lending.py).
+arrive in order; until then it counts as held (lending.py).
 
 Leases end when they were not used for one to two seconds, when their cap is changed or gone or its window over, and when a call
 that asks the owner would not fit for them; the call then waits for the workers' answers, and is decided by the same
@@ -12,9 +12,9 @@ check-and-add as with one process.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-from proxy.core.caps import Cap, CounterKey
-from proxy.core.leases import is_loan_too_large, is_too_small_to_lend
-from proxy.runtime.spend_ledger import HoldTicket, SpendLedger
+from proxy.core.spending.caps import Cap, CounterKey
+from proxy.core.spending.leases import is_loan_too_large, is_too_small_to_lend
+from proxy.runtime.spending.ledger import HoldTicket, SpendLedger
 from proxy.runtime.workers.messages import LeaseGiven, LeasesEnded, OwnHold
 
 #: How long a call waits for workers to give back what it needs; what is not back then counts as held.

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from proxy.core.pages import Page
-from proxy.core.proposals import Proposal, ProposalState
-from proxy.core.protection import Protection
+from proxy.core.releasing.proposals import Proposal, ProposalState
+from proxy.core.releasing.protection import Protection
 from proxy.core.tokens import Token
-from proxy.store.access_rows import proposal_columns, proposal_of, protection_of, token_of
-from proxy.store.sqlite.paging import BEFORE_FIRST, fetched, key_of, page_of
+from proxy.store.rows.access import proposal_columns, proposal_of, protection_of, token_of
+from proxy.store.sqlite.statements.paging import BEFORE_FIRST, fetched, key_of, page_of
 
 _TOKENS = """
 SELECT * FROM tokens WHERE (created_at_microseconds, id) < (?, ?)

@@ -9,18 +9,11 @@ import sqlite3
 from collections.abc import Sequence
 from functools import cache
 
-from proxy.core.audit import NO_PREVIOUS, AuditDraft, AuditEntry, seal
-from proxy.core.components import COMPONENT_KINDS
-from proxy.core.releases import Release
-from proxy.core.versions import Version
-from proxy.store.rows import (
-    Columns,
-    arm_columns,
-    audit_columns,
-    authored_json,
-    release_columns,
-    version_columns,
-)
+from proxy.core.proof.audit import NO_PREVIOUS, AuditDraft, AuditEntry, seal
+from proxy.core.releasing.releases import Release
+from proxy.core.versions.components import COMPONENT_KINDS
+from proxy.core.versions.versions import Version
+from proxy.store.rows.values import Columns, arm_columns, audit_columns, authored_json, release_columns, version_columns
 
 _INSERT_COMPONENT = """
 INSERT INTO components (number, hash, kind, content)

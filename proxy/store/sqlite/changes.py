@@ -9,18 +9,18 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from proxy.core.audit import AuditDraft, AuditEntry
-from proxy.core.caps import Cap
 from proxy.core.errors import NotFound
-from proxy.core.proposals import Proposal
-from proxy.core.protection import Protection
-from proxy.core.releases import Release
+from proxy.core.proof.audit import AuditDraft, AuditEntry
+from proxy.core.releasing.proposals import Proposal
+from proxy.core.releasing.protection import Protection
+from proxy.core.releasing.releases import Release
 from proxy.core.snapshot import Agent, AgentState, Rollout
+from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch
 from proxy.core.tokens import Token
-from proxy.core.versions import Version
-from proxy.store.access_rows import proposal_columns, protection_columns, token_columns
-from proxy.store.rows import (
+from proxy.core.versions.versions import Version
+from proxy.store.rows.access import proposal_columns, protection_columns, token_columns
+from proxy.store.rows.values import (
     Columns,
     agent_columns,
     cap_columns,
@@ -32,8 +32,8 @@ from proxy.store.rows import (
 )
 from proxy.store.sqlite import access
 from proxy.store.sqlite.appending import append_audit, append_release, append_version, insert
-from proxy.store.sqlite.connection import ThreadConnection
 from proxy.store.sqlite.lists import read_label_history
+from proxy.store.sqlite.opening.connection import ThreadConnection
 from proxy.store.sqlite.traffic import read_agent, read_agent_state, read_version, rollouts_of
 
 _UPDATE_AGENT = """

@@ -1,7 +1,7 @@
 """Proving the rows that may change: each is what the last audit entry that speaks about it says, and none is beside.
 
 Entries are followed with the others (proof.py); of rows that may still change only the number of the entry is kept, and they are
-compared at the end of the log, on the same picture of the file. What an entry says of a row is changing_rows.py's.
+compared at the end of the log, on the same picture of the file. What an entry says of a row is rows/changing.py's.
 """
 
 import sqlite3
@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.core.errors import Refusal
-from proxy.core.record_proof import BrokenRow, Document, RecordProof, RowKey, Table, broken_entry
-from proxy.store.changing_rows import KEYS, StatedRow, stated_row
-from proxy.store.rows import json_text
-from proxy.store.sealed_rows import sound_entry
-from proxy.store.sqlite.rows_by_key import rows_by_key, statement_by_key
+from proxy.core.proof.record_proof import BrokenRow, Document, RecordProof, RowKey, Table, broken_entry
+from proxy.store.rows.changing import KEYS, StatedRow, stated_row
+from proxy.store.rows.sealed import sound_entry
+from proxy.store.rows.values import json_text
+from proxy.store.sqlite.statements.rows_by_key import rows_by_key, statement_by_key
 
 _AT_ONCE = 500
 _ROWS = {table: statement_by_key(table, key) for table, key in KEYS.items()}

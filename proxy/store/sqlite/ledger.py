@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 from msgspec.structs import astuple
 
-from proxy.core.caps import CounterKey
-from proxy.core.ledger import LedgerWrites, SettledBatch, Settlement
-from proxy.store.sqlite.bulk import BulkInsert
+from proxy.core.spending.caps import CounterKey
+from proxy.core.spending.ledger import LedgerWrites, SettledBatch, Settlement
+from proxy.store.sqlite.statements.bulk import BulkInsert
 
 _COUNTER: Final = ("cap", "window_start_microseconds", "part")
 # A hold placed again, by a caller who could not know that the first time worked, is one hold, and the larger counts.

@@ -6,15 +6,15 @@ Counterparts: paging.py (cursors), access.py (tokens and proposals), run_lists.p
 import sqlite3
 from collections.abc import Sequence
 
-from proxy.core.audit import AuditEntry
-from proxy.core.outcomes import Outcome
+from proxy.core.calls.outcomes import Outcome
 from proxy.core.pages import Page
-from proxy.core.releases import Release
+from proxy.core.proof.audit import AuditEntry
+from proxy.core.releasing.releases import Release
 from proxy.core.snapshot import Agent, Rollout
-from proxy.core.versions import VersionSummary
-from proxy.store.rows import Row, agent_of, audit_entry_of, release_of, summary_of
-from proxy.store.run_rows import outcome_of
-from proxy.store.sqlite.paging import BEFORE_FIRST, fetched, key_of, page_of
+from proxy.core.versions.versions import VersionSummary
+from proxy.store.rows.runs import outcome_of
+from proxy.store.rows.values import Row, agent_of, audit_entry_of, release_of, summary_of
+from proxy.store.sqlite.statements.paging import BEFORE_FIRST, fetched, key_of, page_of
 from proxy.store.sqlite.traffic import arms_of, rollouts_of
 
 _AGENTS = """

@@ -1,7 +1,7 @@
 """Proving the audit log and the rows it speaks about, one bounded stretch a call, each on one picture of the file.
 
 Rows are read as they are, whatever stands in them: text that is not UTF-8 too, so that damage is a finding and not an error.
-What must be there is said by the audit entries (sealed_rows.py); how far the proof is, is core's value (record_proof.py).
+What must be there is said by the audit entries (rows/sealed.py); how far the proof is, is core's value (record_proof.py).
 """
 
 import sqlite3
@@ -10,21 +10,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from proxy.core.audit_proof import BrokenEntry
 from proxy.core.errors import Refusal
-from proxy.core.record_proof import (
-    BrokenRow,
-    Document,
-    RecordProof,
-    Table,
-    broken_entry,
-    end_of_entries,
-    follow,
-)
-from proxy.store.rows import Columns, Row
-from proxy.store.sealed_rows import SealedRow, sealed_rows, sound_component, sound_entry, wrong_column
+from proxy.core.proof.audit_proof import BrokenEntry
+from proxy.core.proof.record_proof import BrokenRow, Document, RecordProof, Table, broken_entry, end_of_entries, follow
+from proxy.store.rows.sealed import SealedRow, sealed_rows, sound_component, sound_entry, wrong_column
+from proxy.store.rows.values import Columns, Row
 from proxy.store.sqlite.changing_proof import prove_final, prove_standing
-from proxy.store.sqlite.rows_by_key import rows_by_key, statement_by_key
+from proxy.store.sqlite.statements.rows_by_key import rows_by_key, statement_by_key
 
 _ENTRIES_A_STRETCH = 200
 _COMPONENTS_A_STRETCH = 500

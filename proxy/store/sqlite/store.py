@@ -11,27 +11,28 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from proxy.core.audit import AuditEntry
-from proxy.core.caps import Cap, CounterKey
-from proxy.core.ledger import LedgerWrites
-from proxy.core.outcomes import Outcome
+from proxy.core.calls.outcomes import Outcome
+from proxy.core.calls.runs import Attempt, Run
 from proxy.core.pages import DEFAULT_PAGE, Page
-from proxy.core.proposals import Proposal, ProposalState
-from proxy.core.protection import Protection
-from proxy.core.record_proof import RecordProof
-from proxy.core.releases import Release
-from proxy.core.runs import Attempt, Run
+from proxy.core.proof.audit import AuditEntry
+from proxy.core.proof.record_proof import RecordProof
+from proxy.core.releasing.proposals import Proposal, ProposalState
+from proxy.core.releasing.protection import Protection
+from proxy.core.releasing.releases import Release
 from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
+from proxy.core.spending.caps import Cap, CounterKey
+from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.tokens import Token
-from proxy.core.versions import Version, VersionSummary
-from proxy.store.sqlite import access, batches, ledger, lists, run_lists, traffic
+from proxy.core.versions.versions import Version, VersionSummary
+from proxy.store.ports.store import RunFilter, UnauditedChange
+from proxy.store.sqlite import access, ledger, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
-from proxy.store.sqlite.database import Database
-from proxy.store.sqlite.migrate import migrations
-from proxy.store.sqlite.ownership import size_in_bytes
+from proxy.store.sqlite.opening.database import Database
+from proxy.store.sqlite.opening.migrate import migrations
+from proxy.store.sqlite.opening.ownership import size_in_bytes
 from proxy.store.sqlite.proof import prove_more
-from proxy.store.sqlite.run_lanes import RunLanes
-from proxy.store.store import RunFilter, UnauditedChange
+from proxy.store.sqlite.runs import batches, run_lists
+from proxy.store.sqlite.runs.run_lanes import RunLanes
 
 BUSY_TIMEOUT_SECONDS = 5.0
 #: The first SQLite without the WAL-reset bug, which needs two writing connections; this store has one.

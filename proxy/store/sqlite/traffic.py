@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from proxy.core.caps import Cap
-from proxy.core.components import COMPONENT_KINDS, Bundle, ComponentKind, bundle_of, parse_component
 from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout, Snapshot
+from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch
-from proxy.core.versions import Version
-from proxy.store.rows import Row, agent_of, arm_of, cap_of, json_text, rollout_of, switch_of, version_of
+from proxy.core.versions.components import COMPONENT_KINDS, Bundle, ComponentKind, bundle_of, parse_component
+from proxy.core.versions.versions import Version
+from proxy.store.rows.values import Row, agent_of, arm_of, cap_of, json_text, rollout_of, switch_of, version_of
 from proxy.store.sqlite.access import read_active_tokens
 
 #: An agent and a number of one of its versions or releases.

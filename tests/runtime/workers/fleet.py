@@ -6,24 +6,24 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from proxy.core.caps import Cap
+from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Unavailable
-from proxy.core.ledger import LedgerWrites
-from proxy.core.runs import Attempt, Run
 from proxy.core.scopes import CallFacts
 from proxy.core.snapshot import Snapshot
-from proxy.core.versions import Version
-from proxy.runtime.conversations import Conversations
-from proxy.runtime.holding import HoldBound, Spent, Ticket
-from proxy.runtime.live_snapshot import LiveSnapshot
-from proxy.runtime.recorder import Recorder
-from proxy.runtime.spend_ledger import SpendLedger, Tally
-from proxy.runtime.tasks import TaskSet
+from proxy.core.spending.caps import Cap
+from proxy.core.spending.ledger import LedgerWrites
+from proxy.core.versions.versions import Version
+from proxy.runtime.calls.conversations import Conversations
+from proxy.runtime.process.tasks import TaskSet
+from proxy.runtime.spending.holding import HoldBound, Spent, Ticket
+from proxy.runtime.spending.ledger import SpendLedger, Tally
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.workers.messages import FromOwner, LeaseGiven, LeasesEnded, Ping, Pong, Ready, SnapshotIs, Welcome
 from proxy.runtime.workers.owner_client import OwnerClient
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
 from proxy.runtime.workers.remote_ledger import RemoteLedger
-from tests.runtime.spending import SECOND, Clock, Rows, settled_in
+from tests.runtime.spending.given import SECOND, Clock, Rows, settled_in
 
 
 @dataclass

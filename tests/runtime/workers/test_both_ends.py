@@ -8,26 +8,26 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from proxy.core.caps import Cap
-from proxy.core.components import parse_bundle
+from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Refusal, Unavailable
-from proxy.core.ledger import Hold, LedgerWrites, Settlement
-from proxy.core.runs import Attempt, Run
 from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import Agent, AgentState, Snapshot
-from proxy.core.versions import Version
-from proxy.runtime.clock import SystemClock
-from proxy.runtime.conversations import Conversations
-from proxy.runtime.holding import HoldBound, Spent
-from proxy.runtime.live_snapshot import LiveSnapshot
-from proxy.runtime.recorder import Recorder
-from proxy.runtime.spend_ledger import SpendLedger
-from proxy.runtime.tasks import TaskSet
+from proxy.core.spending.caps import Cap
+from proxy.core.spending.ledger import Hold, LedgerWrites, Settlement
+from proxy.core.versions.components import parse_bundle
+from proxy.core.versions.versions import Version
+from proxy.runtime.calls.conversations import Conversations
+from proxy.runtime.process.clock import SystemClock
+from proxy.runtime.process.tasks import TaskSet
+from proxy.runtime.spending.holding import HoldBound, Spent
+from proxy.runtime.spending.ledger import SpendLedger
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.workers.messages import Conversation, FromOwner, Ping, Pong, Ready, Serve, SnapshotIs, Welcome
 from proxy.runtime.workers.owner_client import OwnerClient
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
 from proxy.runtime.workers.remote_ledger import RemoteLedger
-from tests.runtime.spending import held, settled_in
+from tests.runtime.spending.given import held, settled_in
 
 FACTS = CallFacts(agent="a", provider="p", model="m", user="u", tags={})
 BOUND = HoldBound(nanodollars=10, tokens=100)

@@ -5,8 +5,8 @@ from typing import Any
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy.runtime.metrics import Metrics
-from proxy.runtime.run_series import RunLabels
+from proxy.runtime.telemetry.metrics import Metrics
+from proxy.runtime.telemetry.run_series import RunLabels
 from proxy.runtime.workers.merged_metrics import ChangedSamples, EndedSamples, MergedRegistry, WorkerSamples
 
 

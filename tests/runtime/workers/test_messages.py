@@ -3,15 +3,15 @@
 import msgspec
 import pytest
 
-from proxy.core.caps import Cap, CounterKey
-from proxy.core.components import parse_bundle
+from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import CapReached, Limited
-from proxy.core.runs import Attempt, Run
 from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout, Snapshot
+from proxy.core.spending.caps import Cap, CounterKey
 from proxy.core.switches import Switch
-from proxy.core.versions import Version
-from proxy.runtime.holding import HoldBound, Spent
+from proxy.core.versions.components import parse_bundle
+from proxy.core.versions.versions import Version
+from proxy.runtime.spending.holding import HoldBound, Spent
 from proxy.runtime.workers.messages import (
     HoldWanted,
     LeaseGiven,

@@ -1,6 +1,6 @@
 """Every worker knows on which arm a conversation began, and none forgets one that goes on elsewhere."""
 
-from proxy.runtime.conversations import Conversations
+from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.workers.messages import Conversation
 from proxy.runtime.workers.shared_conversations import SharedConversations, agreed, everything
 

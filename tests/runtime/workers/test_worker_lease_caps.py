@@ -1,9 +1,9 @@
 """Which caps are lent to workers, and which calls their workers hold by themselves under them; every other one asks."""
 
 from proxy.core.errors import Refusal
-from proxy.runtime.holding import HoldBound, Spent
+from proxy.runtime.spending.holding import HoldBound, Spent
 from proxy.runtime.workers.remote_ledger import OwnTicket
-from tests.runtime.spending import cap
+from tests.runtime.spending.given import cap
 from tests.runtime.workers.fleet import facts, fleet
 
 

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from proxy.core.errors import Refusal
-from proxy.core.leases import LEASE_SHARE
-from proxy.runtime.holding import Spent
-from proxy.runtime.spend_ledger import Tally
+from proxy.core.spending.leases import LEASE_SHARE
+from proxy.runtime.spending.holding import Spent
+from proxy.runtime.spending.ledger import Tally
 from proxy.runtime.workers.messages import LeasesEnded
 from proxy.runtime.workers.remote_ledger import OwnTicket
-from tests.runtime.spending import SECOND, cap
+from tests.runtime.spending.given import SECOND, cap
 from tests.runtime.workers.fleet import fleet, turns
 
 

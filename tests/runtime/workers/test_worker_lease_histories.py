@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.core.caps import CounterKey, window_start
 from proxy.core.errors import Refusal
+from proxy.core.spending.caps import CounterKey, window_start
 from proxy.runtime.workers.remote_ledger import OwnTicket
-from tests.runtime.spending import WIDE, Call, cap
+from tests.runtime.spending.given import WIDE, Call, cap
 from tests.runtime.workers.fleet import Fleet, Worker, turns
 
 

@@ -5,12 +5,12 @@ it would not have fitted with one process either.
 import pytest
 
 from proxy.core.errors import Refusal
-from proxy.core.leases import LEASE_SHARE
-from proxy.runtime.holding import Spent, Ticket
-from proxy.runtime.spend_ledger import Tally
+from proxy.core.spending.leases import LEASE_SHARE
+from proxy.runtime.spending.holding import Spent, Ticket
+from proxy.runtime.spending.ledger import Tally
 from proxy.runtime.workers.messages import LeaseGiven
 from proxy.runtime.workers.remote_ledger import OwnTicket
-from tests.runtime.spending import cap, held
+from tests.runtime.spending.given import cap, held
 from tests.runtime.workers.fleet import fleet
 
 

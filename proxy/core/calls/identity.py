@@ -1,0 +1,225 @@
+"""Who is calling: a caller (caller.py) put together from what path, headers and body of a request claim.
+
+The agent can be named by base-URL path, header, model name or the listener's default; two different names are an error.
+Names are trusted claims (a sidecar on loopback). Everything here is facts already read from bytes by edges and wires.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
+
+import orjson
+
+from proxy.core.calls.caller import BodyClaims, Caller
+from proxy.core.errors import BadInput, NotFound
+from proxy.core.names import AgentReference, parse_agent_reference
+
+MODEL_PREFIX: Final = "agent:"
+#: Request headers that say who calls, lower case; each may occur once. None of them reaches a provider.
+AGENT_HEADER: Final = b"switchback-agent"
+VERSION_HEADER: Final = b"switchback-version"
+LABEL_HEADER: Final = b"switchback-label"
+USER_HEADER: Final = b"switchback-user"
+CONVERSATION_HEADER: Final = b"switchback-conversation"
+TAGS_HEADER: Final = b"switchback-tags"
+VARIABLES_HEADER: Final = b"switchback-variables"
+OUR_PREFIX: Final = b"switchback-"
+#: Headers that carry a credential; each may occur once.
+CREDENTIAL_HEADERS: Final = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+
+_SUBJECT_HEADERS: Final = frozenset({USER_HEADER, CONVERSATION_HEADER})
+_MAX_ID_CHARACTERS: Final = 512
+_MAX_TAGS: Final = 32
+_TAG: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def identify(
+    path_agent: str | None,
+    headers: Iterable[tuple[bytes, bytes]],
+    claims: BodyClaims,
+    default_agent: str | None,
+) -> Caller:
+    """Put the claims of path, headers and body together.
+
+    Raises BadInput: `agent_conflict`, `duplicate_header`, `bad_agent`, `bad_tags`, `bad_variables`, `bad_switchback_member`.
+    """
+    ours = _own_headers(headers)
+    if claims.switchback is None and path_agent and ours.keys() <= _SUBJECT_HEADERS and not _names_agent(claims.model):
+        # What nearly every call brings: an agent in the path, and at most a user and a conversation.
+        named = parse_agent_reference(path_agent)
+        user, conversation = ours.get(USER_HEADER), ours.get(CONVERSATION_HEADER)
+        return Caller(
+            agent=named.name,
+            pin=named.pin,
+            label=named.label,
+            user=_identifier("user", user or claims.user),
+            conversation=_identifier("conversation", conversation),
+        )
+    member = _Member(claims.switchback)
+    reference = _agent_reference(path_agent, ours, claims, member, default_agent)
+    tags = _checked_tags({**_header_tags(ours.get(TAGS_HEADER)), **member.texts("tags")})
+    variables = {**_header_variables(ours.get(VARIABLES_HEADER)), **member.texts("variables")}
+    return Caller(
+        agent=None if reference is None else reference.name,
+        pin=None if reference is None else reference.pin,
+        label=None if reference is None else reference.label,
+        user=_identifier("user", ours.get(USER_HEADER) or member.text("user") or claims.user),
+        conversation=_identifier("conversation", ours.get(CONVERSATION_HEADER) or member.text("conversation")),
+        tags=tags,
+        variables=variables,
+    )
+
+
+def _own_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
+    """Our own request headers as text; an identity or credential header that occurs twice is refused."""
+    found: dict[bytes, str] = {}
+    credentials: set[bytes] = set()
+    for name, value in headers:
+        if name.startswith(OUR_PREFIX):
+            if name in found:
+                raise _duplicate(name)
+            try:
+                found[name] = value.decode("utf-8").strip()
+            except UnicodeDecodeError:
+                raise BadInput("bad_header", f"the header {name.decode('ascii')} is not UTF-8") from None
+        elif name in CREDENTIAL_HEADERS:
+            if name in credentials:
+                raise _duplicate(name)
+            credentials.add(name)
+    return found
+
+
+def _duplicate(name: bytes) -> BadInput:
+    return BadInput("duplicate_header", f"the header {name.decode('ascii')} occurs twice", param=name.decode("ascii"))
+
+
+def _agent_reference(
+    path_agent: str | None,
+    ours: Mapping[bytes, str],
+    claims: BodyClaims,
+    member: "_Member",
+    default_agent: str | None,
+) -> AgentReference | None:
+    model = claims.model
+    from_model = model.removeprefix(MODEL_PREFIX) if model is not None and _names_agent(model) else None
+    named = [
+        parse_agent_reference(text)
+        for text in (path_agent, ours.get(AGENT_HEADER), member.text("agent"), from_model)
+        if text
+    ]
+    pins = {reference.pin for reference in named if reference.pin is not None}
+    labels = {reference.label for reference in named if reference.label is not None}
+    if ours.get(VERSION_HEADER):
+        pins.add(_version_number(ours[VERSION_HEADER]))
+    if ours.get(LABEL_HEADER):
+        labels.add(ours[LABEL_HEADER])
+    names = {reference.name for reference in named}
+    if not names and default_agent is not None:
+        names.add(default_agent)
+    if len(names) > 1 or len(pins) > 1 or len(labels) > 1 or (pins and labels):
+        raise BadInput("agent_conflict", "the call names two different agents, versions or labels; name one")
+    if not names:
+        if pins or labels:
+            raise BadInput("bad_agent", "a version or label is named without an agent")
+        return None
+    return AgentReference(names.pop(), pins.pop() if pins else None, labels.pop() if labels else None)
+
+
+def _names_agent(model: str | None) -> bool:
+    return model is not None and model.startswith(MODEL_PREFIX)
+
+
+def _version_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise BadInput("bad_version_number", "Switchback-Version must be a version number", param="switchback-version")
+    return int(text)
+
+
+def _identifier(name: str, value: str | None) -> str | None:
+    if not value:
+        return None
+    if len(value) > _MAX_ID_CHARACTERS:
+        raise BadInput("bad_identifier", f"the {name} is longer than {_MAX_ID_CHARACTERS} characters", param=name)
+    if not value.isprintable() and _CONTROL.search(value):
+        raise BadInput("bad_identifier", f"the {name} holds a control character", param=name)
+    return value
+
+
+def _header_tags(header: str | None) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for part in header.split(",") if header else ():
+        key, separator, value = part.strip().partition("=")
+        if not separator:
+            raise _bad_tags()
+        tags[key] = value
+    return tags
+
+
+def _checked_tags(tags: dict[str, str]) -> dict[str, str]:
+    if len(tags) > _MAX_TAGS:
+        raise _bad_tags()
+    for key, value in tags.items():
+        if not _TAG.match(key) or len(value) > _MAX_ID_CHARACTERS or not value.isprintable():
+            raise _bad_tags()
+    return tags
+
+
+def _bad_tags() -> BadInput:
+    return BadInput("bad_tags", "tags are written key=value, separated by commas, at most 32", param="tags")
+
+
+def _header_variables(header: str | None) -> dict[str, str]:
+    if not header:
+        return {}
+    try:
+        decoded: Any = orjson.loads(header)
+    except orjson.JSONDecodeError:
+        decoded = None
+    return texts_of("variables", decoded)
+
+
+def texts_of(name: str, value: Any) -> dict[str, str]:
+    """A JSON object of texts (numbers and booleans are taken as they are written). Raises BadInput(`bad_{name}`)."""
+    if not isinstance(value, dict):
+        raise BadInput(f"bad_{name}", f"{name} must be a JSON object of texts", param=name)
+    texts: dict[str, str] = {}
+    for key, item in cast("dict[str, Any]", value).items():
+        if isinstance(item, bool | int | float):
+            item = orjson.dumps(item).decode()
+        if not isinstance(item, str):
+            raise BadInput(f"bad_{name}", f"{name}.{key} must be a text", param=f"{name}.{key}")
+        texts[key] = item
+    return texts
+
+
+class _Member:
+    """The body's `switchback` object: agent, user, conversation, tags, variables."""
+
+    _KNOWN = ("agent", "user", "conversation", "tags", "variables")
+
+    def __init__(self, content: Mapping[str, Any] | None) -> None:
+        self._content = content or {}
+        for key in self._content:
+            if key not in self._KNOWN:
+                raise BadInput(
+                    "bad_switchback_member",
+                    f"switchback.{key} is unknown; there are {', '.join(self._KNOWN)}",
+                    param=f"switchback.{key}",
+                )
+
+    def text(self, key: str) -> str | None:
+        value = self._content.get(key)
+        if value is not None and not isinstance(value, str):
+            raise BadInput("bad_switchback_member", f"switchback.{key} must be a text", param=f"switchback.{key}")
+        return value or None
+
+    def texts(self, key: str) -> dict[str, str]:
+        value = self._content.get(key)
+        return {} if value is None else texts_of(key, value)
+
+
+def check_agent_known(known: bool, name: str) -> None:
+    """Raises NotFound(`agent_not_found`): a named agent is never passed through silently."""
+    if not known:
+        raise NotFound("agent_not_found", f"there is no agent {name!r} here", param="agent")

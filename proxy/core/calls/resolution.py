@@ -1,0 +1,51 @@
+"""A resolution: the version a call gets, and why. How it is found is resolving.py."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from proxy.core.calls.caller import SubjectKind
+from proxy.core.versions.versions import Version
+
+Reason = Literal["pinned", "label", "rollout", "conversation", "fallback"]
+
+
+@dataclass(init=False, slots=True)
+class Resolution:
+    """The version a call gets, and why. `arm` and `bucket` are None without a rollout (bucket also without a subject)."""
+
+    version: Version
+    reason: Reason
+    label: str | None
+    release: int | None
+    rollout: str | None
+    step: int | None
+    arm: str | None
+    bucket: int | None
+    subject_kind: SubjectKind
+    #: Whether this run is evidence in the rollout's analysis.
+    in_analysis: bool
+
+    def __init__(
+        self,
+        *,
+        version: Version,
+        reason: Reason,
+        label: str | None = None,
+        release: int | None = None,
+        rollout: str | None = None,
+        step: int | None = None,
+        arm: str | None = None,
+        bucket: int | None = None,
+        subject_kind: SubjectKind = "none",
+        in_analysis: bool = False,
+    ) -> None:
+        self.version = version
+        self.reason = reason
+        self.label = label
+        self.release = release
+        self.rollout = rollout
+        self.step = step
+        self.arm = arm
+        self.bucket = bucket
+        self.subject_kind = subject_kind
+        self.in_analysis = in_analysis

@@ -1,0 +1,186 @@
+"""Caps: spend limits, the windows they count in, and whether one more call fits.
+
+Amounts are integers in the cap's own unit: nano-dollars for `usd`, else tokens, calls, calls in flight. A cap
+of 0 allows nothing. A window is identified by its UTC start, so that setting the clock back never reopens an older one.
+The numbers spent and held are runtime's (spend_ledger); this file only judges.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from proxy.core.errors import BadInput
+from proxy.core.scopes import EACH, CallFacts, Scope
+from proxy.core.times import rfc3339
+
+CapUnit = Literal["usd", "tokens", "calls", "in_flight"]
+CapWindow = Literal["minute", "hour", "day", "month", "rollout", "total"]
+AtLimit = Literal["block", "warn"]
+CAP_UNITS: tuple[CapUnit, ...] = get_args(CapUnit)
+CAP_WINDOWS: tuple[CapWindow, ...] = get_args(CapWindow)
+AT_LIMIT: tuple[AtLimit, ...] = get_args(AtLimit)
+#: Dimensions a cap may name.
+CAP_DIMENSIONS = ("agent", "version", "rollout", "arm", "label", "user", "tag", "model", "provider")
+
+NANODOLLARS = 1_000_000_000
+_MAX_AMOUNT = 2**62
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Windows of one length in UTC, in microseconds; 1970 began with a whole one of each.
+_LONGER_THAN_A_MONTH = 32 * 86_400_000_000
+_EVEN_WINDOWS = {"minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """A spend limit. `limit_amount` is in the cap's unit (nano-dollars for usd). It counts from its creation."""
+
+    id: str
+    scope: Scope
+    window: CapWindow
+    unit: CapUnit
+    limit_amount: int
+    at_limit: AtLimit
+    why: str
+    created_by: str
+    created_at_microseconds: int
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether a call that does not fit is kept from the provider (all but `warn`)."""
+        return self.at_limit != "warn"
+
+    @property
+    def needs_price(self) -> bool:
+        return self.unit == "usd"
+
+    @property
+    def passes_soon(self) -> bool:
+        """Whether waiting helps within a minute: then the refusal is a 429, else a final 402."""
+        return self.unit == "in_flight" or (self.window == "minute" and self.unit in ("calls", "tokens"))
+
+
+class CounterKey(msgspec.Struct, frozen=True, array_like=True):
+    """Which counter a call adds to: one per cap, window and (for `user: "*"`) user."""
+
+    cap: str
+    window_start_microseconds: int
+    part: str = ""
+
+
+def counter_key(cap: Cap, facts: CallFacts, now_microseconds: int) -> CounterKey:
+    """The counter of `cap` that a call at this moment belongs to."""
+    part = facts.user or "" if cap.scope.user == EACH else ""
+    if cap.window == "rollout":
+        # Rollouts are numbered per agent.
+        part = f"{facts.agent}/{facts.rollout or ''}/{part}"
+    if not part.isascii():
+        # A user may be named by anything; no store keeps lone surrogates.
+        part = part.encode("utf-8", "replace").decode()
+    return CounterKey(cap.id, window_start(cap.window, now_microseconds), part)
+
+
+def window_start(window: CapWindow, now_microseconds: int) -> int:
+    """UTC start of the window that holds `now`, in microseconds since 1970; 0 for windows without a calendar."""
+    size = _EVEN_WINDOWS.get(window)
+    if size is not None:
+        return now_microseconds - now_microseconds % size
+    if window != "month":
+        return 0
+    first = (_EPOCH + timedelta(microseconds=now_microseconds)).replace(
+        day=1, hour=0, minute=0, second=0, microsecond=0
+    )
+    return (first - _EPOCH) // timedelta(microseconds=1)
+
+
+def window_end(window: CapWindow, start_microseconds: int) -> int:
+    """When the window that began at `start` ends, in microseconds since 1970; never for windows without a calendar."""
+    size = _EVEN_WINDOWS.get(window)
+    if size is not None:
+        return start_microseconds + size
+    if window != "month":
+        return 2**63
+    return window_start("month", start_microseconds + _LONGER_THAN_A_MONTH)
+
+
+def fits(cap: Cap, spent: int, held: int, wanted: int) -> bool:
+    """Whether `wanted` more may be held: never does spent plus held pass the limit."""
+    return spent + held + wanted <= cap.limit_amount
+
+
+def limit_amount(unit: CapUnit, limit: Any) -> int:
+    """An operator's limit (dollars for usd, else a whole number) as the cap's integer amount.
+
+    Raises BadInput(`bad_limit`) for negative, fractional where whole is wanted, not finite, or absurdly large.
+    """
+    try:
+        exact = Decimal(str(limit)) if isinstance(limit, int | float | str) and not isinstance(limit, bool) else None
+    except InvalidOperation:
+        exact = None
+    if exact is None or not exact.is_finite() or not 0 <= exact <= _MAX_AMOUNT:
+        raise BadInput(
+            "bad_limit", "limit must be a number of at least 0 (0 allows nothing) and below 4e18", param="limit"
+        )
+    amount = exact * NANODOLLARS if unit == "usd" else exact
+    if amount != amount.to_integral_value() or amount > _MAX_AMOUNT:
+        raise BadInput(
+            "bad_limit",
+            "limit must be whole in its unit (nine decimals for usd) and below 4e18",
+            param="limit",
+        )
+    return int(amount)
+
+
+def shown_amount(unit: CapUnit, amount: int) -> float | int:
+    """An amount as people read it: dollars for usd, else the number itself."""
+    return amount / NANODOLLARS if unit == "usd" else amount
+
+
+def cap_document(cap: Cap) -> dict[str, Any]:
+    """A cap as it was set; what it has spent is the ledger's (edges put it beside)."""
+    return {
+        "id": cap.id,
+        "scope": cap.scope.content(),
+        "window": cap.window,
+        "unit": cap.unit,
+        "limit": shown_amount(cap.unit, cap.limit_amount),
+        "at_limit": cap.at_limit,
+        "why": cap.why,
+        "created_by": cap.created_by,
+        "created_at": rfc3339(cap.created_at_microseconds),
+    }
+
+
+def counter_document(cap: Cap, key: CounterKey, spent: int, held: int) -> dict[str, Any]:
+    """One counter of a cap in the cap's unit, dollars for usd; `user` where each user is counted apart."""
+    _, rollout, user = key.part.split("/", 2) if cap.window == "rollout" else ("", "", key.part)
+    return {
+        "user": user or None,
+        "rollout": rollout or None,
+        "spent": shown_amount(cap.unit, spent),
+        "held": shown_amount(cap.unit, held),
+        "remaining": shown_amount(cap.unit, max(0, cap.limit_amount - spent - held)),
+    }
+
+
+def cap_state_document(
+    cap: Cap, window_start_microseconds: int, counters: Sequence[tuple[CounterKey, int, int]], most: int
+) -> dict[str, Any]:
+    """A cap with its counters (key, spent, held) of the window that began then, the fullest first, at most `most` shown.
+
+    The cap's own `spent` and `held` are sums over all of them; its `remaining` is what the fullest has left.
+    """
+    ordered = sorted(counters, key=lambda counter: (-counter[1] - counter[2], counter[0].part))
+    shown = [counter_document(cap, *counter) for counter in ordered[:most]]
+    return {
+        **cap_document(cap),
+        "window_start": rfc3339(window_start_microseconds) if window_start_microseconds else None,
+        "spent": shown_amount(cap.unit, sum(spent for _, spent, _ in counters)),
+        "held": shown_amount(cap.unit, sum(held for _, _, held in counters)),
+        "remaining": shown[0]["remaining"] if shown else shown_amount(cap.unit, cap.limit_amount),
+        "counters": shown,
+        "counters_in_all": len(counters),
+    }

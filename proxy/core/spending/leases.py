@@ -1,0 +1,67 @@
+"""How large a spend lease is: enough that calls need not wait for a commit, little enough that a crash costs little.
+
+A lease is what one process may hold in one counter beyond what the ledger's rows say. If the process crashes, all of it is
+charged, used or not: the ledger then shows at most one lease per counter too much, and never more than the cap's limit.
+Keeping and writing leases is runtime's matter (counters.py, writer.py).
+
+With several workers the owner of the ledger lends each a part of its lease, so that its calls need not wait for the owner
+either. What is lent counts as held; it comes back when somebody else needs it (runtime's lending.py).
+
+Decision: at most 1/64 of the limit. A cap too small for that (one hold is more than 1/64) has no lease, and its calls wait
+for their rows, in exchange for nothing over-counted.
+"""
+
+from typing import Final
+
+#: A lease is at most this part of the cap's limit.
+LEASE_SHARE: Final = 64
+#: Leases are this many times what was needed at once, so that they seldom change.
+_SPARE: Final = 4
+#: This part of a lease at most is lent or drawn when something is lent: the rest is for calls that ask the owner.
+_LENT_SHARE: Final = 2
+
+
+def wanted_lease(lease: int, needed: int) -> int:
+    """The lease for a counter that lately needed `needed` at once: unchanged unless more than half is used, or less than an
+    eighth."""
+    if needed * 2 > lease or needed * 8 < lease:
+        return needed * _SPARE
+    return lease
+
+
+def bounded_lease(wanted: int, limit: int, one_hold: int, room: int | None) -> int:
+    """What of a wanted lease is given. `one_hold`: what a call holds; a lease that covers none is useless. `room`: what the
+    limit leaves beyond the rows; None where calls may pass it."""
+    bound = limit // LEASE_SHARE
+    if room is not None and room < bound:
+        bound = room
+    given = min(wanted, bound)
+    return given if given >= one_hold else 0
+
+
+def wanted_loan(left: int, needed: int, limit: int, workers: int) -> int:
+    """How much more a worker is to be lent that lately needed `needed` at once and has `left`: nothing while it has more than
+    half of what it should have. That is no more than its fair share of the largest lease there can be."""
+    should_have = min(needed * _SPARE, _fair_share(limit, workers))
+    return 0 if left * 2 > should_have else should_have - left
+
+
+def is_too_small_to_lend(limit: int, one_hold: int, workers: int) -> bool:
+    """Whether a worker's fair share of the largest lease there can be is less than one hold."""
+    return _fair_share(limit, workers) < one_hold
+
+
+def bounded_loan(wanted: int, lease: int, drawn: int, limit: int, room: int) -> int:
+    """What of a wanted loan can be given. `drawn`: what is lent or drawn already; `room`: what the limit leaves.
+
+    Near the limit nothing is lent, so that no worker keeps what another's call could have."""
+    return max(0, min(wanted, lease // _LENT_SHARE - drawn, room - limit // LEASE_SHARE))
+
+
+def is_loan_too_large(left: int, needed: int) -> bool:
+    """Whether a worker has so much more than it lately needed that it is to give it back."""
+    return left > needed * _SPARE * 2
+
+
+def _fair_share(limit: int, workers: int) -> int:
+    return limit // (LEASE_SHARE * _LENT_SHARE * max(workers, 1))

@@ -1,0 +1,57 @@
+"""Builds the admin application: middlewares, the route table, the three paths without a token.
+
+A request runs problems -> admission -> role -> reading -> handler; its answer is written here. The composition root owns the
+listener it is served on.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import orjson
+from aiohttp import web
+
+from proxy.core.tokens import check_role
+from proxy.edges.admin.admin_connection import occupied
+from proxy.edges.admin.admission import CALLER, admission
+from proxy.edges.admin.authentication import Authentication
+from proxy.edges.admin.confirming import confirmed
+from proxy.edges.admin.handlers.observability import add_observability
+from proxy.edges.admin.openapi import with_description
+from proxy.edges.admin.parts import AdminParts, Ask, Streamed
+from proxy.edges.admin.problems import problems
+from proxy.edges.admin.queries import Query
+from proxy.edges.admin.reading import MAX_BODY_BYTES, read_body, read_query
+from proxy.edges.admin.routes import API_PREFIX, ROUTES, Route
+from proxy.edges.admin.security_headers import harden
+from proxy.edges.admin.streaming import send_stream
+
+__all__ = ["AdminParts", "build_admin_app"]
+
+
+def build_admin_app(parts: AdminParts) -> web.Application:
+    """The application, ready for a runner."""
+    authentication = Authentication(parts.token, parts.live.token, parts.clock)
+    app = web.Application(
+        middlewares=[occupied, problems(parts.on_error), admission(authentication, parts.listen_host)],
+        client_max_size=MAX_BODY_BYTES,
+    )
+    app.on_response_prepare.append(harden)
+    for route in with_description(ROUTES, parts.version):
+        app.router.add_route(route.method, API_PREFIX + route.path, _endpoint(route, parts))
+    add_observability(app, parts)
+    return app
+
+
+def _endpoint(route: Route, parts: AdminParts) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        caller = request[CALLER]
+        check_role(caller.role, route.role, *route.also)
+        query = read_query(request, route.query)
+        body = Query() if route.body is None else await read_body(request, route.body)
+        answer = await route.handler(parts, Ask(caller=caller, path=request.match_info, body=body, query=query))
+        if isinstance(answer, Streamed):
+            return await send_stream(request, answer)
+        if parts.workers is not None and route.method != "GET":
+            answer = await confirmed(answer, parts.workers)
+        return web.Response(status=answer.status, body=orjson.dumps(answer.content), content_type="application/json")
+
+    return serve

@@ -1,0 +1,58 @@
+"""Handlers: agents."""
+
+from proxy.core.calls.identity import check_agent_known
+from proxy.core.snapshot import Agent, AgentState, agent_document, state_document
+from proxy.edges.admin.bodies import AgentBody, AgentChangesBody, ReasonBody
+from proxy.edges.admin.pages import page_answer
+from proxy.edges.admin.parts import AdminParts, Answer, Ask
+from proxy.edges.admin.queries import PageQuery
+
+
+async def known_agent(parts: AdminParts, ask: Ask) -> AgentState:
+    """The agent the path names, also an archived one. Raises NotFound(`agent_not_found`)."""
+    name = ask.path["agent"]
+    state = parts.live.agent(name) or await parts.store.agent_state(name)
+    check_agent_known(state is not None, name)
+    assert state is not None
+    return state
+
+
+async def list_agents(parts: AdminParts, ask: Ask) -> Answer:
+    query = ask.query_as(PageQuery)
+    return page_answer(await parts.store.agents(query.cursor, query.limit), agent_document)
+
+
+async def create_agent(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(AgentBody)
+    agent = Agent(
+        name=body.agent,
+        description=body.description,
+        default_label=body.default_label,
+        allow_latest=body.allow_latest,
+    )
+    return Answer(_shown(parts, await parts.releases.create_agent(ask.who, agent, body.why)), 201)
+
+
+async def get_agent(parts: AdminParts, ask: Ask) -> Answer:
+    return Answer(state_document(await known_agent(parts, ask)))
+
+
+async def update_agent(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(AgentChangesBody)
+    changes = body.model_dump(exclude_unset=True, exclude={"why"})
+    after = await parts.releases.update_agent(ask.who, ask.path["agent"], changes, body.why, role=ask.caller.role)
+    return Answer(_shown(parts, after))
+
+
+async def archive_agent(parts: AdminParts, ask: Ask) -> Answer:
+    why = ask.body_as(ReasonBody).why
+    return Answer(_shown(parts, await parts.releases.archive_agent(ask.who, ask.path["agent"], why)))
+
+
+async def unarchive_agent(parts: AdminParts, ask: Ask) -> Answer:
+    why = ask.body_as(ReasonBody).why
+    return Answer(_shown(parts, await parts.releases.unarchive_agent(ask.who, ask.path["agent"], why)))
+
+
+def _shown(parts: AdminParts, agent: Agent) -> dict[str, object]:
+    return state_document(parts.live.agent(agent.name) or AgentState(agent))

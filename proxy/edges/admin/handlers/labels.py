@@ -1,0 +1,71 @@
+"""Handlers: labels, rollback and the release ledger."""
+
+from typing import Any
+
+from proxy.core.releasing.proposals import Proposal
+from proxy.core.releasing.releases import release_document
+from proxy.core.snapshot import label_document
+from proxy.edges.admin.bodies import LabelBody, ReasonBody, RollbackBody, evidence_of
+from proxy.edges.admin.handlers.agents import known_agent
+from proxy.edges.admin.handlers.proposals import proposal_answer
+from proxy.edges.admin.pages import page_answer, page_of_named
+from proxy.edges.admin.parts import AdminParts, Answer, Ask
+from proxy.edges.admin.queries import PageQuery, ReasonQuery, ReleasesQuery
+from proxy.runtime.releasing.release_commands import Moved
+
+
+async def list_labels(parts: AdminParts, ask: Ask) -> Answer:
+    state = await known_agent(parts, ask)
+    return page_of_named(
+        state.labels, ask.query_as(PageQuery), lambda label: label_document(label, state.rollouts.get(label.name))
+    )
+
+
+async def move_label(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(LabelBody)
+    moved = await parts.releases.move_label(
+        ask.who,
+        ask.path["agent"],
+        ask.path["label"],
+        body.version,
+        body.why,
+        role=ask.caller.role,
+        if_release=body.if_release,
+        evidence=evidence_of(body.evidence),
+    )
+    if isinstance(moved, Proposal):
+        return await proposal_answer(parts, moved, 202)
+    return Answer({**_moved(moved), "rollout": None})
+
+
+async def delete_label(parts: AdminParts, ask: Ask) -> Answer:
+    why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
+    await parts.releases.delete_label(ask.who, ask.path["agent"], ask.path["label"], why)
+    return Answer({"label": ask.path["label"], "removed": True})
+
+
+async def rollback(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(RollbackBody)
+    moved = await parts.releases.rollback(
+        ask.who, ask.path["agent"], body.label, body.why, undoes=body.undoes, to=body.to
+    )
+    subject = f"agents/{ask.path['agent']}/labels/{moved.label}"
+    kept = parts.standby.journal.note(subject) if moved.changed else {}
+    return Answer({**_moved(moved), "undoes": None if moved.row is None else moved.row.undoes, **kept})
+
+
+async def list_releases(parts: AdminParts, ask: Ask) -> Answer:
+    query = ask.query_as(ReleasesQuery)
+    state = await known_agent(parts, ask)
+    page = await parts.store.releases(state.agent.name, query.label, query.cursor, query.limit)
+    return page_answer(page, release_document)
+
+
+def _moved(moved: Moved) -> dict[str, Any]:
+    return {
+        "changed": moved.changed,
+        "label": moved.label,
+        "version": moved.version,
+        "release": moved.release,
+        "reason": moved.reason,
+    }

@@ -1,0 +1,74 @@
+"""What machines look at without a token: /metrics, /livez, /readyz.
+
+Readiness is about taking calls, not about the store: while the store is away the last known good snapshot serves.
+"""
+
+import asyncio
+
+import orjson
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from proxy.core.spending.caps import window_start
+from proxy.edges.admin.parts import AdminParts
+
+
+def add_observability(app: web.Application, parts: AdminParts) -> None:
+    """Register the three paths."""
+
+    async def metrics(request: web.Request) -> web.Response:
+        own = parts.metrics.registry
+        registry = own if parts.workers is None else await parts.workers.merged(own)
+        refresh_gauges(parts)
+        # Thousands of series take a while to write; calls in flight do not wait for that.
+        text = await asyncio.to_thread(generate_latest, registry)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def livez(request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(request: web.Request) -> web.Response:
+        reasons = ["draining"] if parts.is_draining() else []
+        if parts.workers is not None and not parts.workers.are_serving:
+            reasons.append("no worker takes calls")
+        if not parts.live.is_loaded:
+            reasons.append("not_ready")
+        is_ready = not reasons
+        if parts.standby.presence.is_away:
+            # Told, and no reason to take the process out of service: it serves what was last known good.
+            reasons.append("store_away")
+        content = {"ready": is_ready, "revision": parts.live.current.revision, "reasons": reasons}
+        return web.Response(
+            status=200 if is_ready else 503, body=orjson.dumps(content), content_type="application/json"
+        )
+
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/readyz", readyz)
+
+
+def refresh_gauges(parts: AdminParts) -> None:
+    """Take over what is counted elsewhere, and what time alone changes (windows, expired switches)."""
+    metrics, now = parts.metrics, parts.clock.now_microseconds()
+    metrics.in_flight.set(parts.request_path.in_flight)
+    metrics.holds_outstanding.set(parts.ledger.holds_outstanding)
+    metrics.recorder_queue_length.set(parts.recorder.queue_length)
+    metrics.recorder_dropped.follow(parts.recorder.dropped)
+    metrics.conversation_evictions.follow(parts.conversations.evictions)
+    metrics.switch_active.clear()
+    for switch in parts.live.current.switches:
+        if switch.is_active(now):
+            metrics.switch_active.labels(switch.scope.kind()).inc()
+    metrics.cap_remaining_ratio.clear()
+    for cap in parts.live.current.caps:
+        start = window_start(cap.window, now)
+        used = max(
+            (
+                counter.spent + counter.held
+                for key, counter in parts.ledger.counters_of(cap).items()
+                if key.window_start_microseconds == start
+            ),
+            default=0,
+        )
+        left = max(0, cap.limit_amount - used) / cap.limit_amount if cap.limit_amount else 0.0
+        metrics.cap_remaining_ratio.labels(cap.id).set(left)

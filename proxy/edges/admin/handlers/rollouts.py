@@ -1,0 +1,91 @@
+"""Handlers: rollouts."""
+
+from proxy.core.errors import NotFound
+from proxy.core.pages import MAX_PAGE
+from proxy.core.releasing.proposals import Proposal
+from proxy.core.snapshot import AgentState, Rollout, rollout_document
+from proxy.edges.admin.bodies import PercentageBody, PromotionBody, ReasonBody, RolloutBody, evidence_of
+from proxy.edges.admin.handlers.agents import known_agent
+from proxy.edges.admin.handlers.proposals import proposal_answer
+from proxy.edges.admin.pages import page_answer
+from proxy.edges.admin.parts import AdminParts, Answer, Ask
+from proxy.edges.admin.queries import PageQuery
+from proxy.runtime.releasing.release_rows import RolloutDraft
+
+
+async def list_rollouts(parts: AdminParts, ask: Ask) -> Answer:
+    query = ask.query_as(PageQuery)
+    state = await known_agent(parts, ask)
+    return page_answer(await parts.store.rollouts(state.agent.name, query.cursor, query.limit), rollout_document)
+
+
+async def start_rollout(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(RolloutBody)
+    draft = RolloutDraft(
+        label=body.label,
+        candidate=body.candidate,
+        percentage=body.percentage,
+        eligible=body.eligible,
+    )
+    started = await parts.rollouts.start_rollout(
+        ask.who, ask.path["agent"], draft, body.why, role=ask.caller.role, evidence=evidence_of(body.evidence)
+    )
+    if isinstance(started, Proposal):
+        return await proposal_answer(parts, started, 202)
+    return Answer(rollout_document(started), 201)
+
+
+async def get_rollout(parts: AdminParts, ask: Ask) -> Answer:
+    state = await known_agent(parts, ask)
+    wanted = ask.path["id"]
+    rollout = await find_rollout(parts, state, wanted)
+    if rollout is None:
+        raise NotFound("rollout_not_found", f"agent {state.agent.name!r} has no rollout {wanted!r}", param="rollout")
+    return Answer(rollout_document(rollout))
+
+
+async def promote(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(PromotionBody)
+    promoted = await parts.rollouts.promote(
+        ask.who,
+        ask.path["agent"],
+        ask.path["id"],
+        body.why,
+        role=ask.caller.role,
+        evidence=evidence_of(body.evidence),
+    )
+    if isinstance(promoted, Proposal):
+        return await proposal_answer(parts, promoted, 202)
+    return Answer(rollout_document(promoted))
+
+
+async def abort(parts: AdminParts, ask: Ask) -> Answer:
+    why = ask.body_as(ReasonBody).why
+    ended = await parts.rollouts.abort(ask.who, ask.path["agent"], ask.path["id"], why)
+    return Answer(
+        {**rollout_document(ended), **parts.standby.journal.note(f"agents/{ended.agent}/rollouts/{ended.id}")}
+    )
+
+
+async def set_percentage(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(PercentageBody)
+    rollout = await parts.rollouts.set_percentage(
+        ask.who, ask.path["agent"], ask.path["id"], body.percentage, body.why, role=ask.caller.role
+    )
+    return Answer(rollout_document(rollout))
+
+
+async def find_rollout(parts: AdminParts, state: AgentState, rollout_id: str) -> Rollout | None:
+    """One that runs, or one that ended."""
+    active = (rollout for rollout in state.rollouts.values() if rollout.id == rollout_id)
+    return next(active, None) or await _from_the_list(parts, state.agent.name, rollout_id)
+
+
+async def _from_the_list(parts: AdminParts, agent: str, rollout_id: str) -> Rollout | None:
+    cursor: str | None = None
+    while True:
+        page = await parts.store.rollouts(agent, cursor, MAX_PAGE)
+        found = next((rollout for rollout in page.items if rollout.id == rollout_id), None)
+        if found is not None or page.next_cursor is None:
+            return found
+        cursor = page.next_cursor

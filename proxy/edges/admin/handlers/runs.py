@@ -1,0 +1,116 @@
+"""Handlers: runs with their attempts and outcomes, their export, and what is said about them afterwards."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from proxy.core.calls.outcomes import outcome_document
+from proxy.core.calls.runs import attempt_document, run_document
+from proxy.core.errors import BadInput, NotFound
+from proxy.core.pages import MAX_PAGE
+from proxy.core.times import parse_rfc3339
+from proxy.edges.admin.bodies import OutcomeBody, OutcomesBody, QuarantineBody
+from proxy.edges.admin.handlers.run_export import RUN_FORMATS, RunFormat
+from proxy.edges.admin.pages import page_answer
+from proxy.edges.admin.parts import AdminParts, Answer, Ask, Streamed
+from proxy.edges.admin.queries import RunsExportQuery, RunsFilterQuery, RunsQuery
+from proxy.edges.admin.streaming import COUNT_HEADER
+from proxy.runtime.releasing.run_commands import OutcomeDraft, filter_document
+from proxy.store.ports.store import RunFilter
+
+
+async def list_runs(parts: AdminParts, ask: Ask) -> Answer:
+    query = ask.query_as(RunsQuery)
+    return page_answer(await parts.store.runs(_filter(query), query.cursor, query.limit), run_document)
+
+
+async def get_run(parts: AdminParts, ask: Ask) -> Answer:
+    run = await parts.store.run(ask.path["id"])
+    if run is None:
+        raise NotFound("run_not_found", f"there is no run {ask.path['id']!r}", param="run")
+    attempts = await parts.store.attempts(run.id)
+    outcomes = await parts.store.outcomes(run.id)
+    return Answer(
+        {
+            **run_document(run),
+            "attempts": [attempt_document(attempt) for attempt in attempts],
+            "outcomes": [outcome_document(outcome) for outcome in outcomes],
+        }
+    )
+
+
+async def export_runs(parts: AdminParts, ask: Ask) -> Streamed:
+    """Newest first, as a list would show them; a batch is read when the client took the one before."""
+    query = ask.query_as(RunsExportQuery)
+    wanted, form = _filter(query), RUN_FORMATS[query.format]
+    headers = {
+        COUNT_HEADER: str(await parts.store.count_runs(wanted)),
+        "Content-Disposition": f'attachment; filename="runs.{query.format}"',
+    }
+    return Streamed(_batches(parts, wanted, form), form.content_type, headers)
+
+
+async def _batches(parts: AdminParts, wanted: RunFilter, form: RunFormat) -> AsyncGenerator[bytes]:
+    head, cursor = form.head, None
+    while True:
+        page = await parts.store.runs(wanted, cursor, MAX_PAGE)
+        # On another thread, so that calls in flight do not wait for a batch to be written out.
+        yield head + await asyncio.to_thread(form.render, page.items)
+        head, cursor = b"", page.next_cursor
+        if cursor is None:
+            return
+
+
+async def quarantine_runs(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(QuarantineBody)
+    wanted = _filter(body)
+    if not body.runs:
+        changed, applied = await parts.runs.quarantine_matching(ask.who, wanted, body.why, undo=body.undo)
+        named = {"filter": filter_document(applied)}
+    elif wanted == RunFilter():
+        changed = await parts.runs.quarantine_runs(ask.who, body.runs, body.why, undo=body.undo)
+        named = {"runs": body.runs}
+    else:
+        raise BadInput("bad_filter", "name runs by `runs` or by filters, not by both", param="runs")
+    return Answer({"changed": changed, "quarantined": not body.undo, **named})
+
+
+async def record_outcome(parts: AdminParts, ask: Ask) -> Answer:
+    draft = _draft(ask.body_as(OutcomeBody), ask.path["id"])
+    return Answer(outcome_document(await parts.runs.record_outcome(ask.who, draft)), 201)
+
+
+async def record_outcomes(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(OutcomesBody)
+    recorded = await parts.runs.record_outcomes(ask.who, [_draft(one, one.run, body.why) for one in body.outcomes])
+    return Answer(
+        {
+            "items": [outcome_document(outcome) for outcome in recorded.outcomes],
+            "unknown_runs": list(recorded.unknown_runs),
+        },
+        201,
+    )
+
+
+def _draft(body: OutcomeBody, run: str, why: str = "") -> OutcomeDraft:
+    return OutcomeDraft(run=run, name=body.name, value=body.value, severity=body.severity, why=body.why or why)
+
+
+def _filter(asked: RunsFilterQuery | QuarantineBody) -> RunFilter:
+    """Raises BadInput: `bad_time`, and `bad_filter` where a number would mean the runs of any agent that came so far."""
+    numbered = {"version": asked.version, "release": asked.release, "rollout": asked.rollout}
+    named = next((name for name, value in numbered.items() if value is not None), None)
+    if asked.agent is None and named is not None:
+        raise BadInput("bad_filter", f"{named}s are numbered per agent: say the agent too", param=named)
+    return RunFilter(
+        agent=asked.agent,
+        version=asked.version,
+        release=asked.release,
+        rollout=asked.rollout,
+        arm=asked.arm,
+        user=asked.user,
+        conversation=asked.conversation,
+        outcome=asked.outcome,
+        quarantined=asked.quarantined if isinstance(asked, RunsFilterQuery) else None,
+        from_microseconds=None if asked.from_ is None else parse_rfc3339(asked.from_, "from"),
+        to_microseconds=None if asked.to is None else parse_rfc3339(asked.to, "to"),
+    )

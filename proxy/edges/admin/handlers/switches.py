@@ -1,0 +1,37 @@
+"""Handlers: kill switches."""
+
+from proxy.core.switches import still_stopping, switch_document
+from proxy.core.times import parse_rfc3339
+from proxy.edges.admin.bodies import ReasonBody, SwitchBody
+from proxy.edges.admin.pages import page_of_named
+from proxy.edges.admin.parts import AdminParts, Answer, Ask
+from proxy.edges.admin.queries import PageQuery, ReasonQuery
+from proxy.runtime.releasing.limit_commands import SwitchDraft
+
+
+async def list_switches(parts: AdminParts, ask: Ask) -> Answer:
+    now = parts.clock.now_microseconds()
+    active = {switch.id: switch for switch in parts.live.current.switches if switch.is_active(now)}
+    return page_of_named(active, ask.query_as(PageQuery), switch_document)
+
+
+async def switch_on(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(SwitchBody)
+    draft = SwitchDraft(
+        scope=body.scope,
+        mode=body.mode,
+        expires_at_microseconds=None if body.expires is None else parse_rfc3339(body.expires, "expires"),
+        reply_text=body.reply,
+        fallback_version=body.fallback_version,
+        cut_streams=body.cut_streams,
+    )
+    switch = await parts.guards.switch_on(ask.who, draft, body.why)
+    return Answer({**switch_document(switch), **parts.standby.journal.note(f"switches/{switch.id}")}, 201)
+
+
+async def switch_off(parts: AdminParts, ask: Ask) -> Answer:
+    why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
+    switch = await parts.guards.switch_off(ask.who, ask.path["id"], why)
+    others = still_stopping(parts.live.current.switches, switch, parts.clock.now_microseconds())
+    still_on = [switch_document(other) for other in others]
+    return Answer({**switch_document(switch), "removed": True, "still_on": still_on})

@@ -1,0 +1,108 @@
+"""Handlers: versions, what changed between two of them, and which of them a label served at a moment."""
+
+import asyncio
+import re
+
+from proxy.core.errors import NotFound
+from proxy.core.names import RESERVED_LABEL
+from proxy.core.pages import MAX_PAGE
+from proxy.core.releasing.releases import Release
+from proxy.core.releasing.timeline import served_at
+from proxy.core.snapshot import AgentState
+from proxy.core.times import parse_rfc3339, rfc3339
+from proxy.core.versions.diffing import diff_versions
+from proxy.core.versions.versions import Version, version_document, version_summary
+from proxy.edges.admin.bodies import VersionBody
+from proxy.edges.admin.handlers.agents import known_agent
+from proxy.edges.admin.handlers.rollouts import find_rollout
+from proxy.edges.admin.pages import page_answer
+from proxy.edges.admin.parts import AdminParts, Answer, Ask
+from proxy.edges.admin.queries import PageQuery, VersionsAtQuery
+from proxy.runtime.releasing.release_commands import VersionDraft
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}\Z")
+
+
+async def list_versions(parts: AdminParts, ask: Ask) -> Answer:
+    query = ask.query_as(PageQuery)
+    state = await known_agent(parts, ask)
+    page = await parts.store.versions(state.agent.name, query.cursor, query.limit)
+    return page_answer(page, version_summary)
+
+
+async def create_version(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(VersionBody)
+    components = {
+        "prompt": body.prompt,
+        "model": body.model,
+        "tools": body.tools,
+        "retrieval": body.retrieval,
+        "policy": body.policy,
+    }
+    draft = VersionDraft(
+        components=components,
+        parent=body.parent,
+        message=body.message,
+        tested_against=body.tested_against,
+        source=body.source,
+    )
+    version, is_new = await parts.releases.create_version(ask.who, ask.path["agent"], draft, body.why)
+    return Answer(version_document(version), 201 if is_new else 200)
+
+
+async def get_version(parts: AdminParts, ask: Ask) -> Answer:
+    state, wanted = await known_agent(parts, ask), ask.path["n"]
+    return Answer(version_document(await _version(parts, state, wanted, _number(state, wanted))))
+
+
+async def get_diff(parts: AdminParts, ask: Ask) -> Answer:
+    """Two versions, each by number, label or `latest`."""
+    state = await known_agent(parts, ask)
+    sides: list[Version] = []
+    for wanted in (ask.path["a"], ask.path["b"]):
+        label = state.labels.get(wanted)
+        number = _number(state, wanted) if label is None else label.version
+        sides.append(await _version(parts, state, wanted, number))
+    before, after = sides
+    # Long prompts take a while to compare; calls in flight do not wait for that.
+    difference = await asyncio.to_thread(lambda: diff_versions(before, after).document())
+    return Answer({"agent": state.agent.name, "before": before.number, "after": after.number, **difference})
+
+
+async def get_versions_at(parts: AdminParts, ask: Ask) -> Answer:
+    """What a label served at a moment, from the ledger; `eligible` are the tags without which a call got the stable arm."""
+    query = ask.query_as(VersionsAtQuery)
+    state = await known_agent(parts, ask)
+    name, label = state.agent.name, query.label or state.agent.default_label
+    moment = parts.clock.now_microseconds() if query.time is None else parse_rfc3339(query.time, "time")
+    served = served_at(await _history(parts, name, label, moment), moment)
+    if served is None:
+        raise NotFound("label_not_set", f"{name}: {label} served nothing at {rfc3339(moment)}", param="label")
+    rollout = None if served.rollout is None else await find_rollout(parts, state, served.rollout)
+    return Answer({**served.document(), "eligible": {} if rollout is None else dict(rollout.eligible)})
+
+
+async def _history(parts: AdminParts, agent: str, label: str, since_microseconds: int) -> list[Release]:
+    """A label's releases, oldest first, from the one in force at that moment on."""
+    newest_first: list[Release] = []
+    cursor: str | None = None
+    while True:
+        page = await parts.store.releases(agent, label, cursor, MAX_PAGE)
+        newest_first += page.items
+        cursor = page.next_cursor
+        if cursor is None or any(row.created_at_microseconds <= since_microseconds for row in page.items):
+            return newest_first[::-1]
+
+
+async def _version(parts: AdminParts, state: AgentState, wanted: str, number: int) -> Version:
+    version = await parts.store.version(state.agent.name, number) if number else None
+    if version is None:
+        raise NotFound("version_not_found", f"agent {state.agent.name!r} has no version {wanted}", param="version")
+    return version
+
+
+def _number(state: AgentState, text: str) -> int:
+    """0 for what is no number."""
+    if text == RESERVED_LABEL:
+        return state.agent.newest
+    return int(text) if _NUMBER.match(text) else 0

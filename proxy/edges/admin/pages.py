@@ -1,0 +1,23 @@
+"""Lists as the admin API answers them: `{"items": […], "next": cursor or null}`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from proxy.core.pages import Page
+from proxy.edges.admin.parts import Answer
+from proxy.edges.admin.queries import PageQuery
+
+Item = TypeVar("Item")
+
+
+def page_answer(page: Page[Item], render: Callable[[Item], Any]) -> Answer:
+    """A page of a store's list."""
+    return Answer({"items": [render(item) for item in page.items], "next": page.next_cursor})
+
+
+def page_of_named(items: Mapping[str, Item], query: PageQuery, render: Callable[[Item], Any]) -> Answer:
+    """A page of items held in memory, in the order of their names or ids; the cursor is the last one shown."""
+    names = sorted(name for name in items if query.cursor is None or name > query.cursor)
+    shown = names[: query.limit]
+    cursor = shown[-1] if len(names) > len(shown) else None
+    return Answer({"items": [render(items[name]) for name in shown], "next": cursor})

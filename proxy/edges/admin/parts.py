@@ -1,0 +1,109 @@
+"""What the admin application works with, and what its handlers are given and give back.
+
+A handler is a plain coroutine from an Ask to an Answer: it never sees a request, a header or a socket. Reading requests is
+reading.py's matter, writing answers admin_app.py's.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from proxy.core.tokens import Caller
+from proxy.runtime.calls.conversations import Conversations
+from proxy.runtime.process.clock import Clock
+from proxy.runtime.providers import Providers
+from proxy.runtime.releasing.limit_commands import LimitCommands
+from proxy.runtime.releasing.proposal_commands import ProposalCommands
+from proxy.runtime.releasing.release_commands import ReleaseCommands
+from proxy.runtime.releasing.rollout_commands import RolloutCommands
+from proxy.runtime.releasing.run_commands import RunCommands
+from proxy.runtime.releasing.token_commands import TokenCommands
+from proxy.runtime.spending.ledger import SpendLedger
+from proxy.runtime.spending.prices import PriceBook
+from proxy.runtime.state.data_path import DataPath
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.state.standby import Standby
+from proxy.runtime.telemetry.metrics import Metrics
+from proxy.runtime.telemetry.recorder import Recorder
+from proxy.runtime.workers.supervisor import Workers
+from proxy.store.ports.store import Store
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminParts:
+    """Put together by the composition root. `token` is the admin token itself; only its hash is kept."""
+
+    releases: ReleaseCommands
+    rollouts: RolloutCommands
+    proposals: ProposalCommands
+    tokens: TokenCommands
+    guards: LimitCommands
+    runs: RunCommands
+    store: Store
+    standby: Standby
+    live: LiveSnapshot
+    ledger: SpendLedger
+    metrics: Metrics
+    recorder: Recorder
+    conversations: Conversations
+    request_path: DataPath
+    providers: Providers
+    prices: PriceBook
+    clock: Clock
+    token: str
+    listen_host: str
+    is_draining: Callable[[], bool]
+    on_error: Callable[[BaseException], None]
+    #: None where this process serves the calls itself.
+    workers: Workers | None = None
+    #: Of the program, for `GET /status` and the OpenAPI description.
+    version: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One admitted request: who asks, the names in its path, its checked body and query."""
+
+    caller: Caller
+    path: Mapping[str, str]
+    body: BaseModel
+    query: BaseModel
+
+    @property
+    def who(self) -> str:
+        """The caller's name, as the ledger and the audit log keep it."""
+        return self.caller.name
+
+    def body_as(self, kind: type[Model]) -> Model:
+        """The body, of the kind the route's entry in the table names."""
+        assert isinstance(self.body, kind)
+        return self.body
+
+    def query_as(self, kind: type[Model]) -> Model:
+        """The query, of the kind the route's entry in the table names."""
+        assert isinstance(self.query, kind)
+        return self.query
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`content` is written as JSON."""
+
+    content: Any
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer that is made while it is sent (streaming.py). What fails after the first chunk breaks the connection."""
+
+    chunks: AsyncGenerator[bytes]
+    content_type: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+Handler = Callable[[AdminParts, Ask], Awaitable[Answer | Streamed]]

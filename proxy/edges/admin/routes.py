@@ -1,0 +1,207 @@
+"""The one table of the admin API's routes: what the application serves, the description describes, the tests go through.
+
+`role` is what a token needs, where an admin's always does; `also` are roles let in beside it where the command itself looks
+closer (a label may be protected, a proposal somebody else's). The description shows them as x-roles.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from proxy.core.tokens import Role
+from proxy.edges.admin.bodies import (
+    AgentBody,
+    AgentChangesBody,
+    Body,
+    CapBody,
+    CapChangesBody,
+    LabelBody,
+    OutcomeBody,
+    OutcomesBody,
+    PercentageBody,
+    PromotionBody,
+    ProposalBody,
+    ProtectionBody,
+    QuarantineBody,
+    ReasonBody,
+    RollbackBody,
+    RolloutBody,
+    SwitchBody,
+    TokenBody,
+    VersionBody,
+)
+from proxy.edges.admin.handlers import (
+    agents,
+    audit,
+    caps,
+    labels,
+    proposals,
+    protections,
+    rollouts,
+    runs,
+    status,
+    switches,
+    tokens,
+    versions,
+)
+from proxy.edges.admin.parts import Handler
+from proxy.edges.admin.queries import (
+    PageQuery,
+    PriceQuery,
+    ProofQuery,
+    ProposalsQuery,
+    Query,
+    ReasonQuery,
+    ReleasesQuery,
+    RunsExportQuery,
+    RunsQuery,
+    VersionsAtQuery,
+)
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+API_PREFIX = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `path` is below API_PREFIX; `body` None: a body is not looked at."""
+
+    method: Method
+    path: str
+    operation: str
+    summary: str
+    role: Role
+    handler: Handler
+    answer: str
+    body: type[Body] | None = None
+    query: type[Query] = Query
+    statuses: tuple[int, ...] = (200,)
+    #: Media types of an answer that is no JSON document.
+    streams: tuple[str, ...] = ()
+    also: tuple[Role, ...] = ()
+
+
+_AGENT = "/agents/{agent}"
+_LABEL = "/agents/{agent}/labels/{label}"
+_ROLLOUT = "/agents/{agent}/rollouts/{id}"
+_PROPOSAL = "/agents/{agent}/proposals/{id}"
+
+# One operation a row: a table is read by columns.
+# fmt: off
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/agents", "list_agents", "All agents, by name", "viewer", agents.list_agents, "A page of agents",
+          query=PageQuery),
+    Route("POST", "/agents", "create_agent", "A new agent", "author", agents.create_agent, "The agent", AgentBody,
+          statuses=(201,)),
+    Route("GET", _AGENT, "get_agent", "One agent and what its labels serve", "viewer", agents.get_agent, "The agent"),
+    Route("PATCH", _AGENT, "update_agent", "Change an agent's description or defaults", "author", agents.update_agent,
+          "The agent as it now is", AgentChangesBody),
+    Route("POST", _AGENT + "/archive", "archive_agent", "Take an agent out of service", "admin", agents.archive_agent,
+          "The agent as it now is", ReasonBody),
+    Route("POST", _AGENT + "/unarchive", "unarchive_agent", "Put an archived agent back in service", "admin",
+          agents.unarchive_agent, "The agent as it now is", ReasonBody),
+
+    Route("GET", _AGENT + "/versions", "list_versions", "An agent's versions, newest first", "viewer",
+          versions.list_versions, "A page of versions without their contents", query=PageQuery),
+    Route("POST", _AGENT + "/versions", "create_version", "A new version on top of the newest", "author",
+          versions.create_version, "The version; 200 where the newest is identical already", VersionBody,
+          statuses=(201, 200)),
+    Route("GET", _AGENT + "/versions/at", "get_versions_at", "What a label served at a moment, percentages included",
+          "viewer", versions.get_versions_at, "The release in force then", query=VersionsAtQuery),
+    Route("GET", _AGENT + "/versions/{a}/diff/{b}", "get_diff", "What changed between two versions", "viewer",
+          versions.get_diff, "Changed fields by group, and the prompt by words"),
+    Route("GET", _AGENT + "/versions/{n}", "get_version", "One version by number, or `latest`", "viewer",
+          versions.get_version, "The version with its components"),
+
+    Route("GET", _AGENT + "/labels", "list_labels", "An agent's labels and their rollouts", "viewer",
+          labels.list_labels, "A page of labels", query=PageQuery),
+    Route("PUT", _LABEL, "move_label", "Point a label at a version", "operator", labels.move_label,
+          "What the label serves, and whether it moved; 202 with the proposal where somebody else must approve", LabelBody,
+          statuses=(200, 202), also=("author",)),
+    Route("DELETE", _LABEL, "delete_label", "Remove a label", "operator", labels.delete_label,
+          "The label that is gone", ReasonBody, query=ReasonQuery),
+    Route("GET", _AGENT + "/protections", "list_protections", "An agent's protected labels and their rules", "viewer",
+          protections.list_protections, "A page of protections", query=PageQuery),
+    Route("PUT", _LABEL + "/protection", "protect_label", "Who may move a label, and what a move needs", "admin",
+          protections.protect, "The rules as they now are", ProtectionBody),
+    Route("DELETE", _LABEL + "/protection", "unprotect_label", "End a label's rules", "admin", protections.unprotect,
+          "The rules that are gone", ReasonBody, query=ReasonQuery),
+    Route("POST", _AGENT + "/rollback", "rollback", "End the label's rollout, else take the label back", "operator",
+          labels.rollback, "What the label serves, whether it moved, and which release was undone", RollbackBody),
+    Route("GET", _AGENT + "/releases", "list_releases", "The release ledger, newest first", "viewer",
+          labels.list_releases, "A page of releases", query=ReleasesQuery),
+
+    Route("GET", _AGENT + "/rollouts", "list_rollouts", "An agent's rollouts, newest first", "viewer",
+          rollouts.list_rollouts, "A page of rollouts", query=PageQuery),
+    Route("POST", _AGENT + "/rollouts", "start_rollout", "Give a candidate a share of a label's traffic", "operator",
+          rollouts.start_rollout, "The rollout; 202 with the proposal where somebody else must approve", RolloutBody,
+          statuses=(201, 202)),
+    Route("GET", _ROLLOUT, "get_rollout", "One rollout", "viewer", rollouts.get_rollout, "The rollout"),
+    Route("POST", _ROLLOUT + "/promote", "promote_rollout", "The candidate serves everyone", "operator",
+          rollouts.promote, "The rollout as it ended; 202 with the proposal where somebody else must approve",
+          PromotionBody, statuses=(200, 202)),
+    Route("POST", _ROLLOUT + "/abort", "abort_rollout", "The stable version serves everyone again", "operator",
+          rollouts.abort, "The rollout as it ended", ReasonBody),
+    Route("POST", _ROLLOUT + "/set-percentage", "set_rollout_percentage", "Change the candidate's share", "operator",
+          rollouts.set_percentage, "The rollout as it now is", PercentageBody),
+
+    Route("GET", _AGENT + "/proposals", "list_proposals", "What waits or waited for a second person, newest first", "viewer",
+          proposals.list_proposals, "A page of proposals without their differences", query=ProposalsQuery),
+    Route("POST", _AGENT + "/proposals", "create_proposal", "Ask somebody else to move a label", "operator",
+          proposals.create_proposal, "The proposal with its difference", ProposalBody, statuses=(201,), also=("author",)),
+    Route("GET", _PROPOSAL, "get_proposal", "One proposal with what it changes", "viewer", proposals.get_proposal,
+          "The proposal with its difference"),
+    Route("POST", _PROPOSAL + "/approve", "approve_proposal", "Let it happen; not for whoever proposed it", "operator",
+          proposals.approve, "The proposal, carried out", ReasonBody),
+    Route("POST", _PROPOSAL + "/reject", "reject_proposal", "Let it not happen; authors take back their own", "operator",
+          proposals.reject, "The proposal as it ended", ReasonBody, also=("author",)),
+
+    Route("GET", "/switches", "list_switches", "Kill switches that are on", "viewer", switches.list_switches,
+          "A page of switches", query=PageQuery),
+    Route("POST", "/switches", "switch_on", "Put a kill switch on", "operator", switches.switch_on,
+          "The switch, in force", SwitchBody, statuses=(201,)),
+    Route("DELETE", "/switches/{id}", "switch_off", "Take a kill switch off", "operator", switches.switch_off,
+          "The switch that is gone", ReasonBody, query=ReasonQuery),
+
+    Route("GET", "/caps", "list_caps", "Spend limits with what is spent, held and left", "viewer", caps.list_caps,
+          "A page of caps", query=PageQuery),
+    Route("POST", "/caps", "set_cap", "A new spend limit, counting from now", "operator", caps.set_cap,
+          "The cap, in force", CapBody, statuses=(201,)),
+    Route("PUT", "/caps/{id}", "change_cap", "Another limit for the same cap", "operator", caps.change_cap,
+          "The cap as it now is", CapChangesBody),
+    Route("DELETE", "/caps/{id}", "end_cap", "Remove a spend limit", "operator", caps.end_cap, "The cap that is gone",
+          ReasonBody, query=ReasonQuery),
+
+    Route("GET", "/runs", "list_runs", "Recorded runs, newest first", "viewer", runs.list_runs, "A page of runs",
+          query=RunsQuery),
+    Route("GET", "/runs/export", "export_runs", "All runs that fit, in bounded memory", "viewer", runs.export_runs,
+          "One run a line, newest first; a connection that ends early is an incomplete export",
+          query=RunsExportQuery, streams=("application/x-ndjson", "text/csv")),
+    Route("POST", "/runs/quarantine", "quarantine_runs", "Tag runs, so that reports can leave them out", "operator",
+          runs.quarantine_runs, "How many changed, and which were meant", QuarantineBody),
+    Route("GET", "/runs/{id}", "get_run", "One run with its attempts and outcomes", "viewer", runs.get_run, "The run"),
+    Route("POST", "/runs/{id}/outcomes", "record_outcome", "A later fact about a run", "operator", runs.record_outcome,
+          "The outcome", OutcomeBody, statuses=(201,)),
+    Route("POST", "/outcomes", "record_outcomes", "Later facts about many runs", "operator", runs.record_outcomes,
+          "The outcomes, and the runs that nobody knows", OutcomesBody, statuses=(201,)),
+
+    Route("GET", "/tokens", "list_tokens", "Tokens of the admin API, newest first, also revoked ones", "admin",
+          tokens.list_tokens, "A page of tokens without their texts", query=PageQuery),
+    Route("POST", "/tokens", "create_token", "A new token", "admin", tokens.create_token,
+          "The token, with its text in `token`: shown this once, kept nowhere", TokenBody, statuses=(201,)),
+    Route("DELETE", "/tokens/{id}", "revoke_token", "End a token; the next request with it is refused", "admin",
+          tokens.revoke_token, "The token as it ended", ReasonBody, query=ReasonQuery),
+
+    Route("GET", "/audit", "list_audit", "The audit log, newest first", "viewer", audit.list_audit,
+          "A page of entries, each with exactly the members its hash covers", query=PageQuery),
+    Route("GET", "/audit/export", "export_audit", "The whole audit log, oldest first", "viewer", audit.export_audit,
+          "One entry a line, which verifies offline", streams=("application/x-ndjson",)),
+    Route("GET", "/audit/verify", "verify_audit", "Prove the log and every row it speaks about", "viewer",
+          audit.verify_audit, "Whether all holds, else the first entry or row that does not", query=ProofQuery),
+    Route("GET", "/audit/head", "get_audit_head", "The newest audit entry's hash, to anchor it elsewhere", "viewer",
+          audit.audit_head, "Number, hash and time of the newest entry"),
+
+    Route("GET", "/prices", "get_price", "What a model costs", "viewer", status.get_price,
+          "The price, or that it is unknown", query=PriceQuery),
+    Route("GET", "/status", "get_status", "How this process is", "viewer", status.get_status, "The status"),
+)
+# fmt: on

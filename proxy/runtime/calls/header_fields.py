@@ -1,0 +1,226 @@
+"""Which header fields cross the proxy, in both directions, and which of them it reads itself. Pure: pairs in, pairs out.
+
+Upstream goes everything end-to-end except what is ours, what frames one connection, and credentials that belong elsewhere.
+Back comes everything end-to-end except what a provider has no business setting on the app's origin (cookies, HSTS, CORS).
+
+Decision: a client sends the same names in the same order with every call, so what is done with each place is worked out
+once for such a head. Looking for each field apart cost 9 µs of a call, this costs 1.
+"""
+
+from collections.abc import Callable, Iterable
+from operator import itemgetter
+from typing import Final
+
+from proxy.core.calls.identity import CREDENTIAL_HEADERS, OUR_PREFIX
+from proxy.core.calls.resolution import Resolution
+from proxy.runtime.calls.inflate import coding_of
+from proxy.runtime.providers import Provider
+from proxy.wires.wire import Headers
+
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    }
+)
+_NOT_UPSTREAM: Final = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"baggage", b"cookie", b"forwarded", b"via"}
+_NOT_BACK: Final = HOP_BY_HOP | {
+    b"set-cookie",
+    b"strict-transport-security",
+    b"alt-svc",
+    b"clear-site-data",
+    b"public-key-pins",
+    b"nel",
+    b"report-to",
+}
+_EVENTS: Final = b"text/event-stream"
+_IDENTITY: Final = (b"accept-encoding", b"identity")
+#: Bounds of what is remembered of heads, so that nobody can fill the memory with them.
+_HEADS_KEPT: Final = 1024
+_NAME_BYTES_KEPT: Final = 1024
+_request_places: Final["dict[tuple[bytes, ...], _Places]"] = {}
+_answer_places: Final["dict[tuple[bytes, ...], _Places]"] = {}
+_name_of: Final[Callable[[tuple[bytes, bytes]], bytes]] = itemgetter(0)
+
+#: What the name of a field makes of it: passed; dropped; read here; both; says who calls (ours, which is not passed, or a
+#: credential); names fields that are dropped.
+_PASSED: Final = 0
+_DROPPED: Final = 1
+_READ: Final = 2
+_READ_AND_PASSED: Final = 3
+_IDENTITY_FIELD: Final = 4
+_CONNECTION: Final = 5
+_Picking = Callable[[Headers], Iterable[tuple[bytes, bytes]]]
+
+
+class _Places:
+    """Where in a head the fields of each kind stand: the same for every head with the same names in the same order."""
+
+    __slots__ = ("connections", "identity", "passed", "read")
+
+    def __init__(self, names: tuple[bytes, ...], judge: Callable[[bytes], int]) -> None:
+        kinds = [judge(name) for name in names]
+        self.passed = _picking([index for index, kind in enumerate(kinds) if kind in (_PASSED, _READ_AND_PASSED)])
+        self.identity = _picking([index for index, kind in enumerate(kinds) if kind == _IDENTITY_FIELD])
+        self.read = [index for index, kind in enumerate(kinds) if kind in (_READ, _READ_AND_PASSED)]
+        self.connections = [index for index, kind in enumerate(kinds) if kind == _CONNECTION]
+
+
+class RequestFields:
+    """The fields of a request, sorted by what is done with them."""
+
+    __slots__ = ("anthropic_version", "content_encoding", "encodings", "forwarded", "identity", "traceparent")
+
+    def __init__(self, headers: Headers) -> None:
+        names = tuple(map(_name_of, headers))
+        places = _request_places.get(names) or _learn(_request_places, names, _request_kind)
+        #: What any provider may see, in order.
+        self.forwarded: Headers = list(places.passed(headers))
+        #: Ours and the caller's credentials, in order.
+        self.identity: Headers = list(places.identity(headers))
+        #: Only for answers that nobody reads here.
+        self.encodings: Headers = []
+        self.anthropic_version: bytes | None = None
+        self.content_encoding: bytes | None = None
+        self.traceparent: bytes | None = None
+        for index in places.read:
+            self._read(headers[index])
+        if places.connections and (listed := _listed(headers, places.connections)) is not None:
+            # What says who calls stays: ours is not passed on anyhow, and a caller's key goes to its provider.
+            self.forwarded = _without(self.forwarded, listed)
+            self.encodings = _without(self.encodings, listed)
+
+    def for_provider(self, provider: Provider, *, is_metered: bool) -> Headers:
+        """What to send to the provider. A metered answer is asked for uncompressed, so that it can be read in passing."""
+        credentials = provider.own_credentials
+        if credentials is None:
+            credentials = [pair for pair in self.identity if pair[0] in CREDENTIAL_HEADERS]
+        if is_metered:
+            return [*self.forwarded, _IDENTITY, *credentials]
+        return [*self.forwarded, *self.encodings, *credentials]
+
+    def _read(self, pair: tuple[bytes, bytes]) -> None:
+        name, value = pair
+        if name == b"accept-encoding":
+            self.encodings.append(pair)
+        elif name == b"content-encoding":
+            self.encodings.append(pair)
+            before = self.content_encoding
+            self.content_encoding = value if before is None else before + b"," + value
+        elif name == b"traceparent":
+            self.traceparent = self.traceparent or value
+        else:
+            self.anthropic_version = self.anthropic_version or value
+
+
+class AnswerFields:
+    """The fields of a provider's answer: what goes to the client, and what is read here."""
+
+    __slots__ = ("content_encoding", "content_length", "content_type", "passed", "request_id")
+
+    def __init__(self, headers: Headers) -> None:
+        names = tuple(map(_name_of, headers))
+        places = _answer_places.get(names) or _learn(_answer_places, names, _answer_kind)
+        self.passed: Headers = list(places.passed(headers))
+        self.content_type = b""
+        self.content_length: bytes | None = None
+        self.content_encoding: bytes | None = None
+        self.request_id: bytes | None = None
+        for index in places.read:
+            name, value = headers[index]
+            if name == b"content-type":
+                self.content_type = value
+            elif name == b"content-length":
+                self.content_length = value
+            elif name == b"content-encoding":
+                before = self.content_encoding
+                self.content_encoding = value if before is None else before + b"," + value
+            elif name == b"x-request-id" or self.request_id is None:
+                self.request_id = value
+        if places.connections and (listed := _listed(headers, places.connections)) is not None:
+            self.passed = _without(self.passed, listed)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the content type says so (RFC 9110 §8.3.1: in any case, with any parameters)."""
+        kind = self.content_type
+        return kind.startswith(_EVENTS) or kind[: len(_EVENTS)].lower() == _EVENTS
+
+    @property
+    def is_encoded(self) -> bool:
+        return self.content_encoding is not None and coding_of(self.content_encoding) is not None
+
+
+def stamp_lines(resolution: Resolution) -> bytes:
+    """The Switchback-… lines of an answer that tell what was resolved, but for the bucket. Raises ValueError for a name
+    that would break the line."""
+    pairs: list[tuple[str, str | int | None]] = [
+        ("switchback-version", resolution.version.stamp),
+        ("switchback-version-id", resolution.version.bundle.bundle_hash),
+        ("switchback-reason", resolution.reason),
+        ("switchback-release", resolution.release),
+        ("switchback-label", resolution.label),
+        ("switchback-arm", resolution.arm),
+    ]
+    lines = [f"{name}: {value}" for name, value in pairs if value is not None]
+    if not all(line.isprintable() for line in lines):
+        raise ValueError("a stamp contains a line break")
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def _request_kind(name: bytes) -> int:
+    if name.startswith(OUR_PREFIX) or name in CREDENTIAL_HEADERS:
+        return _IDENTITY_FIELD
+    if name in (b"accept-encoding", b"content-encoding"):
+        return _READ
+    if name in (b"traceparent", b"anthropic-version"):
+        return _READ_AND_PASSED
+    if name == b"connection":
+        return _CONNECTION
+    return _DROPPED if name in _NOT_UPSTREAM or name.startswith(b"x-forwarded-") else _PASSED
+
+
+def _answer_kind(name: bytes) -> int:
+    if name == b"content-length":
+        return _READ
+    if name in (b"content-type", b"content-encoding", b"x-request-id", b"request-id"):
+        return _READ_AND_PASSED
+    if name == b"connection":
+        return _CONNECTION
+    is_dropped = name in _NOT_BACK or name.startswith((OUR_PREFIX, b"access-control-"))
+    return _DROPPED if is_dropped else _PASSED
+
+
+def _learn(known: dict[tuple[bytes, ...], _Places], names: tuple[bytes, ...], judge: Callable[[bytes], int]) -> _Places:
+    places = _Places(names, judge)
+    if sum(map(len, names)) <= _NAME_BYTES_KEPT:
+        if len(known) >= _HEADS_KEPT:
+            known.clear()
+        known[names] = places
+    return places
+
+
+def _picking(indices: list[int]) -> _Picking:
+    """A function that picks the items at these places."""
+    if len(indices) > 1:
+        return itemgetter(*indices)
+    return lambda headers: tuple([headers[index] for index in indices])
+
+
+def _listed(headers: Headers, connections: list[int]) -> bytes | None:
+    """What Connection fields declare to be between two neighbours only (RFC 9110 §7.6.1); None: nothing."""
+    values = [headers[index][1] for index in connections]
+    return b",".join(value for value in values if value.lower() not in (b"keep-alive", b"close")) or None
+
+
+def _without(headers: Headers, listed: bytes) -> Headers:
+    names = {name.strip().lower() for name in listed.split(b",")}
+    return [pair for pair in headers if pair[0] not in names]

@@ -1,0 +1,120 @@
+"""What a call may cost before it is sent, and what it did cost after. No I/O: facts in, amounts out.
+
+Usage reported by the provider is exact. Without it (the client left, the stream broke) a call under a hard cap is charged
+its whole hold; an estimate from the bytes seen is shown beside it and flagged.
+"""
+
+from typing import Final
+
+from proxy.core.calls.runs import UsageSource
+from proxy.core.spending.caps import Cap
+from proxy.core.spending.prices import Price, cost_of, hold_cost, missing_rate
+from proxy.core.spending.usage import Usage, UsageParts
+from proxy.runtime.calls.flight import Flight
+from proxy.runtime.spending.holding import HoldBound, Spent, Ticket
+from proxy.wires.wire import AnswerFacts, BilledApart, Injection, RequestFacts, Wire
+
+#: For estimates only: English text has about four bytes a token.
+_BYTES_PER_TOKEN: Final = 4
+
+_NOTHING_APART: Final = BilledApart(has_audio=False, web_searches=0)
+_BOUNDED_UNITS: Final = frozenset({"usd", "tokens"})
+UNMETERED: Final = HoldBound(nanodollars=None, tokens=None, unbounded_because="the proxy cannot meter this path")
+
+
+def needs_ceiling(caps: tuple[Cap, ...]) -> bool:
+    """Whether a hard cap makes an output bound necessary."""
+    for cap in caps:  # noqa: SIM110 a loop costs half of any() on the path of every call
+        if cap.unit in _BOUNDED_UNITS and cap.is_hard:
+            return True
+    return False
+
+
+def needs_bound(caps: tuple[Cap, ...]) -> bool:
+    """Whether a cap counts what has to be bounded first."""
+    for cap in caps:  # noqa: SIM110 as above
+        if cap.unit in _BOUNDED_UNITS:
+            return True
+    return False
+
+
+def hold_bound(wire: Wire, request: RequestFacts, injection: Injection, price: Price | None) -> HoldBound:
+    """The most this call can use."""
+    if injection.max_output_tokens is None:
+        return HoldBound(nanodollars=None, tokens=None, unbounded_because="nothing bounds the call's output")
+    output = injection.max_output_tokens * request.choices
+    context_window = None if price is None else price.context_window
+    visible = wire.input_tokens_bound(injection)
+    bound = context_window if visible is None else visible
+    if bound is None:
+        because = "its input holds parts the proxy cannot see, and the model's context window is unknown"
+        return HoldBound(nanodollars=None, tokens=None, unbounded_because=because)
+    is_text = visible is not None
+    apart = _NOTHING_APART if is_text else wire.billed_apart(injection)
+    if price is None:
+        because = f"the price of model {injection.model!r} is unknown (add it under `prices` in the settings)"
+        return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
+    if apart.web_searches is None:
+        because = "nothing bounds its web searches (set max_uses of the tool)"
+        return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
+    missing = missing_rate(price, has_audio=apart.has_audio, has_web_searches=apart.web_searches > 0)
+    if missing is not None:
+        because = (
+            f"the price of {missing} with model {injection.model!r} is unknown (add it under `prices` in the settings)"
+        )
+        return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
+    searches = apart.web_searches * request.choices
+    cost = hold_cost(bound, output, price, is_text=is_text, web_searches=searches)
+    return HoldBound(nanodollars=cost, tokens=bound + output)
+
+
+def settle(flight: Flight, hold: Ticket, answered_price: Price | None) -> None:
+    """Charge a finished 2xx answer, or one that broke off after it began, and note cost and source in the flight."""
+    facts = flight.answer_facts
+    price = answered_price or flight.price
+    flight.price = price
+    usage = None if facts is None else facts.usage
+    if (
+        usage is not None
+        and facts is not None
+        and _is_counted(usage, facts)
+        and (facts.is_complete or flight.outcome == "ok")
+    ):
+        _settle_reported(flight, hold, usage, price)
+        return
+    estimate = _estimate(flight)
+    flight.estimated_cost_nanodollars = None if price is None else cost_of(estimate, price)
+    held = hold.nanodollars
+    if held is not None:
+        flight.cost_nanodollars, flight.usage_source = held, "held"
+    else:
+        flight.cost_nanodollars, flight.usage_source = flight.estimated_cost_nanodollars, "estimated"
+    hold.settle(Spent(settled_by="held"))
+
+
+def _is_counted(usage: Usage, facts: AnswerFacts) -> bool:
+    """Whether somebody counted: no call is without input, and where text came there was output."""
+    return usage.input_tokens > 0 and (usage.output_tokens > 0 or not facts.output_bytes)
+
+
+def _settle_reported(flight: Flight, hold: Ticket, usage: Usage, price: Price | None) -> None:
+    if flight.injection is not None and flight.injection.web_searches and usage.parts is None:
+        usage.parts = UsageParts(web_searches=flight.injection.web_searches)
+    cost = None if price is None else cost_of(usage, price)
+    source: UsageSource = "reported"
+    if cost is None and hold.nanodollars is not None:
+        # A part of it has no price that could have been known before: never less than what was held.
+        cost, source = hold.nanodollars, "held"
+    flight.cost_nanodollars, flight.usage_source = cost, source
+    hold.settle(Spent(nanodollars=cost or 0, tokens=usage.input_tokens + usage.output_tokens))
+
+
+def _estimate(flight: Flight) -> Usage:
+    facts = flight.answer_facts
+    seen = 0 if facts is None else facts.output_bytes
+    reported = None if facts is None else facts.usage
+    input_tokens = output_tokens = 0
+    if reported is not None:
+        input_tokens, output_tokens = reported.input_tokens, reported.output_tokens
+    input_tokens = input_tokens or -(-flight.sent_bytes // _BYTES_PER_TOKEN)
+    return Usage(input_tokens=input_tokens, output_tokens=max(output_tokens, -(-seen // _BYTES_PER_TOKEN)))

@@ -1,0 +1,52 @@
+"""Answers the proxy makes itself: refusals in the wire's own error shape, and a switch's fixed text as a valid answer."""
+
+from typing import Final
+
+from proxy.core.errors import Refusal
+from proxy.runtime.calls.flight import Flight
+from proxy.runtime.process.clock import Clock
+from proxy.wires.wire import Headers, Wire
+
+_JSON: Final = (b"content-type", b"application/json")
+_EVENTS: Final = (b"content-type", b"text/event-stream; charset=utf-8")
+#: Statuses an SDK may sensibly try again: our own limits, a provider that could not be reached, a drain.
+_RETRYABLE: Final = frozenset({429, 502, 503})
+
+
+def answer_with_refusal(flight: Flight, refusal: Refusal, wire: Wire) -> None:
+    """Send the refusal, unless the answer has begun: then break it, so that it cannot look complete."""
+    flight.status = flight.status or refusal.status
+    if flight.reply.started:
+        flight.reply.abort()
+        return
+    flight.status = refusal.status
+    headers = _own_headers(flight, _JSON)
+    if refusal.status not in _RETRYABLE:
+        headers.append((b"x-should-retry", b"false"))
+    if refusal.retry_after_seconds is not None:
+        headers.append((b"retry-after", b"%d" % refusal.retry_after_seconds))
+    flight.reply.send(refusal.status, headers, wire.error_body(refusal, flight.run_id), lines=flight.stamps())
+
+
+def answer_with_text(flight: Flight, text: str, clock: Clock) -> None:
+    """Send a fixed text as a valid completion, or as a valid stream where one was asked for."""
+    assert flight.route is not None
+    assert flight.request is not None
+    facts = flight.facts
+    body = flight.route.wire.text_reply(
+        text,
+        model="" if facts is None else facts.model,
+        reply_id=flight.run_id,
+        created=clock.now_microseconds() // 1_000_000,
+        streamed=flight.request.streamed,
+    )
+    flight.status = 200
+    flight.reply.send(
+        200, _own_headers(flight, _EVENTS if flight.request.streamed else _JSON), body, lines=flight.stamps()
+    )
+
+
+def _own_headers(flight: Flight, content_type: tuple[bytes, bytes]) -> Headers:
+    run_id = flight.run_id.encode()
+    # The SDKs read one each.
+    return [content_type, (b"x-request-id", run_id), (b"request-id", run_id)]

@@ -1,0 +1,320 @@
+"""Conductor of the data path: identify -> resolve -> guard -> inject -> forward -> meter -> record.
+
+One coroutine per call. Each step is a function of another module or a short method here that calls one; what the steps
+learn is in the Flight. Every way out, refusals, broken streams and clients that leave included, ends in exactly one run
+record and a settled hold.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.core.calls.caller import BodyClaims, Caller
+from proxy.core.calls.identity import check_agent_known, identify
+from proxy.core.calls.resolving import resolve
+from proxy.core.errors import BadInput, Refusal, Unavailable
+from proxy.core.snapshot import AgentState
+from proxy.core.spending.caps import Cap
+from proxy.core.switches import Switch
+from proxy.core.versions.versions import Version
+from proxy.runtime.calls.answering import deliver
+from proxy.runtime.calls.breaking_off import STOPPED, break_off
+from proxy.runtime.calls.conversations import Conversations
+from proxy.runtime.calls.exchange import Answer, Call, Reply
+from proxy.runtime.calls.flight import Cut, Flight
+from proxy.runtime.calls.guarding import guard, switched_off
+from proxy.runtime.calls.inflate import plain_body
+from proxy.runtime.calls.lanes import Lanes
+from proxy.runtime.calls.metering import UNMETERED, hold_bound, needs_bound, needs_ceiling, settle
+from proxy.runtime.calls.model_list import deliver_model_list, is_model_list
+from proxy.runtime.calls.refusing import answer_with_refusal, answer_with_text
+from proxy.runtime.calls.routing import Routes
+from proxy.runtime.calls.upstream import ClientGone, ProviderFailed, Upstream, UpstreamError
+from proxy.runtime.process.clock import Clock, Identifiers
+from proxy.runtime.process.turns import at_once
+from proxy.runtime.providers import Providers
+from proxy.runtime.spending.holding import Ledger, Spent, Ticket
+from proxy.runtime.spending.prices import PriceBook
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.telemetry.metrics import Metrics
+from proxy.runtime.telemetry.recorder import Recorder
+from proxy.runtime.telemetry.run_series import OTHER, RunLabels
+from proxy.runtime.telemetry.trace_context import trace_id
+from proxy.wires.wire import InjectionPlan, Wire
+
+_NO_CLAIMS: Final = BodyClaims()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathOptions:
+    """Settings of the data path."""
+
+    default_agent: str | None = None
+    #: False: calls that name no agent are refused.
+    passes_unassigned: bool = True
+    output_ceiling: int = 4096
+    #: A compressed body may come to so many bytes.
+    body_bytes: int = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathParts:
+    """What the data path works with; put together by the composition root."""
+
+    live: LiveSnapshot
+    routes: Routes
+    providers: Providers
+    prices: PriceBook
+    ledger: Ledger
+    upstream: Upstream
+    recorder: Recorder
+    metrics: Metrics
+    conversations: Conversations
+    clock: Clock
+    identifiers: Identifiers
+    on_error: Callable[[BaseException], None]
+
+
+class RequestPath:
+    """Serves calls. `handle` is the listener's handler."""
+
+    def __init__(self, parts: PathParts, options: PathOptions) -> None:
+        self._parts = parts
+        self._options = options
+        self._lanes = Lanes(parts.live, parts.providers, parts.metrics)
+        self._flights: set[Flight] = set()
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._flights)
+
+    async def handle(self, call: Call, reply: Reply) -> None:
+        """Serve one call to its end; returns when the answer is complete, refused or broken off."""
+        flight = Flight(call, reply, self._parts.identifiers.new("run"), self._parts.clock)
+        self._flights.add(flight)
+        try:
+            self._identify(flight)
+            pinned = await self._pinned(flight) if flight.pin is not None else None
+            self._resolve(flight, pinned)
+            if self._guard(flight):
+                return
+            caps = self._caps(flight)
+            self._inject(flight, bounds_output=needs_ceiling(caps))
+            hold = self._hold(flight, caps)
+            try:
+                if not hold.is_durable:
+                    await hold.place()
+                flight.answer = await self._forward(flight, hold)
+                if (rest := self._deliver(flight)) is not None:
+                    await rest
+            except (UpstreamError, ClientGone) as end:
+                self._broke(flight, hold, end)
+                raise
+            finally:
+                self._meter(flight, hold)
+                hold.close()
+        except ClientGone:
+            pass
+        except (Refusal, UpstreamError) as failure:
+            if not flight.broke_off:
+                self._refuse(flight, failure)
+        except asyncio.CancelledError:
+            flight.failed("error", "proxy_stopped")
+            raise
+        except Exception as error:
+            self._parts.on_error(error)
+            self._refuse(flight, Refusal("proxy_error", "the proxy failed on this call; its log says more"))
+        finally:
+            self._end(flight)
+
+    def cut(self, switch: Switch) -> int:
+        """Break off the calls in flight that a switch matches; how many there were."""
+        matching = [flight for flight in self._flights if flight.facts and switch.scope.matches(flight.facts)]
+        cut = Cut(switched_off(switch), "client_left", "switched_off")
+        for flight in matching:
+            break_off(flight, cut)
+        return len(matching)
+
+    def stop(self) -> None:
+        """Break off every call in flight: this process ends and can wait no longer."""
+        for flight in list(self._flights):
+            break_off(flight, STOPPED)
+
+    def _identify(self, flight: Flight) -> None:
+        if not self._parts.live.is_loaded:
+            raise Unavailable(
+                "not_ready", "the proxy has not loaded its agents and switches yet; try again", retry_after_seconds=5
+            )
+        call = flight.call
+        fields = flight.fields
+        if fields.traceparent is not None:
+            flight.trace_id = trace_id(fields.traceparent)
+        is_anthropic = fields.anthropic_version is not None
+        route = flight.route = self._parts.routes.route(call.method, call.target, is_anthropic=is_anthropic)
+        claims = _NO_CLAIMS
+        if route.operation.is_metered:
+            plain = plain_body(call.body, fields.content_encoding, self._options.body_bytes)
+            request = flight.request = route.wire.read(at_once(plain))
+            claims = request.claims
+        flight.caller = identify(route.agent, fields.identity, claims, self._options.default_agent)
+        if flight.caller.agent is None and not self._options.passes_unassigned:
+            raise BadInput(
+                "agent_missing", "this proxy serves only calls that name an agent: put /a/NAME in the base URL"
+            )
+
+    async def _pinned(self, flight: Flight) -> Version | None:
+        """The version a caller pinned, which is all of resolving that may have to be waited for; None: there is none."""
+        caller = flight.caller
+        assert caller is not None
+        assert caller.agent is not None
+        assert caller.pin is not None
+        state = self._parts.live.agent(caller.agent)
+        return None if state is None else await self._parts.live.version(state, caller.pin)
+
+    def _resolve(self, flight: Flight, pinned: Version | None) -> None:
+        caller = flight.caller
+        assert caller is not None
+        if caller.agent is None:
+            return
+        state = self._parts.live.agent(caller.agent)
+        check_agent_known(state is not None, caller.agent)
+        assert state is not None
+        began_on = self._conversation_arm(caller, state, flight.started_at)
+        flight.resolution = resolution = resolve(state, caller, pinned=pinned, conversation_arm=began_on)
+        if began_on is None and caller.conversation is not None and resolution.in_analysis:
+            where = (caller.agent, resolution.rollout or "", caller.conversation)
+            self._parts.conversations.remember(*where, resolution.arm or "", flight.started_at)
+
+    def _conversation_arm(self, caller: Caller, state: AgentState, now_microseconds: int) -> str | None:
+        if caller.conversation is None or caller.pin is not None or not state.rollouts:
+            return None
+        rollout = state.rollouts.get(caller.label or state.agent.default_label)
+        if rollout is None:
+            return None
+        return self._parts.conversations.arm(state.agent.name, rollout.id, caller.conversation, now_microseconds)
+
+    def _guard(self, flight: Flight) -> bool:
+        """Do what a switch that touches this call asks for: True when the call is answered with that. One that blocks is raised."""
+        switch = guard(flight, self._parts.live, self._lanes)
+        if switch is None:
+            return False
+        if switch.mode == "observe" or flight.request is None:
+            self._parts.metrics.observed_switches.inc()
+            return False
+        answer_with_text(flight, switch.reply_text or "", self._parts.clock)
+        flight.failed("refused", "switch_reply")
+        self._parts.metrics.refused(flight.agent_label, "switch_reply")
+        return True
+
+    def _caps(self, flight: Flight) -> tuple[Cap, ...]:
+        lane, facts = flight.lane, flight.facts
+        return lane.caps_of(facts) if lane is not None and facts is not None and lane.caps else ()
+
+    def _inject(self, flight: Flight, *, bounds_output: bool) -> None:
+        request, route, caller = flight.request, flight.route, flight.caller
+        if request is None or route is None or caller is None:
+            return
+        version = flight.fields.anthropic_version
+        plan = InjectionPlan(
+            bundle=None if flight.resolution is None else flight.resolution.version.bundle,
+            variables=caller.variables,
+            output_ceiling=self._options.output_ceiling if bounds_output else None,
+            wire_version=None if version is None else version.decode("latin-1"),
+        )
+        injection = flight.injection = route.wire.inject(request, plan)
+        if injection.ignored_variables:
+            self._parts.metrics.ignored_variables.inc(injection.ignored_variables)
+        assert flight.provider is not None
+        flight.price = self._parts.prices.price(flight.provider, injection.model, injection.service_tier)
+
+    def _hold(self, flight: Flight, caps: tuple[Cap, ...]) -> Ticket:
+        assert flight.facts is not None
+        bound = UNMETERED
+        if (
+            needs_bound(caps)
+            and flight.request is not None
+            and flight.injection is not None
+            and flight.route is not None
+        ):
+            bound = hold_bound(flight.route.wire, flight.request, flight.injection, flight.price)
+        return self._parts.ledger.hold(flight.run_id, caps, flight.facts, bound)
+
+    def _forward(self, flight: Flight, hold: Ticket) -> Awaitable[Answer]:
+        """Send it; what is awaited is the head of the answer."""
+        call, route, provider = flight.call, flight.route, flight.provider
+        assert route is not None
+        assert provider is not None
+        headers = flight.fields.for_provider(provider, is_metered=route.operation.is_metered)
+        body = call.body if flight.injection is None else flight.injection.body
+        if flight.broke_off:  # while the hold was written: nothing is sent, so nothing is charged
+            raise ClientGone(request_sent=False)
+        flight.sent_at = self._parts.clock.monotonic_microseconds()
+        flight.sent_bytes = len(body)
+        hold.sent = True
+        return self._parts.upstream.send(provider, call.method, route.target, headers, body, flight.reply)
+
+    def _deliver(self, flight: Flight) -> Awaitable[None] | None:
+        if is_model_list(flight):
+            return deliver_model_list(flight, self._parts.live.current)
+        return deliver(flight)
+
+    def _broke(self, flight: Flight, hold: Ticket, end: UpstreamError | ClientGone) -> None:
+        hold.sent = end.request_sent
+        if isinstance(end, UpstreamError):
+            failure = self._failure(flight, end)
+            self._parts.metrics.upstream_failed(failure.provider, failure.reason)
+            flight.failed("error", failure.code)
+
+    def _failure(self, flight: Flight, error: UpstreamError) -> ProviderFailed:
+        assert flight.provider is not None
+        return ProviderFailed(flight.provider.name, error)
+
+    def _meter(self, flight: Flight, hold: Ticket) -> None:
+        """Settle what was held; runs also when the answer broke off or nobody waits for it any more."""
+        if flight.broke_off:
+            cut = flight.cut
+            flight.failed(*("client_left", "client_left") if cut is None else (cut.outcome, cut.error_class))
+            if flight.answer is not None:
+                flight.answer.close()
+        facts, answer = flight.answer_facts, flight.answer
+        if answer is not None and (answer.status >= 300 or (facts is not None and facts.is_bare_error)):
+            # Providers do not bill a call they redirect, refuse or fail before it began, whatever status they say it with.
+            hold.settle(Spent())
+        elif flight.injection is not None and hold.sent:
+            answered = None if facts is None else facts.model
+            served = None if facts is None else facts.service_tier
+            tier = flight.injection.service_tier if served is None else served
+            price = None if flight.provider is None else self._parts.prices.price(flight.provider, answered, tier)
+            settle(flight, hold, price)
+
+    def _refuse(self, flight: Flight, failure: Refusal | UpstreamError) -> None:
+        refusal = self._failure(flight, failure) if isinstance(failure, UpstreamError) else failure
+        if flight.sent_at is None and refusal.status < 500:
+            flight.failed("refused", refusal.code)
+        elif flight.outcome != "error":
+            flight.failed("error", refusal.code)
+        answer_with_refusal(flight, refusal, self._wire_of(flight))
+        self._parts.metrics.refused(flight.agent_label, refusal.code)
+
+    def _end(self, flight: Flight) -> None:
+        if flight.cut is not None:
+            answer_with_refusal(flight, flight.cut.refusal, self._wire_of(flight))
+        self._flights.discard(flight)
+        self._record(flight)
+
+    def _wire_of(self, flight: Flight) -> Wire:
+        if flight.route is not None:
+            return flight.route.wire
+        is_anthropic = flight.fields.anthropic_version is not None
+        return self._parts.routes.default_wire(is_anthropic)
+
+    def _record(self, flight: Flight) -> None:
+        run = flight.to_run()
+        if flight.lane is not None:
+            series = flight.lane.series
+        else:
+            labels = RunLabels(flight.agent_label, OTHER, "", "", OTHER)
+            series = self._parts.metrics.runs.series(labels)
+        series.finished(run)
+        self._parts.recorder.record(run, flight.attempt_apart(run))

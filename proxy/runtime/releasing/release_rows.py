@@ -1,0 +1,228 @@
+"""What changes traffic, inside a change that is open: one ledger row and its audit entry each.
+
+Whether a change is allowed has been decided before: by the commands that an operator orders (release_commands.py,
+rollout_commands.py), or by a second person (proposal_commands.py). Both carry it out here, so that an approved change is
+the same change.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from proxy.core.bucketing import buckets_for
+from proxy.core.errors import BadInput, Conflict, NotFound
+from proxy.core.releasing.proposals import proposal_document
+from proxy.core.releasing.releases import (
+    CANDIDATE,
+    STABLE,
+    Release,
+    ReleaseKind,
+    check_versions_exist,
+    release_document,
+    split,
+    whole,
+)
+from proxy.core.snapshot import AgentState, Arm, Rollout, RolloutState, label_document, rollout_document
+from proxy.runtime.state.changes import Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Who wanted a change of traffic, why, on what evidence, and who approved it where that was needed."""
+
+    who: str
+    why: str
+    evidence: Sequence[Mapping[str, Any]] = ()
+    approved_by: str | None = None
+    #: Where the change was made by somebody else's token than that of who wanted it.
+    made_by: str | None = None
+
+    @property
+    def actor(self) -> str:
+        """Whose token made the change: the audit log's who."""
+        return self.made_by or self.who
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutDraft:
+    """A fixed-share rollout an operator wants."""
+
+    label: str
+    candidate: int
+    percentage: float
+    eligible: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+async def move(work: Work, state: AgentState, label: str, version: int, cause: Cause) -> Release:
+    """Point a label at a version."""
+    agent, current = state.agent.name, state.labels.get(label)
+    before = None if current is None else label_document(current)
+    row = await append_release(work, "label_moved", cause, agent, label, whole(version))
+    await work.audit(
+        cause.actor,
+        "label.moved",
+        f"agents/{agent}/labels/{label}",
+        cause.why,
+        before,
+        release_document(row),
+        cause.evidence,
+    )
+    return row
+
+
+async def check_movable(work: Work, state: AgentState, label: str, version: int, if_release: int | None) -> None:
+    """Raises NotFound(`version_not_found`), Conflict (`label_moved`, `rollout_running`)."""
+    agent = state.agent.name
+    check_versions_exist(agent, state.agent.newest, version)
+    current = state.labels.get(label)
+    release = 0 if current is None else current.release
+    if if_release is not None and if_release != release:
+        history = await work.change.label_history(agent, label)
+        by = "" if not history else f" by {history[-1].who}: it serves version {history[-1].version}"
+        raise Conflict(
+            "label_moved", f"the label {label!r} moved since (release {release}{by}); look again", param="if_release"
+        )
+    if label in state.rollouts:
+        raise rollout_running(state.rollouts[label])
+
+
+async def start_rollout(work: Work, state: AgentState, draft: RolloutDraft, cause: Cause) -> Rollout:
+    """Give a share of a label's traffic to a candidate; a retry of the same candidate meets the same users."""
+    agent = state.agent.name
+    tried = await work.change.last_rollout_of(agent, draft.label, draft.candidate)
+    rollout_id = await work.change.next_rollout_id(agent)
+    rollout = Rollout(
+        id=rollout_id,
+        agent=agent,
+        label=draft.label,
+        salt=f"{agent}/{rollout_id}" if tried is None else tried.salt,
+        arms=split(state.labels[draft.label].version, draft.candidate, buckets_for(draft.percentage)),
+        state="running",
+        eligible=draft.eligible,
+        created_by=cause.who,
+        why=cause.why,
+        created_at_microseconds=work.now,
+    )
+    await work.change.insert_rollout(rollout)
+    row = await append_release(work, "rollout_started", cause, agent, draft.label, rollout.arms, of=rollout)
+    await audit_rollout(work, "started", cause, None, rollout, row)
+    return rollout
+
+
+def check_startable(state: AgentState, draft: RolloutDraft) -> None:
+    """Raises NotFound (`label_not_set`, `version_not_found`), Conflict(`rollout_running`), BadInput (`bad_percentage`,
+    `same_version`)."""
+    buckets_for(draft.percentage)
+    check_versions_exist(state.agent.name, state.agent.newest, draft.candidate)
+    current = state.labels.get(draft.label)
+    if current is None:
+        raise NotFound("label_not_set", f"set the label {draft.label!r} before rolling it out", param="label")
+    if draft.label in state.rollouts:
+        raise rollout_running(state.rollouts[draft.label])
+    if current.version == draft.candidate:
+        raise BadInput("same_version", f"{draft.label} serves version {draft.candidate} already", param="candidate")
+
+
+async def promote(work: Work, rollout: Rollout, cause: Cause) -> Rollout:
+    """The candidate serves everyone and the label points to it."""
+    ended = await end_rollout(work, rollout, "promoted")
+    arms = whole(arm_of(rollout, CANDIDATE).version)
+    row = await append_release(work, "promoted", cause, rollout.agent, rollout.label, arms, rollout=rollout.id)
+    await audit_rollout(work, "promoted", cause, rollout, ended, row)
+    return ended
+
+
+async def abort(work: Work, rollout: Rollout, cause: Cause) -> Rollout:
+    """The stable version serves everyone again."""
+    ended = await end_rollout(work, rollout, "aborted")
+    arms = whole(arm_of(rollout, STABLE).version)
+    row = await append_release(work, "aborted", cause, rollout.agent, rollout.label, arms, rollout=rollout.id)
+    await audit_rollout(work, "aborted", cause, rollout, ended, row)
+    return ended
+
+
+async def end_rollout(work: Work, rollout: Rollout, state: RolloutState) -> Rollout:
+    """The rollout as it ended; what serves from then on is its release's matter."""
+    ended = replace(rollout, state=state, ended_at_microseconds=work.now)
+    await work.change.update_rollout(ended)
+    return ended
+
+
+async def running_rollout(work: Work, agent: str, rollout_id: str) -> Rollout:
+    """Raises NotFound (`agent_not_found`, `rollout_not_found`), Conflict(`rollout_ended`)."""
+    await work.agent(agent)
+    rollout = await work.change.rollout(agent, rollout_id)
+    if rollout is None:
+        raise NotFound("rollout_not_found", f"agent {agent!r} has no rollout {rollout_id!r}", param="rollout")
+    if not rollout.is_active:
+        raise Conflict("rollout_ended", f"rollout {rollout_id} is {rollout.state}; start a new one")
+    return rollout
+
+
+def arm_of(rollout: Rollout, name: str) -> Arm:
+    """The arm of that name. Raises Conflict(`not_two_armed`)."""
+    arm = rollout.arm(name)
+    if arm is None:
+        raise Conflict("not_two_armed", f"rollout {rollout.id} has no arm {name!r}")
+    return arm
+
+
+def rollout_running(rollout: Rollout) -> Conflict:
+    """The refusal of what a running rollout does not allow."""
+    return Conflict(
+        "rollout_running",
+        f"rollout {rollout.id} of label {rollout.label!r} is {rollout.state}; promote, abort or roll it back first",
+    )
+
+
+async def audit_rollout(
+    work: Work, what: str, cause: Cause, before: Rollout | None, after: Rollout, row: Release
+) -> None:
+    """The audit entry of a change of a rollout, with the ledger row it made."""
+    await work.audit(
+        cause.actor,
+        f"rollout.{what}",
+        f"agents/{after.agent}/rollouts/{after.id}",
+        cause.why,
+        None if before is None else rollout_document(before),
+        {**rollout_document(after), "release": release_document(row)},
+        cause.evidence,
+    )
+
+
+async def append_release(
+    work: Work,
+    kind: ReleaseKind,
+    cause: Cause,
+    agent: str,
+    label: str,
+    arms: tuple[Arm, ...],
+    *,
+    of: Rollout | None = None,
+    rollout: str | None = None,
+    undoes: int | None = None,
+) -> Release:
+    """Append a ledger row; proposals about the label as it was are stale from now on."""
+    row = Release(
+        agent=agent,
+        number=await work.change.next_release_number(agent),
+        kind=kind,
+        label=label,
+        arms=arms,
+        salt=None if of is None else of.salt,
+        rollout=rollout if of is None else of.id,
+        who=cause.who,
+        approved_by=cause.approved_by,
+        why=cause.why,
+        created_at_microseconds=work.now,
+        evidence=tuple(cause.evidence),
+        undoes=undoes,
+    )
+    row = await work.append_release(row)
+    for proposal in await work.change.waiting_proposals(agent, label):
+        stale = proposal.decided("stale", cause.actor, f"release {row.number}: {kind}", work.now)
+        await work.change.decide_proposal(stale)
+        subject = f"agents/{agent}/proposals/{proposal.id}"
+        documents = proposal_document(proposal), proposal_document(stale)
+        await work.audit(cause.actor, "proposal.stale", subject, stale.decided_why or "", *documents)
+    return row

@@ -1,0 +1,109 @@
+"""What an operator orders about rollouts: start, another share, promote, abort. Taking one back is `rollback`, the one
+control point (release_commands.py).
+
+Each command is one atomic change, in force before it is answered.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from proxy.core.bucketing import buckets_for
+from proxy.core.proof.emergency import AbortOrder
+from proxy.core.releasing.proposals import Proposal
+from proxy.core.releasing.releases import CANDIDATE, STABLE, split
+from proxy.core.snapshot import Rollout
+from proxy.core.tokens import Role
+from proxy.runtime.releasing import release_rows
+from proxy.runtime.releasing.approval import Wanted, check_growth, clear, clear_promotion
+from proxy.runtime.releasing.release_rows import Cause, RolloutDraft, arm_of, running_rollout
+from proxy.runtime.state.changes import Changes, Work
+
+
+class RolloutCommands:
+    """The gradual moves of labels."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+
+    async def start_rollout(
+        self,
+        who: str,
+        agent: str,
+        draft: RolloutDraft,
+        why: str,
+        *,
+        role: Role = "operator",
+        evidence: Sequence[Mapping[str, Any]] = (),
+    ) -> Rollout | Proposal:
+        """Give a share of a label's traffic to a candidate; the proposal to where a second person must approve.
+
+        The salt is that of the last rollout of the same candidate, so that a retry meets the same users. Raises NotFound
+        (`label_not_set`, `version_not_found`), Conflict (`rollout_running`, `evaluation_required`), BadInput
+        (`bad_percentage`, `same_version`), Forbidden(`role_insufficient`).
+        """
+        cause = Cause(who=who, why=why, evidence=evidence)
+        async with self._changes.begin(agent) as work:
+            state = await work.state(agent)
+            release_rows.check_startable(state, draft)
+            order = {"percentage": draft.percentage, "eligible": dict(draft.eligible)}
+            wanted = Wanted(action="start_rollout", label=draft.label, version=draft.candidate, order=order)
+            proposal = await clear(work, state, wanted, cause, role)
+            return proposal or await release_rows.start_rollout(work, state, draft, cause)
+
+    async def set_percentage(
+        self, who: str, agent: str, rollout_id: str, percentage: float, why: str, *, role: Role = "operator"
+    ) -> Rollout:
+        """Change the candidate's share; growing it moves nobody back. Raises NotFound, Conflict(`rollout_ended`), and what
+        a protected label refuses where the share grows."""
+        share = buckets_for(percentage)
+        async with self._changes.begin(agent) as work:
+            before = await running_rollout(work, agent, rollout_id)
+            stable, candidate = arm_of(before, STABLE), arm_of(before, CANDIDATE)
+            if share > candidate.share_buckets:
+                await check_growth(work, before, role)
+            after = replace(before, arms=split(stable.version, candidate.version, share), step=before.step + 1)
+            await work.change.update_rollout(after)
+            cause = Cause(who=who, why=why)
+            row = await release_rows.append_release(
+                work, "share_changed", cause, agent, after.label, after.arms, of=after
+            )
+            await release_rows.audit_rollout(work, "share_changed", cause, before, after, row)
+        return after
+
+    async def promote(
+        self,
+        who: str,
+        agent: str,
+        rollout_id: str,
+        why: str,
+        *,
+        role: Role = "operator",
+        evidence: Sequence[Mapping[str, Any]] = (),
+    ) -> Rollout | Proposal:
+        """The candidate serves everyone and the label points to it; the proposal to where the label was protected only
+        after the start. Raises NotFound, Conflict (`rollout_ended`, `evaluation_required`), Forbidden."""
+        async with self._changes.begin(agent) as work:
+            rollout = await running_rollout(work, agent, rollout_id)
+            wanted = Wanted(
+                action="promote",
+                label=rollout.label,
+                version=arm_of(rollout, CANDIDATE).version,
+                order={"rollout": rollout_id},
+            )
+            cause = Cause(who=who, why=why, evidence=evidence)
+            cleared = await clear_promotion(work, await work.state(agent), rollout, wanted, cause, role)
+            if isinstance(cleared, Proposal):
+                return cleared
+            return await release_rows.promote(work, rollout, cleared)
+
+    async def abort(self, who: str, agent: str, rollout_id: str, why: str) -> Rollout:
+        """The stable version serves everyone again, also while the store is away. Raises NotFound,
+        Conflict(`rollout_ended`)."""
+        return await self._changes.emergency(AbortOrder(who=who, agent=agent, rollout=rollout_id, why=why), abort_now)
+
+
+async def abort_now(work: Work, order: AbortOrder) -> Rollout:
+    """The abort itself, over the store or the journal."""
+    rollout = await running_rollout(work, order.agent, order.rollout)
+    return await release_rows.abort(work, rollout, Cause(who=order.who, why=order.why))

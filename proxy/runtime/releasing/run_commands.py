@@ -1,0 +1,150 @@
+"""What people and programs say about runs afterwards: quarantine, which is audited, and outcomes, which come in numbers.
+
+A quarantine goes through its runs in stretches, each an atomic change with an audit entry of its own, so that a million runs
+never hold up the writes of traffic. What it found once it does not find again: repeating it is safe.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from proxy.core.calls.outcomes import Outcome, check_outcome
+from proxy.core.errors import BadInput, NotFound, Unavailable
+from proxy.core.pages import MAX_PAGE
+from proxy.core.times import rfc3339
+from proxy.runtime.process.clock import Clock, Identifiers
+from proxy.runtime.state.changes import Changes
+from proxy.runtime.telemetry.recorder import Flushes
+from proxy.store.ports.store import RunFilter, Store
+
+_RUNS_A_CHANGE = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeDraft:
+    """A fact somebody tells about a run."""
+
+    run: str
+    name: str
+    value: Any = None
+    severity: str | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOutcomes:
+    """What was appended, and the runs that nobody knows."""
+
+    outcomes: Sequence[Outcome]
+    unknown_runs: Sequence[str]
+
+
+class RunCommands:
+    """Quarantine and outcomes."""
+
+    def __init__(
+        self, changes: Changes, store: Store, recorder: Flushes, clock: Clock, identifiers: Identifiers
+    ) -> None:
+        self._changes = changes
+        self._store = store
+        self._recorder = recorder
+        self._clock = clock
+        self._identifiers = identifiers
+
+    async def quarantine_matching(
+        self, who: str, wanted: RunFilter, why: str, *, undo: bool = False
+    ) -> tuple[int, RunFilter]:
+        """Tag the runs that `wanted` narrows to, or take the tag off; how many changed, and the filter as it was applied.
+
+        Runs that start later are not meant: without an end the filter ends now. Raises BadInput(`no_filter`) where nothing
+        narrows it, Unavailable.
+        """
+        if wanted == RunFilter():
+            raise BadInput(
+                "no_filter", "say which runs: by agent, version, release, user or the other filters of GET /runs"
+            )
+        await self._recorder.flush()
+        end = self._clock.now_microseconds() + 1 if wanted.to_microseconds is None else wanted.to_microseconds
+        wanted = replace(wanted, to_microseconds=end, quarantined=undo)
+        changed, cursor = 0, None
+        while True:
+            run_ids: list[str] = []
+            while len(run_ids) < _RUNS_A_CHANGE:
+                page = await self._store.run_ids(wanted, cursor, MAX_PAGE)
+                run_ids += page.items
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+            changed += await self._tag(who, run_ids, {"filter": filter_document(wanted)}, why, undo=undo)
+            if cursor is None:
+                return changed, wanted
+
+    async def quarantine_runs(self, who: str, run_ids: Sequence[str], why: str, *, undo: bool = False) -> int:
+        """Tag these runs, or take the tag off; how many changed. Raises NotFound(`run_not_found`): then none is."""
+        await self._recorder.flush()
+        for run_id in run_ids:
+            if await self._store.run(run_id) is None:
+                raise _run_not_found(run_id)
+        return await self._tag(who, run_ids, {"runs": list(run_ids)}, why, undo=undo)
+
+    async def _tag(self, who: str, run_ids: Sequence[str], named: dict[str, Any], why: str, *, undo: bool) -> int:
+        async with self._changes.begin() as work:
+            changed = await work.change.quarantine_runs(run_ids, not undo)
+            if not changed:
+                work.nothing_changed()
+                return 0
+            what = "runs.unquarantined" if undo else "runs.quarantined"
+            await work.audit(who, what, "runs", why, after={**named, "count": changed})
+        return changed
+
+    async def record_outcomes(self, who: str, drafts: Sequence[OutcomeDraft]) -> RecordedOutcomes:
+        """Append facts about runs that are recorded; the others are named. Raises BadInput(`bad_outcome`), Unavailable."""
+        now = self._clock.now_microseconds()
+        outcomes = [self._outcome(who, draft, now) for draft in drafts]
+        # An app may be quicker than the recorder: it knows a run's id from the head of the answer.
+        if not await self._recorder.flush():
+            raise Unavailable("store_unavailable", "the store cannot be used now")
+        unknown = await self._store.record_outcomes(outcomes)
+        return RecordedOutcomes([outcome for outcome in outcomes if outcome.run not in unknown], unknown)
+
+    async def record_outcome(self, who: str, draft: OutcomeDraft) -> Outcome:
+        """Append one fact about a run. Raises NotFound(`run_not_found`) too."""
+        recorded = await self.record_outcomes(who, [draft])
+        if recorded.unknown_runs:
+            raise _run_not_found(draft.run)
+        return recorded.outcomes[0]
+
+    def _outcome(self, who: str, draft: OutcomeDraft, now: int) -> Outcome:
+        value, severity = check_outcome(draft.name, draft.value, draft.severity)
+        return Outcome(
+            id=self._identifiers.new("out"),
+            run=draft.run,
+            name=draft.name,
+            value=value,
+            severity=severity,
+            why=draft.why,
+            recorded_by=who,
+            recorded_at_microseconds=now,
+        )
+
+
+def filter_document(wanted: RunFilter) -> dict[str, Any]:
+    """A filter in the words of `GET /runs`, without what does not narrow."""
+    times = {"from": wanted.from_microseconds, "to": wanted.to_microseconds}
+    named = {
+        "agent": wanted.agent,
+        "version": wanted.version,
+        "release": wanted.release,
+        "rollout": wanted.rollout,
+        "arm": wanted.arm,
+        "user": wanted.user,
+        "conversation": wanted.conversation,
+        "outcome": wanted.outcome,
+        "quarantined": wanted.quarantined,
+        **{name: None if moment is None else rfc3339(moment) for name, moment in times.items()},
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _run_not_found(run_id: str) -> NotFound:
+    return NotFound("run_not_found", f"there is no run {run_id!r}", param="run")

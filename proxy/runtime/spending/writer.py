@@ -1,0 +1,292 @@
+"""The one writer of the spend ledger: what waits goes to the store in one transaction, again and again.
+
+Two paces. Settled holds and changed leases are gathered for a moment, because nobody waits for them; a hold that its lease
+does not cover is written at once, with everything else that is there. Counters (counters.py) follow a write only when it
+is certain: until then, and for good where it failed, the more careful of both views holds.
+
+While the store is away nothing new waits for it: holds that need a row are refused, settled ones are kept and tried again.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from proxy.core.errors import Refusal, Unavailable
+from proxy.core.spending.ledger import BatchEntry, Lease, LedgerWrites, SettledBatch
+from proxy.runtime.process.clock import Clock
+from proxy.runtime.spending.counters import Counter
+from proxy.runtime.spending.held_amount import HeldAmount
+
+_GATHER_SECONDS: Final = 0.02
+_RETRY_SECONDS: Final = 0.5
+#: A call that is open for longer gets a row, so that it no longer takes up its counter's lease.
+_LONG_MICROSECONDS: Final = 1_000_000
+#: Settled holds of one transaction: what piled up while the store was away keeps nobody waiting for long.
+_MAX_ROWS: Final = 4_000
+#: Settled holds that may wait for a store that is away, before leases are no longer used and holds are merged. Not
+#: Final, which compiled code would take for granted: a test makes it small.
+_MAX_WAITING = 50_000
+
+
+class LedgerStore(Protocol):
+    """What the ledger needs of the store."""
+
+    async def write_ledger(self, writes: LedgerWrites) -> None: ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    holds: Sequence[HeldAmount]
+    durable: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction writes."""
+
+    waiting: list[_Waiting]
+    long_calls: list[HeldAmount]
+    #: Settled ones that have rows, and those that do not.
+    rows: list[HeldAmount]
+    ended: list[HeldAmount]
+    leases: dict[Counter, int]
+
+    def writes(self) -> LedgerWrites:
+        holds = [hold.open_row() for waiting in self.waiting for hold in waiting.holds]
+        holds += [hold.open_row() for hold in self.long_calls]
+        leases = [Lease(counter.key, counter.cap.unit, amount) for counter, amount in self.leases.items()]
+        settlements = [hold.settled_row() for hold in self.rows]
+        entries: dict[Counter, list[BatchEntry]] = {}
+        for hold in self.ended:
+            of_counter = entries.get(hold.counter)
+            if of_counter is None:
+                of_counter = entries[hold.counter] = []
+            of_counter.append(hold.entry())
+        batches = [SettledBatch(counter.key, counter.cap.unit, found) for counter, found in entries.items()]
+        return LedgerWrites(holds, settlements, batches, leases)
+
+
+class LedgerWriter:
+    """Writes what the ledger gives it. Everything but `run` and `flush` returns at once."""
+
+    def __init__(self, store: LedgerStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: list[_Waiting] = []
+        #: Settled holds that have rows, which are always part of the next write: until then what is written of them is too much.
+        self._rows: list[HeldAmount] = []
+        #: Settled holds that never had one.
+        self._ended: list[HeldAmount] = []
+        #: What a write that failed had of those: tried again as it was, because a batch is known by how it begins.
+        self._tried: list[HeldAmount] = []
+        #: One hold a counter for what came when too many waited already; never tried before all others are.
+        self._merged: dict[Counter, HeldAmount] = {}
+        #: Open holds that are in no row, oldest first.
+        self._drawn: dict[int, HeldAmount] = {}
+        self._leases_to_see: set[Counter] = set()
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self.is_away = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many settled holds wait that no more may do without a row."""
+        return len(self._ended) + len(self._rows) >= _MAX_WAITING
+
+    def draw(self, hold: HeldAmount) -> None:
+        """The hold is on its counter's lease from now on."""
+        hold.is_drawn = True
+        hold.leaves_no_row = False
+        counter = hold.counter
+        counter.drawn = drawn = counter.drawn + hold.amount
+        if drawn > counter.peak:
+            counter.peak = drawn
+        self._drawn[id(hold)] = hold
+        if drawn * 2 > counter.lease:
+            self.see_lease(counter)
+            self._hurry.set()
+
+    def see_lease(self, counter: Counter) -> None:
+        """Its lease may have to change."""
+        self._leases_to_see.add(counter)
+        self._wake.set()
+
+    async def place(self, holds: Sequence[HeldAmount]) -> None:
+        """Returns when the holds are in rows. Raises Unavailable(`spend_ledger_unavailable`) when they cannot be."""
+        if self.is_away and not await self._is_back():
+            for hold in holds:
+                hold.leaves_no_row = True
+            raise _unavailable()
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(holds, durable))
+        for hold in holds:
+            hold.has_row = True
+            hold.counter.peak += hold.amount
+            self._leases_to_see.add(hold.counter)
+        self._wake.set()
+        self._hurry.set()
+        await durable
+
+    def end(self, hold: HeldAmount) -> None:
+        """The hold is settled; it is written with the next write."""
+        if hold.leaves_no_row:
+            return
+        if hold.is_drawn:
+            del self._drawn[id(hold)]
+            hold.counter.drawn += hold.spent - hold.amount
+            hold.freed = hold.spent
+        if self.is_full:
+            self._merge(hold)
+            return
+        (self._rows if hold.has_row else self._ended).append(hold)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Write what waits, again and again, until cancelled."""
+        while True:
+            await self._wake.wait()
+            if not self._hurry.is_set():
+                await self._gather()
+            self._wake.clear()
+            self._hurry.clear()
+            if not await self.flush():
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._wake.set()
+
+    async def flush(self, *, ends_leases: Iterable[Counter] = ()) -> bool:
+        """Write everything that waits now; False where the store is away. `ends_leases`: of these counters no more of the lease
+        is kept than is in use."""
+        async with self._turn:
+            batches = 1 + (len(self._ended) + len(self._rows)) // _MAX_ROWS
+            for _ in range(batches + 1 if self._tried else batches):
+                if not await self._write(self._batch(ends_leases)):
+                    return False
+            return True
+
+    async def _write(self, batch: _Batch) -> bool:
+        writes = batch.writes()
+        if not writes and not self.is_away:
+            return True
+        try:
+            await self._store.write_ledger(writes)
+        except BaseException as error:
+            self._failed(batch, error)
+            if isinstance(error, Refusal):
+                return False
+            raise
+        self._written(batch)
+        return True
+
+    async def _is_back(self) -> bool:
+        """Whether the store takes writes again. Asked with nothing to write: what is refused then was never tried."""
+        try:
+            await self._store.write_ledger(LedgerWrites())
+        except Refusal:
+            return False
+        self.is_away = False
+        return True
+
+    async def _gather(self) -> None:
+        timer = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._hurry.set)
+        try:
+            await self._hurry.wait()
+        finally:
+            timer.cancel()
+
+    def _batch(self, ends_leases: Iterable[Counter]) -> _Batch:
+        waiting, self._waiting = self._waiting, []
+        rows, ended = self._next_settled()
+        batch = _Batch(waiting, self._long_calls(), rows, ended, {})
+        settled = rows + ended
+        seen, self._leases_to_see = self._leases_to_see, set()
+        # What leaves the lease for a row must shrink it where both together could pass the limit.
+        seen |= {one.counter for one in (*settled, *batch.long_calls) if one.counter.is_near_limit}
+        ending = set(ends_leases)
+        if not seen and not ending:
+            return batch
+        written: dict[Counter, int] = {}
+        for one in settled:
+            written[one.counter] = written.get(one.counter, 0) + one.freed
+        for hold in batch.long_calls:
+            written[hold.counter] = written.get(hold.counter, 0) + hold.amount
+        for counter in seen | ending:
+            freed = written.get(counter, 0)
+            amount = max(counter.drawn - freed, 0) if counter in ending else counter.next_lease(freed)
+            if amount != counter.lease_row:
+                batch.leases[counter] = amount
+                # What may not be there any more after the write is not used from before it.
+                counter.lease = min(counter.lease, amount)
+                counter.lease_row = None
+        return batch
+
+    def _next_settled(self) -> tuple[list[HeldAmount], list[HeldAmount]]:
+        """Holds with rows, and without."""
+        rows, self._rows = self._rows[:_MAX_ROWS], self._rows[_MAX_ROWS:]
+        if self._tried:
+            tried, self._tried = self._tried, []
+            return rows, tried
+        ended, self._ended = self._ended[:_MAX_ROWS], self._ended[_MAX_ROWS:]
+        if not self._rows and not self._ended:
+            for hold in self._merged.values():
+                (rows if hold.has_row else ended).append(hold)
+            self._merged = {}
+        return rows, ended
+
+    def _long_calls(self) -> list[HeldAmount]:
+        since = self._clock.now_microseconds() - _LONG_MICROSECONDS
+        found: list[HeldAmount] = []
+        for hold in self._drawn.values():
+            if hold.placed_at_microseconds > since:
+                break
+            hold.has_row = True
+            found.append(hold)
+        return found
+
+    def _written(self, batch: _Batch) -> None:
+        self.is_away = False
+        for waiting in batch.waiting:
+            if not waiting.durable.done():
+                waiting.durable.set_result(None)
+        for hold in batch.long_calls:
+            # One that ended meanwhile stays drawn until that is written.
+            if hold.settled_by is None:
+                hold.is_drawn = False
+                hold.counter.drawn -= hold.amount
+                del self._drawn[id(hold)]
+        for one in (*batch.rows, *batch.ended):
+            one.counter.drawn -= one.freed
+        for counter, amount in batch.leases.items():
+            counter.lease = counter.lease_row = amount
+
+    def _failed(self, batch: _Batch, error: BaseException) -> None:
+        self.is_away = True
+        refusal = _unavailable()
+        refusal.__cause__ = error
+        for waiting in batch.waiting:
+            if not waiting.durable.done():
+                waiting.durable.set_exception(refusal)
+        # It may be written or not: it is written again, and settling twice is harmless.
+        self._rows = batch.rows + self._rows
+        self._tried = batch.ended
+        self._leases_to_see.update(batch.leases)
+
+    def _merge(self, hold: HeldAmount) -> None:
+        """Add up the holds of a counter, so that their number stays bounded and their sum right."""
+        other = self._merged.get(hold.counter)
+        if other is not None:
+            hold.settled_by = "merged"
+            hold.amount += other.amount
+            hold.spent += other.spent
+            hold.freed += other.freed
+        self._merged[hold.counter] = hold
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable(
+        "spend_ledger_unavailable",
+        "a hard spend cap applies and its ledger cannot be written now; try again",
+        retry_after_seconds=5,
+    )

@@ -1,0 +1,259 @@
+"""Opening the store, losing it, and taking it over again: who serves from what, and when the journal is entered.
+
+Start: the store if it opens, else the last known good state with the journal over it, else nothing (calls are refused as not
+ready) while it is tried again. Later: a look a second; when a lost store answers again, journalled actions enter it in
+order, each exactly once, then its whole state is loaded, and only then does anybody else change anything.
+
+Exactly once: while the journal holds anything nothing else is audited, so the newest audit entries tell which of its entries
+are in already after a crash between a commit and the clearing of the file.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from proxy.core.errors import Refusal, Unavailable
+from proxy.core.pages import MAX_PAGE
+from proxy.core.proof.emergency import (
+    AbortOrder,
+    EmergencyOrder,
+    JournalEntry,
+    RollbackOrder,
+    SwitchOrder,
+    is_journalled,
+)
+from proxy.core.proof.known_good import KnownGood, snapshot_with
+from proxy.runtime.process.clock import Clock
+from proxy.runtime.process.tasks import TaskSet
+from proxy.runtime.releasing.limit_commands import switch_on_now
+from proxy.runtime.releasing.release_commands import Moved, roll_back_now
+from proxy.runtime.releasing.rollout_commands import abort_now
+from proxy.runtime.spending.ledger import SpendLedger
+from proxy.runtime.state.changes import Changes, Work
+from proxy.runtime.state.ledger_start import take_over_ledger
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.state.standby import STORE_UNAVAILABLE, Standby
+from proxy.store.ports.store import Store
+
+#: How long a start waits for a store that does not open, before it serves without.
+_PATIENCE_SECONDS = 0.75
+#: The same where there is nothing to serve from: a slow machine's first start must not look like a store that is away.
+_FIRST_PATIENCE_SECONDS = 15.0
+_LOOK_SECONDS = 1.0
+_FIRST_RETRY_SECONDS = 0.25
+_LONGEST_RETRY_SECONDS = 30.0
+#: Waiting mends none of these, and serving beside whoever has the store would be wrong.
+_FATAL = frozenset({"store_in_use", "store_library_too_old", "store_foreign"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeoverParts:
+    """Put together by the composition root. `random` gives numbers from 0 to 1; `is_missing` says that there is no database
+    although one may have been there, so that opening would make a new one."""
+
+    store: Store
+    is_missing: Callable[[], bool]
+    live: LiveSnapshot
+    changes: Changes
+    standby: Standby
+    ledger: SpendLedger
+    clock: Clock
+    random: Callable[[], float]
+    on_error: Callable[[BaseException], None]
+
+
+class Takeover:
+    """Has the store, or tries to get it."""
+
+    def __init__(self, parts: TakeoverParts) -> None:
+        self._parts = parts
+        self._standby = parts.standby
+        self._is_open = False
+        self._has_ledger = False
+        self._has_tried = asyncio.Event()
+        #: Set when the store is open, or was tried in vain.
+        self._knows_more = asyncio.Event()
+        self._fatal: Unavailable | None = None
+
+    async def start(self, tasks: TaskSet) -> None:
+        """Returns when there is something to serve from, or, where there is nothing, when the store was tried.
+
+        Raises Unavailable for what waiting cannot mend: `store_in_use`, `store_library_too_old`, `store_foreign`.
+        """
+        standby = self._standby
+        standby.presence.lost(Unavailable(STORE_UNAVAILABLE, "the store is not open yet"))
+        await standby.known_good.read()
+        await standby.journal.open()
+        tasks.spawn(self.run(), "takeover")
+        patience = _FIRST_PATIENCE_SECONDS if standby.known_good.latest is None else _PATIENCE_SECONDS
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._knows_more.wait(), patience)
+        if self._is_open:
+            # A store that opened is read however long that takes: what it holds may be newer than the file.
+            await self._has_tried.wait()
+        if self._fatal is not None:
+            raise self._fatal
+        known = standby.known_good.latest
+        if not self._parts.live.is_loaded and known is not None:
+            self._serve(known)
+
+    async def run(self) -> None:
+        """Look after the store until cancelled."""
+        failures = 0
+        while True:
+            try:
+                await self._look()
+                failures = 0
+                self._has_tried.set()
+                if not self._standby.known_good.is_complete:
+                    await self._standby.known_good.complete(self._parts.live.current, self._parts.store)
+            except Unavailable as refusal:
+                failures += 1
+                self._standby.presence.lost(refusal)
+                if refusal.code in _FATAL:
+                    self._fatal = refusal
+            except Exception as error:
+                failures += 1
+                self._parts.on_error(error)
+                self._standby.presence.lost(Unavailable(STORE_UNAVAILABLE, "the store could not be taken over"))
+            self._has_tried.set()
+            self._knows_more.set()
+            await self._standby.journal.keep()
+            await asyncio.sleep(_LOOK_SECONDS if self._is_open else self._retry_seconds(failures))
+
+    def _retry_seconds(self, failures: int) -> float:
+        longest = min(_LONGEST_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2 ** min(failures, 10))
+        return longest * (0.5 + 0.5 * self._parts.random())
+
+    async def _look(self) -> None:
+        """Have the store, or get it. Raises Unavailable."""
+        if not self._is_open:
+            await self._open()
+        else:
+            await self._parts.store.ping()
+        # A journal that could not be read at the start may be found to hold something later.
+        if self._standby.presence.is_away or self._standby.journal.entries:
+            async with self._parts.changes.turn():
+                await self._enter_journal()
+                await self._load()
+
+    async def _open(self) -> None:
+        """Open the store, unless it is not the one that was served from before. Raises Unavailable."""
+        store, known = self._parts.store, self._standby.known_good.latest
+        if known is not None and known.snapshot.revision > 0 and self._parts.is_missing():
+            raise _not_the_same("the database is missing", known)
+        await store.open()
+        try:
+            if known is not None:
+                await self._check_the_same(known)
+        except BaseException:
+            await store.close()
+            raise
+        self._is_open = True
+        self._knows_more.set()
+
+    async def _check_the_same(self, known: KnownGood) -> None:
+        facts = await self._parts.store.diagnostics()
+        if known.snapshot.revision > 0 and facts["installation"] != known.installation:
+            raise _not_the_same("another database is in its place", known)
+        if facts["revision"] < known.snapshot.revision:
+            raise _not_the_same(f"the database is older, at revision {facts['revision']}", known)
+
+    async def _load(self) -> None:
+        """Serve from the store, which holds everything now."""
+        parts = self._parts
+        snapshot, facts = await parts.store.load_snapshot(), await parts.store.diagnostics()
+        parts.live.start_from(snapshot)
+        if not self._has_ledger:
+            await take_over_ledger(parts.store, parts.live, parts.ledger, parts.clock)
+            self._has_ledger = True
+        self._standby.known_good.loaded(snapshot, facts["installation"])
+        self._standby.presence.found()
+
+    def _serve(self, known: KnownGood) -> None:
+        """Serve from the last known good state, with what was journalled since in force."""
+        for entry in self._standby.journal.entries:
+            after = snapshot_with(known, entry)
+            rows = [] if entry.release is None else [entry.release]
+            self._standby.known_good.follow(known.snapshot, after.snapshot, entry.order.agent, rows)
+            known = after
+        self._parts.live.start_from(known.snapshot)
+
+    async def _enter_journal(self) -> None:
+        """Take every journalled action over into the store. Raises Unavailable; what is in stays in."""
+        entries = list(self._standby.journal.entries)
+        if not entries:
+            return
+        entered = await self._entered()
+        #: Release numbers as they were given without the store, and as they are.
+        numbers: dict[tuple[str, int], int] = {}
+        for entry in entries:
+            if entry.id not in entered:
+                await self._enter(entry, numbers)
+        await self._standby.journal.clear()
+
+    async def _entered(self) -> set[str]:
+        """The ids of the journalled actions that the newest audit entries tell of, back to the first that tells of none. An
+        action may have made several entries: what it makes stale is told too."""
+        found: set[str] = set()
+        cursor: str | None = None
+        while True:
+            page = await self._parts.store.audit(cursor, MAX_PAGE)
+            for entry in page.items:
+                ids = {item["id"] for item in entry.evidence if is_journalled(item)}
+                if not ids:
+                    return found
+                found |= ids
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    async def _enter(self, entry: JournalEntry, numbers: dict[tuple[str, int], int]) -> None:
+        order = entry.order
+        if isinstance(order, RollbackOrder) and order.undoes is not None:
+            order = replace(order, undoes=numbers.get((order.agent, order.undoes), order.undoes))
+        try:
+            async with self._parts.changes.repeating(entry) as work:
+                result = await _carry_out(work, order)
+                rows = work.rows
+        except Unavailable:
+            raise
+        except Refusal as refusal:
+            await self._note_not_applied(entry, refusal.message)
+        except Exception as error:
+            # One action that cannot be repeated must not keep the others, and the store, away for ever.
+            self._parts.on_error(error)
+            await self._note_not_applied(entry, f"it could not be repeated ({type(error).__name__})")
+        else:
+            if isinstance(result, Moved) and not result.changed:
+                await self._note_not_applied(entry, result.reason)
+            elif entry.release is not None:
+                numbers[entry.release.agent, entry.release.number] = rows[-1].number
+
+    async def _note_not_applied(self, entry: JournalEntry, reason: str) -> None:
+        order = entry.order
+        async with self._parts.changes.repeating(entry) as work:
+            after = {**entry.document(), "reason": reason}
+            await work.audit(order.who, "journal.not_applied", order.subject, order.why, after=after)
+
+
+def _carry_out(work: Work, order: EmergencyOrder) -> Awaitable[Any]:
+    match order:
+        case RollbackOrder():
+            return roll_back_now(work, order)
+        case AbortOrder():
+            return abort_now(work, order)
+        case SwitchOrder():
+            return switch_on_now(work, order)
+        case _:
+            assert_never(order)
+
+
+def _not_the_same(problem: str, known: KnownGood) -> Unavailable:
+    return Unavailable(
+        "store_not_the_same",
+        f"{problem}, but this home last served revision {known.snapshot.revision} of installation {known.installation}: put the "
+        "right database back, or, to begin with what is there, stop, remove last-known-good.json and journal, and start",
+    )

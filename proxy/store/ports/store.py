@@ -1,0 +1,248 @@
+"""The Store protocol: the promises every store keeps. Implementations do not know each other.
+
+Promises:
+* A `change` is one atomic transaction. It commits when its block ends, after at least one audit entry was appended in it;
+  without one, commit raises UnauditedChange and nothing happened. It raises the snapshot revision by one. A block that
+  wrote nothing is no change: it needs no entry and leaves the revision as it is. Only one change runs at a time; numbers
+  (versions, releases, rollouts, audit entries) are allocated inside it and never repeat.
+* What is to be altered or ended and is not there raises NotFound; what breaks a rule of the schema (a name or number that
+  is taken, a version that does not exist) raises Conflict(`store_conflict`).
+* Components, versions, releases, arms and audit entries are append-only, held by the schema itself. So is that a token
+  changes only by its revocation and a proposal only by its decision, each of them once.
+* An acknowledged change survives `kill -9`. Holds and leases are durable when `write_ledger` returns.
+* What cannot be done because the database is locked, full, read-only or gone raises Unavailable(`store_unavailable`)
+  within a few seconds; never a driver's exception.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from proxy.core.calls.outcomes import Outcome
+from proxy.core.calls.runs import Attempt, Run, RunOutcome
+from proxy.core.pages import DEFAULT_PAGE, Page
+from proxy.core.proof.audit import AuditDraft, AuditEntry
+from proxy.core.proof.record_proof import RecordProof
+from proxy.core.releasing.proposals import Proposal, ProposalState
+from proxy.core.releasing.protection import Protection
+from proxy.core.releasing.releases import Release
+from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
+from proxy.core.spending.caps import Cap, CounterKey
+from proxy.core.spending.ledger import LedgerWrites
+from proxy.core.switches import Switch
+from proxy.core.tokens import Token
+from proxy.core.versions.versions import Version, VersionSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs are wanted; unset members do not narrow. Times are UTC microseconds, `to` exclusive."""
+
+    agent: str | None = None
+    version: int | None = None
+    release: int | None = None
+    rollout: str | None = None
+    arm: str | None = None
+    user: str | None = None
+    conversation: str | None = None
+    outcome: RunOutcome | None = None
+    quarantined: bool | None = None
+    from_microseconds: int | None = None
+    to_microseconds: int | None = None
+
+
+class UnauditedChange(AssertionError):
+    """A change wrote something and appended no audit entry: a mistake of the code that made it. Nothing was kept."""
+
+    def __init__(self) -> None:
+        super().__init__("a change must append an audit entry before it ends")
+
+
+class Change(Protocol):
+    """Reads and writes of one atomic change; reads see the change's own writes."""
+
+    @property
+    def revision(self) -> int:
+        """The snapshot revision this change makes."""
+        ...
+
+    async def agent(self, name: str) -> Agent | None: ...
+    async def insert_agent(self, agent: Agent) -> None: ...
+    async def update_agent(self, agent: Agent) -> None:
+        """Replace description, default_label, allow_latest and archived; `newest` follows from the versions."""
+        ...
+
+    async def version(self, agent: str, number: int) -> Version | None: ...
+    async def insert_version(self, version: Version) -> None:
+        """Store the bundle's components by hash (shared ones once) and the version row. The caller allocates
+        `agent.newest + 1` as number inside this change."""
+        ...
+
+    async def agent_state(self, name: str) -> AgentState | None:
+        """The agent as the snapshot will see it after this change."""
+        ...
+
+    async def label_history(self, agent: str, label: str) -> list[Release]:
+        """The label's release rows, oldest first."""
+        ...
+
+    async def next_release_number(self, agent: str) -> int: ...
+    async def append_release(self, release: Release) -> None:
+        """Append the row and its arms, and let the label point to the release's first arm from now on (the label row is
+        made if it is new)."""
+        ...
+
+    async def delete_label(self, agent: str, label: str) -> None: ...
+    async def next_rollout_id(self, agent: str) -> str:
+        """`r1`, `r2`, ... per agent."""
+        ...
+
+    async def insert_rollout(self, rollout: Rollout) -> None: ...
+    async def update_rollout(self, rollout: Rollout) -> None:
+        """Replace state, step and end time; its arms are those of its newest split (`rollout_started`, `share_changed`)."""
+        ...
+
+    async def rollout(self, agent: str, rollout_id: str) -> Rollout | None: ...
+    async def last_rollout_of(self, agent: str, label: str, candidate: int) -> Rollout | None:
+        """The newest rollout of that label and candidate version, in any state."""
+        ...
+
+    async def insert_switch(self, switch: Switch) -> None: ...
+    async def switch(self, switch_id: str) -> Switch | None:
+        """A switch that is on."""
+        ...
+
+    async def end_switch(self, switch_id: str, who: str, at_microseconds: int) -> None: ...
+    async def insert_cap(self, cap: Cap) -> None: ...
+    async def cap(self, cap_id: str) -> Cap | None: ...
+    async def replace_cap(self, cap: Cap) -> None:
+        """New limit, at_limit and why for the same cap; what it counted stays."""
+        ...
+
+    async def end_cap(self, cap_id: str, who: str, at_microseconds: int) -> None: ...
+    async def quarantine_runs(self, run_ids: Sequence[str], quarantined: bool) -> int:
+        """Set the mark of those of these runs that do not have it so; how many that were."""
+        ...
+
+    async def insert_token(self, token: Token) -> None: ...
+    async def token(self, token_id: str) -> Token | None:
+        """A token that is not revoked."""
+        ...
+
+    async def revoke_token(self, token_id: str, who: str, at_microseconds: int) -> None: ...
+    async def protection(self, agent: str, label: str) -> Protection | None: ...
+    async def set_protection(self, protection: Protection) -> None:
+        """Put the rules in the place of those the label had, if any."""
+        ...
+
+    async def end_protection(self, agent: str, label: str) -> None: ...
+    async def next_proposal_id(self, agent: str) -> str:
+        """`p1`, `p2`, ... per agent."""
+        ...
+
+    async def insert_proposal(self, proposal: Proposal) -> None:
+        """Its id is the next one."""
+        ...
+
+    async def proposal(self, agent: str, proposal_id: str) -> Proposal | None: ...
+    async def waiting_proposals(self, agent: str, label: str) -> list[Proposal]:
+        """Oldest first."""
+        ...
+
+    async def decide_proposal(self, proposal: Proposal) -> None:
+        """Keep the state and decision of one that waits; nothing else of it ever changes."""
+        ...
+
+    async def append_audit(self, draft: AuditDraft) -> AuditEntry: ...
+
+
+class Store(Protocol):
+    """The memory of everything. Opened by the composition root, closed last."""
+
+    async def open(self) -> None:
+        """Open, migrate, and take ownership. Raises Unavailable(`store_unavailable`, `store_too_new`, `store_in_use`)."""
+        ...
+
+    async def close(self) -> None: ...
+    def change(self) -> AbstractAsyncContextManager[Change]: ...
+
+    # What traffic is decided on
+    async def load_snapshot(self) -> Snapshot: ...
+    async def agent_state(self, name: str) -> AgentState | None: ...
+    async def version(self, agent: str, number: int) -> Version | None: ...
+
+    # Lists, newest first where they have a time; `cursor` is a page's next_cursor. Raise BadInput(`bad_cursor`).
+    async def agents(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Agent]: ...
+    async def versions(
+        self, agent: str, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    ) -> Page[VersionSummary]: ...
+    async def releases(
+        self, agent: str, label: str | None = None, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    ) -> Page[Release]: ...
+    async def rollouts(self, agent: str, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Rollout]: ...
+    async def audit(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[AuditEntry]: ...
+    async def tokens(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Token]:
+        """Revoked ones among them."""
+        ...
+
+    async def protections(self, agent: str) -> Sequence[Protection]:
+        """By label."""
+        ...
+
+    async def proposals(
+        self, agent: str, state: ProposalState | None = None, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    ) -> Page[Proposal]: ...
+    async def proposal(self, agent: str, proposal_id: str) -> Proposal | None: ...
+    async def runs(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Run]: ...
+    async def run_ids(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[str]: ...
+    async def count_runs(self, wanted: RunFilter) -> int: ...
+    async def run(self, run_id: str) -> Run | None: ...
+    async def attempts(self, run_id: str) -> Sequence[Attempt]:
+        """Those recorded apart, in the order they were made; where there are none, `only_attempt` of the run."""
+        ...
+
+    async def outcomes(self, run_id: str) -> Sequence[Outcome]:
+        """In the order they were recorded."""
+        ...
+
+    # The audit log, oldest first
+    async def audit_after(self, number: int, limit: int = DEFAULT_PAGE) -> Sequence[AuditEntry]: ...
+    async def prove(self, proof: RecordProof) -> RecordProof:
+        """Look at the next stretch of the append-only rows and give the proof as far as it then is. Rows that cannot even be
+        read are part of the verdict, not an error."""
+        ...
+
+    # The data plane's writes, in batches
+    async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
+        """Write a batch in one transaction; a run id already there is left as it is. Also adds the duration of each new
+        live run that reached a provider to the latency histogram of its agent, version and hour."""
+        ...
+
+    async def record_outcomes(self, outcomes: Sequence[Outcome]) -> Sequence[str]:
+        """Append those whose run is recorded, in one transaction; the ids of runs that are not, in order."""
+        ...
+
+    async def write_ledger(self, writes: LedgerWrites) -> None:
+        """Write holds, settlements, batches and leases in one transaction. The same attempt and counter held again is one hold of
+        the larger amount; a settlement settles the hold that is there, if it is not settled yet, or is written whole; a batch that
+        is there already is left as it is; a lease takes the place of the one its counter had."""
+        ...
+
+    async def recover_holds(self, at_microseconds: int) -> int:
+        """Charge in full what a dead process left held and leased (calls in flight: nothing), and end its leases; how many
+        holds and leases there were."""
+        ...
+
+    async def spent(self, cap: Cap, from_window_start_microseconds: int) -> Mapping[CounterKey, int]:
+        """Sums of the ledger per counter of a cap, for windows that began at or after the given start: settled amounts,
+        plus holds not yet settled in full."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises Unavailable where a write could not succeed now."""
+        ...
+
+    async def diagnostics(self) -> Mapping[str, Any]:
+        """Facts for `GET /status`: kind, path, schema version, library version, size in bytes."""
+        ...

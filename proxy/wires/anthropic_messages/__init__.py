@@ -1,0 +1,4 @@
+"""Anthropic Messages: the wire, requests, the input bound, answers, their shapes.
+
+May import wire.py, json/ and shared/, and no other wire.
+"""

@@ -1,0 +1,167 @@
+"""The wire of Anthropic Messages.
+
+Belongs here: its paths, what is read from a request body, its error and fixed-text shapes. Injecting a version is
+anthropic_messages/request.py, reading answers anthropic_messages/answer.py. Its counterpart is openai_chat/wire.py.
+
+Protocol fact: SDKs ignore stream events without an `event:` line, so ours carry one.
+"""
+
+from typing import Any, Final, cast
+
+import orjson
+
+from proxy.core.calls.caller import BodyClaims
+from proxy.core.errors import Refusal
+from proxy.wires.anthropic_messages.answer import MessageBody, MessageEvents
+from proxy.wires.anthropic_messages.input import first_role, input_bound, searches_bound
+from proxy.wires.anthropic_messages.request import inject_version
+from proxy.wires.json.edits import MemberEdits
+from proxy.wires.json.members import parse_members
+from proxy.wires.shared.alike_requests import AlikeRequests, Style
+from proxy.wires.shared.answer_reading import StreamReader, WholeReader
+from proxy.wires.shared.version_parts import (
+    FLAG,
+    MAX_OUTPUT_TOKENS,
+    TEXT,
+    names_of_tools,
+    read_model,
+    read_switchback_member,
+    read_whole_number,
+)
+from proxy.wires.wire import AnswerReader, BilledApart, Injection, InjectionPlan, Operation, RequestFacts, WireFamily
+
+_MESSAGES: Final = Operation("messages", "/v1/messages", is_metered=True, is_billable=True)
+_OPERATIONS: Final = {
+    ("POST", "/v1/messages"): _MESSAGES,
+    ("POST", "/messages"): _MESSAGES,
+}
+
+_ERROR_TYPES: Final = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+def _read(body: bytes) -> RequestFacts:
+    members = parse_members(body)
+    model = read_model(members)
+    metadata = members.given("metadata") if "metadata" in members.values else None
+    user = None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
+    return RequestFacts(
+        claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
+        model=model,
+        streamed=members.decoded("stream", FLAG, "true or false") or False,
+        choices=1,
+        # 0 is allowed: it only warms the cache.
+        max_output_tokens=read_whole_number(members, "max_tokens", 0, MAX_OUTPUT_TOKENS),
+        tool_names=frozenset(names_of_tools(members.given("tools"))) if "tools" in members.values else frozenset(),
+        document=members,
+    )
+
+
+def _bound(injection: Injection) -> int | None:
+    return input_bound(cast("MemberEdits", injection.document), len(injection.body))
+
+
+def _apart(injection: Injection) -> BilledApart:
+    return BilledApart(has_audio=False, web_searches=searches_bound(cast("MemberEdits", injection.document)))
+
+
+_STYLES: Final = (Style(b'"messages":[', (), b""), Style(b'"messages": [', (), b""))
+
+
+class AnthropicMessages:
+    """Implements Wire for `/v1/messages`. Remembers nothing that it could not work out again."""
+
+    name: str = "anthropic_messages"
+    family: WireFamily = "anthropic"
+
+    def __init__(self) -> None:
+        self._alike = AlikeRequests(
+            read=_read,
+            inject=inject_version,
+            bound=_bound,
+            apart=_apart,
+            first_role=first_role,
+            styles=_STYLES,
+            leading_roles=frozenset(),
+        )
+
+    def operation(self, method: str, path: str) -> Operation | None:
+        """The operation of an exact raw path, with or without `/v1`."""
+        return _OPERATIONS.get((method, path))
+
+    def read(self, body: bytes) -> RequestFacts:
+        """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`."""
+        return self._alike.read(body)
+
+    def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
+        """The body with the version in it. Raises BadInput: `model_missing`, `variable_missing`, `thinking_too_large`, ..."""
+        return self._alike.inject(request, plan)
+
+    def input_tokens_bound(self, injection: Injection) -> int | None:
+        """An upper bound of the input tokens; None where there is more to read than text."""
+        return self._alike.input_tokens_bound(injection)
+
+    def billed_apart(self, injection: Injection) -> BilledApart:
+        """What an injected body may be billed beside text: the searches of the provider's own tool."""
+        return self._alike.billed_apart(injection)
+
+    def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
+        """A reader for one 2xx answer."""
+        if streamed:
+            return StreamReader(MessageEvents(), removes_usage_event=removes_usage_event)
+        return WholeReader(MessageBody())
+
+    def error_body(self, refusal: Refusal, request_id: str) -> bytes:
+        """`{"type": "error", "error": {type, message, details: {error_code}}, "request_id"}`."""
+        otherwise = "api_error" if refusal.status >= 500 else "invalid_request_error"
+        error = {
+            "type": _ERROR_TYPES.get(refusal.status, otherwise),
+            "message": refusal.message,
+            "details": {"error_code": refusal.code},
+        }
+        return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        """The error JSON as an event named `error`; the SDKs raise on it."""
+        return b"event: error\ndata: %b\n\n" % self.error_body(refusal, request_id)
+
+    def text_reply(self, text: str, *, model: str, reply_id: str, created: int, streamed: bool) -> bytes:
+        """`text` as a message, or as a whole stream; this format has no place for `created`."""
+        message: dict[str, Any] = {
+            "id": reply_id,
+            "type": "message",
+            "role": "assistant",
+            "model": model,
+            "content": [{"type": "text", "text": text}],
+            "stop_reason": "end_turn",
+            "stop_sequence": None,
+            "usage": {"input_tokens": 0, "output_tokens": 0},
+        }
+        if not streamed:
+            return orjson.dumps(message)
+        events: list[dict[str, Any]] = [
+            {"type": "message_start", "message": {**message, "content": [], "stop_reason": None}},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}},
+            {"type": "content_block_stop", "index": 0},
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+                "usage": {"output_tokens": 0},
+            },
+            {"type": "message_stop"},
+        ]
+        return b"".join(
+            b"event: " + event["type"].encode() + b"\ndata: " + orjson.dumps(event) + b"\n\n" for event in events
+        )

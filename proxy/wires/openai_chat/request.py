@@ -1,0 +1,285 @@
+"""Putting a version into an OpenAI Chat Completions request.
+
+Belongs here: which member of this format holds what. The rules that hold on every wire are version_parts.py. Counterpart:
+anthropic_messages/request.py.
+
+Protocol facts: the system prompt is the leading run of messages with role `system` or `developer`; `max_tokens` is the
+deprecated name of `max_completion_tokens` and sending both is an error; `stop` is refused by o3 and o4-mini, sampling
+parameters by the reasoning models listed below; a stream tells its usage only when asked by `stream_options`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+import orjson
+
+from proxy.core.errors import BadInput
+from proxy.core.versions.components import NEUTRAL_PARAMETERS, Bundle
+from proxy.wires.json.edits import MemberEdits
+from proxy.wires.json.items import JsonItems, inserted_first, parse_items
+from proxy.wires.json.members import JsonMembers, parse_members
+from proxy.wires.json.values import decode, json_text
+from proxy.wires.openai_chat.input import TextMessage, text_messages
+from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
+from proxy.wires.shared.version_parts import (
+    FLAG,
+    MAX_OUTPUT_TOKENS,
+    changes_tools,
+    edited_tools,
+    final_model,
+    ignored_variables,
+    output_bound,
+    read_whole_number,
+    service_tier_of,
+    set_extra,
+    tool_choice_of,
+)
+from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
+
+#: Models that answer 400 to `temperature` and `top_p`: reasoning models, whose sampling is fixed.
+_FIXED_SAMPLING = ("o1", "o3", "o4-mini", "gpt-5-mini", "gpt-5-nano", "gpt-5-2025")
+_FIXED_SAMPLING_NAMES = frozenset({"gpt-5"})
+#: Models that answer 400 to `stop`.
+_WITHOUT_STOP = ("o3", "o4-mini")
+
+#: How a message of each system role begins.
+_MESSAGE_STARTS = {role: b'{"role":"%b","content":' % role.encode() for role in ("system", "developer")}
+#: How libraries write the beginning of a list with such a message.
+_WAYS_TO_WRITE = {
+    role: (b"[" + start, b'[{"role": "%b", "content": ' % role.encode()) for role, start in _MESSAGE_STARTS.items()
+}
+SYSTEM_ROLES = frozenset(_MESSAGE_STARTS)
+#: Up to this size a list is copied as a whole where its beginning is looked at.
+_SMALL = 4096
+#: With this member the model searches the web once for each call; its usage does not tell.
+SEARCH_MEMBER = "web_search_options"
+_BOUND_MEMBERS = ("max_tokens", "max_completion_tokens")
+
+
+class EditedChat(msgspec.Struct, frozen=True):
+    """An edited body, for the input bound."""
+
+    edits: MemberEdits
+    #: The caller's messages were looked at and are nothing but text.
+    messages_are_text: bool
+
+
+def read_output_bound(members: JsonMembers) -> int | None:
+    """The caller's output bound. Raises BadInput(`wrong_kind`), also for both of its names at once."""
+    older = read_whole_number(members, "max_tokens", 1, MAX_OUTPUT_TOKENS)
+    newer = read_whole_number(members, "max_completion_tokens", 1, MAX_OUTPUT_TOKENS)
+    if older is not None and newer is not None:
+        raise BadInput("wrong_kind", "send max_completion_tokens or max_tokens, not both", param="max_tokens")
+    return newer if older is None else older
+
+
+def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
+    """The body with the version in it. Raises BadInput."""
+    bundle = plan.bundle
+    edits = MemberEdits(cast("JsonMembers", request.document))
+    edits.remove("switchback")
+    model = final_model(bundle, request.model)
+    dropped: tuple[str, ...] = ()
+    tool_names = request.tool_names
+    messages_are_text = False
+    if bundle is not None:
+        written = _written_model(bundle, model or "")
+        if model != request.model:
+            edits.set("model", written.name)
+        set_extra(edits, written)
+        messages_are_text = _set_prompt(edits, bundle, plan.variables)
+        dropped = _set_parameters(edits, written.parameters)
+        tool_names = _set_tools(edits, bundle, request.tool_names)
+    bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
+    if bound is not None and bound != request.max_output_tokens:
+        edits.set(_bound_member(edits), b"%d" % bound)
+    asks_usage = request.streamed and _ask_for_usage(edits)
+    return Injection(
+        body=edits.render(),
+        model=model,
+        max_output_tokens=bound,
+        dropped_parameters=dropped,
+        removes_usage_event=asks_usage,
+        ignored_variables=ignored_variables(bundle, plan.variables),
+        tool_names=tool_names,
+        service_tier=service_tier_of(edits),
+        web_searches=1 if edits.has(SEARCH_MEMBER) else 0,
+        document=EditedChat(edits, messages_are_text),
+    )
+
+
+def _bound_member(edits: MemberEdits) -> str:
+    """The name the output bound goes under: the caller's, so that never both are sent."""
+    for name in _BOUND_MEMBERS:
+        if edits.given(name) is not None:
+            return name
+    return next((name for name in _BOUND_MEMBERS if edits.has(name)), "max_completion_tokens")
+
+
+class _Role(msgspec.Struct, gc=False):
+    role: str
+
+
+_role: msgspec.json.Decoder[_Role] = msgspec.json.Decoder(_Role)
+
+
+def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]) -> bool:
+    """Put in the prompt; whether the caller's messages turned out to be nothing but text."""
+    prompt = bundle.prompt
+    if not prompt.is_set:
+        return False
+    raw = edits.given("messages")
+    if raw is None:
+        raise BadInput("wrong_kind", "messages must be a list of messages", param="messages")
+    messages = text_messages(raw)
+    items = None
+    if messages is None:
+        items = parse_items(raw, "messages")
+        leading, role, is_empty = *_leading_of_any(items), not items.values
+    else:
+        leading, is_empty = _leading_of_texts(messages), not messages
+        role = messages[0].role if leading else "system"
+    if prompt.mode == "if_absent" and leading:
+        return messages is not None
+    message = _MESSAGE_STARTS[role] + prompt_json(bundle, variables) + b"}"
+    if not leading or prompt.mode in ("prepend", "if_absent"):
+        edits.set("messages", inserted_first(raw, message, is_empty=is_empty))
+        return messages is not None
+    end = _end_of_plain(raw, messages[0]) if leading == 1 and messages is not None else 0
+    if not end:
+        items = items or parse_items(raw, "messages")
+        is_append = prompt.mode == "append"
+        splice = items.insert(leading, message) if is_append else items.replace_leading(leading, message)
+    elif prompt.mode == "append":
+        splice = end, end, b"," + message
+    else:
+        splice = 1, end, message
+    edits.set("messages", splice)
+    return messages is not None
+
+
+def _end_of_plain(raw: bytes, first: TextMessage) -> int:
+    """Where the first message ends in a list that begins with it, written as most do; 0 where it is written otherwise."""
+    if not isinstance(first.content, str):
+        return 0
+    content = orjson.dumps(first.content)
+    beginning = bytes(raw if len(raw) < _SMALL else memoryview(raw)[: 2 * len(content) + _SMALL])
+    for start in _WAYS_TO_WRITE[first.role]:
+        written = start + content + b"}"
+        if beginning.startswith(written):
+            return len(written)
+    return 0
+
+
+def _leading_of_texts(messages: list[TextMessage]) -> int:
+    """How many messages the caller's system prompt is."""
+    leading = 0
+    for message in messages:
+        if message.role not in SYSTEM_ROLES:
+            break
+        leading += 1
+    return leading
+
+
+def _leading_of_any(items: JsonItems) -> tuple[int, str]:
+    """How many messages the caller's system prompt is, and the role it uses (`system` where there is none)."""
+    first = "system"
+    for index, item in enumerate(items.values):
+        role = decode(item, _role, f"messages[{index}]", "a message with a role").role
+        if role not in SYSTEM_ROLES:
+            return index, first
+        first = role if index == 0 else first
+    return len(items.values), first
+
+
+def _set_parameters(edits: MemberEdits, parameters: tuple[WrittenParameter, ...]) -> tuple[str, ...]:
+    """Put in the neutral parameters; the names of those the model does not take, which are left out."""
+    dropped: tuple[str, ...] = ()
+    for parameter in parameters:
+        is_sure = parameter.is_enforced and parameter.raw is not None
+        if not is_sure and edits.given(parameter.member) is not None and not parameter.is_enforced:
+            continue
+        if parameter.raw is None:
+            dropped += (parameter.name,)
+        else:
+            edits.set(parameter.member, parameter.raw)
+    return dropped
+
+
+_written_models: Remembered[tuple[str, str], WrittenModel] = Remembered(512)
+
+
+def _written_model(bundle: Bundle, model: str) -> WrittenModel:
+    """The model component for a final model, which decides about the parameters it takes."""
+    key = bundle.hashes["model"], model
+    return _written_models.get(key) or _written_models.keep(key, _write_model(bundle, model))
+
+
+def _write_model(bundle: Bundle, model: str) -> WrittenModel:
+    parameters: list[WrittenParameter] = []
+    for name in NEUTRAL_PARAMETERS:
+        parameter = bundle.model.parameters.get(name)
+        if parameter is not None and name != "max_output_tokens":
+            raw = None if _is_refused(name, model) else msgspec.json.encode(_written(name, parameter.value))
+            parameters.append(WrittenParameter(name, name, None, raw, parameter.enforced))
+    return WrittenModel(json_text(model), written_extra(bundle), tuple(parameters))
+
+
+def _is_refused(parameter: str, model: str) -> bool:
+    if parameter in ("temperature", "top_p"):
+        return model.startswith(_FIXED_SAMPLING) or model in _FIXED_SAMPLING_NAMES
+    return parameter == "stop" and model.startswith(_WITHOUT_STOP)
+
+
+def _written(parameter: str, value: Any) -> Any:
+    """A neutral value in this wire's shape."""
+    if parameter == "tool_choice":
+        kind, name = tool_choice_of(value)
+        if kind == "raw":
+            return value
+        return {"type": "function", "function": {"name": name}} if kind == "tool" else kind
+    if parameter == "response_format" and value.get("type") == "json_schema" and "schema" in value:
+        rest = {key: item for key, item in value.items() if key not in ("type", "name", "schema")}
+        return {
+            "type": "json_schema",
+            "json_schema": {"name": value.get("name", "answer"), "schema": value["schema"], **rest},
+        }
+    return value
+
+
+def _tool_shape(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    function = {key: item[key] for key in ("name", "description", "parameters") if key in item}
+    return {"type": "function", "function": {**function, **{k: v for k, v in item.items() if k not in function}}}
+
+
+def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> frozenset[str]:
+    if not changes_tools(bundle):
+        return callers
+    raw = edits.given("tools")
+    tools, names = edited_tools(raw, callers, bundle, _tool_shape)
+    if bundle.tools.mode == "replace":
+        for member in ("functions", "function_call"):  # what tools were called before
+            edits.remove(member)
+    if tools is None and raw is not None:
+        # Without tools the provider refuses what speaks of them.
+        for member in ("tools", "tool_choice", "parallel_tool_calls"):
+            edits.remove(member)
+    elif tools is not None:
+        edits.set("tools", tools)
+    return names
+
+
+def _ask_for_usage(edits: MemberEdits) -> bool:
+    """Ask for the stream's usage where the caller did not; whether that was so. Raises BadInput(`wrong_kind`)."""
+    raw = edits.given("stream_options") if edits.has("stream_options") else None
+    if raw is None:
+        edits.set("stream_options", b'{"include_usage":true}')
+        return True
+    options = parse_members(raw, "stream_options")
+    if options.decoded("include_usage", FLAG, "true or false"):
+        return False
+    inner = MemberEdits(options)
+    inner.set("include_usage", b"true")
+    edits.set("stream_options", inner.render())
+    return True

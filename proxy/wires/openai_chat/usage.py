@@ -1,0 +1,74 @@
+"""The usage of OpenAI Chat Completions: tokens read with suspicion.
+
+Belongs here: what the counts mean and which are nonsense. Where a usage stands and when it holds is openai_chat/answer.py.
+
+Protocol facts: `prompt_tokens` includes cached ones, `completion_tokens` includes reasoning.
+"""
+
+from typing import Any, Final, cast
+
+import msgspec
+
+from proxy.core.spending.usage import Usage, UsageParts
+from proxy.wires.json.values import RawJson
+from proxy.wires.openai_chat.shapes import SoundUsage
+from proxy.wires.shared.answer_reading import TokenCounts, parts_of
+
+_sound_usage: Final[msgspec.json.Decoder[SoundUsage]] = msgspec.json.Decoder(SoundUsage)
+_anything: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
+
+
+def usage_of(raw: RawJson) -> tuple[Usage | None, bool]:
+    """Tokens and whether every count was sound; None where the totals are missing or nonsense."""
+    try:
+        return usage_of_sound(_sound_usage.decode(raw)), True
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _suspicious_usage(raw)
+
+
+def usage_of_sound(usage: SoundUsage) -> Usage:
+    """The usage with nothing larger than what it is part of."""
+    inputs, outputs, tools = usage.prompt_tokens_details, usage.completion_tokens_details, usage.server_tool_use
+    cached = written = audio_in = image_in = reasoning = audio_out = image_out = 0
+    if inputs is not None:
+        cached, written = inputs.cached_tokens or 0, inputs.cache_write_tokens or 0
+        audio_in, image_in = inputs.audio_tokens or 0, inputs.image_tokens or 0
+    if outputs is not None:
+        reasoning, audio_out, image_out = (
+            outputs.reasoning_tokens or 0,
+            outputs.audio_tokens or 0,
+            outputs.image_tokens or 0,
+        )
+    searches = 0 if tools is None else tools.web_search_requests or 0
+    parts = parts_of(audio_in, image_in, audio_out, image_out, searches)
+    return _usage(usage.prompt_tokens, cached, written, usage.completion_tokens, reasoning, parts)
+
+
+def _usage(prompt: int, cached: int, written: int, completion: int, reasoning: int, parts: UsageParts | None) -> Usage:
+    cached = min(cached, prompt)
+    return Usage(prompt, cached, min(written, prompt - cached), 0, completion, min(reasoning, completion), parts)
+
+
+def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool]:
+    try:
+        content = _anything.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None, False
+    if not isinstance(content, dict):
+        return None, False
+    counts = TokenCounts(cast("dict[str, Any]", content))
+    prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    if prompt is None or completion is None:
+        return None, False
+    inputs, outputs = counts.inner("prompt_tokens_details"), counts.inner("completion_tokens_details")
+    tools = counts.inner("server_tool_use")
+    cached, written = inputs.get("cached_tokens") or 0, inputs.get("cache_write_tokens") or 0
+    parts = parts_of(
+        inputs.get("audio_tokens") or 0,
+        inputs.get("image_tokens") or 0,
+        outputs.get("audio_tokens") or 0,
+        outputs.get("image_tokens") or 0,
+        tools.get("web_search_requests") or 0,
+    )
+    usage = _usage(prompt, cached, written, completion, outputs.get("reasoning_tokens") or 0, parts)
+    return usage, counts.is_sound and inputs.is_sound and outputs.is_sound and tools.is_sound

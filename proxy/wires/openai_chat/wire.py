@@ -1,0 +1,173 @@
+"""The wire of OpenAI Chat Completions, also spoken by many other servers.
+
+Belongs here: its paths, what is read from a request body, its error and fixed-text shapes. Injecting a version is
+openai_chat/request.py, reading answers openai_chat/answer.py. Its counterpart is anthropic_messages/wire.py.
+"""
+
+from typing import Any, Final, cast
+
+import msgspec
+import orjson
+
+from proxy.core.calls.caller import BodyClaims
+from proxy.core.errors import Refusal
+from proxy.wires.json.members import JsonMembers, parse_members
+from proxy.wires.json.values import JsonDecoder
+from proxy.wires.openai_chat.answer import ChatBody, ChatEvents
+from proxy.wires.openai_chat.input import first_role, input_bound
+from proxy.wires.openai_chat.request import SYSTEM_ROLES, EditedChat, inject_version, read_output_bound
+from proxy.wires.shared.alike_requests import AlikeRequests, Style
+from proxy.wires.shared.answer_reading import StreamReader, WholeReader
+from proxy.wires.shared.version_parts import (
+    FLAG,
+    TEXT,
+    names_of_tools,
+    read_model,
+    read_switchback_member,
+    read_whole_number,
+)
+from proxy.wires.wire import AnswerReader, BilledApart, Injection, InjectionPlan, Operation, RequestFacts, WireFamily
+
+_COMPLETIONS: Final = Operation("chat_completions", "/v1/chat/completions", is_metered=True, is_billable=True)
+_OPERATIONS: Final = {
+    ("POST", "/v1/chat/completions"): _COMPLETIONS,
+    ("POST", "/chat/completions"): _COMPLETIONS,
+}
+#: The provider's own limit of answers to one call.
+_MAX_CHOICES: Final = 128
+
+#: What asks for an answer in sound, and how sound is sent.
+_AUDIO_MEMBERS: Final = ("audio", "modalities")
+_AUDIO_PART: Final = b'"input_audio"'
+
+_NO_NAMES: Final[frozenset[str]] = frozenset()
+
+_ERROR_TYPES: Final = {
+    402: "insufficient_quota",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+
+_functions: JsonDecoder[list[dict[str, Any]] | None] = msgspec.json.Decoder(list[dict[str, Any]] | None)
+
+
+def _tool_names(members: JsonMembers) -> frozenset[str]:
+    tools = names_of_tools(members.given("tools"))
+    functions = members.decoded("functions", _functions, "a list of functions") or []
+    return frozenset((*tools, *(str(function.get("name")) for function in functions)))
+
+
+def _read(body: bytes) -> RequestFacts:
+    members = parse_members(body)
+    model = read_model(members)
+    user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
+    has_tools = "tools" in members.values or "functions" in members.values
+    tool_names = _tool_names(members) if has_tools else _NO_NAMES
+    return RequestFacts(
+        claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
+        model=model,
+        streamed=members.decoded("stream", FLAG, "true or false") or False,
+        choices=read_whole_number(members, "n", 1, _MAX_CHOICES) or 1,
+        max_output_tokens=read_output_bound(members),
+        tool_names=tool_names,
+        document=members,
+    )
+
+
+def _bound(injection: Injection) -> int | None:
+    edited = cast("EditedChat", injection.document)
+    return input_bound(edited.edits, len(injection.body), messages_are_text=edited.messages_are_text)
+
+
+def _apart(injection: Injection) -> BilledApart:
+    edits = cast("EditedChat", injection.document).edits
+    has_audio = any(edits.has(name) for name in _AUDIO_MEMBERS) or _AUDIO_PART in injection.body
+    return BilledApart(has_audio, injection.web_searches)
+
+
+_STYLES: Final = (
+    Style(b'"messages":[', (b'{"role":"system"', b'{"role":"developer"'), b'},{"role":"'),
+    Style(b'"messages": [', (b'{"role": "system"', b'{"role": "developer"'), b'}, {"role": "'),
+)
+
+
+class OpenAIChat:
+    """Implements Wire for `/v1/chat/completions`. Remembers nothing that it could not work out again."""
+
+    name: str = "openai_chat"
+    family: WireFamily = "openai"
+
+    def __init__(self) -> None:
+        self._alike = AlikeRequests(
+            read=_read,
+            inject=inject_version,
+            bound=_bound,
+            apart=_apart,
+            first_role=first_role,
+            styles=_STYLES,
+            leading_roles=SYSTEM_ROLES,
+        )
+
+    def operation(self, method: str, path: str) -> Operation | None:
+        """The operation of an exact raw path, with or without `/v1`."""
+        return _OPERATIONS.get((method, path))
+
+    def read(self, body: bytes) -> RequestFacts:
+        """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`."""
+        return self._alike.read(body)
+
+    def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
+        """The body with the version in it. Raises BadInput: `model_missing`, `variable_missing`, `wrong_kind`, ..."""
+        return self._alike.inject(request, plan)
+
+    def input_tokens_bound(self, injection: Injection) -> int | None:
+        """An upper bound of the input tokens; None where there is more to read than text."""
+        return self._alike.input_tokens_bound(injection)
+
+    def billed_apart(self, injection: Injection) -> BilledApart:
+        """What an injected body may be billed beside text: audio, and a search of the web."""
+        return self._alike.billed_apart(injection)
+
+    def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
+        """A reader for one 2xx answer."""
+        if streamed:
+            return StreamReader(ChatEvents(), removes_usage_event=removes_usage_event)
+        return WholeReader(ChatBody())
+
+    def error_body(self, refusal: Refusal, request_id: str) -> bytes:
+        """`{"error": {message, type, param, code}}`; the request id travels in the headers alone on this wire."""
+        kind = "server_error" if refusal.status >= 500 else _ERROR_TYPES.get(refusal.status, "invalid_request_error")
+        error = {"message": refusal.message, "type": kind, "param": refusal.param, "code": refusal.code}
+        return orjson.dumps({"error": error})
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        """The error JSON as data; the SDKs raise on it."""
+        return b"data: %b\n\n" % self.error_body(refusal, request_id)
+
+    def text_reply(self, text: str, *, model: str, reply_id: str, created: int, streamed: bool) -> bytes:
+        """`text` as a chat completion, or as a stream of four events."""
+        head: dict[str, Any] = {"id": reply_id, "created": created, "model": model}
+        if streamed:
+            chunks: list[tuple[dict[str, Any], str | None]] = [
+                ({"role": "assistant", "content": ""}, None),
+                ({"content": text}, None),
+                ({}, "stop"),
+            ]
+            events = [
+                {
+                    **head,
+                    "object": "chat.completion.chunk",
+                    "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+                }
+                for delta, finish in chunks
+            ]
+            return b"".join(b"data: " + orjson.dumps(event) + b"\n\n" for event in events) + b"data: [DONE]\n\n"
+        message = {"role": "assistant", "content": text, "refusal": None}
+        return orjson.dumps(
+            {
+                **head,
+                "object": "chat.completion",
+                "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+            }
+        )

@@ -1,0 +1,198 @@
+"""What injecting a version is on every wire: which model, which output bound, which parameters, which tools.
+
+Belongs here: the rules of a version meeting a caller's request, wherever a format keeps the members. Does not belong here:
+member names and shapes of one provider (the wires), writing the version's own content as JSON (version_bytes.py).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, cast
+
+import msgspec
+
+from proxy.core.calls.identity import MODEL_PREFIX
+from proxy.core.errors import BadInput
+from proxy.core.versions.components import Bundle
+from proxy.wires.json.edits import Change, MemberEdits
+from proxy.wires.json.items import JsonItems, parse_items
+from proxy.wires.json.members import JsonMembers
+from proxy.wires.json.values import JsonDecoder, decode, wrong_kind
+from proxy.wires.shared.version_bytes import ToolShape, WrittenModel, written_tools
+
+#: Providers take no more; a larger number is a mistake, and the ledger could not price it.
+MAX_OUTPUT_TOKENS = 2**31 - 1
+_MAX_MODEL_CHARACTERS = 256
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+TEXT: JsonDecoder[str | None] = msgspec.json.Decoder(str | None)
+FLAG: JsonDecoder[bool | None] = msgspec.json.Decoder(bool | None)
+WHOLE_NUMBER: JsonDecoder[int | None] = msgspec.json.Decoder(int | None)
+OBJECT: JsonDecoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
+
+
+def read_model(members: JsonMembers) -> str | None:
+    """The caller's `model`. Raises BadInput(`wrong_kind`) for anything but a short text without control characters."""
+    model = members.decoded("model", TEXT, "a text")
+    if model is None:
+        return None
+    if len(model) > _MAX_MODEL_CHARACTERS or (not model.isprintable() and _CONTROL.search(model)):
+        raise wrong_kind("model", f"a text of at most {_MAX_MODEL_CHARACTERS} characters")
+    return model
+
+
+def read_whole_number(members: JsonMembers, name: str, least: int, most: int) -> int | None:
+    """A count the price depends on. Raises BadInput(`wrong_kind`) outside `least`..`most` and for 1.5, "5", 1e9, true."""
+    if name not in members.values:
+        return None
+    try:
+        number = members.decoded(name, WHOLE_NUMBER, "a whole number")
+    except BadInput as refusal:
+        if refusal.code != "wrong_kind":
+            raise
+    else:
+        if number is None or least <= number <= most:
+            return number
+    raise wrong_kind(name, f"a whole number from {least} to {most}")
+
+
+def read_switchback_member(members: JsonMembers) -> Mapping[str, Any] | None:
+    """The caller's `switchback` object. Raises BadInput(`wrong_kind`)."""
+    return members.decoded("switchback", OBJECT, "an object")
+
+
+def final_model(bundle: Bundle | None, asked: str | None) -> str | None:
+    """The model that answers. Raises BadInput(`model_missing`) where only an agent is named, or nothing at all."""
+    if bundle is not None and bundle.model.name is not None:
+        return bundle.model.name
+    if asked is not None and not asked.startswith(MODEL_PREFIX):
+        return asked
+    if asked is None and bundle is None:
+        return None
+    raise BadInput(
+        "model_missing",
+        "the agent's version names no model, so the request must name one of the provider's",
+        param="model",
+    )
+
+
+def output_bound(bundle: Bundle | None, asked: int | None, ceiling: int | None) -> int | None:
+    """The output bound in tokens that holds: the version's, else the caller's, else its default, else the ceiling.
+
+    The policy's bound is never exceeded. None: nobody bounds the output.
+    """
+    parameter = None if bundle is None else bundle.model.parameters.get("max_output_tokens")
+    wanted = asked
+    if parameter is not None and (parameter.enforced or asked is None):
+        wanted = int(parameter.value)
+    limit = None if bundle is None else bundle.policy.max_output_tokens
+    if limit is not None:
+        return limit if wanted is None else min(wanted, limit)
+    return ceiling if wanted is None else wanted
+
+
+def ignored_variables(bundle: Bundle | None, variables: Mapping[str, str]) -> int:
+    """How many variables the caller sent that the prompt does not declare."""
+    if bundle is None or variables.keys() <= bundle.prompt.variables.keys():
+        return 0
+    return len(variables.keys() - bundle.prompt.variables.keys())
+
+
+ToolChoiceKind = Literal["auto", "none", "required", "tool", "raw"]
+
+
+def tool_choice_of(value: Any) -> tuple[ToolChoiceKind, str]:
+    """A neutral tool choice as (kind, tool name): `auto`, `none`, `required`, a tool's name or `{name}`; else `raw`."""
+    if isinstance(value, str):
+        match value:
+            case "auto" | "none":
+                return value, ""
+            case "required" | "any":
+                return "required", ""
+            case _:
+                return "tool", value
+    members = cast("dict[str, Any]", value)
+    function = members.get("function")
+    name = cast("dict[str, Any]", function).get("name") if isinstance(function, dict) else members.get("name")
+    is_named_tool = members.get("type") in (None, "function", "tool") and members.keys() <= {"type", "name", "function"}
+    return ("tool", name) if is_named_tool and isinstance(name, str) else ("raw", "")
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: str | None = None
+
+
+class _ToolName(msgspec.Struct, gc=False):
+    name: str | None = None
+    type: str | None = None
+    function: _Function | None = None
+
+
+_tool_names: msgspec.json.Decoder[list[_ToolName]] = msgspec.json.Decoder(list[_ToolName])
+
+
+def names_of_tools(raw: bytes | None) -> list[str]:
+    """The names of the caller's tools, in order. Raises BadInput(`wrong_kind`) for anything but a list of tools."""
+    if raw is None:
+        return []
+    return [
+        tool.name or (tool.function.name if tool.function is not None else None) or tool.type or ""
+        for tool in decode(raw, _tool_names, "tools", "a list of tools")
+    ]
+
+
+def changes_tools(bundle: Bundle) -> bool:
+    """Whether the version says anything about tools."""
+    return bundle.tools.mode == "replace" or (bundle.tools.mode == "merge" and len(bundle.tools.items) > 0)
+
+
+def edited_tools(
+    raw: bytes | None, callers: frozenset[str], bundle: Bundle, shape: ToolShape
+) -> tuple[Change, frozenset[str]]:
+    """What becomes of the `tools` member under a version that changes it (None: no tools), and the names in it then.
+
+    Raises BadInput(`wrong_kind`) where the caller's tools have to be merged and are no list of tools.
+    """
+    ours = written_tools(bundle, shape)
+    names = frozenset(ours)
+    if bundle.tools.mode == "replace" or raw is None:
+        return (b"[" + b",".join(ours.values()) + b"]" if ours else None), names
+    items = parse_items(raw, "tools")
+    if callers.isdisjoint(names):
+        return items.insert(len(items.values), b",".join(ours.values())), callers | names
+    return _merged(items, names_of_tools(raw), ours), callers | names
+
+
+def _merged(callers: JsonItems, names: list[str], ours: Mapping[str, bytes]) -> bytes:
+    """The caller's list with the tools of the same name replaced in place, and the others added behind."""
+    raw = memoryview(callers.raw)
+    parts: list[bytes | memoryview] = []
+    position = 0
+    for index, name in enumerate(names):
+        if name in ours:
+            start, end = callers.span(index)
+            parts += (raw[position:start], ours[name])
+            position = end
+    start, end, new = callers.insert(len(names), b",".join(item for name, item in ours.items() if name not in names))
+    return b"".join((*parts, raw[position:start], new if len(new) > 1 else b"", raw[end:]))
+
+
+def set_extra(edits: MemberEdits, written: WrittenModel) -> None:
+    """Put in the raw members the version carries for its wire."""
+    for name, raw in written.extra:
+        edits.set(name, raw)
+
+
+#: Members that choose a tier, and the values that mean the ordinary price.
+_TIER_MEMBERS = ("service_tier", "speed")
+_ORDINARY_TIERS = frozenset({"auto", "default", "standard", "standard_only"})
+
+
+def service_tier_of(edits: MemberEdits) -> str | None:
+    """The tier an edited body asks for, where it has a price of its own. Raises BadInput(`wrong_kind`)."""
+    for name in _TIER_MEMBERS:
+        raw = edits.given(name) if edits.has(name) else None
+        if raw is not None:
+            tier = decode(raw, TEXT, name, "a text")
+            if tier is not None and tier not in _ORDINARY_TIERS:
+                return tier
+    return None

@@ -1,0 +1,141 @@
+"""The route table: every route asks for a token, is described, and nothing else is served."""
+
+import re
+
+import pytest
+
+from proxy.edges.admin.admin_app import build_admin_app
+from proxy.edges.admin.openapi import with_description
+from proxy.edges.admin.routes import API_PREFIX, ROUTES, Route
+from tests.edges.admin.composition import TOKEN, Admin
+
+ALL = with_description(ROUTES, "1")
+WITHOUT_TOKEN = {"/metrics", "/livez", "/readyz"}
+
+
+def by_operation(route: Route) -> str:
+    return route.operation
+
+
+def filled(route: Route) -> str:
+    return re.sub(r"\{\w+\}", "x1", route.path)
+
+
+@pytest.mark.parametrize("route", ALL, ids=by_operation)
+async def test_a_route_refuses_everybody_without_the_right_token(route: Route, admin: Admin) -> None:
+    refusals = [
+        await admin.call(route.method, filled(route), token=None),
+        await admin.call(route.method, filled(route), token=""),
+        await admin.call(route.method, filled(route), token="sb_somebody-elses-token"),
+        await admin.call(route.method, filled(route), token=TOKEN[:-1]),
+        await admin.call(route.method, filled(route), token=TOKEN + "x"),
+        await admin.call(route.method, filled(route), headers={"Authorization": TOKEN}),
+        await admin.call(route.method, filled(route), headers={"Authorization": f"Basic {TOKEN}"}),
+    ]
+    assert {(reply.status, reply.code) for reply in refusals} == {(401, "unauthorized")}
+    assert all(reply.headers["WWW-Authenticate"] == "Bearer" for reply in refusals)
+    assert len({repr(reply.content) for reply in refusals}) == 1
+    assert await admin.audited() == []
+
+
+@pytest.mark.parametrize("route", ALL, ids=by_operation)
+async def test_a_route_refuses_a_query_parameter_it_does_not_know(route: Route, admin: Admin) -> None:
+    reply = await admin.call(route.method, filled(route) + "?surprise=1")
+    assert (reply.status, reply.code) == (400, "bad_query")
+    assert "surprise" in {error["param"] for error in reply["errors"]}
+
+
+@pytest.mark.parametrize("route", [route for route in ALL if route.body is not None], ids=by_operation)
+async def test_a_route_names_the_body_member_it_does_not_know(route: Route, admin: Admin) -> None:
+    reply = await admin.call(route.method, filled(route), {"surprise": 1})
+    assert (reply.status, reply.code) == (400, "bad_body")
+    unknown = next(error for error in reply["errors"] if error["param"] == "surprise")
+    assert "why" in unknown["message"]
+    assert await admin.audited() == []
+
+
+@pytest.mark.parametrize("route", [route for route in ALL if "{" in route.path], ids=by_operation)
+async def test_a_route_says_404_for_what_does_not_exist(route: Route, admin: Admin) -> None:
+    bodies = {
+        "create_version": {},
+        "move_label": {"version": 1},
+        "create_proposal": {"label": "prod", "version": 1},
+        "start_rollout": {"label": "prod", "candidate": 1, "percentage": 1},
+        "set_rollout_percentage": {"percentage": 1},
+        "change_cap": {"limit": 1},
+        "record_outcome": {"name": "score", "value": 1},
+    }
+    reply = await admin.call(route.method, filled(route), bodies.get(route.operation))
+    assert reply.status == 404
+    assert reply.code.endswith("_not_found")
+
+
+async def test_the_description_and_the_application_have_the_same_operations(admin: Admin) -> None:
+    document = (await admin.get("/openapi.json")).content
+    described = {
+        (method.upper(), API_PREFIX + path) for path, methods in document["paths"].items() for method in methods
+    }
+    app = build_admin_app(admin.parts())
+    served = {
+        (route.method, route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource is not None and route.resource.canonical not in WITHOUT_TOKEN
+    }
+    assert described == served
+
+
+async def test_the_description_is_complete_and_its_references_lead_somewhere(admin: Admin) -> None:
+    document = (await admin.get("/openapi.json")).content
+    assert document["info"]["version"] == "9.9.9"
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    assert {operation["x-role"] for operation in operations} <= {"viewer", "operator", "author", "admin"}
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            in_path = {item["name"] for item in operation["parameters"] if item["in"] == "path"}
+            assert in_path == set(re.findall(r"\{(\w+)\}", path))
+            assert operation["summary"]
+            assert "default" in operation["responses"]
+    for reference in set(re.findall(r"'\$ref': '#/([^']+)'", repr(document))):
+        found = document
+        for part in reference.split("/"):
+            found = found[part]
+        assert found
+    runs = document["paths"]["/runs"]["get"]["parameters"]
+    assert next(item for item in runs if item["name"] == "limit")["schema"]["maximum"] == 500
+    assert {item["name"] for item in runs} >= {"agent", "from", "to", "outcome", "limit", "cursor"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/agents/",
+        "/agents//versions",
+        "/agents/a/b",
+        "/agents/..",
+        "/agents/%61",
+        "/Agents",
+        "/agents/a%2Fb",
+    ],
+)
+async def test_other_paths_are_not_found(path: str, admin: Admin) -> None:
+    async with admin.session.get(
+        admin.origin + API_PREFIX + path, headers={"Authorization": f"Bearer {TOKEN}"}, allow_redirects=False
+    ) as answer:
+        assert answer.status == 404
+        assert (await answer.json(content_type=None))["code"] in ("path_not_found", "agent_not_found")
+
+
+async def test_what_does_not_exist_below_the_api_is_hidden_without_a_token(admin: Admin) -> None:
+    assert (await admin.call("GET", "/nothing", token=None)).status == 401
+    assert (await admin.call("GET", "/nothing")).code == "path_not_found"
+    async with admin.session.get(admin.origin + "/elsewhere") as answer:
+        assert answer.status == 404
+
+
+async def test_a_wrong_method_is_told_which_there_are(admin: Admin) -> None:
+    reply = await admin.call("DELETE", "/agents/support")
+    assert (reply.status, reply.code, reply.headers["Allow"]) == (405, "method_not_allowed", "GET, PATCH")
+    for method in ("HEAD", "OPTIONS", "PROPFIND", "TRACE"):
+        assert (await admin.call(method, "/status")).status == 405

@@ -1,0 +1,148 @@
+"""What is said about runs afterwards: quarantine, which is audited to the run, and outcomes, which are only ever added."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.edges.admin.composition import Admin
+from tests.edges.admin.test_run_export import recorded, run
+
+
+async def ids(admin: Admin, query: str) -> list[str]:
+    return [item["id"] for item in (await admin.get(f"/runs?{query}"))["items"]]
+
+
+async def last_entry(admin: Admin) -> dict[str, Any]:
+    return (await admin.get("/audit?limit=1"))["items"][0]
+
+
+async def test_a_quarantine_is_audited_with_its_filter_and_its_count_and_can_be_lifted(admin: Admin) -> None:
+    await admin.commands.store.record_runs([run(1, release=3), run(2, release=4), run(3, release=4)], [])
+    admin.commands.clock.now += 10
+    body = {"agent": "support", "release": 4, "why": "wrong refunds"}
+    tagged = await admin.post("/runs/quarantine", body)
+    wanted = {"agent": "support", "release": 4, "to": "2026-11-20T12:00:00.000011Z", "quarantined": False}
+    assert tagged.content == {"changed": 2, "quarantined": True, "filter": wanted}
+    entry = await last_entry(admin)
+    assert (entry["what"], entry["subject"], entry["why"]) == ("runs.quarantined", "runs", "wrong refunds")
+    assert entry["after"] == {"filter": wanted, "count": 2}
+    assert await ids(admin, "quarantined=true") == ["run_0000003", "run_0000002"]
+    assert await ids(admin, "quarantined=false") == ["run_0000001"]
+
+    assert (await admin.post("/runs/quarantine", body))["changed"] == 0
+    assert (await last_entry(admin))["number"] == entry["number"]
+    lifted = await admin.post("/runs/quarantine", {"runs": ["run_0000003", "run_0000001"], "undo": True, "why": "fine"})
+    assert lifted.content == {"changed": 1, "quarantined": False, "runs": ["run_0000003", "run_0000001"]}
+    assert (await last_entry(admin))["after"] == {"runs": ["run_0000003", "run_0000001"], "count": 1}
+    assert await ids(admin, "quarantined=true") == ["run_0000002"]
+
+
+async def test_a_large_quarantine_is_several_changes_each_with_its_own_count(admin: Admin) -> None:
+    await recorded(admin, 12_001)
+    admin.commands.clock.now += 1_000_000
+    assert (await admin.post("/runs/quarantine", {"agent": "support", "why": "all"}))["changed"] == 12_001
+    entries = (await admin.get("/audit"))["items"]
+    assert [entry["after"]["count"] for entry in entries] == [2001, 5000, 5000]
+    assert (await admin.get("/runs/export?quarantined=false")).content == ""
+
+
+async def test_runs_that_start_later_are_not_in_the_quarantine(admin: Admin) -> None:
+    await admin.commands.store.record_runs([run(0), run(60_000_000)], [])
+    assert (await admin.post("/runs/quarantine", {"agent": "support"}))["changed"] == 1
+    assert await ids(admin, "quarantined=true") == ["run_0000000"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({}, 400, "no_filter"),
+        ({"why": "everything"}, 400, "no_filter"),
+        ({"runs": ["run_0000001"], "agent": "support"}, 400, "bad_filter"),
+        ({"runs": ["run_0000001", "run_unknown"]}, 404, "run_not_found"),
+        ({"release": 4, "why": "of which agent?"}, 400, "bad_filter"),
+        ({"from": "yesterday"}, 400, "bad_time"),
+        ({"from_": "2026-11-20T12:00:00Z"}, 400, "bad_body"),
+        ({"runs": ["x"] * 1001}, 400, "bad_body"),
+        ({"agent": "support", "why": "w" * 2001}, 400, "bad_why"),
+    ],
+)
+async def test_what_is_no_quarantine_changes_nothing(admin: Admin, body: Any, status: int, code: str) -> None:
+    await admin.commands.store.record_runs([run(0), run(1)], [])
+    reply = await admin.post("/runs/quarantine", body)
+    assert (reply.status, reply.code) == (status, code)
+    assert await ids(admin, "quarantined=true") == []
+    assert await admin.audited() == []
+
+
+async def test_outcomes_are_added_to_a_run_in_order_and_never_changed(admin: Admin) -> None:
+    await admin.commands.store.record_runs([run(1)], [])
+    told = [
+        {"name": "score", "value": 0.5},
+        {"name": "score", "value": 1},
+        {"name": "validation", "value": False, "why": "no JSON"},
+        {"name": "incident", "severity": "critical", "value": "refunded twice"},
+        {"name": "reviewed.by-hand", "value": None},
+    ]
+    for fact in told:
+        admin.commands.clock.now += 1
+        assert (await admin.post("/runs/run_0000001/outcomes", fact)).status == 201
+    outcomes = (await admin.get("/runs/run_0000001"))["outcomes"]
+    assert [{name: outcome[name] for name in fact} for outcome, fact in zip(outcomes, told, strict=True)] == told
+    assert {outcome["recorded_by"] for outcome in outcomes} == {"admin"}
+    assert outcomes[0]["recorded_at"] == "2026-11-20T12:00:00.000001Z"
+    assert len({outcome["id"] for outcome in outcomes}) == 5
+    assert await admin.audited() == []
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        {"name": "score", "value": "high"},
+        {"name": "score"},
+        {"name": "score", "value": True},
+        {"name": "escalated", "value": 1},
+        {"name": "validation", "value": "passed"},
+        {"name": "incident"},
+        {"name": "incident", "severity": "awful"},
+        {"name": "score", "value": 1, "severity": "low"},
+        {"name": "Big Name", "value": 1},
+        {"name": "note", "value": {"not": "scalar"}},
+        {"name": "note", "value": "x" * 2001},
+        {"name": "note", "value": 2**60},
+    ],
+)
+async def test_an_outcome_of_the_wrong_kind_is_refused(admin: Admin, fact: Any) -> None:
+    await admin.commands.store.record_runs([run(1)], [])
+    reply = await admin.post("/runs/run_0000001/outcomes", fact)
+    assert (reply.status, reply.code) == (400, "bad_outcome")
+    assert reply["param"] in ("name", "value", "severity")
+    batch = await admin.post(
+        "/outcomes", {"outcomes": [{"run": "run_0000001", "name": "score", "value": 1}, {**fact, "run": "r"}]}
+    )
+    assert batch.status == 400
+    assert (await admin.get("/runs/run_0000001"))["outcomes"] == []
+
+
+async def test_a_batch_names_the_runs_that_nobody_knows_and_keeps_the_rest(admin: Admin) -> None:
+    await admin.commands.store.record_runs([run(1), run(2)], [])
+    facts = [{"run": f"run_{number:07}", "name": "score", "value": number} for number in (1, 2, 3, 3)]
+    reply = await admin.post("/outcomes", {"outcomes": facts, "why": "nightly"})
+    assert reply.status == 201
+    assert [(item["run"], item["value"], item["why"]) for item in reply["items"]] == [
+        ("run_0000001", 1, "nightly"),
+        ("run_0000002", 2, "nightly"),
+    ]
+    assert reply["unknown_runs"] == ["run_0000003"]
+
+
+async def test_an_outcome_may_come_before_the_recorder_has_written_its_run(admin: Admin) -> None:
+    recorder = admin.commands.recorder
+    recorder.record(run(1), None)
+    recorder.record(run(2), None)
+    first, second = await asyncio.gather(
+        admin.post("/runs/run_0000001/outcomes", {"name": "score", "value": 1}),
+        admin.post("/runs/run_0000002/outcomes", {"name": "score", "value": 2}),
+    )
+    assert (first.status, second.status) == (201, 201)
+    assert (await admin.post("/runs/run_0000003/outcomes", {"name": "score", "value": 1})).code == "run_not_found"

@@ -1,0 +1,152 @@
+import gzip
+import itertools
+import zlib
+from collections.abc import Generator, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.core.errors import BadInput, TooLarge
+from proxy.runtime.calls.inflate import FLOOR_BYTES, MAX_RATIO, TapOfCopy, coding_of, plain_body
+from proxy.runtime.process.turns import at_once
+
+LIMIT = 32 * 1024 * 1024
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+def members(*parts: bytes) -> bytes:
+    return b"".join(map(gzip.compress, parts))
+
+
+PACKED = {
+    "gzip": (b"gzip", gzip.compress(b"hello world")),
+    "gzip of several members": (b"gzip", members(b"hello", b"", b" ", b"world")),
+    "gzip with padding behind": (b"gzip", members(b"hello ", b"world") + bytes(7)),
+    "in capitals": (b" GZip ", gzip.compress(b"hello world")),
+    "under its old name": (b"x-gzip", gzip.compress(b"hello world")),
+    "beside identity": (b"identity, gzip", gzip.compress(b"hello world")),
+    "deflate": (b"deflate", zlib.compress(b"hello world")),
+    "bare deflate": (b"Deflate", raw_deflate(b"hello world")),
+}
+
+
+def read_of(coding: bytes, pieces: Sequence[bytes]) -> tuple[bytes, bytes, bool]:
+    """What passes, what the reader sees, whether it was readable."""
+    seen: list[bytes] = []
+    copy = TapOfCopy(coding_of(coding) or b"", seen.append)
+    passed = b"".join([copy.tap(piece) for piece in pieces])
+    return passed, b"".join(seen), copy.is_readable
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_a_compressed_body_is_read_whatever_its_coding_is_called(name: str) -> None:
+    coding, packed = PACKED[name]
+    assert at_once(plain_body(packed, coding, LIMIT)) == b"hello world"
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_a_copy_of_an_answer_is_read_wherever_it_is_cut(name: str) -> None:
+    coding, packed = PACKED[name]
+    for at in range(len(packed) + 1):
+        assert read_of(coding, [packed[:at], packed[at:]]) == (packed, b"hello world", True), at
+    assert read_of(coding, [packed[at : at + 1] for at in range(len(packed))]) == (packed, b"hello world", True)
+
+
+@given(
+    st.lists(st.binary(max_size=200), min_size=1, max_size=6),
+    st.sampled_from(["gzip", "zlib", "raw"]),
+    st.lists(st.integers(0, 400), max_size=5),
+)
+@settings(max_examples=200)
+def test_any_members_cut_anywhere_come_to_the_same_bytes(parts: list[bytes], how: str, cuts: list[int]) -> None:
+    plain = b"".join(parts)
+    packed = {"gzip": members(*parts), "zlib": zlib.compress(plain), "raw": raw_deflate(plain)}[how]
+    coding = b"gzip" if how == "gzip" else b"deflate"
+    bounds = [0, *sorted(min(cut, len(packed)) for cut in cuts), len(packed)]
+    pieces = [packed[start:end] for start, end in itertools.pairwise(bounds)]
+    assert read_of(coding, pieces) == (packed, plain, True)
+    assert at_once(plain_body(packed, coding, LIMIT)) == plain
+
+
+@pytest.mark.parametrize("coding", [None, b"", b"identity", b"Identity", b" identity , "])
+def test_a_plain_body_is_the_very_same_object(coding: bytes | None) -> None:
+    body = b'{"a":1}'
+    assert at_once(plain_body(body, coding, LIMIT)) is body
+
+
+@pytest.mark.parametrize("coding", [b"br", b"zstd", b"gzip, gzip", b"gzip,deflate", b"nonsense"])
+def test_a_coding_that_is_not_read_is_refused_in_a_request_and_passes_in_an_answer(coding: bytes) -> None:
+    with pytest.raises(BadInput) as caught:
+        at_once(plain_body(b"abc", coding, LIMIT))
+    assert (caught.value.code, caught.value.status) == ("bad_content_encoding", 415)
+    assert read_of(coding, [b"ab", b"c"]) == (b"abc", b"", False)
+
+
+BROKEN = {
+    "no gzip": (b"gzip", b"zz"),
+    "cut short": (b"gzip", gzip.compress(b"{}")[:-4]),
+    "followed by other bytes": (b"gzip", gzip.compress(b"{}") + b"x"),
+    "a second member cut short": (b"gzip", members(b"{}", b"{}")[:-1]),
+    "nothing": (b"gzip", b""),
+    "one byte": (b"deflate", b"x"),
+    "no deflate": (b"deflate", b"\xff\xff\xff\xff"),
+    "deflate followed by other bytes": (b"deflate", zlib.compress(b"{}") + b"x"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_body_is_the_caller_s_fault(name: str) -> None:
+    coding, packed = BROKEN[name]
+    with pytest.raises(BadInput) as caught:
+        at_once(plain_body(packed, coding, LIMIT))
+    assert (caught.value.code, caught.value.status) == ("bad_content_encoding", 400)
+    assert read_of(coding, [packed])[0] == packed
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"deflate"])
+@pytest.mark.parametrize("megabytes", [1, 64, 300])
+def test_a_bomb_is_stopped_long_before_it_is_inflated(coding: bytes, megabytes: int) -> None:
+    bomb = gzip.compress(bytes(megabytes << 20)) if coding == b"gzip" else zlib.compress(bytes(megabytes << 20))
+    with pytest.raises(TooLarge) as caught:
+        at_once(plain_body(bomb, coding, LIMIT))
+    assert caught.value.code == "compressed_too_far"
+    seen = 0
+
+    def count(plain: bytes) -> None:
+        nonlocal seen
+        seen += len(plain)
+
+    copy = TapOfCopy(coding, count)
+    assert b"".join([copy.tap(bomb[at : at + 4096]) for at in range(0, len(bomb), 4096)]) == bomb
+    assert not copy.is_readable
+    assert seen <= max(FLOOR_BYTES, MAX_RATIO * len(bomb))
+
+
+def test_a_body_that_inflates_beyond_the_limit_of_bodies_is_too_large() -> None:
+    body = bytes(range(256)) * 64
+    assert at_once(plain_body(gzip.compress(body), b"gzip", len(body))) == body
+    with pytest.raises(TooLarge) as caught:
+        at_once(plain_body(gzip.compress(body), b"gzip", len(body) - 1))
+    assert caught.value.code == "body_too_large"
+
+
+def test_a_body_of_very_many_members_is_read_in_steps() -> None:
+    packed = gzip.compress(b"x") * 5_000
+    pauses: list[None] = []
+
+    def counted() -> Generator[None, None, bytes]:
+        steps = plain_body(packed, b"gzip", LIMIT)
+        while True:
+            try:
+                pauses.append(next(steps))
+            except StopIteration as end:
+                return end.value
+            yield
+
+    assert at_once(counted()) == b"x" * 5_000
+    assert len(pauses) > 1_000

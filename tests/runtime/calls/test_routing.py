@@ -1,0 +1,65 @@
+"""Only exact, canonical paths are routed; everything two readers could read differently is not."""
+
+import pytest
+
+from proxy.core.errors import NotFound
+from proxy.runtime.calls.routing import Routes
+from proxy.wires.anthropic_messages.wire import AnthropicMessages
+from proxy.wires.openai_chat.wire import OpenAIChat
+
+ROUTES = Routes((OpenAIChat(), AnthropicMessages()))
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "agent", "wire", "upstream", "metered"),
+    [
+        ("POST", b"/v1/chat/completions", None, "openai_chat", "/v1/chat/completions", True),
+        ("POST", b"/chat/completions", None, "openai_chat", "/v1/chat/completions", True),
+        ("POST", b"/a/support@7/v1/chat/completions", "support@7", "openai_chat", "/v1/chat/completions", True),
+        ("POST", b"/a/support/v1/messages?beta=true", "support", "anthropic_messages", "/v1/messages", True),
+        ("POST", b"/a/support/messages", "support", "anthropic_messages", "/v1/messages", True),
+        ("GET", b"/v1/chat/completions", None, "openai_chat", "/v1/chat/completions", False),
+        ("POST", b"/a/s/files", "s", "openai_chat", "/v1/files", False),
+        ("GET", b"/v1/models/ft:gpt-4o:acme::1", None, "openai_chat", "/v1/models/ft:gpt-4o:acme::1", False),
+    ],
+)
+def test_paths_find_their_wire(
+    method: str, target: bytes, agent: str | None, wire: str, upstream: str, metered: bool
+) -> None:
+    route = ROUTES.route(method, target, is_anthropic=False)
+    assert (route.agent, route.wire.name) == (agent, wire)
+    assert (route.operation.path, route.operation.is_metered) == (upstream, metered)
+
+
+def test_a_shared_path_belongs_to_the_wire_of_the_version_header() -> None:
+    assert ROUTES.route("GET", b"/v1/models", is_anthropic=True).wire.name == "anthropic_messages"
+    assert ROUTES.route("GET", b"/v1/models", is_anthropic=False).wire.name == "openai_chat"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "billable"),
+    [
+        ("POST", b"/v1/embeddings", True),
+        ("POST", b"/v1/batches", True),
+        ("GET", b"/v1/models", False),
+        ("DELETE", b"/v1/files/f1", False),
+        ("POST", b"/v1/messages/count_tokens", False),
+    ],
+)
+def test_only_calls_that_can_cost_money_are_billable(method: str, target: bytes, billable: bool) -> None:
+    assert ROUTES.route(method, target, is_anthropic=False).operation.is_billable is billable
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/", b"", b"//evil.test/v1/chat/completions", b"/v1//chat/completions", b"/v1/./chat/completions", b"/v1/../admin",
+        b"/v1/%2e%2e/admin", b"/v1%2fchat/completions", b"/v1/chat/completions/", b"/v1/chat\\completions", b"/v1/chat;x/..;/a",
+        b"/v1/\xc0\xae\xc0\xae/a", b"/v1/%00", b"/v1/chat/completions#x", b"/v1/chat/completions?a#b", b"/a//v1/models",
+        b"/a/support", b"/a/support/", b"/v1/..", b"/..", b"/v1/\xef\xbc\x8e\xef\xbc\x8e/x", b"http://x/v1/models", b"*",
+    ],
+)  # fmt: skip
+def test_what_is_not_canonical_is_not_routed(target: bytes) -> None:
+    with pytest.raises(NotFound) as caught:
+        ROUTES.route("POST", target, is_anthropic=False)
+    assert caught.value.code == "path_not_found"
