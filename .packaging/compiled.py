@@ -1,11 +1,12 @@
 """The build hook that compiles the data path: the same sources, translated to C by mypyc and built as extension modules.
 
-Off unless `HATCH_BUILD_HOOKS_ENABLE=1`; then a wheel has an extension module beside each module named in pyproject.toml, which
+Off unless `HATCH_BUILD_HOOKS_ENABLE=1`; then a wheel has an extension module beside each module that pyproject.toml means, which
 Python imports instead, and is for one platform and one Python. Nothing is written into the source tree, and a compilation that
 fails ends the build: it is never a pure wheel that looks like a compiled one.
 """
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+#: The build imports this file alone, by its path.
+_compiled_modules = runpy.run_path(str(Path(__file__).with_name("compiled_modules.py")))["compiled_modules"]
 #: What comes from our dependencies has no type, which is no error, and is so whether or not they are installed where this runs:
 #: the same sources must always become the same code. (A msgspec.Raw, for one, is no bytes, whatever its stub says.)
 _MYPY_OPTIONS = ["--config-file=", "--no-site-packages", "--ignore-missing-imports", "--follow-imports=silent"]
@@ -44,7 +47,7 @@ class CompiledDataPath(BuildHookInterface[Any]):
         self._folder = TemporaryDirectory(prefix="switchback-compiled-")
         place = Path(self._folder.name)
         copytree(Path(self.root, "proxy"), place / "proxy", ignore=ignore_patterns("__pycache__"))
-        _compile(place, self.config["modules"])
+        _compile(place, _compiled_modules(place, self.config))
         for library in place.rglob("*.so"):
             if "build" not in library.relative_to(place).parts:
                 build_data["force_include"][str(library)] = str(library.relative_to(place))

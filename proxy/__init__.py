@@ -10,7 +10,7 @@ A folder says what its code may do; a module imports only downward (held by test
     settings     file + environment -> frozen Settings; every problem reported at once, with its path
     edges/       TALKS.      HTTP in: the LLM traffic handler, the admin API. No decisions here
     runtime/     RUNS.       asyncio, clock, sockets: conductors, upstream, spend ledger, recorder, metrics
-    wires/       TRANSLATES. Pure: one provider wire format a file; bytes <-> core values
+    wires/       TRANSLATES. Pure: a folder a provider wire; bytes <-> core values
     store/       REMEMBERS.  The Store protocol, SQLite, numbered migrations
     http1/       FRAMES.     HTTP/1.1 listener and upstream protocols: bytes and limits, nothing of LLMs
     core/        THINKS.     Pure: values in, values out. No clock, no randomness, no I/O, no logging
@@ -19,7 +19,7 @@ A folder says what its code may do; a module imports only downward (held by test
 Two conductors tell the story: runtime/calls/request_path.py (identify -> resolve -> guard -> inject -> forward -> meter ->
 record) and runtime/releasing/release_commands.py (create version -> label -> roll out -> promote or roll back).
 
-The modules a call passes through can be compiled (pyproject.toml lists them, core/compiled.py says whether they are); what
+The modules a call passes through can be compiled (pyproject.toml names them, core/compiled.py says whether they are); what
 msgspec declares stands apart from them, in modules of values alone.
 
 Glossary, one word per idea in code, SQL, JSON, metrics and commands:

@@ -32,6 +32,7 @@ from proxy.runtime.process.event_line import event_line
 from proxy.runtime.process.garbage import collect_seldom
 from proxy.runtime.process.line_writer import LineWriter
 from proxy.runtime.process.tasks import TaskSet
+from proxy.runtime.releasing.emergencies import carry_out
 from proxy.runtime.releasing.limit_commands import LimitCommands
 from proxy.runtime.releasing.proposal_commands import ProposalCommands
 from proxy.runtime.releasing.release_commands import ReleaseCommands
@@ -192,6 +193,7 @@ class Server:
             changes=self._changes,
             standby=self._standby,
             ledger=self._ledger,
+            carry_out=carry_out,
             clock=self._clock,
             random=secrets.SystemRandom().random,
             on_error=self._on_error,

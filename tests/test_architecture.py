@@ -1,4 +1,4 @@
-"""Architecture is a promise: who may import whom, what each layer may touch, how large a file may grow.
+"""Architecture is a promise: who may import whom, what each layer may touch, how large a file or a room may grow.
 
 The table is design's; a failure says which rule was broken and why it stands.
 """
@@ -76,11 +76,73 @@ FORBIDDEN = {
     ),
     "edges": ({"sqlite3", "aiosqlite", "httptools"}, "edges parse, call one command and render"),
 }
+#: The modules that stand in a floor's own folder, for everybody there, unless the floor's table has a row for one by its name.
+GROUND = ""
+_CORE_BELOW_CALLS = {GROUND, "versions", "spending", "snapshot", "releasing"}
+_A_WIRE_MAY_IMPORT = {"wire", "json", "shared"}
+#: floor -> room -> rooms of the same floor it may import (itself is always allowed). A room is a folder, or a module that stands
+#: in the floor's own folder with rules of its own. What is not named is forbidden: a new room needs its charter and its row.
+ROOMS: dict[str, dict[str, set[str]]] = {
+    "core": {
+        GROUND: set(),
+        "versions": {GROUND},
+        "spending": {GROUND},
+        "snapshot": {GROUND, "versions", "spending"},
+        "releasing": {GROUND, "versions", "spending", "snapshot"},
+        "calls": _CORE_BELOW_CALLS,
+        "proof": _CORE_BELOW_CALLS,
+    },
+    "wires": {
+        "wire": set(),
+        "json": set(),
+        "model_list": {"json"},
+        "shared": {"wire", "json"},
+        "openai_chat": _A_WIRE_MAY_IMPORT,
+        "anthropic_messages": _A_WIRE_MAY_IMPORT,
+    },
+    "store": {
+        "ports": set(),
+        "rows": set(),
+        "files": {"rows"},
+        "sqlite": {"ports", "rows", "sqlite/opening", "sqlite/statements", "sqlite/runs"},
+        "sqlite/opening": set(),
+        "sqlite/statements": {"rows"},
+        "sqlite/runs": {"ports", "rows", "sqlite/statements"},
+    },
+    "runtime": {
+        "process": set(),
+        "providers": set(),
+        "telemetry": {"process"},
+        "spending": {"process", "providers"},
+        "state": {"process", "spending"},
+        "releasing": {"state", "telemetry", "process"},
+        "calls": {"spending", "state", "telemetry", "process", "providers"},
+        "workers": {"calls", "spending", "state", "telemetry", "process"},
+        # What is looked at once a second, wherever it is.
+        "heartbeat": {"spending", "state", "telemetry", "process"},
+    },
+    "edges": {
+        "admin": {"admin/handlers"},
+        "admin/handlers": {"admin"},
+    },
+}
+#: floor, room, other room -> the modules of the other that it may import, where not all of them are for it
+ONLY_THESE = {
+    # A worker shares arms of conversations with others; how a call goes its way is not its matter.
+    ("runtime", "workers", "calls"): {"proxy.runtime.calls.conversations"},
+    # A handler has what reading left of a request and answers it; who may ask and which path leads here was settled before.
+    ("edges", "admin/handlers", "admin"): {
+        f"proxy.edges.admin.{name}" for name in ("bodies", "pages", "parts", "problems", "queries", "streaming")
+    },
+}
+#: What stands in front of the handlers does not know them, but for the table that leads to them.
+KNOW_HANDLERS = {PACKAGE / "edges" / "admin" / name for name in ("routes.py", "admin_app.py")}
 #: runtime and edges see stores and wires as protocols; only the composition root knows concrete ones
-PROTOCOL_MODULES = {"store": {"proxy.store.ports.store"}, "wires": {"proxy.wires.wire", "proxy.wires.model_list"}}
+PROTOCOLS = {"store": ("proxy.store.ports",), "wires": ("proxy.wires.wire", "proxy.wires.model_list")}
 #: runtime meets http1 in one module
-ONLY_UPSTREAM_MAY_IMPORT_HTTP1 = PACKAGE / "runtime" / "upstream.py"
+ONLY_UPSTREAM_MAY_IMPORT_HTTP1 = PACKAGE / "runtime" / "calls" / "upstream.py"
 
+MAX_ROOM_MODULES = 18
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 70
 
@@ -140,9 +202,9 @@ def test_a_layer_touches_only_what_its_charter_allows(path: Path) -> None:
 def test_runtime_and_edges_see_stores_and_wires_only_as_protocols(path: Path) -> None:
     for module, node in imports_of(path):
         target = layer_of_module(module) if module.startswith("proxy.") else ""
-        if target in PROTOCOL_MODULES:
-            assert module in PROTOCOL_MODULES[target], (
-                f"{named(path)}:{node.lineno}: {module} is concrete; take it as a {PROTOCOL_MODULES[target]} from the composition root"
+        if target in PROTOCOLS:
+            assert any(f"{module}.".startswith(f"{protocol}.") for protocol in PROTOCOLS[target]), (
+                f"{named(path)}:{node.lineno}: {module} is concrete; take it as one of {PROTOCOLS[target]} from the composition root"
             )
         if target == "http1":
             assert path == ONLY_UPSTREAM_MAY_IMPORT_HTTP1, (
@@ -150,14 +212,74 @@ def test_runtime_and_edges_see_stores_and_wires_only_as_protocols(path: Path) ->
             )
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if layer_of(p) == "wires"], ids=named)
-def test_wires_do_not_import_each_other(path: Path) -> None:
-    families = ("openai_chat", "anthropic_messages")
-    own = next((family for family in families if path.stem.startswith(family)), None)
+def room_of(path: Path) -> str:
+    """The room a module of a floor with rooms is in; the one with the longest name, as rooms stand in rooms."""
+    floor, *within = path.relative_to(PACKAGE).with_suffix("").parts
+    names = ["/".join(within[:length]) for length in range(len(within), 0, -1)]
+    return next((name for name in names if name in ROOMS[floor]), GROUND)
+
+
+def module_path(module: str) -> Path:
+    place = ROOT.joinpath(*module.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+def is_in_a_room(path: Path) -> bool:
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] in ROOMS and parts[1:] != ("__init__.py",)
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if is_in_a_room(p)], ids=named)
+def test_a_room_imports_only_the_rooms_its_row_names(path: Path) -> None:
+    floor, room = layer_of(path), room_of(path)
+    assert room in ROOMS[floor], (
+        f"{named(path)}: no room of {floor} has a row for it; choose one, or give it charter and row"
+    )
     for module, node in imports_of(path):
-        for family in families:
-            if module.startswith(f"proxy.wires.{family}"):
-                assert family == own, f"{named(path)}:{node.lineno}: a wire must not know another one"
+        if layer_of_module(module) != floor or not module.startswith("proxy."):
+            continue
+        target = room_of(module_path(module))
+        where = f"{named(path)}:{node.lineno}"
+        assert target == room or target in ROOMS[floor][room], (
+            f"{where}: {floor}/{room} may not import {floor}/{target}; it may import {sorted(ROOMS[floor][room])}"
+        )
+        allowed = ONLY_THESE.get((floor, room, target))
+        assert allowed is None or module in allowed, (
+            f"{where}: of {target} {room} may import only {sorted(allowed or ())}"
+        )
+        if (floor, target) == ("edges", "admin/handlers") and room != target:
+            assert path in KNOW_HANDLERS, f"{where}: only routes.py and admin_app.py know the handlers"
+
+
+@pytest.mark.parametrize("floor", ROOMS)
+def test_rooms_and_their_rows_are_the_same_and_every_folder_has_a_charter(floor: str) -> None:
+    folders = {path.parent for path in FILES if layer_of(path) == floor} - {PACKAGE / floor}
+    rooms = {folder.relative_to(PACKAGE / floor).as_posix() for folder in folders}
+    modules = {path.stem for path in (PACKAGE / floor).glob("*.py")} - {"__init__"}
+    assert rooms <= set(ROOMS[floor]), f"{floor}: a row of ROOMS for each folder"
+    assert set(ROOMS[floor]) - {GROUND} <= rooms | modules, f"{floor}: ROOMS names a room that is not there"
+    assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
+def test_no_two_rooms_may_import_each_other_but_admin_and_its_handlers() -> None:
+    both = [
+        (floor, *sorted((room, other)))
+        for floor, rooms in ROOMS.items()
+        for room, targets in rooms.items()
+        for other in targets
+        if room in rooms[other]
+    ]
+    assert set(both) == {("edges", "admin", "admin/handlers")}
+
+
+@pytest.mark.parametrize("floor", ROOMS)
+def test_a_room_can_be_overlooked(floor: str) -> None:
+    sizes: dict[Path, int] = {}
+    for path in FILES:
+        if layer_of(path) == floor and path.name != "__init__.py":
+            sizes[path.parent] = sizes.get(path.parent, 0) + 1
+    large = {named(folder): size for folder, size in sizes.items() if size > MAX_ROOM_MODULES}
+    assert large == {}, "which two subjects live in it?"
 
 
 def test_the_import_graph_has_no_cycle() -> None:

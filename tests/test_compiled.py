@@ -1,10 +1,11 @@
-"""The modules that pyproject.toml lists for compiling are ones mypyc compiles to the same behaviour.
+"""The modules that pyproject.toml names for compiling, by folder or one by one, are ones mypyc compiles to the same behaviour.
 
 That they do behave alike is proved elsewhere: .ci/compiled runs the tests of the data path against the compiled form.
 """
 
 import ast
 import builtins
+import runpy
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 HOOK: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
     "wheel"
 ]["hooks"]["custom"]
-MODULES: list[str] = HOOK["modules"]
+MODULES: list[str] = runpy.run_path(str(ROOT / ".packaging" / "compiled_modules.py"))["compiled_modules"](ROOT, HOOK)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -40,9 +41,21 @@ def test_nothing_is_compiled_unless_asked_for() -> None:
     assert (ROOT / HOOK["path"]).is_file()
 
 
-def test_each_module_is_there_and_listed_once() -> None:
-    assert [module for module in MODULES if not (ROOT / module).is_file()] == []
-    assert len(set(MODULES)) == len(MODULES)
+def test_what_is_named_is_there_and_named_once() -> None:
+    folders, interpreted, single = HOOK["folders"], HOOK["interpreted"], HOOK["modules"]
+    assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
+    assert [module for module in interpreted + single if not (ROOT / module).is_file()] == []
+    for names in (folders, interpreted, single):
+        assert names == sorted(set(names))
+    assert [module for module in interpreted if str(Path(module).parent) not in folders] == []
+    assert [module for module in single if str(Path(module).parent) in folders] == []
+
+
+def test_a_folder_means_its_modules_without_its_charter_and_what_is_interpreted() -> None:
+    assert "proxy/http1/pool.py" in MODULES
+    assert "proxy/http1/__init__.py" not in MODULES
+    assert "proxy/http1/tls.py" not in MODULES
+    assert [module for module in HOOK["interpreted"] if module in MODULES] == []
 
 
 def test_the_module_that_tells_the_form_is_among_them() -> None:

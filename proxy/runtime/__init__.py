@@ -1,6 +1,14 @@
 """RUNS. asyncio, clocks, sockets; state that lives as long as the process.
 
-Belongs here: the two conductors (request_path, release_commands) and the parts they call: live snapshot, spend ledger,
-upstream, recorder, metrics, prices. Does not belong here: deciding (core), provider formats (wires), SQL (store), HTTP
-routes of the admin API (edges). Parts do not know each other; conductors know the parts.
+    process/     clock, tasks, log lines, descriptors, certificates
+    telemetry/   metrics, the run log, runs on their way to the store
+    spending/    hold, send, settle; the ledger and its writer, prices
+    state/       live snapshot, one change at a time, standing in for the store and taking it over
+    calls/       conductor of the data path (request_path.py) and its steps
+    releasing/   conductor of the control path (release_commands.py) and the other commands
+    workers/     several processes on one host
+    providers.py the configured providers;  heartbeat.py what is looked at once a second
+
+Does not belong here: deciding (core), provider formats (wires), SQL (store), HTTP routes of the admin API (edges). Which room may
+import which is a table in tests/test_architecture.py.
 """

@@ -1,6 +1,12 @@
 """REMEMBERS. The Store protocol, its SQLite implementation, and the numbered migrations.
 
+    ports/       what the rest asks of a store
+    rows/        rows <-> core values, shared by every SQL store
+    sqlite/      the default store
+    files/       what is kept beside the store
+    migrations/  a folder an engine
+
 Belongs here: SQL, transactions, rows <-> core values. Does not belong here: deciding what a change is (runtime's
 release_commands with core's rules), when a snapshot is swapped (runtime), provider formats (wires). Every store keeps the
-promises written in store.py and passes the one contract suite in tests/store.
+promises written in ports/ and passes the one contract suite in tests/store.
 """

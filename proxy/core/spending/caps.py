@@ -2,7 +2,7 @@
 
 Amounts are integers in the cap's own unit: nano-dollars for `usd`, else tokens, calls, calls in flight. A cap
 of 0 allows nothing. A window is identified by its UTC start, so that setting the clock back never reopens an older one.
-The numbers spent and held are runtime's (spend_ledger); this file only judges.
+The numbers spent and held are runtime's (spending/ledger.py); this file only judges.
 """
 
 from collections.abc import Sequence

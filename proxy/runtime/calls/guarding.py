@@ -1,4 +1,4 @@
-"""The guard step: kill switches over resolved facts. Caps come with the hold (spend_ledger), after injection.
+"""The guard step: kill switches over resolved facts. Caps come with the hold (spending/ledger.py), after injection.
 
 A fallback is resolved and guarded once more, not again; a pinned call is blocked rather than swapped.
 """

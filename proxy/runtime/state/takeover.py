@@ -12,30 +12,22 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, assert_never
 
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.pages import MAX_PAGE
-from proxy.core.proof.emergency import (
-    AbortOrder,
-    EmergencyOrder,
-    JournalEntry,
-    RollbackOrder,
-    SwitchOrder,
-    is_journalled,
-)
+from proxy.core.proof.emergency import EmergencyOrder, JournalEntry, RollbackOrder, is_journalled
 from proxy.core.proof.known_good import KnownGood, snapshot_with
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.tasks import TaskSet
-from proxy.runtime.releasing.limit_commands import switch_on_now
-from proxy.runtime.releasing.release_commands import Moved, roll_back_now
-from proxy.runtime.releasing.rollout_commands import abort_now
 from proxy.runtime.spending.ledger import SpendLedger
 from proxy.runtime.state.changes import Changes, Work
 from proxy.runtime.state.ledger_start import take_over_ledger
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.state.standby import STORE_UNAVAILABLE, Standby
 from proxy.store.ports.store import Store
+
+#: Repeats an order within an open change: why there was nothing to do, None where it was done. Raises what the command raises.
+CarryOut = Callable[[Work, EmergencyOrder], Awaitable[str | None]]
 
 #: How long a start waits for a store that does not open, before it serves without.
 _PATIENCE_SECONDS = 0.75
@@ -51,7 +43,7 @@ _FATAL = frozenset({"store_in_use", "store_library_too_old", "store_foreign"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeoverParts:
     """Put together by the composition root. `random` gives numbers from 0 to 1; `is_missing` says that there is no database
-    although one may have been there, so that opening would make a new one."""
+    although one may have been there, so that opening would make a new one; `carry_out` repeats what was journalled."""
 
     store: Store
     is_missing: Callable[[], bool]
@@ -59,6 +51,7 @@ class TakeoverParts:
     changes: Changes
     standby: Standby
     ledger: SpendLedger
+    carry_out: CarryOut
     clock: Clock
     random: Callable[[], float]
     on_error: Callable[[BaseException], None]
@@ -216,7 +209,7 @@ class Takeover:
             order = replace(order, undoes=numbers.get((order.agent, order.undoes), order.undoes))
         try:
             async with self._parts.changes.repeating(entry) as work:
-                result = await _carry_out(work, order)
+                nothing_to_do = await self._parts.carry_out(work, order)
                 rows = work.rows
         except Unavailable:
             raise
@@ -227,8 +220,8 @@ class Takeover:
             self._parts.on_error(error)
             await self._note_not_applied(entry, f"it could not be repeated ({type(error).__name__})")
         else:
-            if isinstance(result, Moved) and not result.changed:
-                await self._note_not_applied(entry, result.reason)
+            if nothing_to_do is not None:
+                await self._note_not_applied(entry, nothing_to_do)
             elif entry.release is not None:
                 numbers[entry.release.agent, entry.release.number] = rows[-1].number
 
@@ -237,18 +230,6 @@ class Takeover:
         async with self._parts.changes.repeating(entry) as work:
             after = {**entry.document(), "reason": reason}
             await work.audit(order.who, "journal.not_applied", order.subject, order.why, after=after)
-
-
-def _carry_out(work: Work, order: EmergencyOrder) -> Awaitable[Any]:
-    match order:
-        case RollbackOrder():
-            return roll_back_now(work, order)
-        case AbortOrder():
-            return abort_now(work, order)
-        case SwitchOrder():
-            return switch_on_now(work, order)
-        case _:
-            assert_never(order)
 
 
 def _not_the_same(problem: str, known: KnownGood) -> Unavailable:

@@ -1,7 +1,7 @@
 """What rows the audit log says there must be: documents of its entries -> columns, exactly as they were written.
 
 The other way round would have to make sense of damaged rows first; here a row is only compared. The documents are those of
-core/documents.py, the columns those of rows/values.py, which writes the same values. Every SQL store shares these functions.
+core, beside each value, the columns those of rows/values.py, which writes the same values. Every SQL store shares these functions.
 """
 
 from collections.abc import Iterator
