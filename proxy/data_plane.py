@@ -81,7 +81,7 @@ class DataPlane:
         self.request_path = RequestPath(
             PathParts(
                 live=parts.live,
-                routes=Routes(WIRES),
+                routes=Routes(WIRES, parts.providers.takes_unknown),
                 providers=parts.providers,
                 prices=parts.prices,
                 ledger=parts.ledger,
@@ -179,6 +179,8 @@ def providers_of(settings: Settings) -> Providers:
                 family=provider.wire,
                 base_url=provider.base_url,
                 api_key=None if provider.api_key is None else provider.api_key.get_secret_value(),
+                takes_unknown_paths=provider.unknown_paths == "pass",
+                takes_stream_options=provider.stream_options,
             )
             for name, provider in settings.providers.items()
         ]

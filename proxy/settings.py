@@ -35,6 +35,8 @@ PREFIX = "SWITCHBACK_"
 #: Environment variables that are not settings: where state lives, and what the command's admin verbs use.
 _NOT_SETTINGS = frozenset({"SWITCHBACK_HOME", "SWITCHBACK_TOKEN", "SWITCHBACK_ADMIN_URL"})
 _MAX_FILE_BYTES = 1024 * 1024
+#: Segments as they are sent; none of dots, none empty.
+_BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@+,=-]+)*")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -50,7 +52,7 @@ def _written(value: ListenAddress | tuple[ListenAddress, ...]) -> str | list[str
     return str(value) if isinstance(value, Address | UnixAddress) else [str(one) for one in value]
 
 
-def _origin(value: str) -> str:
+def _base_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         port_is_good = parts.port != 0
@@ -58,9 +60,10 @@ def _origin(value: str) -> str:
         raise ValueError("must be an origin such as https://api.openai.com") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_good:
         raise ValueError("must be an origin such as https://api.openai.com")
-    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
-        raise ValueError("must be an origin without path, query or user: leave out /v1")
-    return f"{parts.scheme}://{parts.netloc}"
+    path = parts.path.rstrip("/")
+    if parts.query or parts.fragment or parts.username is not None or not _BASE_PATH.fullmatch(path):
+        raise ValueError("must be an origin with or without a plain path, without query or user")
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def _agent_name(value: str) -> str:
@@ -123,8 +126,12 @@ class ProviderSettings(_Frozen):
     """One provider. A set `api_key` replaces the caller's."""
 
     wire: Literal["openai", "anthropic"]
-    base_url: Annotated[str, AfterValidator(_origin)]
+    base_url: Annotated[str, AfterValidator(_base_url)]
     api_key: SecretStr | None = None
+    #: What becomes of a path that no provider is known to have: 404, or sent here with whatever key the caller has.
+    unknown_paths: Literal["refuse", "pass"] = "refuse"
+    #: Whether it takes `stream_options`; where not, the usage of streams is counted and flagged.
+    stream_options: bool = True
     #: Allow plain http to a host that is not this machine.
     allow_http: bool = False
 

@@ -95,7 +95,9 @@ ROOMS: dict[str, dict[str, set[str]]] = {
     "wires": {
         "wire": set(),
         "json": set(),
+        "families": {"wire"},
         "model_list": {"json"},
+        "passed_bodies": {"wire", "json", "shared"},
         "shared": {"wire", "json"},
         "openai_chat": _A_WIRE_MAY_IMPORT,
         "anthropic_messages": _A_WIRE_MAY_IMPORT,
@@ -138,7 +140,10 @@ ONLY_THESE = {
 #: What stands in front of the handlers does not know them, but for the table that leads to them.
 KNOW_HANDLERS = {PACKAGE / "edges" / "admin" / name for name in ("routes.py", "admin_app.py")}
 #: runtime and edges see stores and wires as protocols; only the composition root knows concrete ones
-PROTOCOLS = {"store": ("proxy.store.ports",), "wires": ("proxy.wires.wire", "proxy.wires.model_list")}
+PROTOCOLS = {
+    "store": ("proxy.store.ports",),
+    "wires": ("proxy.wires.wire", "proxy.wires.model_list", "proxy.wires.families", "proxy.wires.passed_bodies"),
+}
 #: runtime meets http1 in one module
 ONLY_UPSTREAM_MAY_IMPORT_HTTP1 = PACKAGE / "runtime" / "calls" / "upstream.py"
 

@@ -5,18 +5,19 @@ everything. `user: "*"` (caps only) matches every call with a user and counts ea
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import msgspec
 
 from proxy.core.errors import BadInput
+from proxy.core.model_names import means_model
 
 EACH = "*"
 DIMENSIONS = ("agent", "version", "arm", "rollout", "label", "user", "tag", "model", "provider", "tool")
 
-#: A call has one of each dimension, but any number of these.
-_MANY = frozenset({"tag", "tool"})
+#: A call has one of each dimension, but any number of these, or one that goes by several names.
+_MANY = frozenset({"model", "tag", "tool"})
 
 
 class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,12 @@ class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str]
     #: Names of the tools the version or the caller offers the model.
     tools: frozenset[str] = frozenset()
+    #: What this model was seen to answer as.
+    model_answered: str | None = None
+    #: Which model is asked, and with which tools, stands where nobody looked: it may be any.
+    model_is_unseen: bool = False
+    #: Nothing of the body is known, so that user and tags may be any as well.
+    body_is_unseen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +58,7 @@ class Scope:
     tool: str | None = None
 
     def matches(self, facts: CallFacts) -> bool:
-        """Whether every named dimension equals the call's."""
+        """Whether every named dimension is known to equal the call's."""
         return (
             (self.agent is None or self.agent == facts.agent)
             and (self.version is None or self.version == facts.version)
@@ -60,7 +67,7 @@ class Scope:
             and (self.arm is None or self.arm == facts.arm)
             and (self.user is None or (facts.user is not None and self.user in (EACH, facts.user)))
             and (self.tag is None or facts.tags.get(self.tag[0]) == self.tag[1])
-            and (self.model is None or self.model == facts.model)
+            and (self.model is None or _is_named(self.model, facts))
             and (self.provider is None or self.provider == facts.provider)
             and (self.tool is None or self.tool in facts.tools)
         )
@@ -74,6 +81,21 @@ class Scope:
             if EACH not in (mine, theirs) or name != "user":
                 return False
         return True
+
+    def may_match(self, facts: CallFacts) -> bool:
+        """Whether no named dimension is known to differ from the call's: what could not be read counts as equal."""
+        if self.matches(facts):
+            return True
+        is_unseen = facts.model_is_unseen or facts.body_is_unseen
+        return is_unseen and self._without_unseen(facts).matches(facts)
+
+    def _without_unseen(self, facts: CallFacts) -> "Scope":
+        """The part of the scope that can be decided where a body was not read."""
+        user, tag = self.user, self.tag
+        if facts.body_is_unseen:
+            user = None if facts.user is None else user
+            tag = None if tag is not None and tag[0] not in facts.tags else tag
+        return replace(self, user=user, tag=tag, model=self.model if facts.model else None, tool=None)
 
     def content(self) -> dict[str, Any]:
         """As JSON: only what is named; a tag is `"key=value"`."""
@@ -120,3 +142,10 @@ def _dimension(name: str, value: Any) -> Any:
 
 def _bad(path: str, problem: str) -> BadInput:
     return BadInput("bad_scope", f"{path} {problem}", param=path)
+
+
+def _is_named(named: str, facts: CallFacts) -> bool:
+    answered = facts.model_answered
+    return means_model(named, facts.provider, facts.model) or (
+        answered is not None and means_model(named, facts.provider, answered)
+    )

@@ -16,6 +16,7 @@ from proxy.core.times import rfc3339
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version
 
+Unapplied = Literal["refuse", "pass"]
 RolloutState = Literal["running", "paused", "promoted", "aborted", "rolled_back"]
 #: States in which a rollout decides traffic and its label may not be moved otherwise.
 ACTIVE_ROLLOUT_STATES: frozenset[RolloutState] = frozenset({"running", "paused"})
@@ -84,6 +85,8 @@ class Agent:
     description: str = ""
     default_label: str = "prod"
     allow_latest: bool = False
+    #: What becomes of a call that its version could have had a say in, but has not.
+    unapplied: Unapplied = "refuse"
     archived: bool = False
     newest: int = 0
     created_at_microseconds: int = 0

@@ -38,10 +38,10 @@ class Switch:
 
 
 def switch_in_force(switches: Iterable[Switch], facts: CallFacts, now_microseconds: int) -> Switch | None:
-    """The strongest active switch whose scope matches, the oldest among equals; None where none does."""
+    """The strongest active switch whose scope may match, the oldest among equals; None where none does."""
     strongest: Switch | None = None
     for switch in switches:
-        if not switch.scope.matches(facts) or not switch.is_active(now_microseconds):
+        if not switch.scope.may_match(facts) or not switch.is_active(now_microseconds):
             continue
         if strongest is None or SWITCH_MODES.index(switch.mode) < SWITCH_MODES.index(strongest.mode):
             strongest = switch

@@ -60,12 +60,9 @@ class Call:
 
 
 def learn_name(name: bytes) -> bytes:
-    """Lower-case a header name that is not among NAMES yet, and keep it while there is room.
-
-    One with an underscore is never kept, so that whoever refuses those sees it again.
-    """
+    """Lower-case a header name that is not among NAMES yet, and keep it while there is room."""
     lower = name.lower()
-    if b"_" not in name and len(NAMES) < _NAMES_KEPT and len(name) <= _NAME_BYTES_KEPT:
+    if len(NAMES) < _NAMES_KEPT and len(name) <= _NAME_BYTES_KEPT:
         NAMES[name] = lower
     return lower
 

@@ -67,13 +67,6 @@ def check_line(method: bytes, target: bytes, version: str) -> str:
     return name
 
 
-def check_values(headers: Headers) -> None:
-    """Raises Refused for a value that is not UTF-8."""
-    for _, value in headers:
-        if not (value.isascii() or _is_utf8(value)):
-            raise Refused(400)
-
-
 def check_headers(headers: Headers, version: str) -> tuple[int | None, bool, bool]:
     """Check the fields of one request, whose names are lower-cased and whose values are stripped.
 
@@ -121,12 +114,4 @@ def _continue(value: bytes, version: str) -> bool:
         return False
     if value.lower() != b"100-continue":
         raise Refused(417)
-    return True
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
     return True

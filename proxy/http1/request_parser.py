@@ -13,7 +13,7 @@ import httptools
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import NAMES, Call, Headers, learn_name
 from proxy.http1.plain_request import read_plain
-from proxy.http1.request_head import Refused, check_headers, check_line, check_values
+from proxy.http1.request_head import Refused, check_headers, check_line
 
 _CHUNK_OVERHEAD_BYTES: Final = 12  # size line and line ends of an ordinary chunk
 
@@ -59,7 +59,6 @@ class RequestParser:
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._refused: Refused | None = None
         self._resuming = False
-        self._ascii = False
         self._headers: Headers = []
         self._method = ""
         self._length: int | None = None
@@ -102,13 +101,10 @@ class RequestParser:
             self.phase = HEAD
             self.head_at = self._clock()
             self._head_bytes = len(data)
-            self._ascii = type(data) is bytes and data.isascii()  # one test instead of one for each value
         elif phase is BODY:
             self._wire_bytes += len(data)
-            self._ascii = False
         elif phase is HEAD:
             self._head_bytes += len(data)
-            self._ascii = False
         if phase is LAST or parser is None:
             return
         try:
@@ -176,8 +172,6 @@ class RequestParser:
         """A header field, or a trailer field, which is dropped."""
         lower = NAMES.get(name)
         if lower is None:
-            if b"_" in name and self.phase is HEAD:
-                raise self._stop(400)
             lower = learn_name(name)
         self._fields.append((lower, value.rstrip()))  # llhttp leaves blanks at the end
 
@@ -209,8 +203,6 @@ class RequestParser:
         may_be_large = not 0 < self._head_bytes <= limits.header_bytes
         if may_be_large and sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes:
             raise Refused(431)
-        if not self._ascii:
-            check_values(headers)
         self._length, self._chunked, wants_continue = check_headers(headers, version)
         if self._length is not None and self._length > limits.body_bytes:
             raise Refused(413)

@@ -3,23 +3,54 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from proxy.core.calls.identity import CREDENTIAL_HEADERS
 from proxy.core.errors import BadInput
+from proxy.wires.families import FAMILIES, Family, foreign_keys, joined
 from proxy.wires.wire import Headers, WireFamily
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """One provider. `base_url` is an origin without `/v1`. A set `api_key` replaces the caller's credentials."""
+    """One provider. `base_url` may have a path, with or without `/v1`. A set `api_key` replaces the caller's credentials."""
 
     name: str
     family: WireFamily
     base_url: str
     api_key: str | None = None
+    #: Whether paths that no family knows are sent there, and whatever key the caller has with them.
+    takes_unknown_paths: bool = False
+    #: Whether it takes `stream_options`; False: the usage of streams is counted instead.
+    takes_stream_options: bool = True
+    #: Scheme, host and port, and the path behind them.
+    origin: str = field(init=False, repr=False, compare=False)
+    base_path: str = field(init=False, repr=False, compare=False)
     #: The credential fields that replace the caller's; None: the caller's own are sent.
     own_credentials: Headers | None = field(init=False, repr=False, compare=False)
+    #: The caller's fields that may be sent there, and how their values must not begin: such a key is another provider's.
+    key_headers: frozenset[bytes] = field(init=False, repr=False, compare=False)
+    foreign_keys: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "own_credentials", _credentials(self.family, self.api_key))
+        family = FAMILIES[self.family]
+        scheme, _, rest = self.base_url.rstrip("/").partition("://")
+        authority, slash, path = rest.partition("/")
+        own = None if self.api_key is None else _credentials(family, self.api_key)
+        takes_any = self.takes_unknown_paths
+        for name, value in (
+            ("origin", f"{scheme}://{authority}"),
+            ("base_path", slash + path),
+            ("own_credentials", own),
+            ("key_headers", CREDENTIAL_HEADERS if takes_any else family.key_headers),
+            ("foreign_keys", foreign_keys(self.family, self.base_url)),
+        ):
+            object.__setattr__(self, name, value)
+
+    def target(self, target: bytes) -> bytes:
+        """What is asked for there, for the target of a route."""
+        if not self.base_path:
+            return target
+        path, mark, query = target.partition(b"?")
+        return joined(self.base_path, path.decode("ascii")).encode() + mark + query
 
 
 class Providers:
@@ -37,6 +68,11 @@ class Providers:
         if provider is None:
             raise BadInput("provider_not_configured", f"no provider that speaks {family!r} is in the settings")
         return provider
+
+    def takes_unknown(self, family: WireFamily) -> bool:
+        """Whether the default provider of a family takes paths that no family knows."""
+        provider = self._defaults.get(family)
+        return provider is not None and provider.takes_unknown_paths
 
     def choose(self, name: str | None, family: WireFamily) -> Provider:
         """The provider a version names, else the family's default.
@@ -65,8 +101,6 @@ class Providers:
         return provider
 
 
-def _credentials(family: WireFamily, api_key: str | None) -> Headers | None:
-    if api_key is None:
-        return None
-    key = api_key.encode()
-    return [(b"x-api-key", key)] if family == "anthropic" else [(b"authorization", b"Bearer " + key)]
+def _credentials(family: Family, api_key: str) -> Headers:
+    header, before = family.own_key
+    return [(header, before + api_key.encode())]

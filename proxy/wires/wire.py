@@ -19,6 +19,10 @@ from proxy.core.versions.components import Bundle
 Headers = list[tuple[bytes, bytes]]
 
 WireFamily = Literal["openai", "anthropic"]
+#: What a call asks for. generates: text, which a prompt of a version could have had a part in; embeds: something that has no
+#: place for one (vectors, pictures, sound, a transcript, a trained model); counts: tokens, at no cost; free: nothing that
+#: costs; unknown: nobody can tell, so it may cost, and may generate.
+OperationKind = Literal["generates", "embeds", "counts", "free", "unknown"]
 _NONE: Final[Mapping[str, str]] = {}
 
 
@@ -28,22 +32,36 @@ class Operation:
 
     name: str
     path: str
-    #: Whether the body is read, injected and metered; other paths pass through untouched.
+    kind: OperationKind
+    #: Whether a wire reads the request and the answer's usage; other calls pass through untouched.
     is_metered: bool
+    #: Whether a version reaches the provider: its prompt, model and parameters. Where not, no version is claimed.
+    is_in_force: bool
+    #: Whether the answer is text whose length can be bounded.
+    has_output: bool
     #: Whether a call can cost money; only billable calls are refused by caps.
     is_billable: bool
+    #: Whether a version could have had a say: what is not in force there is refused rather than passed in silence.
+    could_apply: bool
 
     def __init__(
         self,
         name: str,
         path: str,
-        is_metered: bool,
-        is_billable: bool,
+        kind: OperationKind,
+        *,
+        is_metered: bool = False,
+        is_in_force: bool = False,
+        has_output: bool = False,
     ) -> None:
         self.name = name
         self.path = path
+        self.kind = kind
         self.is_metered = is_metered
-        self.is_billable = is_billable
+        self.is_in_force = is_in_force
+        self.has_output = has_output
+        self.is_billable = kind not in ("free", "counts")
+        self.could_apply = not is_in_force and kind in ("generates", "unknown")
 
 
 @dataclass(init=False, slots=True)
@@ -147,6 +165,8 @@ class InjectionPlan:
     output_ceiling: int | None
     #: Lower-case request header values that change the format, such as anthropic-version.
     wire_version: str | None
+    #: Whether a stream's usage is asked for where the caller did not.
+    asks_usage: bool
 
     def __init__(
         self,
@@ -155,11 +175,13 @@ class InjectionPlan:
         variables: Mapping[str, str] = _NONE,
         output_ceiling: int | None = None,
         wire_version: str | None = None,
+        asks_usage: bool = True,
     ) -> None:
         self.bundle = bundle
         self.variables = variables
         self.output_ceiling = output_ceiling
         self.wire_version = wire_version
+        self.asks_usage = asks_usage
 
 
 @dataclass(init=False, slots=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tests.hostile.conversation import Script, Step
 
-FORWARDED = b"/v1/echo"
+FORWARDED = b"/v1/conversations/echo"
 """No wire meters this path: the body passes as it is. The provider refuses it for want of a key."""
 CHAT = b"/a/support/v1/chat/completions"
 KEY = b"Authorization: Bearer sk-caller"

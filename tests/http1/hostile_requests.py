@@ -138,9 +138,9 @@ HEADERS = [
         for host in (b"a.example:8100", b"127.0.0.1:1", b"[::1]:65535", b"my_proxy", b" a ", b"a\t")
     ),
     Row("a Host of 400 bytes", get(headers=b"Host: %b\r\n" % (b"a" * 400)), BAD),
-    Row("an underscore in a name", head(b"Content_Length: 3"), BAD),
-    Row("an underscore in an identity header", head(b"Switchback_Agent: x"), BAD),
-    Row("Transfer_Encoding", head(b"Transfer_Encoding: chunked"), BAD),
+    Row("an underscore in a name frames nothing", head(b"Content_Length: 3"), OK, EMPTY),
+    Row("an underscore in an identity header", head(b"Switchback_Agent: x"), OK, EMPTY),
+    Row("Transfer_Encoding is no coding", head(b"Transfer_Encoding: chunked"), OK, EMPTY),
     Row("no colon", head(b"X"), BAD),
     Row("an empty name", head(b": a"), BAD),
     Row("space before the colon", head(b"X : a"), BAD),
@@ -158,8 +158,8 @@ HEADERS = [
     Row("a control character in a value", head(b"X: a\x01"), BAD),
     Row("vertical tab in a value", head(b"X: a\x0bb"), BAD),
     Row("DEL in a value", head(b"X: a\x7f"), BAD),
-    Row("a value that is not UTF-8", head(b"X: \xff"), BAD),
-    Row("overlong UTF-8 in a value", head(b"X: \xc0\xae"), BAD),
+    Row("a value that is not UTF-8", head(b"X: \xff"), OK, EMPTY),
+    Row("overlong UTF-8 in a value", head(b"X: \xc0\xae"), OK, EMPTY),
     Row("a secret in a malformed header is not echoed", head(b"Authorization : Bearer " + CANARY), BAD),
     Row("UTF-8 in a value", head(b"X: \xc3\xa4"), OK, EMPTY),
     Row("an empty value", head(b"X:"), OK, EMPTY),
@@ -336,7 +336,12 @@ EXPECTATIONS = [
 ]
 
 PIPELINES = [
-    Row("two requests in one read", get(b"/a") + post(b"Content-Length: 3", body=b"abc"), (200, 200), (b"", b"abc")),
+    Row(
+        "two requests in one read",
+        get(b"/v1/conversations/a") + post(b"Content-Length: 3", body=b"abc"),
+        (200, 200),
+        (b"", b"abc"),
+    ),
     Row("a good one, then a bad one", get() + b"GET / HTTP/9.9\r\n\r\n", (200, 505), EMPTY),
     Row("two good ones, then garbage", get() * 2 + b"\x00\x01\x02", (200, 200, 400), EMPTY * 2),
     Row("a bad one hides the good one behind it", head(b"X : y") + get(), BAD),

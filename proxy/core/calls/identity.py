@@ -27,6 +27,8 @@ OUR_PREFIX: Final = b"switchback-"
 #: Headers that carry a credential; each may occur once.
 CREDENTIAL_HEADERS: Final = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 
+_REFERENCE_HEADERS: Final = frozenset({AGENT_HEADER, VERSION_HEADER, LABEL_HEADER})
+_NO_HEADERS: Final[Mapping[bytes, str]] = {}
 _SUBJECT_HEADERS: Final = frozenset({USER_HEADER, CONVERSATION_HEADER})
 _MAX_ID_CHARACTERS: Final = 512
 _MAX_TAGS: Final = 32
@@ -69,6 +71,17 @@ def identify(
         tags=tags,
         variables=variables,
     )
+
+
+def named_agent(path_agent: str | None, headers: Iterable[tuple[bytes, bytes]]) -> AgentReference | None:
+    """The agent that path and headers name, whatever else is wrong with the call; None: they name none, or no single one."""
+    ours = {name: value.decode("latin-1") for name, value in headers if name in _REFERENCE_HEADERS}
+    for given in (ours, _NO_HEADERS):
+        try:
+            return _agent_reference(path_agent, given, BodyClaims(), _Member(None), None)
+        except (BadInput, NotFound):
+            continue
+    return None
 
 
 def _own_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:

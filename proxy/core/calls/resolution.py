@@ -1,12 +1,14 @@
 """A resolution: the version a call gets, and why. How it is found is resolving.py."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from proxy.core.calls.caller import SubjectKind
 from proxy.core.versions.versions import Version
 
 Reason = Literal["pinned", "label", "rollout", "conversation", "fallback"]
+#: The reason of a call of an agent on which no version is in force.
+PASSED_THROUGH: Final = "passed_through"
 
 
 @dataclass(init=False, slots=True)

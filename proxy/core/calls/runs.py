@@ -12,7 +12,8 @@ import msgspec
 from proxy.core.times import rfc3339
 
 RunKind = Literal["live", "shadow", "drill", "replay", "evaluation"]
-UsageSource = Literal["reported", "estimated", "held", "none"]
+#: unmetered: the call may have cost money, and nobody here can tell how much.
+UsageSource = Literal["reported", "estimated", "held", "unmetered", "none"]
 Finish = Literal["stop", "length", "tool_call", "refused", "filtered", "paused", "other"]
 #: ok: a complete 2xx answer; error: the version's or provider's; refused: ours (switch, cap, bad input before sending);
 #: client_left: the client went away first.

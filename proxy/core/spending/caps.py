@@ -53,6 +53,10 @@ class Cap:
         """Whether a call that does not fit is kept from the provider (all but `warn`)."""
         return self.at_limit != "warn"
 
+    def touches(self, facts: CallFacts) -> bool:
+        """Whether a call counts here: a hard cap takes what is not known of it for a match, so that nothing goes round it."""
+        return self.scope.may_match(facts) if self.is_hard else self.scope.matches(facts)
+
     @property
     def needs_price(self) -> bool:
         return self.unit == "usd"

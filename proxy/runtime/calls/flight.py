@@ -6,15 +6,15 @@ from typing import Final
 from msgspec import structs
 
 from proxy.core.calls.caller import Caller
-from proxy.core.calls.resolution import Resolution
+from proxy.core.calls.resolution import PASSED_THROUGH, Resolution
 from proxy.core.calls.runs import Attempt, Run, RunOutcome, UsageSource, only_attempt
-from proxy.core.errors import Refusal
+from proxy.core.errors import BadInput, Refusal
 from proxy.core.names import UNASSIGNED
 from proxy.core.scopes import CallFacts
 from proxy.core.spending.prices import Price
 from proxy.runtime.calls.exchange import Answer, Call, Reply
-from proxy.runtime.calls.header_fields import RequestFields, stamp_lines
-from proxy.runtime.calls.lanes import Lane
+from proxy.runtime.calls.header_fields import RequestFields, agent_lines, stamp_lines
+from proxy.runtime.calls.lanes import Lane, Passed
 from proxy.runtime.calls.routing import Route
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.providers import Provider
@@ -52,9 +52,13 @@ class Flight:
         "fields",
         "first_byte_monotonic",
         "injection",
+        "known_agent",
+        "known_label",
         "lane",
         "outcome",
+        "passed",
         "price",
+        "problem",
         "reply",
         "request",
         "request_id",
@@ -67,13 +71,22 @@ class Flight:
         "status",
         "stream",
         "trace_id",
+        "unapplied",
         "usage_source",
     )
 
     route: Route | None
     caller: Caller | None
     request: RequestFacts | None
+    #: The agent, once it is known to exist, and the label the call follows, where it is refused before it is resolved.
+    known_agent: str | None
+    known_label: str | None
+    #: What the wire would refuse, in a call that nothing here depends on: the provider's to judge.
+    problem: BadInput | None
     resolution: Resolution | None
+    #: The version that would answer if one were in force on this operation, and whose call it is.
+    unapplied: Resolution | None
+    passed: Passed | None
     lane: Lane | None
     facts: CallFacts | None
     injection: Injection | None
@@ -106,7 +119,8 @@ class Flight:
         self.route = self.caller = self.request = self.resolution = self.lane = self.facts = self.injection = None
         self.price = self.sent_at = self.answer = self.answer_facts = self.stream = self.first_byte_monotonic = None
         self.error_class = self.cost_nanodollars = self.estimated_cost_nanodollars = self.request_id = None
-        self.trace_id = self.cut = None
+        self.trace_id = self.cut = self.known_agent = self.known_label = self.problem = None
+        self.unapplied = self.passed = None
         self.sent_bytes = 0
         self.status = 0
         self.outcome = "ok"
@@ -122,6 +136,11 @@ class Flight:
         if self.injection is not None:
             return self.injection.model
         return None if self.request is None else self.request.model
+
+    @property
+    def sends_body_as_it_came(self) -> bool:
+        """Whether what is sent is the caller's body in its own content coding."""
+        return self.injection is None or self.injection.body is self.call.body
 
     @property
     def broke_off(self) -> bool:
@@ -159,6 +178,8 @@ class Flight:
         """The agent as metrics name it: one nobody knows must not become a series."""
         if self.resolution is not None:
             return self.resolution.version.agent
+        if self.known_agent is not None:
+            return self.known_agent
         return UNASSIGNED if self.caller is not None and self.caller.agent is None else OTHER
 
     def stamps(self) -> bytes:
@@ -166,7 +187,9 @@ class Flight:
         lines = b"switchback-run-id: %b\r\n" % self.run_id.encode()
         resolution = self.resolution
         if resolution is None:
-            return lines
+            if self.lane is not None:
+                return self.lane.stamps + lines
+            return lines if self.known_agent is None else agent_lines(self.known_agent, self.known_label, None) + lines
         fixed = stamp_lines(resolution) if self.lane is None else self.lane.stamps
         if resolution.bucket is None:
             return fixed + lines
@@ -212,12 +235,12 @@ class Flight:
             None if version is None else version.number,
             bundle_hash,
             bundle_hash,  # the effective hash: nothing changes a bundle on its way yet
-            None if resolution is None else resolution.label,
+            self.known_label if resolution is None else resolution.label,
             None if resolution is None else resolution.release,
             None if resolution is None else resolution.rollout,
             None if resolution is None else resolution.step,
             None if resolution is None else resolution.arm,
-            None if resolution is None else resolution.reason,
+            self._reason(),
             "none" if caller is None else caller.subject_kind,
             resolution is not None and resolution.in_analysis,
             None if lane is None else lane.provider.name,
@@ -232,6 +255,11 @@ class Flight:
             () if answer is None else tuple(answer.tool_calls[:_MAX_TOOL_CALLS]),
             0 if answer is None else len(answer.tool_calls),
         )
+
+    def _reason(self) -> str | None:
+        if self.resolution is not None:
+            return self.resolution.reason
+        return None if self.passed is None else PASSED_THROUGH
 
     def attempt_apart(self, run: Run) -> Attempt | None:
         """The one try of the run at a provider, where the provider's status is not what the client was answered."""

@@ -1,6 +1,7 @@
 """The guard step: kill switches over resolved facts. Caps come with the hold (spending/ledger.py), after injection.
 
-A fallback is resolved and guarded once more, not again; a pinned call is blocked rather than swapped.
+A fallback is resolved and guarded once more, not again; a pinned call is blocked rather than swapped. So is one for which nobody
+can put another version or a fixed text in the place of what it asked for: a switch that is on lets no such call through.
 """
 
 from dataclasses import replace
@@ -17,7 +18,7 @@ def enter_lane(flight: Flight, lanes: Lanes) -> CallFacts:
     """Decide where the call goes, and what scopes are matched against. Raises BadInput (see Providers.choose)."""
     assert flight.route is not None
     assert flight.caller is not None
-    lane = flight.lane = lanes.of(flight.resolution, flight.route)
+    lane = flight.lane = lanes.of(flight.resolution, flight.route, flight.passed)
     facts = flight.facts = lane.facts_of(flight.caller, flight.request)
     return facts
 
@@ -32,6 +33,10 @@ def guard(flight: Flight, live: LiveSnapshot, lanes: Lanes) -> Switch | None:
     if not switches:
         return None
     switch = switch_in_force(switches, facts, flight.started_at)
+    if switch is not None and switch.mode in ("fallback", "reply") and not _can_be_replaced(flight, switch):
+        if flight.route is not None and not flight.route.operation.is_billable:
+            return None
+        raise switched_off(switch)
     if switch is not None and switch.mode == "fallback":
         _fall_back(flight, switch, live)
         facts = enter_lane(flight, lanes)
@@ -43,6 +48,12 @@ def guard(flight: Flight, live: LiveSnapshot, lanes: Lanes) -> Switch | None:
     if switch is not None and switch.mode == "block":
         raise switched_off(switch)
     return switch
+
+
+def _can_be_replaced(flight: Flight, switch: Switch) -> bool:
+    """Whether the call can get a fixed text, or another version: a wire has read it, and a version is in force."""
+    is_read = flight.route is not None and flight.route.operation.is_metered and flight.request is not None
+    return is_read and (switch.mode == "reply" or (flight.route is not None and flight.route.operation.is_in_force))
 
 
 def switched_off(switch: Switch) -> Forbidden:

@@ -13,8 +13,10 @@ from typing import Final
 
 from proxy.core.calls.identity import CREDENTIAL_HEADERS, OUR_PREFIX
 from proxy.core.calls.resolution import Resolution
+from proxy.core.errors import BadInput
 from proxy.runtime.calls.inflate import coding_of
 from proxy.runtime.providers import Provider
+from proxy.wires.families import is_anthropic_key
 from proxy.wires.wire import Headers
 
 HOP_BY_HOP: Final = frozenset(
@@ -43,6 +45,7 @@ _NOT_BACK: Final = HOP_BY_HOP | {
 }
 _EVENTS: Final = b"text/event-stream"
 _IDENTITY: Final = (b"accept-encoding", b"identity")
+_CODING: Final = b"content-encoding"
 #: Bounds of what is remembered of heads, so that nobody can fill the memory with them.
 _HEADS_KEPT: Final = 1024
 _NAME_BYTES_KEPT: Final = 1024
@@ -77,7 +80,15 @@ class _Places:
 class RequestFields:
     """The fields of a request, sorted by what is done with them."""
 
-    __slots__ = ("anthropic_version", "content_encoding", "encodings", "forwarded", "identity", "traceparent")
+    __slots__ = (
+        "anthropic_version",
+        "content_encoding",
+        "encodings",
+        "forwarded",
+        "identity",
+        "traceparent",
+        "upgrade",
+    )
 
     def __init__(self, headers: Headers) -> None:
         names = tuple(map(_name_of, headers))
@@ -91,6 +102,7 @@ class RequestFields:
         self.anthropic_version: bytes | None = None
         self.content_encoding: bytes | None = None
         self.traceparent: bytes | None = None
+        self.upgrade: bytes | None = None
         for index in places.read:
             self._read(headers[index])
         if places.connections and (listed := _listed(headers, places.connections)) is not None:
@@ -98,14 +110,27 @@ class RequestFields:
             self.forwarded = _without(self.forwarded, listed)
             self.encodings = _without(self.encodings, listed)
 
-    def for_provider(self, provider: Provider, *, is_metered: bool) -> Headers:
-        """What to send to the provider. A metered answer is asked for uncompressed, so that it can be read in passing."""
+    def for_provider(self, provider: Provider, *, is_metered: bool, keeps_coding: bool = True) -> Headers:
+        """What to send to the provider. A metered answer is asked for uncompressed, so that it can be read in passing.
+
+        `keeps_coding`: the body goes on as it came, in its content coding. Raises BadInput(`foreign_key`): a key of another
+        provider never reaches this one; a header that only others read is left out.
+        """
         credentials = provider.own_credentials
         if credentials is None:
-            credentials = [pair for pair in self.identity if pair[0] in CREDENTIAL_HEADERS]
+            credentials = [pair for pair in self.identity if pair[0] in provider.key_headers]
+            if provider.foreign_keys:
+                _check_keys(credentials, provider)
         if is_metered:
-            return [*self.forwarded, _IDENTITY, *credentials]
-        return [*self.forwarded, *self.encodings, *credentials]
+            coding = [pair for pair in self.encodings if pair[0] == _CODING] if self.encodings and keeps_coding else []
+            return [*self.forwarded, _IDENTITY, *coding, *credentials]
+        encodings = self.encodings if keeps_coding else [pair for pair in self.encodings if pair[0] != _CODING]
+        return [*self.forwarded, *encodings, *credentials]
+
+    @property
+    def is_anthropic(self) -> bool:
+        """Whether a client of Anthropic's sends this, by its version header or by its key."""
+        return self.anthropic_version is not None or any(is_anthropic_key(*pair) for pair in self.identity)
 
     def _read(self, pair: tuple[bytes, bytes]) -> None:
         name, value = pair
@@ -117,6 +142,8 @@ class RequestFields:
             self.content_encoding = value if before is None else before + b"," + value
         elif name == b"traceparent":
             self.traceparent = self.traceparent or value
+        elif name == b"upgrade":
+            self.upgrade = self.upgrade or value
         else:
             self.anthropic_version = self.anthropic_version or value
 
@@ -162,25 +189,46 @@ class AnswerFields:
 def stamp_lines(resolution: Resolution) -> bytes:
     """The Switchback-… lines of an answer that tell what was resolved, but for the bucket. Raises ValueError for a name
     that would break the line."""
-    pairs: list[tuple[str, str | int | None]] = [
+    return _lines(
+        ("switchback-agent", resolution.version.agent),
         ("switchback-version", resolution.version.stamp),
         ("switchback-version-id", resolution.version.bundle.bundle_hash),
         ("switchback-reason", resolution.reason),
         ("switchback-release", resolution.release),
         ("switchback-label", resolution.label),
         ("switchback-arm", resolution.arm),
-    ]
+    )
+
+
+def agent_lines(agent: str, label: str | None, reason: str | None) -> bytes:
+    """The lines of an answer on which no version is claimed. Raises ValueError as `stamp_lines`."""
+    return _lines(("switchback-agent", agent), ("switchback-label", label), ("switchback-reason", reason))
+
+
+def _lines(*pairs: tuple[str, str | int | None]) -> bytes:
     lines = [f"{name}: {value}" for name, value in pairs if value is not None]
     if not all(line.isprintable() for line in lines):
         raise ValueError("a stamp contains a line break")
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
+def _check_keys(credentials: Headers, provider: Provider) -> None:
+    for name, value in credentials:
+        if value.startswith(provider.foreign_keys):
+            raise BadInput(
+                "foreign_key",
+                f"the key in {name.decode()} is another provider's and is not sent to {provider.name!r}; check the base URL",
+            )
+
+
 def _request_kind(name: bytes) -> int:
     if name.startswith(OUR_PREFIX) or name in CREDENTIAL_HEADERS:
         return _IDENTITY_FIELD
-    if name in (b"accept-encoding", b"content-encoding"):
+    if name in (b"accept-encoding", b"content-encoding", b"upgrade"):
         return _READ
+    if b"_" in name:
+        # Many servers read `a_b` as `a-b`: passed on only where that would be passed on as well, unread by us.
+        return _PASSED if _request_kind(name.replace(b"_", b"-")) == _PASSED else _DROPPED
     if name in (b"traceparent", b"anthropic-version"):
         return _READ_AND_PASSED
     if name == b"connection":

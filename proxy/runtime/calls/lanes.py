@@ -8,16 +8,17 @@ Decision: choosing the provider, matching two caps, rendering stamps and finding
 looking a lane up costs 1.
 """
 
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
 
 from proxy.core.calls.caller import Caller
-from proxy.core.calls.resolution import Resolution
+from proxy.core.calls.resolution import PASSED_THROUGH, Resolution
 from proxy.core.names import UNASSIGNED
 from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import Snapshot
 from proxy.core.spending.caps import Cap
-from proxy.runtime.calls.header_fields import stamp_lines
+from proxy.runtime.calls.header_fields import agent_lines, stamp_lines
 from proxy.runtime.calls.routing import Route
 from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.state.live_snapshot import LiveSnapshot
@@ -26,7 +27,18 @@ from proxy.runtime.telemetry.run_series import OTHER, RunLabels, RunSeries
 from proxy.wires.wire import RequestFacts
 
 _MAX_LANES: Final = 50_000
+#: Bounds of what is remembered of names: models of one provider, characters of one, versions that only pins reach.
+_MAX_NAMES: Final = 1024
+_MAX_NAME_CHARACTERS: Final = 256
+_MAX_PINS: Final = 256
 _LaneKey = tuple[object, ...]
+
+
+class Passed(NamedTuple):
+    """Whose call it is on which no version is in force, and the label it would have followed."""
+
+    agent: str
+    label: str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,15 +55,20 @@ class Lane:
     caps_are_certain: bool
     #: What scopes are matched against, without user, tags and what the caller's body names.
     facts: CallFacts
+    #: False: nothing is asked that a model answers, so a body names all there is to know.
+    may_hide: bool = True
+    #: What models of the provider were seen to answer as.
+    answered_as: dict[str, str] = field(default_factory=dict[str, str])
 
     def facts_of(self, caller: Caller, request: RequestFacts | None) -> CallFacts:
         """The facts of one call."""
         facts = self.facts
         offered = None if request is None else request.tool_names
+        model = facts.model or (request.model if request is not None else None) or ""
         return CallFacts(
             agent=facts.agent,
             provider=facts.provider,
-            model=facts.model or (request.model if request is not None else None) or "",
+            model=model,
             version=facts.version,
             label=facts.label,
             rollout=facts.rollout,
@@ -59,13 +76,16 @@ class Lane:
             user=caller.user,
             tags=caller.tags,
             tools=facts.tools | offered if offered else facts.tools,
+            model_answered=self.answered_as.get(model),
+            model_is_unseen=self.may_hide and (request is None or not model),
+            body_is_unseen=self.may_hide and request is None,
         )
 
     def caps_of(self, facts: CallFacts) -> tuple[Cap, ...]:
         """The caps that touch one call."""
         if self.caps_are_certain:
             return self.caps
-        return tuple(cap for cap in self.caps if cap.scope.matches(facts))
+        return tuple(cap for cap in self.caps if cap.touches(facts))
 
 
 class Lanes:
@@ -76,38 +96,75 @@ class Lanes:
         self._providers = providers
         self._metrics = metrics
         self._lanes: dict[_LaneKey, Lane] = {}
+        self._answered_as: dict[str, dict[str, str]] = {}
+        self._pins: set[tuple[str, int]] = set()
         live.on_change(self._forget)
 
-    def of(self, resolution: Resolution | None, route: Route) -> Lane:
-        """The lane of a call. Raises BadInput where it has no provider to go to (see Providers.choose)."""
+    def of(self, resolution: Resolution | None, route: Route, passed: Passed | None = None) -> Lane:
+        """The lane of a call; `passed` for one of an agent without a version in force. Raises BadInput where it has no provider
+        to go to (see Providers.choose)."""
         operation = route.operation
         key: _LaneKey = (route.wire.name, operation.is_metered, operation.is_billable)
         if resolution is not None:
             version = resolution.version
             key += (version.agent, version.number, resolution.reason, resolution.label, resolution.release)
             key += (resolution.rollout, resolution.step, resolution.arm)
+        elif passed is not None:
+            key += passed
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= _MAX_LANES:
                 self._lanes.clear()
-            lane = self._lanes[key] = self._new(resolution, route)
+            lane = self._lanes[key] = self._new(resolution, route, passed)
         return lane
 
-    def _new(self, resolution: Resolution | None, route: Route) -> Lane:
+    def answered(self, lane: Lane, asked: str, answered: str) -> None:
+        """Note the name under which a model answers, so that a switch or cap on either name meets it."""
+        known = lane.answered_as
+        if known.get(asked) != answered and len(answered) <= _MAX_NAME_CHARACTERS:
+            if len(known) >= _MAX_NAMES:
+                known.clear()
+            known[asked] = answered
+            self._lanes.clear()
+
+    def labels_of(self, resolution: Resolution | None, provider: str, passed: Passed | None = None) -> RunLabels:
+        """Labels with bounded sets of values: versions that labels reach and some that pins do, models that versions name."""
+        if resolution is None:
+            if passed is not None:
+                return RunLabels(passed.agent, "", "", provider, OTHER)
+            return RunLabels(UNASSIGNED, OTHER, "", provider, OTHER)
+        version = resolution.version
+        state = self._live.agent(version.agent)
+        is_reachable = state is not None and version.number in state.versions
+        number = str(version.number) if is_reachable or self._is_pin(version.agent, version.number) else OTHER
+        return RunLabels(version.agent, number, resolution.arm or "", provider, version.bundle.model.name or OTHER)
+
+    def _is_pin(self, agent: str, number: int) -> bool:
+        """Whether a version that only pins reach has a series of its own: the first of them have."""
+        pin = (agent, number)
+        if pin not in self._pins and len(self._pins) < _MAX_PINS:
+            self._pins.add(pin)
+        return pin in self._pins
+
+    def _new(self, resolution: Resolution | None, route: Route, passed: Passed | None) -> Lane:
         version = None if resolution is None else resolution.version
-        is_metered = route.operation.is_metered
-        named = version.bundle.model.provider if version is not None and is_metered else None
+        operation = route.operation
+        named = version.bundle.model.provider if version is not None and operation.is_in_force else None
         provider = self._providers.choose(named, route.wire.family)
-        facts = _facts(resolution, provider)
-        caps = self._live.caps_for(facts.agent) if route.operation.is_billable else ()
+        answered_as = self._answered_as.setdefault(provider.name, {})
+        facts = _facts(resolution, provider, passed, answered_as)
+        caps = self._live.caps_for(facts.agent) if operation.is_billable else ()
         caps = tuple(cap for cap in caps if _certain_part(cap.scope, facts).matches(facts))
+        stamps = b"" if passed is None else agent_lines(passed.agent, None, PASSED_THROUGH)
         return Lane(
             provider=provider,
-            series=self._metrics.runs.series(labels_of(resolution, provider.name, self._live.current)),
-            stamps=b"" if resolution is None else stamp_lines(resolution),
+            series=self._metrics.runs.series(self.labels_of(resolution, provider.name, passed)),
+            stamps=stamps if resolution is None else stamp_lines(resolution),
             caps=caps,
             caps_are_certain=all(_certain_part(cap.scope, facts) == cap.scope for cap in caps),
             facts=facts,
+            may_hide=operation.is_billable,
+            answered_as=answered_as,
         )
 
     def _forget(self, snapshot: Snapshot) -> None:
@@ -115,31 +172,25 @@ class Lanes:
         self._lanes.clear()
 
 
-def labels_of(resolution: Resolution | None, provider: str, snapshot: Snapshot) -> RunLabels:
-    """Labels with bounded sets of values: versions that labels reach, models that versions name."""
+def _facts(
+    resolution: Resolution | None, provider: Provider, passed: Passed | None, answered_as: Mapping[str, str]
+) -> CallFacts:
     if resolution is None:
-        return RunLabels(UNASSIGNED, OTHER, "", provider, OTHER)
+        agent, label = (UNASSIGNED, None) if passed is None else passed
+        return CallFacts(agent=agent, provider=provider.name, model="", label=label, tags={})
     version = resolution.version
-    state = snapshot.agents.get(version.agent)
-    is_reachable = state is not None and version.number in state.versions
-    number = str(version.number) if is_reachable else OTHER
-    return RunLabels(version.agent, number, resolution.arm or "", provider, version.bundle.model.name or OTHER)
-
-
-def _facts(resolution: Resolution | None, provider: Provider) -> CallFacts:
-    if resolution is None:
-        return CallFacts(agent=UNASSIGNED, provider=provider.name, model="", tags={})
-    version = resolution.version
+    model = version.bundle.model.name or ""
     return CallFacts(
         agent=version.agent,
         provider=provider.name,
-        model=version.bundle.model.name or "",
+        model=model,
         version=version.number,
         label=resolution.label,
         rollout=resolution.rollout,
         arm=resolution.arm,
         tags={},
         tools=version.bundle.tools.names,
+        model_answered=answered_as.get(model),
     )
 
 

@@ -6,7 +6,7 @@ from proxy.core.snapshot import Snapshot
 from proxy.runtime.calls.answering import deliver
 from proxy.runtime.calls.flight import Flight
 from proxy.runtime.calls.header_fields import AnswerFields
-from proxy.runtime.calls.routing import MODELS_PATH
+from proxy.wires.families import FAMILIES
 from proxy.wires.model_list import append_agents
 
 _MAX_LIST_BYTES: Final = 8 * 1024 * 1024
@@ -15,7 +15,11 @@ _MAX_LIST_BYTES: Final = 8 * 1024 * 1024
 def is_model_list(flight: Flight) -> bool:
     """Whether this call asks for the list of models and no agent of its own."""
     route = flight.route
-    return flight.call.method == "GET" and route is not None and route.operation.path == MODELS_PATH
+    return (
+        flight.call.method == "GET"
+        and route is not None
+        and route.operation.path == FAMILIES[route.wire.family].model_list
+    )
 
 
 async def deliver_model_list(flight: Flight, snapshot: Snapshot) -> None:

@@ -3,11 +3,13 @@
 from typing import Final
 
 from proxy.core.errors import Refusal
+from proxy.runtime.calls.exchange import Reply
 from proxy.runtime.calls.flight import Flight
 from proxy.runtime.process.clock import Clock
 from proxy.wires.wire import Headers, Wire
 
 _JSON: Final = (b"content-type", b"application/json")
+_BASE_ANSWER: Final = b'{"object":"proxy","name":"switchback"}\n'
 _EVENTS: Final = (b"content-type", b"text/event-stream; charset=utf-8")
 #: Statuses an SDK may sensibly try again: our own limits, a provider that could not be reached, a drain.
 _RETRYABLE: Final = frozenset({429, 502, 503})
@@ -44,6 +46,11 @@ def answer_with_text(flight: Flight, text: str, clock: Clock) -> None:
     flight.reply.send(
         200, _own_headers(flight, _EVENTS if flight.request.streamed else _JSON), body, lines=flight.stamps()
     )
+
+
+def answer_base_url(reply: Reply) -> None:
+    """Say that this is the proxy, as clients ask that look whether anybody is there; no call, so no run."""
+    reply.send(200, [_JSON], _BASE_ANSWER)
 
 
 def _own_headers(flight: Flight, content_type: tuple[bytes, bytes]) -> Headers:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.core.calls.caller import BodyClaims, Caller
+from proxy.core.calls.caller import Caller
 from proxy.core.calls.identity import check_agent_known, identify
 from proxy.core.calls.resolving import resolve
 from proxy.core.errors import BadInput, Refusal, Unavailable
@@ -24,15 +24,14 @@ from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.calls.exchange import Answer, Call, Reply
 from proxy.runtime.calls.flight import Cut, Flight
 from proxy.runtime.calls.guarding import guard, switched_off
-from proxy.runtime.calls.inflate import plain_body
-from proxy.runtime.calls.lanes import Lanes
+from proxy.runtime.calls.lanes import Lanes, Passed
 from proxy.runtime.calls.metering import UNMETERED, hold_bound, needs_bound, needs_ceiling, settle
 from proxy.runtime.calls.model_list import deliver_model_list, is_model_list
-from proxy.runtime.calls.refusing import answer_with_refusal, answer_with_text
-from proxy.runtime.calls.routing import Routes
+from proxy.runtime.calls.passing import check_upgrade, know_caller, pass_body, pass_unjudged, read_request
+from proxy.runtime.calls.refusing import answer_base_url, answer_with_refusal, answer_with_text
+from proxy.runtime.calls.routing import Route, Routes, is_base_url
 from proxy.runtime.calls.upstream import ClientGone, ProviderFailed, Upstream, UpstreamError
 from proxy.runtime.process.clock import Clock, Identifiers
-from proxy.runtime.process.turns import at_once
 from proxy.runtime.providers import Providers
 from proxy.runtime.spending.holding import Ledger, Spent, Ticket
 from proxy.runtime.spending.prices import PriceBook
@@ -43,7 +42,7 @@ from proxy.runtime.telemetry.run_series import OTHER, RunLabels
 from proxy.runtime.telemetry.trace_context import trace_id
 from proxy.wires.wire import InjectionPlan, Wire
 
-_NO_CLAIMS: Final = BodyClaims()
+_ASKING: Final = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +90,9 @@ class RequestPath:
 
     async def handle(self, call: Call, reply: Reply) -> None:
         """Serve one call to its end; returns when the answer is complete, refused or broken off."""
+        if call.method in _ASKING and is_base_url(call.target):
+            answer_base_url(reply)
+            return
         flight = Flight(call, reply, self._parts.identifiers.new("run"), self._parts.clock)
         self._flights.add(flight)
         try:
@@ -100,7 +102,7 @@ class RequestPath:
             if self._guard(flight):
                 return
             caps = self._caps(flight)
-            self._inject(flight, bounds_output=needs_ceiling(caps))
+            self._inject(flight, caps)
             hold = self._hold(flight, caps)
             try:
                 if not hold.is_durable:
@@ -130,7 +132,7 @@ class RequestPath:
 
     def cut(self, switch: Switch) -> int:
         """Break off the calls in flight that a switch matches; how many there were."""
-        matching = [flight for flight in self._flights if flight.facts and switch.scope.matches(flight.facts)]
+        matching = [flight for flight in self._flights if flight.facts and switch.scope.may_match(flight.facts)]
         cut = Cut(switched_off(switch), "client_left", "switched_off")
         for flight in matching:
             break_off(flight, cut)
@@ -146,22 +148,33 @@ class RequestPath:
             raise Unavailable(
                 "not_ready", "the proxy has not loaded its agents and switches yet; try again", retry_after_seconds=5
             )
-        call = flight.call
         fields = flight.fields
         if fields.traceparent is not None:
             flight.trace_id = trace_id(fields.traceparent)
-        is_anthropic = fields.anthropic_version is not None
-        route = flight.route = self._parts.routes.route(call.method, call.target, is_anthropic=is_anthropic)
-        claims = _NO_CLAIMS
-        if route.operation.is_metered:
-            plain = plain_body(call.body, fields.content_encoding, self._options.body_bytes)
-            request = flight.request = route.wire.read(at_once(plain))
-            claims = request.claims
-        flight.caller = identify(route.agent, fields.identity, claims, self._options.default_agent)
-        if flight.caller.agent is None and not self._options.passes_unassigned:
+        options = self._options
+        try:
+            if fields.upgrade is not None and flight.call.method == "GET":
+                check_upgrade(fields.upgrade)
+            route = flight.route = self._route(flight)
+            is_named = options.default_agent is not None or not options.passes_unassigned
+            claims = read_request(flight, route, options.body_bytes, is_named=is_named)
+            flight.caller = identify(route.agent, fields.identity, claims, options.default_agent)
+        except Refusal:
+            know_caller(flight, self._parts.live, options.default_agent)
+            raise
+        if flight.caller.agent is None and not options.passes_unassigned:
             raise BadInput(
                 "agent_missing", "this proxy serves only calls that name an agent: put /a/NAME in the base URL"
             )
+
+    def _route(self, flight: Flight) -> Route:
+        call, fields = flight.call, flight.fields
+        is_anthropic = fields.anthropic_version is not None
+        route = self._parts.routes.route(call.method, call.target, is_anthropic=is_anthropic)
+        if not route.operation.is_metered and not is_anthropic and fields.is_anthropic:
+            # Its path may be known to several families: the key says whose it is.
+            route = self._parts.routes.route(call.method, call.target, is_anthropic=True)
+        return route
 
     async def _pinned(self, flight: Flight) -> Version | None:
         """The version a caller pinned, which is all of resolving that may have to be waited for; None: there is none."""
@@ -180,6 +193,12 @@ class RequestPath:
         state = self._parts.live.agent(caller.agent)
         check_agent_known(state is not None, caller.agent)
         assert state is not None
+        assert flight.route is not None
+        flight.known_agent = caller.agent
+        if not flight.route.operation.is_in_force:
+            flight.unapplied = resolve(state, caller, pinned=pinned)
+            flight.passed = Passed(caller.agent, flight.unapplied.label)
+            return
         began_on = self._conversation_arm(caller, state, flight.started_at)
         flight.resolution = resolution = resolve(state, caller, pinned=pinned, conversation_arm=began_on)
         if began_on is None and caller.conversation is not None and resolution.in_analysis:
@@ -199,7 +218,7 @@ class RequestPath:
         switch = guard(flight, self._parts.live, self._lanes)
         if switch is None:
             return False
-        if switch.mode == "observe" or flight.request is None:
+        if switch.mode == "observe":
             self._parts.metrics.observed_switches.inc()
             return False
         answer_with_text(flight, switch.reply_text or "", self._parts.clock)
@@ -211,18 +230,33 @@ class RequestPath:
         lane, facts = flight.lane, flight.facts
         return lane.caps_of(facts) if lane is not None and facts is not None and lane.caps else ()
 
-    def _inject(self, flight: Flight, *, bounds_output: bool) -> None:
+    def _inject(self, flight: Flight, caps: tuple[Cap, ...]) -> None:
         request, route, caller = flight.request, flight.route, flight.caller
-        if request is None or route is None or caller is None:
+        if route is None or caller is None:
             return
-        version = flight.fields.anthropic_version
-        plan = InjectionPlan(
-            bundle=None if flight.resolution is None else flight.resolution.version.bundle,
-            variables=caller.variables,
-            output_ceiling=self._options.output_ceiling if bounds_output else None,
-            wire_version=None if version is None else version.decode("latin-1"),
-        )
-        injection = flight.injection = route.wire.inject(request, plan)
+        if not route.operation.is_metered:
+            pass_body(flight, self._parts.live, self._options.body_bytes)
+            return
+        bounds_output = needs_ceiling(caps)
+        if flight.problem is not None:
+            if bounds_output:
+                raise flight.problem
+            pass_unjudged(flight)
+        elif request is not None:
+            assert flight.provider is not None
+            version = flight.fields.anthropic_version
+            is_counted = flight.resolution is not None or needs_bound(caps)
+            plan = InjectionPlan(
+                bundle=None if flight.resolution is None else flight.resolution.version.bundle,
+                variables=caller.variables,
+                output_ceiling=self._options.output_ceiling if bounds_output else None,
+                wire_version=None if version is None else version.decode("latin-1"),
+                asks_usage=is_counted and flight.provider.takes_stream_options,
+            )
+            flight.injection = route.wire.inject(request, plan)
+        injection = flight.injection
+        if injection is None:
+            return
         if injection.ignored_variables:
             self._parts.metrics.ignored_variables.inc(injection.ignored_variables)
         assert flight.provider is not None
@@ -236,6 +270,7 @@ class RequestPath:
             and flight.request is not None
             and flight.injection is not None
             and flight.route is not None
+            and flight.route.operation.is_metered
         ):
             bound = hold_bound(flight.route.wire, flight.request, flight.injection, flight.price)
         return self._parts.ledger.hold(flight.run_id, caps, flight.facts, bound)
@@ -245,14 +280,16 @@ class RequestPath:
         call, route, provider = flight.call, flight.route, flight.provider
         assert route is not None
         assert provider is not None
-        headers = flight.fields.for_provider(provider, is_metered=route.operation.is_metered)
+        is_metered = route.operation.is_metered
+        headers = flight.fields.for_provider(provider, is_metered=is_metered, keeps_coding=flight.sends_body_as_it_came)
         body = call.body if flight.injection is None else flight.injection.body
         if flight.broke_off:  # while the hold was written: nothing is sent, so nothing is charged
             raise ClientGone(request_sent=False)
         flight.sent_at = self._parts.clock.monotonic_microseconds()
         flight.sent_bytes = len(body)
         hold.sent = True
-        return self._parts.upstream.send(provider, call.method, route.target, headers, body, flight.reply)
+        target = provider.target(route.target) if provider.base_path else route.target
+        return self._parts.upstream.send(provider, call.method, target, headers, body, flight.reply)
 
     def _deliver(self, flight: Flight) -> Awaitable[None] | None:
         if is_model_list(flight):
@@ -281,8 +318,15 @@ class RequestPath:
         if answer is not None and (answer.status >= 300 or (facts is not None and facts.is_bare_error)):
             # Providers do not bill a call they redirect, refuse or fail before it began, whatever status they say it with.
             hold.settle(Spent())
-        elif flight.injection is not None and hold.sent:
+        elif not hold.sent or flight.route is None:
+            return
+        elif not flight.route.operation.is_metered:
+            if flight.route.operation.is_billable:
+                flight.usage_source = "unmetered"
+        elif flight.injection is not None:
             answered = None if facts is None else facts.model
+            if answered is not None and answered != flight.injection.model and flight.lane is not None:
+                self._lanes.answered(flight.lane, flight.injection.model or "", answered)
             served = None if facts is None else facts.service_tier
             tier = flight.injection.service_tier if served is None else served
             price = None if flight.provider is None else self._parts.prices.price(flight.provider, answered, tier)
@@ -306,8 +350,7 @@ class RequestPath:
     def _wire_of(self, flight: Flight) -> Wire:
         if flight.route is not None:
             return flight.route.wire
-        is_anthropic = flight.fields.anthropic_version is not None
-        return self._parts.routes.default_wire(is_anthropic)
+        return self._parts.routes.default_wire(flight.fields.is_anthropic)
 
     def _record(self, flight: Flight) -> None:
         run = flight.to_run()
@@ -315,6 +358,8 @@ class RequestPath:
             series = flight.lane.series
         else:
             labels = RunLabels(flight.agent_label, OTHER, "", "", OTHER)
+            if flight.resolution is not None:
+                labels = self._lanes.labels_of(flight.resolution, "")
             series = self._parts.metrics.runs.series(labels)
         series.finished(run)
         self._parts.recorder.record(run, flight.attempt_apart(run))

@@ -1,27 +1,39 @@
 """From a raw request target to an agent prefix, a wire and an operation, over an exact reading of the path.
 
-Nothing is decoded, joined or normalised: a path with empty, `.` or `..` segments, percent escapes or anything unusual is
-not routed at all, so that no two readers can disagree about it.
+Nothing is decoded, joined or normalised: a path with empty, `.` or `..` segments (be they written with percent escapes, once or
+several times), or anything unusual is not routed at all, so that no two readers can disagree about it. Percent escapes are
+forwarded as they came where a name may stand; a path that spells a known word with them is nobody's.
+
+A path that no family of providers knows is nobody's either: it goes nowhere, unless the provider that would get it takes unknown
+paths by its settings.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from proxy.core.errors import NotFound
-from proxy.wires.wire import Operation, Wire, WireFamily
+from proxy.wires.families import FAMILIES, upstream_path
+from proxy.wires.wire import Operation, OperationKind, Wire, WireFamily
 
-_CANONICAL: Final = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@+,=-]+)+\Z")
+_CANONICAL: Final = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))(?:[A-Za-z0-9._~:@+,=-]|%[0-9A-Fa-f]{2})+)+\Z")
+#: What must not stand behind percent escapes: control characters, a segment of dots.
+_HIDDEN: Final = re.compile(rb"[\x00-\x1f\x7f]|(?:\A|[/\\])\.{1,2}(?:[/\\;]|\Z)")
+_ESCAPE: Final = re.compile(rb"%[0-9A-Fa-f]{2}")
+#: Nobody decodes a path more often; one that still changes then is not forwarded.
+_DECODINGS: Final = 3
 _QUERY: Final = re.compile(rb"[\x21-\x22\x24-\x7e]*\Z")
+#: A key in the query, as Google's clients of old send it, belongs to no family here.
+_QUERY_KEY: Final = re.compile(rb"(?:\A|&)key=")
 _AGENT_PREFIX: Final = b"/a/"
-_VERSIONED: Final = re.compile(r"/v\d")
-#: Operations that cost nothing at the provider though they are POSTs.
-_FREE_PATHS: Final = frozenset({"/v1/messages/count_tokens", "/v1/responses/input_tokens"})
-MODELS_PATH: Final = "/v1/models"
+_BASE: Final = re.compile(rb"(?:/a/[^/?%]+)?(?:/v1)?/?(?:\?.*)?\Z")
 #: An app sends the same few targets again and again; a table of them is emptied before it can fill the memory.
 _ROUTES_KEPT: Final = 4096
 _TARGET_BYTES_KEPT: Final = 256
+
+TakesUnknown = Callable[[WireFamily], bool]
 
 
 @dataclass(init=False, slots=True)
@@ -47,20 +59,34 @@ class Route:
         self.target = target
 
 
+def is_base_url(target: bytes) -> bool:
+    """Whether a target is what apps call a base URL: `/`, `/v1`, `/a/AGENT`, `/a/AGENT/v1`."""
+    return _BASE.match(target) is not None
+
+
+def agent_of(target: bytes) -> str | None:
+    """The agent that the path of a target names, whatever else is wrong with it."""
+    if not target.startswith(_AGENT_PREFIX):
+        return None
+    name = target[len(_AGENT_PREFIX) :].partition(b"?")[0].partition(b"/")[0]
+    return name.decode("ascii", "replace")
+
+
 class Routes:
     """The routing table over the configured wires; the first wire of a family renders its unmetered paths."""
 
-    def __init__(self, wires: Sequence[Wire]) -> None:
+    def __init__(self, wires: Sequence[Wire], takes_unknown: TakesUnknown = lambda _: False) -> None:
+        """`takes_unknown`: whether the provider that calls of a family go to takes paths that no family knows."""
         self._wires = wires
+        self._takes_unknown = takes_unknown
         self._routes: dict[tuple[str, bytes, bool], Route] = {}
 
     def default_wire(self, is_anthropic: bool) -> Wire:
         """The wire whose error shape a call gets that names no path of any: by its anthropic-version header."""
-        family: WireFamily = "anthropic" if is_anthropic else "openai"
-        return next(wire for wire in self._wires if wire.family == family)
+        return self._wire_of("anthropic" if is_anthropic else "openai")
 
     def route(self, method: str, target: bytes, *, is_anthropic: bool) -> Route:
-        """Route one call. Raises NotFound(`path_not_found`) for a path that is not canonical."""
+        """Route one call. Raises NotFound(`path_not_found`) for a path that is not canonical, or nobody's."""
         key = (method, target, is_anthropic)
         route = self._routes.get(key)
         if route is None:
@@ -71,18 +97,22 @@ class Routes:
                 self._routes[key] = route
         return route
 
+    def _wire_of(self, family: WireFamily) -> Wire:
+        return next(wire for wire in self._wires if wire.family == family)
+
     def _read(self, method: str, target: bytes, is_anthropic: bool) -> Route:
         path, _, query = target.partition(b"?")
-        agent: str | None = None
-        if path.startswith(_AGENT_PREFIX):
-            name, slash, rest = path[len(_AGENT_PREFIX) :].partition(b"/")
-            agent, path = name.decode("ascii", "replace"), slash + rest
-        if agent == "" or not _CANONICAL.match(path) or not _QUERY.match(query):
+        agent = agent_of(target)
+        if agent is not None:
+            path = path[len(_AGENT_PREFIX) + len(agent) :]
+        if agent == "" or not _is_canonical(path) or not _QUERY.match(query):
             raise NotFound("path_not_found", "this path is not one the proxy forwards; check the base URL")
         found = self._metered(method, path)
-        if found is not None:
-            return _route(agent, *found, query)
-        return _route(agent, self.default_wire(is_anthropic), _passed_through(method, path.decode("ascii")), query)
+        if found is None:
+            found = self._passed_through(method, path.decode("ascii"), is_anthropic)
+        if _QUERY_KEY.search(query) and not self._takes_unknown(found[0].family):
+            raise NotFound("path_not_found", "a key in the query is one no provider here takes; check the base URL")
+        return _route(agent, *found, query)
 
     def _metered(self, method: str, path: bytes) -> tuple[Wire, Operation] | None:
         if method != "POST":
@@ -91,13 +121,42 @@ class Routes:
         found = ((wire, wire.operation(method, text)) for wire in self._wires)
         return next(((wire, operation) for wire, operation in found if operation is not None), None)
 
+    def _passed_through(self, method: str, path: str, is_anthropic: bool) -> tuple[Wire, Operation]:
+        """The family that knows the path; where several do the caller's headers decide. Raises NotFound(`path_not_found`)."""
+        upstream = upstream_path(path)
+        own: WireFamily = "anthropic" if is_anthropic else "openai"
+        families: list[WireFamily] = [own, *(wire.family for wire in self._wires if wire.family != own)]
+        for family in families:
+            kind = FAMILIES[family].kind_of(method, upstream)
+            if kind is not None and any(wire.family == family for wire in self._wires):
+                return self._wire_of(family), _operation(method, upstream, kind)
+        if self._takes_unknown(own):
+            kind = "free" if method in ("GET", "HEAD", "OPTIONS") else "unknown"
+            return self._wire_of(own), _operation(method, path, kind)
+        raise NotFound(
+            "path_not_found",
+            "no provider here is known to have this path, so nobody's key is sent there; check the base URL, or set "
+            "`unknown_paths: pass` for the provider that is to get it",
+        )
+
+
+def _is_canonical(path: bytes) -> bool:
+    if not _CANONICAL.match(path):
+        return False
+    decoded = path
+    for _ in range(_DECODINGS):
+        if not _ESCAPE.search(decoded):
+            return True
+        decoded = unquote_to_bytes(decoded)
+        if _HIDDEN.search(decoded):
+            return False
+    return not _ESCAPE.search(decoded)
+
 
 def _route(agent: str | None, wire: Wire, operation: Operation, query: bytes) -> Route:
     path = operation.path.encode("ascii")
     return Route(agent, wire, operation, path + b"?" + query if query else path)
 
 
-def _passed_through(method: str, path: str) -> Operation:
-    upstream = path if _VERSIONED.match(path) else "/v1" + path
-    is_billable = method == "POST" and upstream not in _FREE_PATHS
-    return Operation(name=f"{method} {upstream}", path=upstream, is_metered=False, is_billable=is_billable)
+def _operation(method: str, upstream: str, kind: OperationKind) -> Operation:
+    return Operation(name=f"{method} {upstream}", path=upstream, kind=kind)

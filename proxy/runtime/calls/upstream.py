@@ -51,9 +51,9 @@ class Upstream:
         """Send one attempt for the client behind `reply`; what is awaited is the answer, whose head is there then.
 
         Awaiting it raises UpstreamError, ClientGone (the provider's connection is closed at once)."""
-        origin = self._origins.get(provider.base_url)
+        origin = self._origins.get(provider.origin)
         if origin is None:
-            origin = self._origins[provider.base_url] = Origin.parse(provider.base_url)
+            origin = self._origins[provider.origin] = Origin.parse(provider.origin)
         answer = self._client.send(origin, method, target, headers, body, cast("Http1Reply", reply))
         return cast("Awaitable[Answer]", answer)
 

@@ -244,7 +244,7 @@ class OwnerEnd:
             self._link.send(Serve())
 
     def _hold(self, wanted: HoldWanted, *, is_last_try: bool = False) -> None:
-        caps = tuple(cap for cap in self._parts.live.caps_for(wanted.facts.agent) if cap.scope.matches(wanted.facts))
+        caps = tuple(cap for cap in self._parts.live.caps_for(wanted.facts.agent) if cap.touches(wanted.facts))
         try:
             ticket = self._parts.ledger.hold(wanted.attempt, caps, wanted.facts, wanted.bound)
         except Refusal as refusal:

@@ -30,7 +30,9 @@ from proxy.wires.shared.version_parts import (
 )
 from proxy.wires.wire import AnswerReader, BilledApart, Injection, InjectionPlan, Operation, RequestFacts, WireFamily
 
-_MESSAGES: Final = Operation("messages", "/v1/messages", is_metered=True, is_billable=True)
+_MESSAGES: Final = Operation(
+    "messages", "/v1/messages", "generates", is_metered=True, is_in_force=True, has_output=True
+)
 _OPERATIONS: Final = {
     ("POST", "/v1/messages"): _MESSAGES,
     ("POST", "/messages"): _MESSAGES,

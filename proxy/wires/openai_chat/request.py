@@ -94,7 +94,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
         edits.set(_bound_member(edits), b"%d" % bound)
-    asks_usage = request.streamed and _ask_for_usage(edits)
+    asks_usage = request.streamed and plan.asks_usage and _ask_for_usage(edits)
     return Injection(
         body=edits.render(),
         model=model,

@@ -28,7 +28,9 @@ from proxy.wires.shared.version_parts import (
 )
 from proxy.wires.wire import AnswerReader, BilledApart, Injection, InjectionPlan, Operation, RequestFacts, WireFamily
 
-_COMPLETIONS: Final = Operation("chat_completions", "/v1/chat/completions", is_metered=True, is_billable=True)
+_COMPLETIONS: Final = Operation(
+    "chat_completions", "/v1/chat/completions", "generates", is_metered=True, is_in_force=True, has_output=True
+)
 _OPERATIONS: Final = {
     ("POST", "/v1/chat/completions"): _COMPLETIONS,
     ("POST", "/chat/completions"): _COMPLETIONS,

@@ -85,7 +85,7 @@ def users_by_arm() -> dict[str | None, str]:
 
 
 def caps_of(lane: Lane, **caller: Any) -> list[str]:
-    facts = lane.facts_of(Caller(agent="support", **caller), None)
+    facts = lane.facts_of(Caller(agent="support", **caller), OpenAIChat().read(b'{"model":"gpt-4o","messages":[]}'))
     return [found.id for found in lane.caps_of(facts)]
 
 

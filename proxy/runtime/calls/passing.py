@@ -1,0 +1,141 @@
+"""The steps of a call that is not, or not wholly, read by a wire: what is known of it all the same, and what may be sent.
+
+A wire reads what it meters. Everything else goes on as it came, and so does what nobody here has to understand: a call that names
+no agent and meets no cap is between the caller and the provider. Who calls, which model and which tools are looked for on
+every path nevertheless, because names, switches and caps hold on every path.
+"""
+
+from contextlib import suppress
+from typing import Final
+
+from proxy.core.calls.caller import BodyClaims, Caller
+from proxy.core.calls.identity import MODEL_PREFIX, named_agent
+from proxy.core.calls.resolving import resolve
+from proxy.core.errors import BadInput, Refusal
+from proxy.runtime.calls.flight import Flight
+from proxy.runtime.calls.inflate import plain_body
+from proxy.runtime.calls.routing import Route, agent_of
+from proxy.runtime.process.turns import at_once
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.wires.passed_bodies import read_passed, without_ours
+from proxy.wires.wire import Injection, RequestFacts
+
+_NO_CLAIMS: Final = BodyClaims()
+
+
+def check_upgrade(upgrade: bytes) -> None:
+    """Raises Refusal(`websocket_not_served`): clients that prefer a WebSocket go on over HTTP at once when told so. Any other
+    protocol that is offered is merely not taken up (RFC 9110 §7.8)."""
+    if b"websocket" in upgrade.lower():
+        raise Refusal(
+            "websocket_not_served", "the proxy serves plain HTTP requests and event streams, no WebSocket", status=426
+        )
+
+
+def read_request(flight: Flight, route: Route, limit_bytes: int, *, is_named: bool) -> BodyClaims:
+    """Read what the body says, as far as this path's is read at all; what it claims about the caller.
+
+    `is_named`: a call that names no agent still is somebody's here. Raises BadInput, TooLarge for a body that has to be understood.
+    """
+    call, coding = flight.call, flight.fields.content_encoding
+    if not route.operation.is_metered:
+        if call.body:
+            flight.request = _read_passed(call.body, coding, route, limit_bytes)
+        return _NO_CLAIMS if flight.request is None else flight.request.claims
+    try:
+        flight.request = route.wire.read(at_once(plain_body(call.body, coding, limit_bytes)))
+    except Refusal as refusal:
+        if is_named or route.agent is not None or not isinstance(refusal, BadInput):
+            raise
+        if named_agent(None, flight.fields.identity) is not None:
+            raise
+        flight.request = _read_passed(call.body, coding, route, limit_bytes)
+        if not _is_providers_to_judge(flight.request, refusal):
+            raise
+        flight.problem = refusal
+    return _NO_CLAIMS if flight.request is None else flight.request.claims
+
+
+def pass_body(flight: Flight, live: LiveSnapshot, limit_bytes: int) -> None:
+    """What is sent of a call that no wire meters: what came, without what is ours.
+
+    Raises BadInput(`version_not_applicable`) where a version would have had a say and cannot have it.
+    """
+    _check_applicable(flight, live)
+    request, call = flight.request, flight.call
+    if request is not None and request.claims.switchback is not None:
+        plain = at_once(plain_body(call.body, flight.fields.content_encoding, limit_bytes))
+        body = without_ours(plain, request)
+        flight.injection = Injection(
+            body=body, model=request.model, max_output_tokens=None, tool_names=request.tool_names
+        )
+
+
+def pass_unjudged(flight: Flight) -> None:
+    """Have a call sent as it came whose values the wire would refuse: the provider judges them."""
+    request = flight.request
+    flight.injection = Injection(
+        body=flight.call.body,
+        model=None if request is None else request.model,
+        max_output_tokens=None,
+        tool_names=frozenset() if request is None else request.tool_names,
+    )
+
+
+def know_caller(flight: Flight, live: LiveSnapshot, default_agent: str | None) -> None:
+    """Find out whose call it was that is refused for its body, its headers or its path, as far as can be told without them."""
+    with suppress(Refusal):
+        reference = named_agent(agent_of(flight.call.target), flight.fields.identity) or named_agent(default_agent, ())
+        state = None if reference is None else live.agent(reference.name)
+        if reference is None or state is None:
+            return
+        flight.caller = caller = Caller(agent=reference.name, pin=reference.pin, label=reference.label)
+        flight.known_agent = reference.name
+        if flight.route is None or not flight.route.operation.is_in_force:
+            return
+        label = caller.label or state.agent.default_label
+        if caller.pin is None and label in state.rollouts:
+            flight.known_label = label
+            return
+        pinned = None if caller.pin is None else state.versions.get(caller.pin)
+        flight.resolution = resolve(state, caller, pinned=pinned)
+
+
+def _read_passed(body: bytes, coding: bytes | None, route: Route, limit_bytes: int) -> RequestFacts | None:
+    try:
+        plain = at_once(plain_body(body, coding, limit_bytes))
+    except Refusal:
+        return None
+    return read_passed(plain, route.wire.family)
+
+
+def _is_providers_to_judge(request: RequestFacts | None, refusal: BadInput) -> bool:
+    """Whether a refused body is one that says nothing to the proxy: a value of the provider's, or a coding we do not know."""
+    if request is None:
+        return refusal.code == "bad_content_encoding" and refusal.status == 415
+    model = request.model
+    return request.claims.switchback is None and (model is None or not model.startswith(MODEL_PREFIX))
+
+
+def _check_applicable(flight: Flight, live: LiveSnapshot) -> None:
+    resolution, route, request = flight.unapplied, flight.route, flight.request
+    if resolution is None or route is None:
+        return
+    operation = route.operation
+    version = resolution.version
+    if request is not None and request.model is not None and request.model.startswith(MODEL_PREFIX):
+        raise BadInput(
+            "version_not_applicable",
+            f"the model name {request.model!r} stands for a version, and none is in force on {operation.name}: name one of the "
+            f"provider's models, and the agent in the base URL (/a/{version.agent}) or the header Switchback-Agent",
+            param="model",
+        )
+    state = live.agent(version.agent)
+    lets_pass = state is None or state.agent.unapplied == "pass"
+    if operation.could_apply and not lets_pass and (version.bundle.prompt.is_set or version.bundle.model.name):
+        raise BadInput(
+            "version_not_applicable",
+            f"no version is in force on {operation.name}, so it would go on without the prompt and model of {version.stamp}: use "
+            "/v1/chat/completions or /v1/messages, or let such calls of the agent pass with "
+            f"`switchback agents set {version.agent} --unapplied pass`",
+        )

@@ -1,0 +1,76 @@
+"""What a JSON body names that no wire reads: its model, its tools, its user, and what it says to the proxy itself.
+
+A call that passes through untouched can still name an agent, be stopped by a switch and be counted by a cap; so what it names is
+read on every path. Belongs here: the members that mean the same wherever a family of providers has them. What a path's own format
+means is its wire's business. What cannot be read is not refused, because nothing here depends on it: it is not known, and who
+asks must not take that for a no.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from proxy.core.calls.caller import BodyClaims
+from proxy.core.errors import BadInput
+from proxy.wires.json.edits import MemberEdits
+from proxy.wires.json.members import JsonMembers, parse_members
+from proxy.wires.shared.version_parts import FLAG, TEXT, names_of_tools, read_model, read_switchback_member
+from proxy.wires.wire import RequestFacts, WireFamily
+
+OUR_MEMBER: Final = "switchback"
+_USER_MEMBERS: Final = ("safety_identifier", "user")
+
+
+def read_passed(body: bytes, family: WireFamily) -> RequestFacts | None:
+    """What a body names; None where it is no JSON object that can be read: then nothing of it is known.
+
+    Raises BadInput (`wrong_kind`, `duplicate_key`) for a `switchback` member that cannot be read: it must not reach a provider.
+    """
+    if body.lstrip()[:1] != b"{":
+        return None
+    try:
+        members = parse_members(body)
+    except BadInput:
+        return None
+    switchback = _own_member(members)
+    try:
+        model = read_model(members)
+        tools = names_of_tools(members.given("tools")) + names_of_tools(members.given("functions"))
+        user = _user(members, family)
+        streamed = members.decoded("stream", FLAG, "true or false") or False
+    except BadInput:
+        if switchback is None:
+            return None
+        raise
+    return RequestFacts(
+        claims=BodyClaims(model=model, user=user, switchback=switchback),
+        model=model,
+        streamed=streamed,
+        choices=1,
+        max_output_tokens=None,
+        tool_names=frozenset(tools),
+        document=members,
+    )
+
+
+def without_ours(body: bytes, request: RequestFacts) -> bytes:
+    """The body as a provider may see it: without the `switchback` member, every other byte as it came."""
+    if request.claims.switchback is None:
+        return body
+    members: JsonMembers = request.document
+    edits = MemberEdits(members)
+    edits.remove(OUR_MEMBER)
+    return edits.render()
+
+
+def _own_member(members: JsonMembers) -> Mapping[str, Any] | None:
+    if OUR_MEMBER not in members.values:
+        return None
+    # `null` is no claim, but it is no provider's member either.
+    return read_switchback_member(members) or {}
+
+
+def _user(members: JsonMembers, family: WireFamily) -> str | None:
+    if family == "anthropic":
+        metadata = members.given("metadata")
+        return None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
+    return next((user for name in _USER_MEMBERS if (user := members.decoded(name, TEXT, "a text")) is not None), None)

@@ -1,0 +1,57 @@
+"""What a body names is seen on paths that no wire reads; what cannot be read is not known, and never sent on with ours in it."""
+
+import pytest
+
+from proxy.core.errors import BadInput
+from proxy.wires.passed_bodies import read_passed, without_ours
+
+
+def test_model_tools_user_and_our_member_are_read() -> None:
+    body = (
+        b'{"model":"o3", "tools":[{"type":"function","name":"pay"},{"type":"web_search"}],"user":"ann",'
+        b'"switchback":{"agent":"support"},"stream":true}'
+    )
+    request = read_passed(body, "openai")
+    assert request is not None
+    assert (request.model, request.tool_names, request.streamed) == ("o3", {"pay", "web_search"}, True)
+    assert (request.claims.user, request.claims.switchback) == ("ann", {"agent": "support"})
+
+
+def test_the_user_stands_where_the_family_has_it() -> None:
+    body = b'{"model":"claude","metadata":{"user_id":"ann"},"user":"bob"}'
+    request = read_passed(body, "anthropic")
+    assert request is not None
+    assert request.claims.user == "ann"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"--boundary\r\n", b"[1]", b'"text"', b"{", b'{"model":1}', b'{"model":"a","model":"b"}', b'{"tools":"all"}',
+        b'\x28\xb5\x2f\xfd', b'{"model":"a"}{"model":"b"}', b"\xef\xbb\xbf{}", b'{"a":"\xff"}',
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_not_known(body: bytes) -> None:
+    assert read_passed(body, "openai") is None
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        (b'{"switchback":{"user":"u"},"input":"a"}', b'{"input":"a"}'),
+        (b'{ "input" : 1e3 , "switchback" : null }', b'{ "input" : 1e3 }'),
+        (b'{"input":"\\u0041","x":[1, 2]}', b'{"input":"\\u0041","x":[1, 2]}'),
+    ],
+)
+def test_our_member_is_taken_out_and_every_other_byte_stays(body: bytes, sent: bytes) -> None:
+    request = read_passed(body, "openai")
+    assert request is not None
+    assert without_ours(body, request) == sent
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"switchback":1}', b'{"switchback":{},"switchback":{}}', b'{"switchback":{},"model":3}']
+)
+def test_a_member_of_ours_that_cannot_be_read_is_refused(body: bytes) -> None:
+    with pytest.raises(BadInput):
+        read_passed(body, "openai")
