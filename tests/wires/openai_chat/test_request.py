@@ -280,7 +280,8 @@ others = st.dictionaries(
 def test_what_the_version_does_not_mention_passes_byte_for_byte_in_its_order(
     before: dict[str, Any], after: dict[str, Any], streamed: bool, indent: int | None
 ) -> None:
-    tail = {"role": "user", "content": "é"}
+    # Longer than any name or text that is made up, so that it is found where it stands and nowhere else.
+    tail = {"role": "user", "content": "where it ends: é"}
     sent = {**before, "messages": [{"role": "system", "content": "x"}, tail], "stream": streamed, **after, "model": "m"}
     body = json.dumps(sent, indent=indent, ensure_ascii=indent is None).encode()
     answer = inject(body, FULL).body
@@ -291,7 +292,7 @@ def test_what_the_version_does_not_mention_passes_byte_for_byte_in_its_order(
     assert [name for name in received if name in sent] == list(sent)
     first, last = body.index(b'{"role"' if indent is None else b'{\n   "role"'), body.index(b'"model"')
     assert answer.startswith(body[:first])
-    between = body[body.index(b"user") : last]
+    between = body[body.index(b"where it ends") : last]
     assert between in answer
 
 
