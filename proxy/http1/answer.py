@@ -160,6 +160,14 @@ class Answer:
         """End with an UpstreamError, unless complete or failed before."""
         self._break(UpstreamError(reason, request_sent=True, answer_begun=self.status > 0))
 
+    def break_off(self, reason: Reason, *, request_sent: bool, connection_kept: bool) -> None:
+        """As `fail`, where the connection itself ended."""
+        self._break(
+            UpstreamError(
+                reason, request_sent=request_sent, answer_begun=self.status > 0, connection_kept=connection_kept
+            )
+        )
+
     # --- inside ---------------------------------------------------------------------------------------------------
 
     async def _end(self) -> None:

@@ -14,6 +14,7 @@ Reason = Literal[
     "pool_exhausted",  # too many connections to this origin
     "reset",  # the connection broke
     "early_close",  # the peer closed before the answer was complete
+    "stale",  # the peer had closed a kept connection before anything of the request reached it
     "bad_framing",  # not HTTP/1.x, or its length cannot be trusted
     "header_limits",  # the answer's head is larger than allowed
     "bad_status",  # 101, or outside 200 to 599
@@ -28,11 +29,15 @@ Reason = Literal[
 class UpstreamError(Exception):
     """An upstream did not give a complete, well-formed answer."""
 
-    def __init__(self, reason: Reason, *, request_sent: bool, answer_begun: bool) -> None:
+    def __init__(
+        self, reason: Reason, *, request_sent: bool, answer_begun: bool, connection_kept: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason: Reason = reason
         self.request_sent = request_sent
         """Any byte of the request may have reached the upstream."""
+        self.connection_kept = connection_kept
+        """The connection had served a request before, and broke without a byte of an answer to this one."""
         self.answer_begun = answer_begun
         """A complete head was received."""
 

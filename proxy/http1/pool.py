@@ -36,7 +36,7 @@ class Pool:
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
-            if not connection.transport.is_closing():
+            if connection.is_usable():
                 return connection
         return None
 

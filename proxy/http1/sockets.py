@@ -1,13 +1,17 @@
-"""What asyncio transports have no name for: leaving with a reset, standing in for one that is lost, and binding a unix socket
-without taking it from somebody who listens on it.
+"""What asyncio transports have no name for: leaving with a reset, what a peer has taken, standing in for one that is lost, and
+binding a unix socket without taking it from somebody who listens on it.
 """
 
 import asyncio
 import errno
+import fcntl
 import os
+import select
 import socket
 import stat
 import struct
+import sys
+import termios
 from typing import Final, cast
 
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
@@ -52,6 +56,28 @@ def abort(transport: asyncio.Transport) -> None:
     if sock is not None and not transport.is_closing():
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
     transport.abort()
+
+
+def is_readable(transport: asyncio.Transport) -> bool:
+    """Whether something has come that the loop has not read yet, an end or an error included. Two microseconds."""
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return False
+    waiting = select.poll()
+    waiting.register(sock.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
+
+
+def unacknowledged_bytes(transport: asyncio.Transport) -> int:
+    """How much of what the kernel was given to send the peer's has not confirmed, also after the connection ended; 0 where that
+    cannot be known. Linux: SIOCOUTQ, tcp(7)."""
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return 0
+    try:
+        return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
 
 
 def bind_unix(path: str) -> socket.socket:

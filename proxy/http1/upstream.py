@@ -6,7 +6,7 @@ Redirects are not followed, nothing is decoded, no cookie is kept. Its counterpa
 
 import asyncio
 import ssl
-from typing import Final, cast
+from typing import cast
 
 from proxy.http1.answer import Answer
 from proxy.http1.dial import Dialer, Resolver, resolve
@@ -21,8 +21,6 @@ from proxy.http1.tls import client_context
 from proxy.http1.upstream_connection import UpstreamConnection
 
 __all__ = ["Answer", "ClientGone", "Origin", "UpstreamClient", "UpstreamError"]
-
-_STALE: Final = frozenset({"reset", "early_close"})
 
 
 class UpstreamClient:
@@ -49,41 +47,34 @@ class UpstreamClient:
         headers: Headers,
         body: bytes,
         client: Reply | None = None,
+        *,
+        anew: bool = False,
     ) -> Answer:
         """Send a request; returns when the head of its answer is there.
 
         `headers` are end-to-end ones; `host` and `content-length` are added. With `client`, the client's leaving aborts
-        this wait and the answer's `read` at once. Once, and only if not one byte of an answer came, a request that found
-        its pooled connection closed by the upstream is sent again on a new one.
+        this wait and the answer's `read` at once. With `anew` no kept connection is used. Nothing is ever sent twice: `stale` is
+        the reason where the request found its kept connection closed, and nothing of it was taken.
 
         Raises UpstreamError, ClientGone, and ValueError for a request that cannot be written. Cancelling closes the
         connection.
         """
         head = self._head(origin, method, target, headers, body)
-        connection = self._pool.take(origin)
-        was_sent = False
-        while True:
-            reused = connection is not None
-            if connection is None:
-                connection = await self._open(origin)
-            if client is not None and client.stopped:
-                self._pool.give(connection)
-                raise ClientGone(request_sent=was_sent)
-            was_sent = True
-            answer = connection.begin(head, body, head_only=method == "HEAD")
-            if client is not None:
-                answer.watch(client)
-            try:
-                await answer.arrived
-            except UpstreamError as error:
-                if not reused or connection.touched or error.reason not in _STALE:
-                    raise
-                connection = None
-            except asyncio.CancelledError:
-                answer.close()
-                raise
-            else:
-                return answer
+        connection = None if anew else self._pool.take(origin)
+        if connection is None:
+            connection = await self._open(origin)
+        if client is not None and client.stopped:
+            self._pool.give(connection)
+            raise ClientGone(request_sent=False)
+        answer = connection.begin(head, body, head_only=method == "HEAD")
+        if client is not None:
+            answer.watch(client)
+        try:
+            await answer.arrived
+        except asyncio.CancelledError:
+            answer.close()
+            raise
+        return answer
 
     async def close(self) -> None:
         """Close idle connections and abort the others, whose answers fail with `closed`."""

@@ -1,8 +1,8 @@
 """One connection to an upstream: a request out, the bytes of its answer in, one exchange at a time.
 
 A state machine driven by llhttp's callbacks, with no task and no timer of its own: the pool sweeps the deadlines. What is
-told apart: a clean end, an early close, a reset, framing that cannot be trusted. After any doubt the connection is closed.
-Only a read that is one chunk is known without the parser (`chunks.py`).
+told apart: a clean end, an early close, a reset, framing that cannot be trusted, and a kept connection that was over before the
+request came. After any doubt the connection is closed. Only a read that is one chunk is known without the parser (`chunks.py`).
 
 Decision: reads go into one buffer of 64 KB shared by all connections of a pool (the transport fills it and calls back in one
 step), since a plain protocol may be handed 256 KB at once by uvloop, which a slow client's reply would then have to hold.
@@ -22,9 +22,13 @@ from proxy.http1.limits import UpstreamLimits
 from proxy.http1.message import LF, NAMES, Headers, learn_name
 from proxy.http1.origin import Origin
 from proxy.http1.outgoing import Outgoing, Turn
-from proxy.http1.sockets import LOST_TRANSPORT, abort
+from proxy.http1.sockets import LOST_TRANSPORT, abort, is_readable, unacknowledged_bytes
 
 _COPY_BYTES: Final = 64 * 1024  # up to here head and body are joined into one write
+#: Idle for less, a close is noticed by the loop in the turn in which the connection is used again.
+_LOOKED_AT_SECONDS = 0.05  # not Final: a test changes it
+#: Of a request longer than this the framing of TLS may be as long as a whole record of it.
+_PROVABLE_BYTES: Final = 8 * 1024 * 1024
 _BREAKING: Final = httptools.HttpParserError, httptools.HttpParserUpgrade
 
 
@@ -73,6 +77,7 @@ class UpstreamConnection:
         self._answer: Answer | None = None
         self._outgoing = Outgoing(pool.turn)
         self._is_proved = False
+        self._request_bytes = 0
         self._head_only = False
         self._head_bytes = 0
         self._headers: Headers = []
@@ -101,6 +106,7 @@ class UpstreamConnection:
         self._head_bytes = 0
         self._head_done = self._complete = self._until_close = self._is_between_chunks = False
         self._interims = 0
+        self._request_bytes = len(head) + len(body)
         if len(body) < _COPY_BYTES:
             self._outgoing.write(head + body)
         else:
@@ -108,6 +114,16 @@ class UpstreamConnection:
             self._outgoing.flush()
             self._outgoing.write(body)
         return answer
+
+    def is_usable(self) -> bool:
+        """Whether an idle connection can take a request: open, and nothing came since its last answer, not even its end."""
+        transport = self.transport
+        if transport.is_closing():
+            return False
+        if self._loop.time() - self.since < _LOOKED_AT_SECONDS or not is_readable(transport):
+            return True
+        transport.abort()
+        return False
 
     # --- for the answer -------------------------------------------------------------------------------------------
 
@@ -177,14 +193,16 @@ class UpstreamConnection:
                 self._keep_alive = False
                 self._end_exchange(answer)
                 answer.pump(self._pieces)
+            elif self._is_stale():
+                answer.break_off("stale", request_sent=False, connection_kept=True)
             else:
-                answer.fail("early_close")
+                self._break_unanswered(answer, "early_close")
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         answer, self._answer = self._answer, None
         if answer is not None:
-            answer.fail("early_close" if exc is None else "reset")
+            self._break_unanswered(answer, "early_close" if exc is None else "reset")
         self._outgoing.drop()
         self.transport = self._outgoing.transport = LOST_TRANSPORT
         self._pool.closed(self)
@@ -272,6 +290,20 @@ class UpstreamConnection:
             if self._head_only:
                 self._pieces.clear()
             answer.pump(self._pieces)
+
+    def _is_stale(self) -> bool:
+        """Whether the upstream ended the connection before the request came: its end confirms nothing of it.
+
+        An end that comes with or after a confirmation, or a reset, which confirms nothing in any case, proves nothing: the upstream
+        may have begun.
+        """
+        if self.touched or not self._is_proved:
+            return False
+        given = self._request_bytes - self._outgoing.waiting_bytes
+        return 0 <= given <= _PROVABLE_BYTES and unacknowledged_bytes(self.transport) >= given
+
+    def _break_unanswered(self, answer: Answer, reason: Reason) -> None:
+        answer.break_off(reason, request_sent=True, connection_kept=self._is_proved and not self.touched)
 
     def _may_be_head(self, nbytes: int) -> bool:
         self._head_bytes += nbytes

@@ -312,7 +312,7 @@ async def test_an_answer_given_before_the_body_was_read_passes(stage: Stage, pro
     assert (run["outcome"], run["status"], run["cost_usd"]) == ("error", 413, None)
 
 
-async def test_a_pooled_connection_that_died_is_replaced_once_and_the_call_counted_once(
+async def test_a_call_that_a_pooled_connection_took_and_did_not_answer_is_broken_and_not_sent_again(
     stage: Stage, provider: Provider
 ) -> None:
     (kind,) = (kind for kind in WHOLE if kind.wire == "openai")
@@ -327,19 +327,19 @@ async def test_a_pooled_connection_that_died_is_replaced_once_and_the_call_count
         return True
 
     provider.parts["fickle"] = only_the_first
-    for _ in range(3):
-        assert (await ask(stage, kind, "fickle")).body == GOOD
-    assert (len(provider.calls), provider.connections) == (5, 3)
+    said = [await ask(stage, kind, "fickle") for _ in range(3)]
+    assert [one.status for one in said] == [200, 502, 200]
+    assert error_code(said[1]) == "upstream_broken"
+    assert (len(provider.calls), provider.connections) == (3, 2)
 
     provider.parts["dead"] = says(then="close")
     assert (await ask(stage, kind, "good")).body == GOOD
-    said = await ask(stage, kind, "dead")
-    assert (said.status, error_code(said)) == (502, "upstream_broken")
-    assert provider.calls[-2:] == ["dead", "dead"]
-    said = await ask(stage, kind, "dead")
-    assert provider.calls[-3:] == ["dead"] * 3
+    for count in (1, 2):
+        broken = await ask(stage, kind, "dead")
+        assert (broken.status, error_code(broken)) == (502, "upstream_broken")
+        assert provider.calls[-1 - count :] == ["good", *["dead"] * count]
     runs = await settled(stage, 6)
-    assert [run["outcome"] for run in runs] == ["ok"] * 4 + ["error"] * 2
+    assert [run["outcome"] for run in runs] == ["ok", "error", "ok", "ok", "error", "error"]
 
 
 async def test_a_connection_closed_while_idle_is_not_used_again(stage: Stage, provider: Provider) -> None:

@@ -46,6 +46,7 @@ class Flight:
         "caller",
         "cost_nanodollars",
         "cut",
+        "earlier_attempts",
         "error_class",
         "estimated_cost_nanodollars",
         "facts",
@@ -91,6 +92,8 @@ class Flight:
     facts: CallFacts | None
     injection: Injection | None
     price: Price | None
+    #: Those that ended without an answer, before the one that counts.
+    earlier_attempts: tuple[Attempt, ...]
     sent_at: int | None
     sent_bytes: int
     answer: Answer | None
@@ -121,6 +124,7 @@ class Flight:
         self.error_class = self.cost_nanodollars = self.estimated_cost_nanodollars = self.request_id = None
         self.trace_id = self.cut = self.known_agent = self.known_label = self.problem = None
         self.unapplied = self.passed = None
+        self.earlier_attempts = ()
         self.sent_bytes = 0
         self.status = 0
         self.outcome = "ok"
@@ -261,10 +265,43 @@ class Flight:
             return self.resolution.reason
         return None if self.passed is None else PASSED_THROUGH
 
-    def attempt_apart(self, run: Run) -> Attempt | None:
-        """The one try of the run at a provider, where the provider's status is not what the client was answered."""
-        attempt = None
+    @property
+    def attempt_id(self) -> str:
+        """What the holds of the present attempt are known by: the first one's by the run alone."""
+        earlier = len(self.earlier_attempts)
+        return f"{self.run_id}.{earlier + 1}" if earlier else self.run_id
+
+    def try_again(self) -> None:
+        """Begin another attempt: note how the present one ended, and that the call has not."""
+        assert self.provider is not None
+        assert self.sent_at is not None
+        attempt = Attempt(
+            run=self.run_id,
+            number=len(self.earlier_attempts) + 1,
+            provider=self.provider.name,
+            model=self.model_asked,
+            status=None,
+            error_class=self.error_class,
+            started_at_microseconds=self.started_at + self.sent_at - self._started_monotonic,
+            duration_microseconds=self._clock.monotonic_microseconds() - self.sent_at,
+            cost_nanodollars=None,
+        )
+        self.earlier_attempts = (*self.earlier_attempts, attempt)
+        self.outcome, self.error_class, self.sent_at = "ok", None, None
+
+    def attempts_apart(self, run: Run) -> tuple[Attempt, ...]:
+        """The tries of the run at a provider that its record does not tell: all where there were several, else the only one
+        where the provider's status is not what the client was answered."""
+        earlier = self.earlier_attempts
         status = None if self.answer is None else self.answer.status
-        if status != run.status and (attempt := only_attempt(run)) is not None:
-            attempt = structs.replace(attempt, status=status)
-        return attempt
+        if not earlier and status == run.status:
+            return ()
+        last = only_attempt(run)
+        if last is None:
+            return earlier
+        if not earlier:
+            return (structs.replace(last, status=status),)
+        assert self.sent_at is not None
+        started_at = self.started_at + self.sent_at - self._started_monotonic
+        number = len(earlier) + 1
+        return (*earlier, structs.replace(last, number=number, status=status, started_at_microseconds=started_at))

@@ -2,7 +2,7 @@
 
 One coroutine per call. Each step is a function of another module or a short method here that calls one; what the steps
 learn is in the Flight. Every way out, refusals, broken streams and clients that leave included, ends in exactly one run
-record and a settled hold.
+record and a settled hold. What the provider cannot have begun is tried once more: an attempt of its own, with a hold of its own.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from proxy.runtime.calls.model_list import deliver_model_list, is_model_list
 from proxy.runtime.calls.passing import check_upgrade, know_caller, pass_body, pass_unjudged, read_request
 from proxy.runtime.calls.refusing import answer_base_url, answer_with_refusal, answer_with_text
 from proxy.runtime.calls.routing import Route, Routes, is_base_url
-from proxy.runtime.calls.upstream import ClientGone, ProviderFailed, Upstream, UpstreamError
+from proxy.runtime.calls.upstream import ClientGone, ProviderFailed, Upstream, UpstreamError, may_try_again
 from proxy.runtime.process.clock import Clock, Identifiers
 from proxy.runtime.providers import Providers
 from proxy.runtime.spending.holding import Ledger, Spent, Ticket
@@ -103,19 +103,23 @@ class RequestPath:
                 return
             caps = self._caps(flight)
             self._inject(flight, caps)
-            hold = self._hold(flight, caps)
-            try:
-                if not hold.is_durable:
-                    await hold.place()
-                flight.answer = await self._forward(flight, hold)
-                if (rest := self._deliver(flight)) is not None:
-                    await rest
-            except (UpstreamError, ClientGone) as end:
-                self._broke(flight, hold, end)
-                raise
-            finally:
-                self._meter(flight, hold)
-                hold.close()
+            is_over = False
+            while not is_over:
+                hold = self._hold(flight, caps)
+                is_over = True
+                try:
+                    if not hold.is_durable:
+                        await hold.place()
+                    flight.answer = await self._forward(flight, hold)
+                    if (rest := self._deliver(flight)) is not None:
+                        await rest
+                except (UpstreamError, ClientGone) as end:
+                    is_over = self._broke(flight, hold, end)
+                    if is_over:
+                        raise
+                finally:
+                    self._meter(flight, hold)
+                    hold.close()
         except ClientGone:
             pass
         except (Refusal, UpstreamError) as failure:
@@ -273,7 +277,7 @@ class RequestPath:
             and flight.route.operation.is_metered
         ):
             bound = hold_bound(flight.route.wire, flight.request, flight.injection, flight.price)
-        return self._parts.ledger.hold(flight.run_id, caps, flight.facts, bound)
+        return self._parts.ledger.hold(flight.attempt_id, caps, flight.facts, bound)
 
     def _forward(self, flight: Flight, hold: Ticket) -> Awaitable[Answer]:
         """Send it; what is awaited is the head of the answer."""
@@ -289,19 +293,25 @@ class RequestPath:
         flight.sent_bytes = len(body)
         hold.sent = True
         target = provider.target(route.target) if provider.base_path else route.target
-        return self._parts.upstream.send(provider, call.method, target, headers, body, flight.reply)
+        anew = bool(flight.earlier_attempts)
+        return self._parts.upstream.send(provider, call.method, target, headers, body, flight.reply, anew=anew)
 
     def _deliver(self, flight: Flight) -> Awaitable[None] | None:
         if is_model_list(flight):
             return deliver_model_list(flight, self._parts.live.current)
         return deliver(flight)
 
-    def _broke(self, flight: Flight, hold: Ticket, end: UpstreamError | ClientGone) -> None:
+    def _broke(self, flight: Flight, hold: Ticket, end: UpstreamError | ClientGone) -> bool:
+        """Note how the attempt ended; whether the call is over with it."""
         hold.sent = end.request_sent
         if isinstance(end, UpstreamError):
             failure = self._failure(flight, end)
             self._parts.metrics.upstream_failed(failure.provider, failure.reason)
             flight.failed("error", failure.code)
+        if flight.earlier_attempts or not may_try_again(end, flight.call.method):
+            return True
+        flight.try_again()
+        return False
 
     def _failure(self, flight: Flight, error: UpstreamError) -> ProviderFailed:
         assert flight.provider is not None
@@ -362,4 +372,4 @@ class RequestPath:
                 labels = self._lanes.labels_of(flight.resolution, "")
             series = self._parts.metrics.runs.series(labels)
         series.finished(run)
-        self._parts.recorder.record(run, flight.attempt_apart(run))
+        self._parts.recorder.record(run, flight.attempts_apart(run))

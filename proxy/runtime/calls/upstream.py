@@ -15,12 +15,21 @@ from proxy.runtime.calls.exchange import Answer, Reply
 from proxy.runtime.providers import Provider
 from proxy.wires.wire import Headers
 
-__all__ = ["ClientGone", "ProviderFailed", "Upstream", "UpstreamError"]
+__all__ = ["ClientGone", "ProviderFailed", "Upstream", "UpstreamError", "may_try_again"]
 
 _UNREACHABLE: Final = frozenset(
     {"dns", "connect_refused", "connect_timeout", "connect_failed", "tls", "pool_exhausted"}
 )
 _TIMEOUTS: Final = frozenset({"first_byte_timeout", "idle_timeout", "write_timeout"})
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+
+def may_try_again(error: UpstreamError | ClientGone, method: str) -> bool:
+    """Whether a call that failed so may be sent once more, as an attempt of its own: the provider cannot have begun it, or, on a
+    kept connection that broke without a byte of an answer, its method changes nothing (RFC 9110 §9.2.1)."""
+    if not isinstance(error, UpstreamError):
+        return False
+    return error.reason == "stale" or (error.connection_kept and method in _SAFE_METHODS)
 
 
 class ProviderFailed(UpstreamFailed):
@@ -46,15 +55,24 @@ class Upstream:
         self._origins: dict[str, Origin] = {}
 
     def send(
-        self, provider: Provider, method: str, target: bytes, headers: Headers, body: bytes, reply: Reply
+        self,
+        provider: Provider,
+        method: str,
+        target: bytes,
+        headers: Headers,
+        body: bytes,
+        reply: Reply,
+        *,
+        anew: bool,
     ) -> Awaitable[Answer]:
-        """Send one attempt for the client behind `reply`; what is awaited is the answer, whose head is there then.
+        """Send one attempt for the client behind `reply`, `anew` on a new connection; what is awaited is the answer, whose head is
+        there then.
 
         Awaiting it raises UpstreamError, ClientGone (the provider's connection is closed at once)."""
         origin = self._origins.get(provider.origin)
         if origin is None:
             origin = self._origins[provider.origin] = Origin.parse(provider.origin)
-        answer = self._client.send(origin, method, target, headers, body, cast("Http1Reply", reply))
+        answer = self._client.send(origin, method, target, headers, body, cast("Http1Reply", reply), anew=anew)
         return cast("Awaitable[Answer]", answer)
 
     async def close(self) -> None:

@@ -40,7 +40,7 @@ class Recorder:
         self._store = store
         self._write_log = write_log
         self._limit = limit
-        self._queue: deque[tuple[Run, Attempt | None]] = deque()
+        self._queue: deque[tuple[Run, Sequence[Attempt]]] = deque()
         self._unlogged: list[Run] = []
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -50,12 +50,12 @@ class Recorder:
     def queue_length(self) -> int:
         return len(self._queue)
 
-    def record(self, run: Run, attempt: Attempt | None) -> None:
-        """Queue one finished run; never waits, never raises."""
+    def record(self, run: Run, attempts: Sequence[Attempt]) -> None:
+        """Queue one finished run and those of its attempts that it does not tell itself; never waits, never raises."""
         if len(self._queue) >= self._limit:
             self.dropped += 1
             return
-        self._queue.append((run, attempt))
+        self._queue.append((run, attempts))
         self._unlogged.append(run)
         if not self._wake.is_set():
             self._wake.set()
@@ -84,7 +84,7 @@ class Recorder:
             batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
             try:
                 await self._store.record_runs(
-                    [run for run, _ in batch], [attempt for _, attempt in batch if attempt is not None]
+                    [run for run, _ in batch], [attempt for _, attempts in batch for attempt in attempts]
                 )
             except BaseException as error:
                 # Writing a run twice is harmless, losing one is not.

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from proxy.core.calls.runs import Attempt
 from proxy.core.errors import Refusal
 from proxy.core.snapshot import Snapshot
 from proxy.core.spending.caps import CounterKey
@@ -292,9 +293,11 @@ class OwnerEnd:
             self._link.send(Granted(wanted.request, ticket.nanodollars))
 
     def _record(self, finished: RunsFinished) -> None:
-        attempts = {attempt.run: attempt for attempt in finished.attempts}
+        attempts: dict[str, list[Attempt]] = {}
+        for attempt in finished.attempts:
+            attempts.setdefault(attempt.run, []).append(attempt)
         for run in finished.runs:
-            self._parts.recorder.record(run, attempts.get(run.id))
+            self._parts.recorder.record(run, attempts.get(run.id, ()))
         self._link.send(Recorded(finished.request))
 
     async def _find(self, wanted: VersionWanted) -> None:

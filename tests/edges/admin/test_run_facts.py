@@ -138,8 +138,8 @@ async def test_a_batch_names_the_runs_that_nobody_knows_and_keeps_the_rest(admin
 
 async def test_an_outcome_may_come_before_the_recorder_has_written_its_run(admin: Admin) -> None:
     recorder = admin.commands.recorder
-    recorder.record(run(1), None)
-    recorder.record(run(2), None)
+    recorder.record(run(1), ())
+    recorder.record(run(2), ())
     first, second = await asyncio.gather(
         admin.post("/runs/run_0000001/outcomes", {"name": "score", "value": 1}),
         admin.post("/runs/run_0000002/outcomes", {"name": "score", "value": 2}),

@@ -174,11 +174,11 @@ def test_the_try_of_a_call_is_recorded_apart_only_where_its_status_was_not_the_a
     assert (told.run, told.number, told.provider, told.model, told.status) == ("run_1", 1, "openai", "gpt-4o-mini", 200)
     assert (told.error_class, told.cost_nanodollars) == ("stream_error", 11)
     assert (told.started_at_microseconds, told.duration_microseconds) == (5_000, run.provider_duration_microseconds)
-    assert flight.attempt_apart(run) == msgspec.structs.replace(told, status=None)
+    assert flight.attempts_apart(run) == (msgspec.structs.replace(told, status=None),)
     flight.answer = cast("Answer", SimpleNamespace(status=200))
-    assert flight.attempt_apart(run) is None
+    assert flight.attempts_apart(run) == ()
     flight.answer = cast("Answer", SimpleNamespace(status=429))
-    assert flight.attempt_apart(run) == msgspec.structs.replace(told, status=429)
+    assert flight.attempts_apart(run) == (msgspec.structs.replace(told, status=429),)
 
 
 def test_a_call_of_which_nothing_is_known_is_recorded_all_the_same() -> None:

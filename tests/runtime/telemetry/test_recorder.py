@@ -41,7 +41,7 @@ async def test_queued_runs_are_written_in_order_by_the_loop() -> None:
     recorder = Recorder(store, lambda runs: logged.extend(run.id for run in runs))
     working = asyncio.ensure_future(recorder.run())
     for number in range(3):
-        recorder.record(a_run(number), None)
+        recorder.record(a_run(number), ())
     async with asyncio.timeout(5):
         await store.took.wait()
     working.cancel()
@@ -53,7 +53,7 @@ async def test_a_full_queue_drops_the_newest_and_counts_them() -> None:
     store = Runs()
     recorder = Recorder(store, lambda runs: None, limit=2)
     for number in range(5):
-        recorder.record(a_run(number), None)
+        recorder.record(a_run(number), ())
     assert recorder.dropped == 3
     await recorder.flush()
     assert store.ids == ["run_0", "run_1"]
@@ -63,9 +63,9 @@ async def test_while_the_store_is_away_runs_are_logged_once_and_kept_in_order() 
     store, logged = Runs(), list[str]()
     recorder = Recorder(store, lambda runs: logged.extend(run.id for run in runs))
     store.away = True
-    recorder.record(a_run(0), None)
+    recorder.record(a_run(0), ())
     assert await recorder.flush() is False
-    recorder.record(a_run(1), None)
+    recorder.record(a_run(1), ())
     assert await recorder.flush() is False
     store.away = False
     assert await recorder.flush() is True
