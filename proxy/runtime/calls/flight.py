@@ -267,9 +267,8 @@ class Flight:
 
     @property
     def attempt_id(self) -> str:
-        """What the holds of the present attempt are known by: the first one's by the run alone."""
-        earlier = len(self.earlier_attempts)
-        return f"{self.run_id}.{earlier + 1}" if earlier else self.run_id
+        """What the holds of another attempt are known by; the first one's by the run alone."""
+        return f"{self.run_id}.{len(self.earlier_attempts) + 1}"
 
     def try_again(self) -> None:
         """Begin another attempt: note how the present one ended, and that the call has not."""

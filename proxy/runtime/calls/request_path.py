@@ -114,9 +114,8 @@ class RequestPath:
                     if (rest := self._deliver(flight)) is not None:
                         await rest
                 except (UpstreamError, ClientGone) as end:
-                    is_over = self._broke(flight, hold, end)
-                    if is_over:
-                        raise
+                    self._broke(flight, hold, end)
+                    is_over = False
                 finally:
                     self._meter(flight, hold)
                     hold.close()
@@ -277,7 +276,8 @@ class RequestPath:
             and flight.route.operation.is_metered
         ):
             bound = hold_bound(flight.route.wire, flight.request, flight.injection, flight.price)
-        return self._parts.ledger.hold(flight.attempt_id, caps, flight.facts, bound)
+        attempt = flight.attempt_id if flight.earlier_attempts else flight.run_id
+        return self._parts.ledger.hold(attempt, caps, flight.facts, bound)
 
     def _forward(self, flight: Flight, hold: Ticket) -> Awaitable[Answer]:
         """Send it; what is awaited is the head of the answer."""
@@ -301,17 +301,16 @@ class RequestPath:
             return deliver_model_list(flight, self._parts.live.current)
         return deliver(flight)
 
-    def _broke(self, flight: Flight, hold: Ticket, end: UpstreamError | ClientGone) -> bool:
-        """Note how the attempt ended; whether the call is over with it."""
+    def _broke(self, flight: Flight, hold: Ticket, end: UpstreamError | ClientGone) -> None:
+        """Note how the attempt ended. Raises `end` where the call is over with it."""
         hold.sent = end.request_sent
         if isinstance(end, UpstreamError):
             failure = self._failure(flight, end)
             self._parts.metrics.upstream_failed(failure.provider, failure.reason)
             flight.failed("error", failure.code)
         if flight.earlier_attempts or not may_try_again(end, flight.call.method):
-            return True
+            raise end
         flight.try_again()
-        return False
 
     def _failure(self, flight: Flight, error: UpstreamError) -> ProviderFailed:
         assert flight.provider is not None
