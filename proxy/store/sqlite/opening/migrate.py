@@ -9,7 +9,7 @@ was on the main branch once. To change the schema:
 
 1. Before anything else make the fixture of the present schema, where tests/store/schemas has none of it yet: the steps are in
    build.py there.
-2. Write `proxy/store/migrations/NNNN_what_is_there_afterwards.sql`, NNNN being the next number: statements alone, no BEGIN,
+2. Write `proxy/store/migrations/sqlite/NNNN_what_is_there_afterwards.sql`, NNNN being the next number: statements alone, no BEGIN,
    COMMIT or PRAGMA. Add and rename; remove nothing in the release that stops using it, but in a later one, so that the copy is
    not the only way back. Foreign keys are on: a table that others refer to is not made again under its name, it gets
    columns. What has to be worked out for millions of rows is not: it is worked out beside traffic, later, in steps.
