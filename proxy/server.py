@@ -16,6 +16,7 @@ import uvloop
 from proxy import __version__
 from proxy.core.addresses import Address, ListenAddress
 from proxy.core.bucketing import BUCKETS
+from proxy.core.characters import plain_text
 from proxy.core.errors import Refusal
 from proxy.core.releasing.releases import CANDIDATE
 from proxy.core.snapshot import Snapshot
@@ -32,6 +33,7 @@ from proxy.runtime.process.event_line import event_line
 from proxy.runtime.process.garbage import collect_seldom
 from proxy.runtime.process.line_writer import LineWriter
 from proxy.runtime.process.tasks import TaskSet
+from proxy.runtime.process.uncaught import tell_uncaught
 from proxy.runtime.releasing.emergencies import carry_out
 from proxy.runtime.releasing.limit_commands import LimitCommands
 from proxy.runtime.releasing.proposal_commands import ProposalCommands
@@ -289,6 +291,10 @@ class Server:
         await self._admin.start(*self._settings.admin.listen)
         self.admin_url = _url(Address(*self._admin.addresses[0][:2]))
 
+    def tell_uncaught(self) -> None:
+        """Log what nobody catches, and what libraries say, for the whole process."""
+        tell_uncaught(asyncio.get_running_loop(), self._on_error, self._tell)
+
     def _tell(self, event: str, **members: object) -> None:
         """A line in the log about something that is not as it should be."""
         self._log(event_line(self._clock.now_microseconds(), "warning", event, **members))
@@ -315,10 +321,11 @@ async def run_until_signal(settings: Settings) -> int:
     raise_descriptor_limit()
     writer = LineWriter(sys.stdout.buffer)
     server = Server(settings, log=writer)
+    server.tell_uncaught()
     try:
         await server.start()
     except (Refusal, OSError) as error:
-        sys.stderr.write(f"switchback: cannot start: {error}\n")
+        sys.stderr.write(f"switchback: cannot start: {plain_text(str(error))}\n")
         return 1
     server.log_limits()
     stop = asyncio.Event()
@@ -328,7 +335,7 @@ async def run_until_signal(settings: Settings) -> int:
         f"admin token in {server.admin_token_path}\n"
     )
     if server.store_problem is not None:
-        sys.stderr.write(f"switchback: WITHOUT ITS STORE: {server.store_problem}\n")
+        sys.stderr.write(f"switchback: WITHOUT ITS STORE: {plain_text(server.store_problem)}\n")
     sys.stderr.flush()
     await stop.wait()
     await server.stop()

@@ -33,7 +33,7 @@ from proxy.core.names import check_agent_name
 
 PREFIX = "SWITCHBACK_"
 #: Environment variables that are not settings: where state lives, and what the command's admin verbs use.
-_NOT_SETTINGS = frozenset({"SWITCHBACK_HOME", "SWITCHBACK_TOKEN", "SWITCHBACK_ADMIN_URL"})
+_NOT_SETTINGS = frozenset({"SWITCHBACK_HOME", "SWITCHBACK_TOKEN", "SWITCHBACK_ADMIN_URL", "SWITCHBACK_ADMIN_CA"})
 _MAX_FILE_BYTES = 1024 * 1024
 #: Segments as they are sent; none of dots, none empty.
 _BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@+,=-]+)*")

@@ -22,8 +22,10 @@ from proxy.core.errors import Refusal
 from proxy.data_plane import DataPlane, DataPlaneParts, limited_connections, prices_of, providers_of
 from proxy.runtime.process.clock import Identifiers, SystemClock
 from proxy.runtime.process.error_log import ErrorLog
+from proxy.runtime.process.event_line import event_line
 from proxy.runtime.process.garbage import collect_seldom
 from proxy.runtime.process.tasks import TaskSet
+from proxy.runtime.process.uncaught import tell_uncaught
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
@@ -87,6 +89,7 @@ class Worker:
     async def run(self, link: socket.socket) -> None:
         """Serve until told to stop, or until the owner is gone."""
         on_stop_signal(self._stop.set)
+        tell_uncaught(asyncio.get_running_loop(), self._on_error, self._tell)
         await self._owner.connect(link)
         self._tasks.spawn(self._stop_without_owner(), "owner")
         self._tasks.spawn(self._recorder.run(), "recorder")
@@ -99,6 +102,9 @@ class Worker:
         with contextlib.suppress(Refusal, TimeoutError):
             await asyncio.wait_for(self._hand_over(), _LEAVING_SECONDS)
         await self._tasks.close()
+
+    def _tell(self, event: str, **members: object) -> None:
+        self._log(event_line(self._clock.now_microseconds(), "warning", event, **members))
 
     def _log(self, lines: bytes) -> None:
         self._owner.log(lines)

@@ -1,13 +1,14 @@
 """The admin API as the command sees it: JSON over HTTP, problem+json turned into CommandFailed.
 
 Decision: the standard library's client, because a verb makes one or two calls and must start fast. It never follows a
-redirect and never asks the environment for a forward proxy, so that the token reaches the named server only. Counterpart:
-the admin application in edges.
+redirect and never asks the environment for a forward proxy, so that the token reaches the named server only; and nothing but a
+plain question is sent to a server that has not said that it is an admin API. Counterpart: the admin application in edges.
 """
 
 import http.client
 import json
 import socket
+import ssl
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ Document = dict[str, Any]
 
 DEFAULT_URL = "http://127.0.0.1:8101"
 API_PREFIX = "/api/v1"
+#: What the admin API says of itself at its prefix, without a token.
+MARKER = "switchback-admin"
+_MARKER_BYTES = 64 * 1024
 TIMEOUT_SECONDS = 30.0
 _MAX_ANSWER_BYTES = 256 * 1024 * 1024
 _PAGE = 500
@@ -53,13 +57,18 @@ class AdminClient:
     `warnings` collects what answers say beside the result, in words: workers that lag, a change that is journalled.
     """
 
-    def __init__(self, base_url: str, token: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        """Raises CommandFailed for an address that is none."""
+    def __init__(
+        self, base_url: str, token: str, *, timeout_seconds: float = TIMEOUT_SECONDS, authorities: str | None = None
+    ) -> None:
+        """`authorities` is a PEM file of roots to trust instead of the system's. Raises CommandFailed for an address that is
+        none."""
         self._parts = _parse(base_url)
         self.origin = f"{self._parts.scheme}://{self._parts.netloc}"
         self._prefix = self._parts.path.rstrip("/").removesuffix(API_PREFIX) + API_PREFIX
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self._timeout_seconds = timeout_seconds
+        self._authorities = authorities
+        self._is_recognised = False
         self.warnings: list[str] = []
 
     def get(
@@ -119,6 +128,7 @@ class AdminClient:
     @contextmanager
     def download(self, path: str, query: Mapping[str, Any] | None = None) -> Generator["Download"]:
         """An answer of any length, piece by piece. Raises CommandFailed, also where it ends before it is whole."""
+        self._recognise()
         with closing(self._connection(self._timeout_seconds)) as connection:
             with self._explained("GET", self._timeout_seconds):
                 connection.request("GET", self._target(path, _asked(query)), None, self._headers)
@@ -130,6 +140,7 @@ class AdminClient:
             yield Download(_pieces(answer), int(count) if count.isdecimal() else None)
 
     def _exchange(self, method: str, target: str, body: bytes | None, timeout_seconds: float) -> tuple[int, bytes]:
+        self._recognise()
         headers = dict(self._headers) if body is None else {**self._headers, "Content-Type": "application/json"}
         with closing(self._connection(timeout_seconds)) as connection, self._explained(method, timeout_seconds):
             connection.request(method, target, body, headers)
@@ -142,13 +153,40 @@ class AdminClient:
             raise CommandFailed(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes; ask for less")
         return answer.status, content
 
+    def _recognise(self) -> None:
+        """Ask once what the server is. A mistyped port may be anybody's: it learns no token and no prompt."""
+        if self._is_recognised:
+            return
+        with (
+            closing(self._connection(self._timeout_seconds)) as connection,
+            self._explained("GET", self._timeout_seconds),
+        ):
+            connection.request("GET", self._prefix, None, {"Accept": "application/json"})
+            answer = connection.getresponse()
+            document = _document(answer.read(_MARKER_BYTES))
+        if document is None or document.get("api") != MARKER:
+            code = _code_of(document)
+            detail = "that is its port for LLM calls" if code == "admin_api_elsewhere" else "no token was sent"
+            raise CommandFailed(
+                f"{self.origin} does not answer like the admin API (status {answer.status}): {detail}; check --admin-url",
+                code=code,
+                status=answer.status,
+            )
+        self._is_recognised = True
+
     def _target(self, path: str, asked: Mapping[str, Any]) -> str:
         return self._prefix + path + (f"?{urlencode(asked)}" if asked else "")
 
     def _connection(self, timeout_seconds: float) -> http.client.HTTPConnection:
         is_tls = self._parts.scheme == "https"
-        connect = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
-        return connect(self._parts.hostname or "", self._parts.port, timeout=timeout_seconds)
+        host, port = self._parts.hostname or "", self._parts.port
+        if not is_tls:
+            return http.client.HTTPConnection(host, port, timeout=timeout_seconds)
+        try:
+            context = ssl.create_default_context(cafile=self._authorities)
+        except OSError as error:
+            raise CommandFailed(f"SWITCHBACK_ADMIN_CA: {self._authorities} cannot be used: {_reason(error)}") from None
+        return http.client.HTTPSConnection(host, port, timeout=timeout_seconds, context=context)
 
     @contextmanager
     def _explained(self, method: str, timeout_seconds: float) -> Generator[None]:
@@ -164,14 +202,20 @@ class AdminClient:
             ) from None
         except http.client.HTTPException as error:
             raise CommandFailed(f"{self.origin} does not answer in HTTP ({type(error).__name__})") from None
+        except ssl.SSLCertVerificationError as error:
+            raise CommandFailed(
+                f"{self.origin} shows a certificate that is not trusted ({error.verify_message}); name its authority's file "
+                "with SWITCHBACK_ADMIN_CA",
+                EXIT_UNREACHABLE,
+            ) from None
         except (OSError, UnicodeError) as error:
             raise CommandFailed(
                 f"cannot reach {self.origin} ({_reason(error)}): {_STARTING}", EXIT_UNREACHABLE
             ) from None
 
     def _refused(self, status: int, document: Document | None) -> CommandFailed:
-        code = None if document is None else document.get("code")
-        if document is None or not isinstance(code, str):
+        code = _code_of(document)
+        if document is None or code is None:
             return CommandFailed(
                 f"{self.origin} does not answer like the admin API (status {status}); check --admin-url", status=status
             )
@@ -189,7 +233,7 @@ def connect(admin_url: str | None, token_file: Path | None, environment: Mapping
     line, where every user of the machine could read it. Raises CommandFailed.
     """
     url = admin_url or environment.get("SWITCHBACK_ADMIN_URL") or DEFAULT_URL
-    return AdminClient(url, _token(token_file, environment))
+    return AdminClient(url, _token(token_file, environment), authorities=environment.get("SWITCHBACK_ADMIN_CA") or None)
 
 
 def segment(name: object) -> str:
@@ -262,6 +306,13 @@ def _document(content: bytes) -> Document | None:
     except (ValueError, RecursionError):
         return None
     return cast("Document", value) if isinstance(value, dict) else None
+
+
+def _code_of(document: Document | None) -> str | None:
+    """The stable code of a refusal: of the admin API, or in the shape that LLM calls are refused in."""
+    error: Any = document if document is None or "error" not in document else document["error"]
+    code = cast("Document", error).get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, str) else None
 
 
 def _reason(error: OSError | UnicodeError) -> str:

@@ -1,7 +1,7 @@
 """Prints what a server sent: tables for people, JSON for programs. The only place that writes to standard output.
 
-Every text of a server is somebody's text: a prompt, a reason, a user id. Terminal control characters, direction overrides
-and markup in it are made harmless before it is printed; JSON output escapes everything outside ASCII.
+Every text of a server is somebody's text: a prompt, a reason, a user id. Markup in it and characters that deceive
+(core/characters.py) are made harmless before it is printed; JSON output escapes everything outside ASCII.
 """
 
 import codecs
@@ -19,15 +19,13 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.cli.admin_client import Document
+from proxy.core.characters import plain_text
 
 #: Column title to what stands in it.
 Columns = Mapping[str, Callable[[Document], object]]
 #: Titles of columns a narrow terminal does without, those that belong together in a group, the dearest group first.
 Spare = Sequence[Sequence[str]]
 
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-#: C0 without tab and line feed, DEL, C1, surrogates, and the characters that reorder a line.
-_HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _LINE_ENDS = re.compile(r"\r\n|[\u2028\u2029]")
 #: Wide enough that a table in a pipe or file is never wrapped.
 _PIPE_COLUMNS = 2000
@@ -35,7 +33,7 @@ _PIPE_COLUMNS = 2000
 
 def clean_block(text: object) -> str:
     """`text` without anything that moves the cursor, colours, or reorders; lines and tabs stay."""
-    return _HARMFUL.sub(REPLACEMENT, _LINE_ENDS.sub("\n", str(text)))
+    return plain_text(_LINE_ENDS.sub("\n", str(text)))
 
 
 def clean(text: object) -> str:

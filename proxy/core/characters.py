@@ -3,14 +3,13 @@
 Deceiving are: the controls (C0, DEL, C1), which move a cursor, colour or end a line; the marks, embeddings, overrides and isolates
 of direction, which reorder it; and what takes no room at all (zero-width, joiners, tags, fillers), which makes two names look alike.
 
-    names (agents, labels, tokens, tags, providers, models of new versions)   refused where they are made
-    a reason, a version's message, a description                              refused where they are made; lines and tabs stay
-    prompts, tools, policies, user ids, models that calls name, answers       anybody's text: kept as they are, and
-        in a line of the log                                                   escaped, as JSON has it (`\\u202e`)
-        in a label of a metric                                                 replaced
-        in a terminal                                                          replaced; in a prompt the joiners of scripts stay
-        in CSV                                                                 replaced, and starts of formulas defused
-        in JSON answers                                                        as they are; the command prints JSON in ASCII
+    names of agents, labels, tokens and tags, models of new versions   refused where they are made
+    all else (reasons, messages, prompts, tools, user ids, answers)    anybody's text, kept as it is; and then
+        in a line of the log                                            escaped, as JSON has it (`\\u202e`)
+        in a label of a metric, a terminal, CSV                         replaced; CSV also defuses what begins like a formula
+        in JSON answers                                                 as it is; the command prints JSON in ASCII
+
+A reason is not refused for its characters: it comes with kill switches and rollbacks, which have to be in force at once.
 """
 
 import re
@@ -25,18 +24,15 @@ _INVISIBLE = (
 _SURROGATES = r"\ud800-\udfff"
 _JOINERS = r"\u200c\u200d"
 _DECEIVING = re.compile(f"[{_CONTROLS}{_INVISIBLE}{_SURROGATES}{_JOINERS}]")
-_DECEIVING_IN_TEXT = re.compile(f"[{_CONTROLS}{_INVISIBLE}{_SURROGATES}]")
-_WHITE = ("\t", "\n", "\r")
+#: Line feeds and tabs stay, and joiners between letters of scripts and signs that have them.
+_DECEIVING_IN_TEXT = re.compile(
+    rf"(?![\t\n])[{_CONTROLS}{_INVISIBLE}{_SURROGATES}]|(?<![^\x00-\x7f])[{_JOINERS}]|[{_JOINERS}](?![^\x00-\x7f])"
+)
 
 
 def is_plain(text: str) -> bool:
     """Whether `text` has none of the characters that deceive; line ends and tabs are among them."""
     return (text.isascii() and text.isprintable()) or _DECEIVING.search(text) is None
-
-
-def is_plain_text(text: str) -> bool:
-    """The same for a text of several lines: line ends, tabs and the joiners of scripts may be in it."""
-    return all(found[0] in _WHITE for found in _DECEIVING_IN_TEXT.finditer(text))
 
 
 def plain(text: str) -> str:
@@ -46,7 +42,7 @@ def plain(text: str) -> str:
 
 def plain_text(text: str) -> str:
     """A text of several lines with each of them replaced; line feeds, tabs and the joiners of scripts stay."""
-    return _DECEIVING_IN_TEXT.sub(lambda found: found[0] if found[0] in "\t\n" else REPLACEMENT, text)
+    return _DECEIVING_IN_TEXT.sub(REPLACEMENT, text)
 
 
 def escaped_json(line: bytes) -> bytes:

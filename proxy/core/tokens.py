@@ -21,6 +21,8 @@ from proxy.core.times import rfc3339
 Role = Literal["viewer", "operator", "author", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
+#: What every token begins with, so that it is recognised where it does not belong.
+TOKEN_PREFIX = "sb_"  # noqa: S105
 #: The owner of the token file that the first start makes.
 FIRST_TOKEN_NAME = "admin"  # noqa: S105
 #: The program's own name in the ledger and the audit log, and the first token's: nobody else is called so.

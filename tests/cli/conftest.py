@@ -50,6 +50,10 @@ class StandIn:
     async def handle(self, request: web.Request) -> web.Response:
         text = await request.text()
         path = request.raw_path.partition("?")[0].removeprefix("/api/v1")
+        if not path and request.method == "GET":
+            # What comes before every first request; it says nothing of who asks.
+            assert "Authorization" not in request.headers
+            return web.json_response({"api": "switchback-admin"})
         body = json.loads(text) if text else None
         self.asked.append(Asked(request.method, path, dict(request.query), dict(request.headers), body))
         queue = self.answers.get((request.method, path))

@@ -164,16 +164,75 @@ async def test_something_else_at_that_address_is_recognised(switchback, admin, c
     assert "does not answer like the admin API" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (200, "{}"),
+        (200, '{"api": "another"}'),
+        (200, '["api"]'),
+        (200, "<html>"),
+        (200, ""),
+        (404, '{"error": {"message": "no such path"}}'),
+        (401, '{"code": "unauthorized", "detail": "a token please"}'),
+        (302, ""),
+    ],
+)
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("status",),
+        ("versions", "create", "a", "--prompt", "CANARY"),
+        ("runs", "export"),
+        ("kill", "--agent", "a", "--why", "CANARY"),
+    ],
+)
+async def test_a_server_that_does_not_say_it_is_the_admin_api_learns_nothing(switchback, line, status, content):
+    got = bytearray()
+
+    async def another(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.extend(await reader.readuntil(b"\r\n\r\n"))
+        head = (
+            f"HTTP/1.1 {status} X\r\nLocation: /api/v1\r\nConnection: close\r\nContent-Length: {len(content)}\r\n\r\n"
+        )
+        writer.write(head.encode() + content.encode())
+        writer.write_eof()
+        got.extend(await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(another, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        result = await switchback(*line, "--admin-url", url)
+    assert result.exit_code == 1
+    assert "does not answer like the admin API" in result.stderr
+    assert got.startswith(b"GET /api/v1 ")
+    for secret in (b"token-of-the-test", b"CANARY", b"uthorization"):
+        assert secret not in got
+
+
 async def test_a_redirect_is_not_followed_so_that_the_token_stays_here(switchback, admin):
     admin.answer("GET", "/status", "", 302, {"Location": f"{admin.url}/api/v1/elsewhere"})
     assert (await switchback("status")).exit_code == 1
     assert [asked.path for asked in admin.asked] == ["/status"]
 
 
+async def say_what_it_is(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Read a request; True where it was the question that comes before all others, which is answered then."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    asked = head.startswith(b"GET /api/v1 ")
+    if asked:
+        content = b'{"api": "switchback-admin"}'
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content))
+    return asked
+
+
 async def test_a_server_that_does_not_answer_leaves_a_change_unknown_and_says_so():
     writers: list[asyncio.StreamWriter] = []
-    silent = await asyncio.start_server(lambda _reader, writer: writers.append(writer), "127.0.0.1", 0)
-    async with silent:
+
+    async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await say_what_it_is(reader, writer)
+
+    async with await asyncio.start_server(keep_silent, "127.0.0.1", 0) as silent:
         client = AdminClient(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", "t", timeout_seconds=0.1)
         with pytest.raises(CommandFailed) as read:
             await asyncio.to_thread(client.get, "/agents")
@@ -190,8 +249,8 @@ async def test_a_server_that_does_not_answer_leaves_a_change_unknown_and_says_so
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"], ids=["nothing", "half"])
 async def test_a_connection_that_breaks_off_leaves_a_change_unknown_too(begun: bytes):
     async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(begun)
+        if not await say_what_it_is(reader, writer):
+            writer.write(begun)
         writer.close()
         await writer.wait_closed()
 

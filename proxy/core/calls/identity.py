@@ -11,8 +11,9 @@ from typing import Any, Final, cast
 import orjson
 
 from proxy.core.calls.caller import BodyClaims, Caller
-from proxy.core.errors import BadInput, NotFound
+from proxy.core.errors import BadInput, NotFound, Unauthorized
 from proxy.core.names import AgentReference, parse_agent_reference
+from proxy.core.tokens import TOKEN_PREFIX
 
 MODEL_PREFIX: Final = "agent:"
 #: Request headers that say who calls, lower case; each may occur once. None of them reaches a provider.
@@ -27,6 +28,7 @@ OUR_PREFIX: Final = b"switchback-"
 #: Headers that carry a credential; each may occur once.
 CREDENTIAL_HEADERS: Final = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 
+_ADMIN_TOKEN: Final = TOKEN_PREFIX.encode()
 _REFERENCE_HEADERS: Final = frozenset({AGENT_HEADER, VERSION_HEADER, LABEL_HEADER})
 _NO_HEADERS: Final[Mapping[bytes, str]] = {}
 _SUBJECT_HEADERS: Final = frozenset({USER_HEADER, CONVERSATION_HEADER})
@@ -44,7 +46,8 @@ def identify(
 ) -> Caller:
     """Put the claims of path, headers and body together.
 
-    Raises BadInput: `agent_conflict`, `duplicate_header`, `bad_agent`, `bad_tags`, `bad_variables`, `bad_switchback_member`.
+    Raises BadInput: `agent_conflict`, `duplicate_header`, `bad_agent`, `bad_tags`, `bad_variables`, `bad_switchback_member`;
+    Unauthorized(`admin_token_refused`).
     """
     ours = _own_headers(headers)
     if claims.switchback is None and path_agent and ours.keys() <= _SUBJECT_HEADERS and not _names_agent(claims.model):
@@ -100,7 +103,18 @@ def _own_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
             if name in credentials:
                 raise _duplicate(name)
             credentials.add(name)
+            if _ADMIN_TOKEN in value and value.rpartition(b" ")[2].startswith(_ADMIN_TOKEN):
+                raise admin_token_refused()
     return found
+
+
+def admin_token_refused() -> Unauthorized:
+    """A token of the admin API where the key of a provider belongs."""
+    return Unauthorized(
+        "admin_token_refused",
+        "this is a token of Switchback's admin API, which no provider may see: call the admin port with it, and this one with "
+        "the provider's own key",
+    )
 
 
 def _duplicate(name: bytes) -> BadInput:

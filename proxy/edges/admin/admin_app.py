@@ -11,7 +11,7 @@ from aiohttp import web
 
 from proxy.core.tokens import check_role
 from proxy.edges.admin.admin_connection import occupied
-from proxy.edges.admin.admission import CALLER, admission
+from proxy.edges.admin.admission import CALLER, MARKER, MARKER_PATH, admission
 from proxy.edges.admin.authentication import Authentication
 from proxy.edges.admin.confirming import confirmed
 from proxy.edges.admin.handlers.observability import add_observability
@@ -37,8 +37,13 @@ def build_admin_app(parts: AdminParts) -> web.Application:
     app.on_response_prepare.append(harden)
     for route in with_description(ROUTES, parts.version):
         app.router.add_route(route.method, API_PREFIX + route.path, _endpoint(route, parts))
+    app.router.add_get(MARKER_PATH, _marker, allow_head=False)
     add_observability(app, parts)
     return app
+
+
+async def _marker(request: web.Request) -> web.Response:
+    return web.Response(body=orjson.dumps(MARKER), content_type="application/json")
 
 
 def _endpoint(route: Route, parts: AdminParts) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

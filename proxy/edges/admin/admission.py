@@ -18,6 +18,9 @@ from proxy.edges.admin.admin_connection import connection_of
 from proxy.edges.admin.authentication import Authentication
 
 API_ROOT = "/api"
+#: What the admin API says of itself to anybody, so that a client can tell it from another server before it sends a token.
+MARKER_PATH = "/api/v1"
+MARKER = {"api": "switchback-admin"}
 #: Whose token was presented.
 CALLER = web.RequestKey("caller", Caller)
 
@@ -28,7 +31,7 @@ _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 def admission(authentication: Authentication, listen_host: str) -> Middleware:
-    """The middleware that lets a request in. Everything below /api needs a token, also what does not exist."""
+    """The middleware that lets a request in. Everything below /api needs a token, also what does not exist, but the marker."""
 
     @web.middleware
     async def admit(
@@ -38,6 +41,8 @@ def admission(authentication: Authentication, listen_host: str) -> Middleware:
         path = request.raw_path.partition("?")[0]
         if not _PATH.match(path):
             raise NotFound("path_not_found", "paths are taken only as they are written in /api/v1/openapi.json")
+        if path == MARKER_PATH and request.method == "GET":
+            return await handler(request)
         if path == API_ROOT or path.startswith(API_ROOT + "/"):
             presented = request.headers.getall(hdrs.AUTHORIZATION, [])
             request[CALLER] = authentication.identify(presented, request.remote or "")

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from proxy.core.calls.identity import admin_token_refused
 from proxy.core.errors import NotFound
+from proxy.core.tokens import TOKEN_PREFIX
 from proxy.wires.families import FAMILIES, upstream_path
 from proxy.wires.wire import Operation, OperationKind, Wire, WireFamily
 
@@ -29,6 +31,9 @@ _QUERY: Final = re.compile(rb"[\x21-\x22\x24-\x7e]*\Z")
 _QUERY_KEY: Final = re.compile(rb"(?:\A|&)key=")
 _AGENT_PREFIX: Final = b"/a/"
 _BASE: Final = re.compile(rb"(?:/a/[^/?%]+)?(?:/v1)?/?(?:\?.*)?\Z")
+_ADMIN_API: Final = b"/api/v1"
+_TOKEN_START: Final = TOKEN_PREFIX.encode().replace(b"_", b"(?:_|%5F)")
+_ADMIN_TOKEN: Final = re.compile(rb"(?:\A|[&;=])(?:Bearer(?:%20|\+))?" + _TOKEN_START, re.IGNORECASE)
 #: An app sends the same few targets again and again; a table of them is emptied before it can fill the memory.
 _ROUTES_KEPT: Final = 4096
 _TARGET_BYTES_KEPT: Final = 256
@@ -86,7 +91,8 @@ class Routes:
         return self._wire_of("anthropic" if is_anthropic else "openai")
 
     def route(self, method: str, target: bytes, *, is_anthropic: bool) -> Route:
-        """Route one call. Raises NotFound(`path_not_found`) for a path that is not canonical, or nobody's."""
+        """Route one call. Raises NotFound(`path_not_found`) for a path that is not canonical, or nobody's, and
+        (`admin_api_elsewhere`) for the admin API's, Unauthorized(`admin_token_refused`) for an admin token in the query."""
         key = (method, target, is_anthropic)
         route = self._routes.get(key)
         if route is None:
@@ -105,6 +111,13 @@ class Routes:
         agent = agent_of(target)
         if agent is not None:
             path = path[len(_AGENT_PREFIX) + len(agent) :]
+        if path == _ADMIN_API or path.startswith(_ADMIN_API + b"/"):
+            raise NotFound(
+                "admin_api_elsewhere",
+                "this port takes LLM calls; the admin API is at another (admin.listen, 8101 unless set)",
+            )
+        if _ADMIN_TOKEN.search(query):
+            raise admin_token_refused()
         if agent == "" or not _is_canonical(path) or not _QUERY.match(query):
             raise NotFound("path_not_found", "this path is not one the proxy forwards; check the base URL")
         found = self._metered(method, path)

@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 
 from proxy.core.errors import Unavailable
+from proxy.core.tokens import TOKEN_PREFIX
 
 FILE_NAME = "admin-token"
 
@@ -19,7 +20,7 @@ def admin_token(home: Path) -> str:
         return _existing(path)
     except OSError as error:
         raise Unavailable("admin_token_unusable", f"{path} cannot be made: {error.strerror}") from None
-    token = "sb_" + secrets.token_urlsafe(32)
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(token + "\n")
     return token

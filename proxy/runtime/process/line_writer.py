@@ -1,6 +1,6 @@
 """Log lines to a stream that may block (a pipe nobody reads): a thread writes, the event loop never waits.
 
-The queue is bounded; what does not fit is dropped and counted, and the count is written when the stream takes lines again.
+What is written holds no character that deceives whoever reads it (core/characters.py). The queue is bounded; what does not fit is dropped and counted, and the count is written when the stream takes lines again.
 """
 
 import queue
@@ -8,6 +8,8 @@ import threading
 from typing import BinaryIO
 
 import orjson
+
+from proxy.core.characters import escaped_json
 
 _MAX_WAITING = 1000
 
@@ -42,7 +44,7 @@ class LineWriter:
                 dropped, self._dropped = self._dropped, 0
                 lines += orjson.dumps({"level": "error", "event": "log_lines_dropped", "count": dropped}) + b"\n"
             try:
-                self._stream.write(lines)
+                self._stream.write(escaped_json(lines))
                 self._stream.flush()
             except (OSError, ValueError):
                 # A closed stream: nobody can be told; serving goes on.

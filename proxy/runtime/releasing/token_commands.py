@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from proxy.core.errors import NotFound
 from proxy.core.snapshot import Snapshot
-from proxy.core.tokens import Role, Token, check_token_name, sealed_token_document
+from proxy.core.tokens import TOKEN_PREFIX, Role, Token, check_token_name, sealed_token_document
 from proxy.runtime.process.clock import Identifiers
 from proxy.runtime.state.changes import Changes
 
@@ -61,7 +61,7 @@ class TokenCommands:
 
 def new_token_text() -> str:
     """256 random bits, recognisable as ours to whoever scans for leaked secrets."""
-    return "sb_" + secrets.token_urlsafe(_RANDOM_BYTES)
+    return TOKEN_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
 
 
 def sha256_of(text: str) -> str:

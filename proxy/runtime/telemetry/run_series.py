@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.utils import floatToGoString  # pyright: ignore[reportUnknownVariableType] it is untyped there
 
 from proxy.core.calls.runs import Run, RunOutcome
+from proxy.core.characters import plain
 
 OTHER: Final = "other"
 _LABELS: Final = ("agent", "version", "arm", "provider", "model")
@@ -107,7 +108,8 @@ class RunCollector:
         if series is None:
             if len(self._series) >= _MAX_COMBINATIONS:
                 labels = RunLabels(OTHER, OTHER, OTHER, OTHER, OTHER)
-            series = self._series.setdefault(labels, RunSeries())
+            shown = RunLabels(*[plain(label) for label in labels])
+            series = self._series.setdefault(shown, RunSeries())
         return series
 
     def collect(self) -> Iterator[Metric]:

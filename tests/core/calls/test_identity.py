@@ -4,7 +4,7 @@ import pytest
 
 from proxy.core.calls.caller import BodyClaims, Caller
 from proxy.core.calls.identity import identify
-from proxy.core.errors import BadInput
+from proxy.core.errors import BadInput, Unauthorized
 
 
 def caller(
@@ -151,3 +151,17 @@ def test_a_header_that_is_not_utf8_is_refused() -> None:
     with pytest.raises(BadInput) as refusal:
         identify(None, [(b"switchback-user", b"\xff")], BodyClaims(), None)
     assert refusal.value.code == "bad_header"
+
+
+@pytest.mark.parametrize("name", ["authorization", "x-api-key", "api-key", "x-goog-api-key"])
+@pytest.mark.parametrize("value", ["sb_abc", "Bearer sb_abc", "bearer sb_abc", "Bearer  sb_abc", "Token sb_abc"])
+def test_a_token_of_the_admin_api_is_refused_where_a_providers_key_belongs(name: str, value: str) -> None:
+    with pytest.raises(Unauthorized) as refusal:
+        caller(path="triage", headers={name: value})
+    assert refusal.value.code == "admin_token_refused"
+    assert "sb_" not in refusal.value.message
+
+
+@pytest.mark.parametrize("value", ["Bearer sk-asb_c", "Bearer sk-sb_", "sk-ant-sb_x", "Bearer SB_x", "Bearer"])
+def test_a_key_that_only_contains_the_letters_is_none(value: str) -> None:
+    assert caller(path="triage", headers={"authorization": value}).agent == "triage"

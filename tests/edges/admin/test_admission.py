@@ -186,3 +186,11 @@ async def raw_status(port: int, request: str) -> int:
     writer.close()
     await writer.wait_closed()
     return int(answer.split(b" ", 2)[1])
+
+
+async def test_anybody_may_ask_whether_this_is_the_admin_api_and_learns_nothing_else(admin: Admin) -> None:
+    reply = await admin.call("GET", "", token=None)
+    assert (reply.status, reply.content) == (200, {"api": "switchback-admin"})
+    assert (await admin.call("POST", "", token=None)).status == 401
+    assert (await admin.call("GET", "/", token=None)).status == 404
+    assert (await admin.call("GET", "", token=None, headers={"Host": "evil.example"})).status == 421

@@ -10,7 +10,7 @@ from proxy.edges.admin.routes import API_PREFIX, ROUTES, Route
 from tests.edges.admin.composition import TOKEN, Admin
 
 ALL = with_description(ROUTES, "1")
-WITHOUT_TOKEN = {"/metrics", "/livez", "/readyz"}
+WITHOUT_TOKEN = {"/metrics", "/livez", "/readyz", "/api/v1"}
 
 
 def by_operation(route: Route) -> str:

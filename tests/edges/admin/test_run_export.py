@@ -63,6 +63,19 @@ async def test_an_export_takes_the_filters_of_the_list(admin: Admin) -> None:
 
 async def test_csv_has_a_column_for_every_member_and_neutral_cells(admin: Admin) -> None:
     hostile = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", 'say "hi"\r\nthere', "plain"]
+    hostile += [
+        " =1",
+        "\u00a0+1",
+        "\u3000@x",
+        "\uff1d1",
+        "\uff0b1",
+        "|calc",
+        "\x1b[2J",
+        "a\u202eb",
+        "\u200b=1",
+        "\x00-1",
+        "a=b",
+    ]
     runs = [
         run(number, user=user, tags={"plan": "=x"}, tool_calls=("refund",), input_tokens=7, cost_nanodollars=1500)
         for number, user in enumerate(hostile)
@@ -79,6 +92,17 @@ async def test_csv_has_a_column_for_every_member_and_neutral_cells(admin: Admin)
         "'\t=1",
         'say "hi"\r\nthere',
         "plain",
+        "' =1",
+        "'\u00a0+1",
+        "'\u3000@x",
+        "'\uff1d1",
+        "'\uff0b1",
+        "'|calc",
+        "\ufffd[2J",
+        "a\ufffdb",
+        "'\ufffd=1",
+        "'\ufffd-1",
+        "a=b",
     ]
     first = rows[0]
     assert (first["tags"], first["tool_calls"], first["tokens.input"]) == ('{"plan":"=x"}', '["refund"]', "7")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.core.errors import NotFound
+from proxy.core.errors import NotFound, Unauthorized
 from proxy.runtime.calls.routing import Routes
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from proxy.wires.openai_chat.wire import OpenAIChat
@@ -63,3 +63,23 @@ def test_what_is_not_canonical_is_not_routed(target: bytes) -> None:
     with pytest.raises(NotFound) as caught:
         ROUTES.route("POST", target, is_anthropic=False)
     assert caught.value.code == "path_not_found"
+
+
+@pytest.mark.parametrize(
+    "target", [b"/api/v1", b"/api/v1/agents", b"/api/v1/agents?limit=1", b"/a/support/api/v1/status"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_the_paths_of_the_admin_api_are_answered_here(method: str, target: bytes) -> None:
+    with pytest.raises(NotFound) as caught:
+        ROUTES.route(method, target, is_anthropic=False)
+    assert caught.value.code == "admin_api_elsewhere"
+
+
+@pytest.mark.parametrize(
+    "query", [b"key=sb_x", b"key=sb%5Fx", b"alt=sse&key=sb_x", b"sb_x", b"a=Bearer%20sb_x", b"k=SB_x"]
+)
+def test_a_token_of_the_admin_api_in_a_query_is_refused(query: bytes) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        ROUTES.route("POST", b"/v1/chat/completions?" + query, is_anthropic=False)
+    assert caught.value.code == "admin_token_refused"
+    ROUTES.route("POST", b"/v1/chat/completions?version=AIzasb_x&after=usb_x", is_anthropic=False)

@@ -1,11 +1,13 @@
 """Runs as lines of a file: JSON lines for programs, CSV for spreadsheets.
 
 A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula, and a user id or tag may be anybody's text: such
-a cell gets an apostrophe in front. So does one that begins with a tab or a line end, which some of them skip.
+a cell gets an apostrophe in front. So does one that begins with white space before it, which some of them skip, with the wide
+and small forms of these signs, which some of them take for the same, or with a pipe. Characters that deceive are replaced.
 """
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -13,8 +15,11 @@ from typing import Any, Literal, cast
 import orjson
 
 from proxy.core.calls.runs import Run, run_document
+from proxy.core.characters import escaped_json, plain_text
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = re.compile(
+    r"[\t\r\n]|[\s\ufffd]*[=+\-@|%\u2212\ufe62\ufe63\ufe66\ufe6b\uff05\uff0b\uff0d\uff1d\uff20\uff5c]"
+)
 #: Members of a run whose own members are columns; other objects and lists are JSON in one cell.
 _SPREAD = ("tokens",)
 
@@ -49,10 +54,13 @@ def _cells(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _safe(value: Any) -> Any:
     if isinstance(value, dict | list):
-        return orjson.dumps(value).decode()
+        return escaped_json(orjson.dumps(value)).decode()
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
+    if not isinstance(value, str):
+        return value
+    shown = "\r\n".join(map(plain_text, value.split("\r\n")))
+    return f"'{shown}" if _FORMULA.match(shown) or _FORMULA.match(value) else shown
 
 
 def _written(rows: Iterator[list[Any]] | list[list[str]]) -> bytes:
