@@ -171,20 +171,21 @@ def counter_document(cap: Cap, key: CounterKey, spent: int, held: int) -> dict[s
 
 
 def cap_state_document(
-    cap: Cap, window_start_microseconds: int, counters: Sequence[tuple[CounterKey, int, int]], most: int
+    cap: Cap,
+    window_start_microseconds: int,
+    sums: tuple[int, int],
+    fullest: Sequence[tuple[CounterKey, int, int]],
+    counters_in_all: int,
 ) -> dict[str, Any]:
-    """A cap with its counters (key, spent, held) of the window that began then, the fullest first, at most `most` shown.
-
-    The cap's own `spent` and `held` are sums over all of them; its `remaining` is what the fullest has left.
-    """
-    ordered = sorted(counters, key=lambda counter: (-counter[1] - counter[2], counter[0].part))
-    shown = [counter_document(cap, *counter) for counter in ordered[:most]]
+    """A cap with what all its counters of the window that began then spent and hold (`sums`), and the fullest of them (key,
+    spent, held), the very fullest first. The cap's `remaining` is what that one has left."""
+    shown = [counter_document(cap, *counter) for counter in fullest]
     return {
         **cap_document(cap),
         "window_start": rfc3339(window_start_microseconds) if window_start_microseconds else None,
-        "spent": shown_amount(cap.unit, sum(spent for _, spent, _ in counters)),
-        "held": shown_amount(cap.unit, sum(held for _, _, held in counters)),
+        "spent": shown_amount(cap.unit, sums[0]),
+        "held": shown_amount(cap.unit, sums[1]),
         "remaining": shown[0]["remaining"] if shown else shown_amount(cap.unit, cap.limit_amount),
         "counters": shown,
-        "counters_in_all": len(counters),
+        "counters_in_all": counters_in_all,
     }

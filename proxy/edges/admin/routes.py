@@ -166,6 +166,9 @@ ROUTES: tuple[Route, ...] = (
           "A page of caps", query=PageQuery),
     Route("POST", "/caps", "set_cap", "A new spend limit, counting from now", "operator", caps.set_cap,
           "The cap, in force", CapBody, statuses=(201,)),
+    Route("GET", "/caps/{id}/counters", "list_counters", "What each user or rollout has spent, holds and has left in the "
+          "present window, in the order they first spent", "viewer", caps.list_counters, "A page of counters",
+          query=PageQuery),
     Route("PUT", "/caps/{id}", "change_cap", "Another limit for the same cap", "operator", caps.change_cap,
           "The cap as it now is", CapChangesBody),
     Route("DELETE", "/caps/{id}", "end_cap", "Remove a spend limit", "operator", caps.end_cap, "The cap that is gone",

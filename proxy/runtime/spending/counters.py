@@ -3,8 +3,12 @@
 Of a counter's spent and held amounts, `drawn` is the part that is not in the ledger's rows yet. It is never let past
 `lease`, which is durable, so rows + lease >= spent + held at every moment (but for an answer that cost more than it could).
 Who may hold is ledger.py's to decide, writing is writer.py's.
+
+A cap may count each of 100,000 users apart, and neither who asks how it stands nor the look at all counters holds up calls: sums
+are running, the fullest are looked for at the front (`Standing`), and the look goes on second after second where it ended.
 """
 
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +19,12 @@ from proxy.core.spending.leases import bounded_lease, wanted_lease
 
 #: A lease follows what was needed in this and the last stretch of this length.
 _STRETCH_MICROSECONDS: Final = 10_000_000
+#: Counters that one look takes on, 1 to 2 ms. Not Final, which compiled code would take for granted: a test makes it small.
+_LOOK = 4_000
+#: Twice this many counters of one standing are sorted at most; not Final for the same reason.
+_FRONT = 500
+#: Of how many it is certain that they are the fullest; not Final either.
+FULLEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,66 @@ class Tally:
 
     spent: int = 0
     held: int = 0
+
+
+class Standing:
+    """What all counters of one cap come to in one window: their sums, and the fullest of them.
+
+    Whoever is not at the front has no more than `threshold`. A counter that rises above it comes to the front; a front that is
+    too long keeps its fuller half, and the threshold rises to what the rest has. Counters fall too, when a call costs less
+    than it held: where the front falls below the threshold, that is lowered, and until the look at all counters has been at
+    each of them, some that should be at the front may be missing.
+    """
+
+    __slots__ = ("_front", "counters", "held", "spent", "threshold")
+
+    def __init__(self) -> None:
+        #: By part, in the order they came.
+        self.counters: dict[str, Counter] = {}
+        self.spent = 0
+        self.held = 0
+        self.threshold = -1
+        self._front: dict[Counter, None] = {}
+
+    def add(self, counter: "Counter") -> None:
+        """It is kept from now on."""
+        self.counters[counter.key.part] = counter
+        self.spent += counter.spent
+        self.held += counter.held
+        counter.standing = self
+        self.offer(counter)
+
+    def remove(self, counter: "Counter") -> None:
+        del self.counters[counter.key.part]
+        self.spent -= counter.spent
+        self.held -= counter.held
+        self._front.pop(counter, None)
+
+    def offer(self, counter: "Counter") -> None:
+        """It may have risen above the threshold."""
+        if counter.spent + counter.held <= self.threshold:
+            return
+        self._front[counter] = None
+        if len(self._front) > 2 * _FRONT:
+            ordered = heapq.nsmallest(_FRONT + 1, self._front, key=_fullest_first)
+            self._front = dict.fromkeys(ordered[:_FRONT])
+            self.threshold = max(self.threshold, ordered[_FRONT].spent + ordered[_FRONT].held)
+
+    def fullest(self) -> "list[Counter]":
+        """At most FULLEST counters, the one that has most first, of one amount by the names of their parts."""
+        found = heapq.nsmallest(FULLEST, self._front, key=_fullest_first)
+        if len(self._front) < len(self.counters):
+            least = found[-1].spent + found[-1].held if len(found) == FULLEST else -1
+            self.threshold = min(self.threshold, least)
+        return found
+
+
+def _fullest_first(counter: "Counter") -> tuple[int, str]:
+    return -counter.spent - counter.held, counter.key.part
+
+
+#: Of counters that are not kept, in which nothing is held.
+_NONE: Final = Standing()
 
 
 class Counter:
@@ -42,6 +112,7 @@ class Counter:
         "one_hold",
         "peak",
         "spent",
+        "standing",
     )
 
     def __init__(self, cap: Cap, key: CounterKey) -> None:
@@ -65,6 +136,8 @@ class Counter:
         self.is_kept = False
         #: Its window is over, or its cap gone: nothing more is held here.
         self.is_over = False
+        #: Of its cap and window, once it is kept: whoever changes what is spent or held here changes it there too.
+        self.standing = _NONE
 
     @property
     def tally(self) -> Tally:
@@ -110,13 +183,21 @@ class Counters:
     def __init__(self) -> None:
         self._counters: dict[CounterKey, Counter] = {}
         self._current: dict[str, _Current] = {}
+        self._standings: dict[tuple[str, int], Standing] = {}
         self._stretch_began = 0
+        #: Those that the present look has not been at, and whether it begins a stretch for them.
+        self._to_see: list[Counter] = []
+        self._is_new_stretch = False
 
     def __iter__(self) -> Iterator[Counter]:
         return iter(self._counters.values())
 
     def find(self, key: CounterKey) -> Counter | None:
         return self._counters.get(key)
+
+    def standing(self, cap: str, window_start_microseconds: int) -> Standing:
+        """What all counters of a cap come to in the window that began then."""
+        return self._standings.get((cap, window_start_microseconds)) or Standing()
 
     def of(self, cap: Cap, facts: CallFacts, now_microseconds: int) -> Counter:
         """The counter a call adds to now. A new one is not kept before something is held in it."""
@@ -140,38 +221,58 @@ class Counters:
         counter.is_kept = True
         self._counters[counter.key] = counter
         cap, start = counter.cap, counter.key.window_start_microseconds
+        standing = self._standings.get((cap.id, start))
+        if standing is None:
+            standing = self._standings[cap.id, start] = Standing()
+        standing.add(counter)
         if cap.scope.user != EACH and cap.window != "rollout":
             self._current[cap.id] = _Current(start, window_end(cap.window, start), counter)
 
     def load(self, cap: Cap, key: CounterKey, spent: int) -> None:
         """Add a sum of the store's to what was counted without it."""
-        counter = self._counters.get(key) or Counter(cap, key)
+        counter = self._counters.get(key)
+        if counter is None:
+            counter = Counter(cap, key)
+            counter.spent = spent
+            self.keep(counter)
+            return
         counter.spent += spent
-        self.keep(counter)
+        counter.standing.spent += spent
+        counter.standing.offer(counter)
 
     def prune(self, caps: Sequence[Cap], now_microseconds: int) -> list[Counter]:
-        """Forget counters of windows that are over and of caps that are gone; those whose lease is to be looked at."""
+        """Look at some counters, and next time at others: forget those of windows that are over and of caps that are gone;
+        those whose lease is to be looked at."""
+        if not self._to_see:
+            self._to_see = list(self._counters.values())
+            self._is_new_stretch = now_microseconds - self._stretch_began >= _STRETCH_MICROSECONDS
+            if self._is_new_stretch:
+                self._stretch_began = now_microseconds
         starts = {cap.id: (cap, window_start(cap.window, now_microseconds)) for cap in caps}
-        is_new_stretch = now_microseconds - self._stretch_began >= _STRETCH_MICROSECONDS
-        if is_new_stretch:
-            self._stretch_began = now_microseconds
+        seen, self._to_see = self._to_see[-_LOOK:], self._to_see[:-_LOOK]
         changed: list[Counter] = []
-        for key, counter in list(self._counters.items()):
+        for counter in seen:
+            key = counter.key
             cap, start = starts.get(key.cap, (counter.cap, 2**63))
             counter.cap = cap
             counter.is_over = key.window_start_microseconds < start
             if counter.is_over and counter.is_idle:
                 self.forget(counter)
-            elif counter.lease_row != 0:
-                if is_new_stretch:
+                continue
+            counter.standing.offer(counter)
+            if counter.lease_row != 0:
+                if self._is_new_stretch:
                     counter.begin_stretch()
-                if is_new_stretch or counter.is_over:
+                if self._is_new_stretch or counter.is_over:
                     changed.append(counter)
         return changed
 
     def forget(self, counter: Counter) -> None:
         """Nothing is held in it."""
         del self._counters[counter.key]
+        counter.standing.remove(counter)
+        if not counter.standing.counters:
+            del self._standings[counter.key.cap, counter.key.window_start_microseconds]
         current = self._current.get(counter.key.cap)
         if current is not None and current.counter is counter:
             del self._current[counter.key.cap]

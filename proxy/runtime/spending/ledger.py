@@ -17,7 +17,7 @@ from proxy.core.errors import CapReached, Limited, Unavailable
 from proxy.core.scopes import CallFacts
 from proxy.core.spending.caps import Cap, CounterKey, shown_amount
 from proxy.runtime.process.clock import Clock
-from proxy.runtime.spending.counters import Counter, Counters, Tally
+from proxy.runtime.spending.counters import Counter, Counters, Standing, Tally
 from proxy.runtime.spending.held_amount import HeldAmount
 from proxy.runtime.spending.holding import HoldBound, Spent
 from proxy.runtime.spending.lending import Lending
@@ -101,6 +101,10 @@ class SpendLedger:
         """What every counter of a cap says now."""
         return {counter.key: counter.tally for counter in self._counters if counter.key.cap == cap.id}
 
+    def standing(self, cap: Cap, window_start_microseconds: int) -> Standing:
+        """What all counters of a cap come to in the window that began then; to be read, at any number of counters."""
+        return self._counters.standing(cap.id, window_start_microseconds)
+
     def prune(self, caps: Sequence[Cap], now_microseconds: int) -> None:
         """To be called about once a second: forget counters of windows that are over and of caps that are gone (the store keeps
         their rows), and give back what nobody needs of the leases."""
@@ -134,6 +138,10 @@ class SpendLedger:
         if not counter.is_kept:
             self._counters.keep(counter)
         counter.held += amount
+        standing = counter.standing
+        standing.held += amount
+        if counter.spent + counter.held > standing.threshold:
+            standing.offer(counter)
         counter.one_hold = amount
         if counter.drawn + amount <= counter.lease and not self._writer.is_full:
             self._writer.draw(hold)
@@ -174,6 +182,11 @@ class SpendLedger:
                 used = 0
             counter.held -= amount
             counter.spent += used
+            standing = counter.standing
+            standing.held -= amount
+            standing.spent += used
+            if used > amount:
+                standing.offer(counter)
             hold.spent = used
             hold.settled_by = settled_by
             hold.settled_at_microseconds = now

@@ -52,6 +52,8 @@ class Lending:
         if left + given < counter.one_hold:
             return 0
         counter.held += given
+        counter.standing.held += given
+        counter.standing.offer(counter)
         counter.drawn += given
         counter.lent += given
         return given
@@ -80,6 +82,7 @@ class Lending:
         counter.lent -= amount
         counter.drawn -= amount
         counter.held -= amount
+        counter.standing.held -= amount
 
     def charge(self, key: CounterKey, amount: int) -> None:
         """Nobody knows what became of so much of what was lent: it is spent."""
@@ -89,6 +92,8 @@ class Lending:
         counter = hold.counter
         counter.held -= amount
         counter.spent += amount
+        counter.standing.held -= amount
+        counter.standing.spent += amount
         hold.spent = amount
         hold.settled_by = "lease"
         hold.settled_at_microseconds = now

@@ -177,6 +177,27 @@ async def test_a_cap_for_each_user_shows_the_hundred_fullest_and_the_sum_of_all(
     assert (shown["counters_in_all"], shown["spent"], shown["remaining"]) == (150, sum(range(150)), 51)
 
 
+async def test_the_counters_of_a_cap_are_read_page_by_page_while_more_come(admin: Admin) -> None:
+    await admin.post("/caps", cap_of(scope={"user": "*"}, unit="calls", limit=200))
+    cap = admin.commands.live.current.caps[0]
+    for number in range(25):
+        admin.commands.ledger.load(cap, CounterKey(cap.id, TODAY, f"user {number}"), number)
+    seen: list[str] = []
+    page = await admin.get(f"/caps/{cap.id}/counters?limit=10")
+    assert page["items"][3] == {"user": "user 3", "rollout": None, "spent": 3, "held": 0, "remaining": 197}
+    admin.commands.ledger.load(cap, CounterKey(cap.id, TODAY, "user 25"), 25)
+    while page["next"] is not None:
+        seen += [counter["user"] for counter in page["items"]]
+        page = await admin.get(f"/caps/{cap.id}/counters?limit=10&cursor={page['next']}")
+    seen += [counter["user"] for counter in page["items"]]
+    assert seen == [f"user {number}" for number in range(26)]
+    empty = await admin.get(f"/caps/{cap.id}/counters?cursor={TODAY - AN_HOUR}.5")
+    assert (empty["items"], empty["next"]) == ([], None)
+    for cursor in ("5", "a.b", "1.", "-1.2", "1" * 30 + ".1", "\u0661.1"):
+        assert (await admin.get(f"/caps/{cap.id}/counters?cursor={cursor}")).code == "bad_cursor"
+    assert (await admin.get("/caps/cap_of_nobody/counters")).code == "cap_not_found"
+
+
 async def test_a_cap_of_one_rollout_shows_its_rollout(admin: Admin) -> None:
     await admin.agent("support", "one")
     scope = {"agent": "support", "rollout": "r1", "user": "*"}

@@ -1,16 +1,16 @@
 """Handlers: caps, with what each has spent, holds and has left in its current window."""
 
+import re
+from itertools import islice
 from typing import Any
 
-from proxy.core.spending.caps import Cap, cap_document, cap_state_document, window_start
+from proxy.core.errors import BadInput, NotFound
+from proxy.core.spending.caps import Cap, cap_document, cap_state_document, counter_document, window_start
 from proxy.edges.admin.bodies import CapBody, CapChangesBody, ReasonBody
 from proxy.edges.admin.pages import page_of_named
 from proxy.edges.admin.parts import AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PageQuery, ReasonQuery
 from proxy.runtime.releasing.limit_commands import CapDraft
-
-#: Of a cap that counts each user apart, only the counters nearest to the limit are listed.
-MAX_COUNTERS = 100
 
 
 async def list_caps(parts: AdminParts, ask: Ask) -> Answer:
@@ -19,6 +19,34 @@ async def list_caps(parts: AdminParts, ask: Ask) -> Answer:
         await parts.workers.confirm()
     caps = {cap.id: cap for cap in parts.live.current.caps}
     return page_of_named(caps, ask.query_as(PageQuery), lambda cap: _with_counters(parts, cap))
+
+
+async def list_counters(parts: AdminParts, ask: Ask) -> Answer:
+    """Every counter of a cap. A cursor is the window and how many of its counters were shown."""
+    if parts.workers is not None:
+        await parts.workers.confirm()
+    wanted, query = ask.path["id"], ask.query_as(PageQuery)
+    cap = next((cap for cap in parts.live.current.caps if cap.id == wanted), None)
+    if cap is None:
+        raise NotFound("cap_not_found", f"there is no cap {wanted!r}", param="cap")
+    start, shown = _position(query.cursor) or (window_start(cap.window, parts.clock.now_microseconds()), 0)
+    counters = parts.ledger.standing(cap, start).counters
+    page = [
+        counter_document(cap, counter.key, counter.spent, counter.held)
+        for counter in islice(counters.values(), shown, shown + query.limit)
+    ]
+    shown += len(page)
+    return Answer({"items": page, "next": f"{start}.{shown}" if page and shown < len(counters) else None})
+
+
+def _position(cursor: str | None) -> tuple[int, int] | None:
+    """Raises BadInput(`bad_cursor`)."""
+    if cursor is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,18})\.([0-9]{1,18})", cursor, re.ASCII)
+    if found is None:
+        raise BadInput("bad_cursor", "the cursor is not one this list gave out", param="cursor")
+    return int(found[1]), int(found[2])
 
 
 async def set_cap(parts: AdminParts, ask: Ask) -> Answer:
@@ -41,9 +69,6 @@ async def end_cap(parts: AdminParts, ask: Ask) -> Answer:
 
 def _with_counters(parts: AdminParts, cap: Cap) -> dict[str, Any]:
     start = window_start(cap.window, parts.clock.now_microseconds())
-    counters = [
-        (key, counter.spent, counter.held)
-        for key, counter in parts.ledger.counters_of(cap).items()
-        if key.window_start_microseconds == start
-    ]
-    return cap_state_document(cap, start, counters, MAX_COUNTERS)
+    standing = parts.ledger.standing(cap, start)
+    fullest = [(counter.key, counter.spent, counter.held) for counter in standing.fullest()]
+    return cap_state_document(cap, start, (standing.spent, standing.held), fullest, len(standing.counters))

@@ -62,13 +62,7 @@ def refresh_gauges(parts: AdminParts) -> None:
     metrics.cap_remaining_ratio.clear()
     for cap in parts.live.current.caps:
         start = window_start(cap.window, now)
-        used = max(
-            (
-                counter.spent + counter.held
-                for key, counter in parts.ledger.counters_of(cap).items()
-                if key.window_start_microseconds == start
-            ),
-            default=0,
-        )
+        fullest = parts.ledger.standing(cap, start).fullest()
+        used = fullest[0].spent + fullest[0].held if fullest else 0
         left = max(0, cap.limit_amount - used) / cap.limit_amount if cap.limit_amount else 0.0
         metrics.cap_remaining_ratio.labels(cap.id).set(left)
