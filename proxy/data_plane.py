@@ -35,11 +35,10 @@ from proxy.runtime.telemetry.recorder import Recorder
 from proxy.settings import PriceSettings, Settings, TlsSettings
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from proxy.wires.openai_chat.wire import OpenAIChat
+from proxy.wires.shared.request_bounds import RequestBounds
+from proxy.wires.wire import Wire
 
-__all__ = ["WIRES", "DataPlane", "DataPlaneParts", "bind_unix", "limited_connections", "prices_of", "providers_of"]
-
-#: Every wire the proxy speaks; the first of a family renders the paths no wire meters.
-WIRES = (OpenAIChat(), AnthropicMessages())
+__all__ = ["DataPlane", "DataPlaneParts", "bind_unix", "limited_connections", "prices_of", "providers_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +80,7 @@ class DataPlane:
         self.request_path = RequestPath(
             PathParts(
                 live=parts.live,
-                routes=Routes(WIRES, parts.providers.takes_unknown),
+                routes=Routes(wires_of(settings), parts.providers.takes_unknown),
                 providers=parts.providers,
                 prices=parts.prices,
                 ledger=parts.ledger,
@@ -104,6 +103,7 @@ class DataPlane:
             self.request_path.handle,
             ListenerLimits(
                 body_bytes=settings.limits.body_bytes,
+                buffered_bytes=settings.limits.buffered_bytes,
                 connections=self.connections,
                 turned_away=TURNED_AWAY,
                 header_seconds=timeouts.request_head_seconds,
@@ -148,6 +148,12 @@ class DataPlane:
     async def close(self) -> None:
         """Close the connections to providers."""
         await self._upstream.close()
+
+
+def wires_of(settings: Settings) -> tuple[Wire, ...]:
+    """Every wire the proxy speaks, with the bounds of the settings; the first of a family renders the paths no wire meters."""
+    bounds = RequestBounds(messages=settings.limits.messages, tools=settings.limits.tools)
+    return (OpenAIChat(bounds), AnthropicMessages(bounds))
 
 
 def limited_connections(plane: DataPlane, clock: Clock) -> bytes | None:

@@ -105,6 +105,11 @@ class LimitSettings(_Frozen):
     #: Output ceiling where a hard cap applies and neither version nor caller set one.
     max_output_tokens: Annotated[int, Field(ge=1)] = 4096
     body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 32 * 1024 * 1024
+    #: Of all request bodies that a process holds at once, those under way included.
+    buffered_bytes: Annotated[int, Field(ge=1024, le=1 << 40)] = 512 * 1024 * 1024
+    #: Of one request.
+    messages: Annotated[int, Field(ge=1, le=100_000)] = 20_000
+    tools: Annotated[int, Field(ge=1, le=100_000)] = 2_000
     connections: Annotated[int, Field(ge=1)] = 10_000
 
 

@@ -7,13 +7,16 @@ more pauses the upstream's socket, a client that leaves aborts it, at once. Byte
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from proxy.http1.errors import ClientGone, Reason, UpstreamError
 from proxy.http1.message import Headers
 
 Tap = Callable[[bytes], bytes]
 """Sees every piece of a body on its way and returns what to pass on, which may be nothing."""
+
+
+_LARGE_PIECE_BYTES: Final = 32 * 1024
 
 
 class ReplyChannel(Protocol):
@@ -202,8 +205,17 @@ class Answer:
             self.complete = False
             self._break(error)
             return
-        if self._source is not None and not reply.writable:
-            self._source.pause()
+        if self._source is not None:
+            if not reply.writable:
+                self._source.pause()
+            elif chunk is None and self._tap is not None and len(piece) >= _LARGE_PIECE_BYTES:
+                # Reading it took a while, and a fast sender has the next one ready: others first.
+                self._source.pause()
+                asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._source is not None and self._reply is not None and self._reply.writable:
+            self._source.resume()
 
     def _check_limit(self) -> None:
         if self._limit is not None and self._buffered > self._limit:

@@ -11,6 +11,7 @@ that left; after a refusal input is thrown away for a short while so that the re
 import asyncio
 from typing import Final, Protocol, cast
 
+from proxy.http1.body_budget import BodyBudget
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import Call
 from proxy.http1.outgoing import Outgoing, Turn
@@ -19,6 +20,7 @@ from proxy.http1.request_head import REFUSALS, Refused
 from proxy.http1.request_parser import BODY, HEAD, IDLE, RequestParser
 from proxy.http1.sockets import abort
 
+_LARGE_READ_BYTES: Final = 64 * 1024
 _SLICE_BYTES: Final = 4096  # bounds how many pipelined calls one read can bring
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -26,6 +28,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class CallSink(Protocol):
     """What a connection needs of its listener."""
 
+    budget: BodyBudget
     draining: bool
     turn: Turn
 
@@ -52,7 +55,7 @@ class ClientConnection:
         self._sink = sink
         self._limits = limits
         self._loop = loop
-        self._parser = RequestParser(self, limits, loop.time)
+        self._parser = RequestParser(self, limits, loop.time, sink.budget)
         self._current: Reply | None = None
         self._queue: list[tuple[Call, Reply]] = []  # an empty deque would hold 600 bytes
         self._deaf = False  # input is thrown away: refused, or closing
@@ -96,6 +99,14 @@ class ClientConnection:
                 self._refuse(refused.status)
         if len(self._queue) >= self._limits.pipelined_calls:
             self._pause(b"")
+        elif len(data) >= _LARGE_READ_BYTES and not self._deaf:
+            # A fast sender could fill a turn of the loop with its reads alone.
+            self.transport.pause_reading()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         self._lose_client()
@@ -224,6 +235,8 @@ class ClientConnection:
 
     def _go_deaf(self) -> None:
         self._deaf = True
+        for call, _ in self._queue:
+            self._sink.budget.give_back(len(call.body))
         self._queue.clear()
         self._held = b""
         self._refusal = None

@@ -16,6 +16,8 @@ class ListenerLimits:
     header_bytes: int = 32 * 1024
     header_count: int = 100
     body_bytes: int = 32 * 1024 * 1024
+    buffered_bytes: int = 512 * 1024 * 1024
+    """Of all bodies together, those of calls under way included."""
     pipelined_calls: int = 16
     connections: int = 10_000
     turned_away: int = 16

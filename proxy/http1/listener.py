@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Final, cast
 
+from proxy.http1.body_budget import BodyBudget
 from proxy.http1.client_connection import ClientConnection
 from proxy.http1.errors import UnfinishedReply
 from proxy.http1.limits import ListenerLimits, sweep_seconds
@@ -34,6 +35,7 @@ class Listener:
     """A server for any number of addresses. `on_error` is told what a handler raised, or `UnfinishedReply`."""
 
     def __init__(self, handler: Handler, limits: ListenerLimits, on_error: Callable[[BaseException], None]) -> None:
+        self.budget = BodyBudget(limits.buffered_bytes)
         self.draining = False
         self.turn = Turn()
         self._handler = handler
@@ -182,6 +184,7 @@ class Listener:
         self._schedule_sweep()
 
     async def _run(self, call: Call, reply: Reply) -> None:
+        body_bytes = len(call.body)
         try:
             await self._handler(call, reply)
             if not reply.finished and not reply.ended:
@@ -198,6 +201,7 @@ class Listener:
             self._on_error(error)
         finally:
             self._tasks.pop(reply, None)
+            self.budget.give_back(body_bytes)
 
 
 def _sockets(server: Any) -> Iterable[socket.socket]:

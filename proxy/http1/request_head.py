@@ -29,10 +29,11 @@ class Refused(Exception):
 
 def _refusal(status: int) -> bytes:
     text = b"%d %b\n" % (status, HTTPStatus(status).phrase.encode())
-    return b"HTTP/1.1 %d %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
+    return b"HTTP/1.1 %d %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n%b" % (
         status,
         HTTPStatus(status).phrase.encode(),
         len(text),
+        b"retry-after: 1\r\n" if status == 503 else b"",
         text,
     )
 

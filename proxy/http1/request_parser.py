@@ -10,12 +10,15 @@ from typing import Final, Protocol, cast
 
 import httptools
 
+from proxy.http1.body_budget import BodyBudget
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import NAMES, Call, Headers, learn_name
 from proxy.http1.plain_request import read_plain
 from proxy.http1.request_head import Refused, check_headers, check_line
 
 _CHUNK_OVERHEAD_BYTES: Final = 12  # size line and line ends of an ordinary chunk
+_CRUMB_BYTES: Final = 4096
+_GATHERED_BYTES: Final = 64 * 1024
 
 
 class Phase(Enum):
@@ -49,12 +52,15 @@ class RequestSink(Protocol):
 class RequestParser:
     """llhttp's callbacks, gathered into calls. Unusable after `feed` raised, and after `close`."""
 
-    def __init__(self, sink: RequestSink, limits: ListenerLimits, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, sink: RequestSink, limits: ListenerLimits, clock: Callable[[], float], budget: BodyBudget
+    ) -> None:
         self.phase = IDLE
         self.head_at = 0.0
         """When the first byte of the present head came, in the clock's seconds."""
         self._sink = sink
         self._limits = limits
+        self._budget = budget
         self._clock = clock
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._refused: Refused | None = None
@@ -72,6 +78,7 @@ class RequestParser:
         self._target = b""
         self._head_bytes = 0
         self._pieces: list[bytes] = []
+        self._crumbs = bytearray()
         self._body_bytes = 0
         self._chunks = 0
         self._wire_bytes = 0
@@ -90,6 +97,7 @@ class RequestParser:
         call = read_plain(data, self._limits, self._clock())
         if call is None:
             return False
+        self._budget.take(len(call.body))
         self._sink.request_ready(call, http10=False, keep_alive=True)
         return True
 
@@ -123,6 +131,7 @@ class RequestParser:
         """Break the reference cycles with llhttp's wrapper and the connection, and let go of a partial message."""
         self._parser = None
         self._sink = cast("RequestSink", None)
+        self._budget.give_back(self._body_bytes)
         self._begin_message()
 
     def _refusal(self, error: httptools.HttpParserError) -> Refused:
@@ -211,11 +220,26 @@ class RequestParser:
         return wants_continue
 
     def on_body(self, data: bytes) -> None:
-        """A piece of the body."""
-        self._pieces.append(data)
-        self._body_bytes += len(data)
+        """A piece of the body. Small ones are joined as they come: each would take ten times its size."""
+        size = len(data)
+        self._body_bytes += size
+        has_room = self._budget.take(size)
         if self._body_bytes > self._limits.body_bytes:
             raise self._stop(413)
+        if not has_room:
+            raise self._stop(503)
+        if size >= _CRUMB_BYTES or not self._pieces:
+            self._gather()
+            self._pieces.append(data)
+        else:
+            self._crumbs += data
+            if len(self._crumbs) > _GATHERED_BYTES:
+                self._gather()
+
+    def _gather(self) -> None:
+        if self._crumbs:
+            self._pieces.append(bytes(self._crumbs))
+            self._crumbs.clear()
 
     def on_chunk_header(self) -> None:
         """The size line of a chunk."""
@@ -225,6 +249,7 @@ class RequestParser:
         """The end of a message, trailers included."""
         if self._resuming:  # the end llhttp sees at an upgrade; the real one comes after `_ignore_upgrade`
             return
+        self._gather()
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         call = Call(self._method, self._target, self._headers, body, self.head_at)

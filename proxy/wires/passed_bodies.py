@@ -13,10 +13,13 @@ from proxy.core.calls.caller import BodyClaims
 from proxy.core.errors import BadInput
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.members import JsonMembers, parse_members
+from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.shared.version_parts import FLAG, TEXT, names_of_tools, read_model, read_switchback_member
 from proxy.wires.wire import RequestFacts, WireFamily
 
 OUR_MEMBER: Final = "switchback"
+#: Of a list beyond these nothing is known.
+_BOUNDS: Final = RequestBounds()
 _USER_MEMBERS: Final = ("safety_identifier", "user")
 
 
@@ -33,8 +36,9 @@ def read_passed(body: bytes, family: WireFamily) -> RequestFacts | None:
         return None
     switchback = _own_member(members)
     try:
+        _BOUNDS.check(members)
         model = read_model(members)
-        tools = names_of_tools(members.given("tools")) + names_of_tools(members.given("functions"))
+        tools = names_of_tools(members.given("tools")) + names_of_tools(members.given("functions"), "functions")
         user = _user(members, family)
         streamed = members.decoded("stream", FLAG, "true or false") or False
     except BadInput:

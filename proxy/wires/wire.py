@@ -13,6 +13,7 @@ from proxy.core.calls.caller import BodyClaims
 from proxy.core.calls.runs import Finish
 from proxy.core.errors import Refusal
 from proxy.core.spending.usage import Usage
+from proxy.core.steps import Steps
 from proxy.core.versions.components import Bundle
 
 #: Header fields in their order: names in lower case, duplicates kept.
@@ -278,6 +279,10 @@ class Wire(Protocol):
 
     def read(self, body: bytes) -> RequestFacts:
         """Facts of a metered request body. Raises BadInput (malformed JSON, not an object, duplicate member, ...)."""
+        ...
+
+    def read_in_steps(self, body: bytes) -> Steps[RequestFacts]:
+        """As `read`, with pauses, for a large body."""
         ...
 
     def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:

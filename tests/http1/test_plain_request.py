@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.http1 import plain_request
+from proxy.http1.body_budget import BodyBudget
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import learn_name
 from proxy.http1.plain_request import read_plain
@@ -49,7 +50,7 @@ class Sink:
 def parsed(data, limits=LIMITS):
     """All that llhttp makes of these bytes, and of a further request behind them."""
     sink = Sink()
-    parser = RequestParser(sink, limits, lambda: 0.0)
+    parser = RequestParser(sink, limits, lambda: 0.0, BodyBudget(1 << 30))
     try:
         parser.feed(data)
         parser.feed(b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")

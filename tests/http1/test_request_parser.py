@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy.http1.body_budget import BodyBudget
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.request_head import Refused
 from proxy.http1.request_parser import RequestParser
@@ -31,7 +32,7 @@ def feed_bytewise(sent):
         def continue_wanted(self):
             pass
 
-    parser = RequestParser(Sink(), ListenerLimits(), lambda: 0.0)
+    parser = RequestParser(Sink(), ListenerLimits(), lambda: 0.0, BodyBudget(1 << 30))
     try:
         for byte in sent:
             parser.feed(bytes([byte]))

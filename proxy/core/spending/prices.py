@@ -146,7 +146,8 @@ def hold_cost(
             dearest_output = max(dearest_output, rates.dearest_output)
             if special is None:
                 continue
-            beside = max(beside, special.call + web_searches * (special.web_search or 0))
+            if web_searches or special.call:
+                beside = max(beside, special.call + web_searches * (special.web_search or 0))
             if not is_text:
                 dearest_input = max(dearest_input, special.audio_input or 0, special.image_input or 0)
                 dearest_output = max(dearest_output, special.audio_output or 0, special.image_output or 0)

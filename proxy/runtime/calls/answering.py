@@ -53,9 +53,10 @@ async def _pass_later(flight: Flight, reader: AnswerReader | None, fields: Answe
 def _pass_whole(flight: Flight, reader: AnswerReader | None, fields: AnswerFields, body: bytes) -> None:
     flight.saw_first_byte()
     if reader is not None:
-        copy = _copy(reader, fields)
+        copy = None if fields.content_encoding is None else _copy(reader, fields.content_encoding)
         body = reader.feed(body) if copy is None else copy.tap(body)
-        body = _with_tail(body, reader.finish())
+        if tail := reader.finish():
+            body += tail
         if _judge(flight, reader, fields, copy):
             # A stream in all but its content type, without its end: it must not look complete here either.
             flight.reply.start(flight.status, fields.passed, lines=flight.stamps())
@@ -73,7 +74,7 @@ async def _relay(flight: Flight, reader: AnswerReader | None, fields: AnswerFiel
         await answer.relay(reply, None, flight.saw_first_byte)
         reply.finish()
         return
-    copy = _copy(reader, fields)
+    copy = None if fields.content_encoding is None else _copy(reader, fields.content_encoding)
     if copy is None:
         flight.stream = reader
     try:
@@ -99,9 +100,9 @@ def _reader(flight: Flight, wire: Wire, fields: AnswerFields) -> AnswerReader:
     return reader
 
 
-def _copy(reader: AnswerReader, fields: AnswerFields) -> TapOfCopy | None:
+def _copy(reader: AnswerReader, content_encoding: bytes) -> TapOfCopy | None:
     """What lets the reader see a compressed answer; None for a plain one."""
-    coding = coding_of(fields.content_encoding)
+    coding = coding_of(content_encoding)
     return None if coding is None else TapOfCopy(coding, reader.feed)
 
 
@@ -123,10 +124,6 @@ def _judge(flight: Flight, reader: AnswerReader, fields: AnswerFields, copy: Tap
 
 def _incomplete() -> UpstreamFailed:
     return UpstreamFailed("stream_incomplete", "the provider ended the stream before its end marker")
-
-
-def _with_tail(body: bytes, tail: bytes) -> bytes:
-    return body + tail if tail else body
 
 
 def _is_within(content_length: bytes | None, most: int) -> bool:

@@ -43,7 +43,9 @@ _NOT_BACK: Final = HOP_BY_HOP | {
     b"nel",
     b"report-to",
 }
+_JSON: Final = b"application/json"
 _EVENTS: Final = b"text/event-stream"
+_EVENTS_LENGTH: Final = len(_EVENTS)
 _IDENTITY: Final = (b"accept-encoding", b"identity")
 _CODING: Final = b"content-encoding"
 #: Bounds of what is remembered of heads, so that nobody can fill the memory with them.
@@ -151,20 +153,21 @@ class RequestFields:
 class AnswerFields:
     """The fields of a provider's answer: what goes to the client, and what is read here."""
 
-    __slots__ = ("content_encoding", "content_length", "content_type", "passed", "request_id")
+    __slots__ = ("content_encoding", "content_length", "is_stream", "passed", "request_id")
 
     def __init__(self, headers: Headers) -> None:
         names = tuple(map(_name_of, headers))
         places = _answer_places.get(names) or _learn(_answer_places, names, _answer_kind)
         self.passed: Headers = list(places.passed(headers))
-        self.content_type = b""
+        self.is_stream = False
         self.content_length: bytes | None = None
         self.content_encoding: bytes | None = None
         self.request_id: bytes | None = None
         for index in places.read:
             name, value = headers[index]
             if name == b"content-type":
-                self.content_type = value
+                # In any case, with any parameters (RFC 9110 §8.3.1).
+                self.is_stream = value != _JSON and value[:_EVENTS_LENGTH].lower() == _EVENTS
             elif name == b"content-length":
                 self.content_length = value
             elif name == b"content-encoding":
@@ -174,12 +177,6 @@ class AnswerFields:
                 self.request_id = value
         if places.connections and (listed := _listed(headers, places.connections)) is not None:
             self.passed = _without(self.passed, listed)
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether the content type says so (RFC 9110 §8.3.1: in any case, with any parameters)."""
-        kind = self.content_type
-        return kind.startswith(_EVENTS) or kind[: len(_EVENTS)].lower() == _EVENTS
 
     @property
     def is_encoded(self) -> bool:

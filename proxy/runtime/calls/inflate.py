@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from proxy.core.errors import BadInput, TooLarge
+from proxy.core.steps import Steps
 
 MAX_RATIO: Final = 25
 FLOOR_BYTES: Final = 256 * 1024
@@ -90,7 +91,7 @@ class Inflater:
         return True
 
 
-def plain_body(body: bytes, content_encoding: bytes | None, limit_bytes: int) -> Generator[None, None, bytes]:
+def plain_body(body: bytes, content_encoding: bytes | None, limit_bytes: int) -> Steps[bytes]:
     """The request body as the wire reads it, worked out in steps.
 
     Raises BadInput(`bad_content_encoding`, 415 for an unknown one), TooLarge(`body_too_large`, `compressed_too_far`).

@@ -44,7 +44,9 @@ def hold_bound(wire: Wire, request: RequestFacts, injection: Injection, price: P
         return HoldBound(nanodollars=None, tokens=None, unbounded_because="nothing bounds the call's output")
     output = injection.max_output_tokens * request.choices
     context_window = None if price is None else price.context_window
-    visible = wire.input_tokens_bound(injection)
+    # No model takes more than its context window, and a body with more bytes than that has no lower bound to offer.
+    is_longer = context_window is not None and len(injection.body) >= context_window
+    visible = None if is_longer else wire.input_tokens_bound(injection)
     bound = context_window if visible is None else visible
     if bound is None:
         because = "its input holds parts the proxy cannot see, and the model's context window is unknown"

@@ -12,10 +12,11 @@ from proxy.core.calls.caller import BodyClaims, Caller
 from proxy.core.calls.identity import MODEL_PREFIX, named_agent
 from proxy.core.calls.resolving import resolve
 from proxy.core.errors import BadInput, Refusal
+from proxy.core.steps import Steps, at_once
 from proxy.runtime.calls.flight import Flight
 from proxy.runtime.calls.inflate import plain_body
 from proxy.runtime.calls.routing import Route, agent_of
-from proxy.runtime.process.turns import at_once
+from proxy.runtime.calls.turns import LARGE_BYTES
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.wires.passed_bodies import read_passed, without_ours
 from proxy.wires.wire import Injection, RequestFacts
@@ -32,24 +33,28 @@ def check_upgrade(upgrade: bytes) -> None:
         )
 
 
-def read_request(flight: Flight, route: Route, limit_bytes: int, *, is_named: bool) -> BodyClaims:
-    """Read what the body says, as far as this path's is read at all; what it claims about the caller.
+def read_request(flight: Flight, route: Route, limit_bytes: int, *, is_named: bool) -> Steps[BodyClaims]:
+    """Read what the body says, as far as this path's is read at all; what it claims about the caller; in steps.
 
     `is_named`: a call that names no agent still is somebody's here. Raises BadInput, TooLarge for a body that has to be understood.
     """
     call, coding = flight.call, flight.fields.content_encoding
     if not route.operation.is_metered:
         if call.body:
-            flight.request = _read_passed(call.body, coding, route, limit_bytes)
+            flight.request = yield from _read_passed(call.body, coding, route, limit_bytes)
         return _NO_CLAIMS if flight.request is None else flight.request.claims
     try:
-        flight.request = route.wire.read(at_once(plain_body(call.body, coding, limit_bytes)))
+        plain = call.body if coding is None else (yield from plain_body(call.body, coding, limit_bytes))
+        if len(plain) > LARGE_BYTES:
+            flight.request = yield from route.wire.read_in_steps(plain)
+        else:
+            flight.request = route.wire.read(plain)
     except Refusal as refusal:
         if is_named or route.agent is not None or not isinstance(refusal, BadInput):
             raise
         if named_agent(None, flight.fields.identity) is not None:
             raise
-        flight.request = _read_passed(call.body, coding, route, limit_bytes)
+        flight.request = yield from _read_passed(call.body, coding, route, limit_bytes)
         if not _is_providers_to_judge(flight.request, refusal):
             raise
         flight.problem = refusal
@@ -101,9 +106,9 @@ def know_caller(flight: Flight, live: LiveSnapshot, default_agent: str | None) -
         flight.resolution = resolve(state, caller, pinned=pinned)
 
 
-def _read_passed(body: bytes, coding: bytes | None, route: Route, limit_bytes: int) -> RequestFacts | None:
+def _read_passed(body: bytes, coding: bytes | None, route: Route, limit_bytes: int) -> Steps[RequestFacts | None]:
     try:
-        plain = at_once(plain_body(body, coding, limit_bytes))
+        plain = yield from plain_body(body, coding, limit_bytes)
     except Refusal:
         return None
     return read_passed(plain, route.wire.family)

@@ -16,6 +16,7 @@ from proxy.core.calls.resolving import resolve
 from proxy.core.errors import BadInput, Refusal, Unavailable
 from proxy.core.snapshot import AgentState
 from proxy.core.spending.caps import Cap
+from proxy.core.steps import Steps, at_once
 from proxy.core.switches import Switch
 from proxy.core.versions.versions import Version
 from proxy.runtime.calls.answering import deliver
@@ -30,6 +31,7 @@ from proxy.runtime.calls.model_list import deliver_model_list, is_model_list
 from proxy.runtime.calls.passing import check_upgrade, know_caller, pass_body, pass_unjudged, read_request
 from proxy.runtime.calls.refusing import answer_base_url, answer_with_refusal, answer_with_text
 from proxy.runtime.calls.routing import Route, Routes, is_base_url
+from proxy.runtime.calls.turns import Turns, is_large
 from proxy.runtime.calls.upstream import ClientGone, ProviderFailed, Upstream, UpstreamError, may_try_again
 from proxy.runtime.process.clock import Clock, Identifiers
 from proxy.runtime.providers import Providers
@@ -83,6 +85,7 @@ class RequestPath:
         self._options = options
         self._lanes = Lanes(parts.live, parts.providers, parts.metrics)
         self._flights: set[Flight] = set()
+        self._turns = Turns()
 
     @property
     def in_flight(self) -> int:
@@ -96,7 +99,10 @@ class RequestPath:
         flight = Flight(call, reply, self._parts.identifiers.new("run"), self._parts.clock)
         self._flights.add(flight)
         try:
-            self._identify(flight)
+            if is_large(flight):
+                await self._turns.take(self._identify(flight))
+            else:
+                at_once(self._identify(flight))
             pinned = await self._pinned(flight) if flight.pin is not None else None
             self._resolve(flight, pinned)
             if self._guard(flight):
@@ -122,8 +128,7 @@ class RequestPath:
         except ClientGone:
             pass
         except (Refusal, UpstreamError) as failure:
-            if not flight.broke_off:
-                self._refuse(flight, failure)
+            self._answer_failure(flight, failure)
         except asyncio.CancelledError:
             flight.failed("error", "proxy_stopped")
             raise
@@ -146,7 +151,7 @@ class RequestPath:
         for flight in list(self._flights):
             break_off(flight, STOPPED)
 
-    def _identify(self, flight: Flight) -> None:
+    def _identify(self, flight: Flight) -> Steps[None]:
         if not self._parts.live.is_loaded:
             raise Unavailable(
                 "not_ready", "the proxy has not loaded its agents and switches yet; try again", retry_after_seconds=5
@@ -160,7 +165,7 @@ class RequestPath:
                 check_upgrade(fields.upgrade)
             route = flight.route = self._route(flight)
             is_named = options.default_agent is not None or not options.passes_unassigned
-            claims = read_request(flight, route, options.body_bytes, is_named=is_named)
+            claims = yield from read_request(flight, route, options.body_bytes, is_named=is_named)
             flight.caller = identify(route.agent, fields.identity, claims, options.default_agent)
         except Refusal:
             know_caller(flight, self._parts.live, options.default_agent)
@@ -340,6 +345,10 @@ class RequestPath:
             tier = flight.injection.service_tier if served is None else served
             price = None if flight.provider is None else self._parts.prices.price(flight.provider, answered, tier)
             settle(flight, hold, price)
+
+    def _answer_failure(self, flight: Flight, failure: Refusal | UpstreamError) -> None:
+        if not flight.broke_off:
+            self._refuse(flight, failure)
 
     def _refuse(self, flight: Flight, failure: Refusal | UpstreamError) -> None:
         refusal = self._failure(flight, failure) if isinstance(failure, UpstreamError) else failure

@@ -12,13 +12,15 @@ import orjson
 
 from proxy.core.calls.caller import BodyClaims
 from proxy.core.errors import Refusal
+from proxy.core.steps import Steps
 from proxy.wires.anthropic_messages.answer import MessageBody, MessageEvents
 from proxy.wires.anthropic_messages.input import first_role, input_bound, searches_bound
 from proxy.wires.anthropic_messages.request import inject_version
 from proxy.wires.json.edits import MemberEdits
-from proxy.wires.json.members import parse_members
+from proxy.wires.json.members import JsonMembers, parse_in_steps, parse_members
 from proxy.wires.shared.alike_requests import AlikeRequests, Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
+from proxy.wires.shared.request_bounds import RequestBounds, is_dense
 from proxy.wires.shared.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
@@ -53,8 +55,7 @@ _ERROR_TYPES: Final = {
 }
 
 
-def _read(body: bytes) -> RequestFacts:
-    members = parse_members(body)
+def _facts(members: JsonMembers) -> RequestFacts:
     model = read_model(members)
     metadata = members.given("metadata") if "metadata" in members.values else None
     user = None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
@@ -71,6 +72,8 @@ def _read(body: bytes) -> RequestFacts:
 
 
 def _bound(injection: Injection) -> int | None:
+    if is_dense(injection.body):
+        return None
     return input_bound(cast("MemberEdits", injection.document), len(injection.body))
 
 
@@ -87,9 +90,10 @@ class AnthropicMessages:
     name: str = "anthropic_messages"
     family: WireFamily = "anthropic"
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: RequestBounds | None = None) -> None:
+        self._bounds = RequestBounds() if bounds is None else bounds
         self._alike = AlikeRequests(
-            read=_read,
+            read=self._read,
             inject=inject_version,
             bound=_bound,
             apart=_apart,
@@ -105,6 +109,18 @@ class AnthropicMessages:
     def read(self, body: bytes) -> RequestFacts:
         """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`."""
         return self._alike.read(body)
+
+    def read_in_steps(self, body: bytes) -> Steps[RequestFacts]:
+        """As `read`, with pauses."""
+        members = yield from parse_in_steps(body)
+        yield
+        self._bounds.check(members)
+        return _facts(members)
+
+    def _read(self, body: bytes) -> RequestFacts:
+        members = parse_members(body)
+        self._bounds.check(members)
+        return _facts(members)
 
     def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
         """The body with the version in it. Raises BadInput: `model_missing`, `variable_missing`, `thinking_too_large`, ..."""

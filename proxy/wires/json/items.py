@@ -6,10 +6,31 @@ Decision: only as many items are measured as a change touches; one that replaces
 as in a list of two.
 """
 
+from collections.abc import Callable
+
 import msgspec
+from msgspec.structs import astuple
 
-from proxy.wires.json.values import COMMA, Splice, after_bracket, decode, past
+from proxy.wires.json.counting import check_count
+from proxy.wires.json.values import ABSENT, COMMA, RawJson, Splice, after_bracket, decode, past, wrong_kind
 
+#: More items than any bound of a wire lets through, and from which size on a list can hold so many.
+MAX_ITEMS = 100_000
+LARGE_BYTES = 256 * 1024
+
+_CLOSING = ord("]")
+
+
+class _Head(msgspec.Struct, array_like=True, gc=False):
+    """The first items of a list."""
+
+    first: msgspec.Raw = ABSENT
+    second: msgspec.Raw = ABSENT
+    third: msgspec.Raw = ABSENT
+    fourth: msgspec.Raw = ABSENT
+
+
+_head: msgspec.json.Decoder[_Head] = msgspec.json.Decoder(_Head)
 _raw_array: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -49,6 +70,32 @@ class JsonItems:
         return len(bytes(self.raw)[:-1].rstrip(b" \t\n\r"))
 
 
+def leading_spans(raw: bytes, param: str, is_leading: Callable[[RawJson], bool]) -> list[tuple[int, int]]:
+    """Where the first items of the list `param` lie, as long as `is_leading` says so of their bytes.
+
+    What follows them is skipped, and nothing built of it. Raises BadInput(`wrong_kind`), `too_many_...`.
+    """
+    head = decode(raw, _head, param, "a list")
+    items = JsonItems(raw, [item for item in astuple(head) if len(item)])
+    leading = _count_leading(items, is_leading)
+    if leading == len(_Head.__struct_fields__):
+        items = parse_items(raw, param)
+        leading = _count_leading(items, is_leading)
+    return [items.span(index) for index in range(leading)]
+
+
+def _count_leading(items: JsonItems, is_leading: Callable[[RawJson], bool]) -> int:
+    for index, item in enumerate(items.values):
+        if not is_leading(item):
+            return index
+    return len(items.values)
+
+
+def is_empty_list(raw: bytes) -> bool:
+    """Whether a valid list has no item."""
+    return memoryview(raw)[after_bracket(raw)] == _CLOSING
+
+
 def inserted_first(raw: bytes, new: bytes, *, is_empty: bool) -> Splice:
     """`new` before the first item of the list."""
     start = after_bracket(raw)
@@ -56,5 +103,7 @@ def inserted_first(raw: bytes, new: bytes, *, is_empty: bool) -> Splice:
 
 
 def parse_items(raw: bytes, param: str) -> JsonItems:
-    """The items of the list `param`. Raises BadInput(`wrong_kind`) for anything else."""
+    """The items of the list `param`. Raises BadInput(`wrong_kind`) for anything else, `too_many_...` for a long one."""
+    if len(raw) > LARGE_BYTES and not check_count(raw, MAX_ITEMS, param):
+        raise wrong_kind(param, "a list of objects")
     return JsonItems(raw, decode(raw, _raw_array, param, "a list"))

@@ -16,10 +16,22 @@ from collections.abc import Mapping, Sequence, Set
 import msgspec
 
 from proxy.core.errors import BadInput
-from proxy.wires.json.values import RAW_NULL, WHITESPACE, JsonDecoder, RawJson, T, check_utf8, wrong_kind
+from proxy.core.steps import Steps
+from proxy.wires.json.values import (
+    RAW_NULL,
+    WHITESPACE,
+    JsonDecoder,
+    RawJson,
+    T,
+    check_utf8,
+    check_utf8_in_steps,
+    wrong_kind,
+)
 
 #: More top-level members than any provider format has; it keeps the walk short whatever is sent.
 MAX_MEMBERS = 1000
+#: From this size on members are counted while they are read; smaller bodies cannot hold many.
+LARGE_BYTES = 64 * 1024
 #: Longer than any name; matching a long one that is full of escapes takes much memory.
 MAX_NAME = 4096
 _MAX_HIDDEN = 16
@@ -55,6 +67,14 @@ class JsonMembers:
         self.spans = spans
         self.repeated = repeated
 
+    def span(self, name: str) -> tuple[int, int] | None:
+        """Where a value begins and ends (exclusive), the last one of a repeated name; None where it is absent."""
+        found = None
+        for member, _, start, end in self.spans:
+            if member == name:
+                found = start, end
+        return found
+
     def given(self, name: str) -> RawJson | None:
         """The value as sent (a view); None where absent or `null`: the caller says nothing. Raises BadInput(`duplicate_key`)."""
         raw = self.values.get(name)
@@ -87,15 +107,31 @@ def parse_members(body: bytes, param: str | None = None) -> JsonMembers:
         check_utf8(body, param)
     else:
         body = bytes(body)
+    return _members_of_large(body, param) if len(body) > LARGE_BYTES else _members_of(body, param)
+
+
+def parse_in_steps(body: bytes) -> Steps[JsonMembers]:
+    """As `parse_members` of a large request body, with pauses."""
+    yield from check_utf8_in_steps(body)
+    return _members_of_large(body, None)
+
+
+def _members_of_large(body: bytes, param: str | None) -> JsonMembers:
+    """The members of a body of which a million members could be made: they are counted while they are read."""
+    try:
+        spans, repeated, values = _spans_of_all(body)
+    except BadInput:
+        raise
+    except Exception as error:
+        raise _unreadable(error, param) from None
+    return JsonMembers(body, values, spans, repeated)
+
+
+def _members_of(body: bytes, param: str | None) -> JsonMembers:
     try:
         values = _raw_object.decode(body)
-    except msgspec.ValidationError:
-        raise _not_an_object(param) from None
-    except RecursionError:
-        raise BadInput("malformed_json", "the body is nested too deeply", param=param) from None
-    except (msgspec.DecodeError, ValueError) as error:
-        reason = str(error).removeprefix("JSON is malformed: ")
-        raise BadInput("malformed_json", f"the body is not valid JSON: {reason}", param=param) from None
+    except Exception as error:
+        raise _unreadable(error, param) from None
     if len(values) > MAX_MEMBERS:
         raise BadInput("too_many_members", f"the body has more than {MAX_MEMBERS} members", param=param)
     if max(map(len, values), default=0) > MAX_NAME:
@@ -103,8 +139,20 @@ def parse_members(body: bytes, param: str | None = None) -> JsonMembers:
     spans = _compact_spans(body, values) or _walked_spans(body, values)
     if spans is not None:
         return JsonMembers(body, values, spans)
-    spans, repeated = _spans_of_all(body)
+    spans, repeated, values = _spans_of_all(body)
     return JsonMembers(body, values, spans, repeated)
+
+
+def _unreadable(error: Exception, param: str | None) -> BadInput:
+    """The refusal for what is no JSON object. Raises any other error again."""
+    if isinstance(error, RecursionError):
+        return BadInput("too_deeply_nested", "the body is nested too deeply", param=param)
+    if isinstance(error, msgspec.ValidationError):
+        return _not_an_object(param)
+    if isinstance(error, msgspec.DecodeError | ValueError):
+        reason = str(error).removeprefix("JSON is malformed: ")
+        return BadInput("malformed_json", f"the body is not valid JSON: {reason}", param=param)
+    raise error
 
 
 def _compact_spans(body: bytes, values: Mapping[str, msgspec.Raw]) -> list[Span] | None:
@@ -174,11 +222,15 @@ class _Name:
         self.text = text
 
 
-def _spans_of_all(body: bytes) -> tuple[list[Span], frozenset[str]]:
-    """The spans of all members and the names that occur twice. Raises BadInput(`duplicate_key`) where there are too many."""
+def _spans_of_all(body: bytes) -> tuple[list[Span], frozenset[str], dict[str, msgspec.Raw]]:
+    """The spans of all members, the names that occur twice, and the values by name.
+
+    Raises BadInput(`duplicate_key`, `too_many_members`) where there are too many, and what the decoder raises.
+    """
     names: list[str] = []
     seen: set[str] = set()
     repeated: set[str] = set()
+    refusals: list[BadInput] = []
 
     def named(_: type, text: str) -> _Name:
         if text in seen:
@@ -186,13 +238,21 @@ def _spans_of_all(body: bytes) -> tuple[list[Span], frozenset[str]]:
         seen.add(text)
         names.append(text)
         if len(names) > len(seen) + _MAX_HIDDEN:
+            refusals.append(duplicate(text))
+        elif len(seen) > MAX_MEMBERS:
+            refusals.append(BadInput("too_many_members", f"the body has more than {MAX_MEMBERS} members"))
+        elif len(text) > MAX_NAME:
+            refusals.append(BadInput("malformed_json", f"a member's name has more than {MAX_NAME} characters"))
+        if refusals:
             raise ValueError(text)
         return _Name(text)
 
     try:
         members = msgspec.json.Decoder(dict[_Name, msgspec.Raw], dec_hook=named).decode(body)
     except msgspec.ValidationError:
-        raise duplicate(names[-1]) from None
+        if refusals:
+            raise refusals[0] from None
+        raise
     spans: list[Span] = []
     position = 0
     for name, raw in zip(names, members.values(), strict=True):
@@ -201,7 +261,7 @@ def _spans_of_all(body: bytes) -> tuple[list[Span], frozenset[str]]:
         start, position = key.end(), key.end() + len(raw)
         _check_number(name, body, start, position)
         spans.append((name, key.start(1) - 1, start, position))
-    return spans, frozenset(repeated)
+    return spans, frozenset(repeated), dict(zip(names, members.values(), strict=True))
 
 
 def _check_number(name: str, body: bytes, start: int, end: int) -> None:

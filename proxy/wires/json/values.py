@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from proxy.core.errors import BadInput
+from proxy.core.steps import Steps, at_once
 
 T = TypeVar("T")
 Kind = TypeVar("Kind", covariant=True)
@@ -42,6 +43,7 @@ _OPEN = re.compile(WHITESPACE + rb"[{\[]" + WHITESPACE)
 _LOWEST_VISIBLE = 33
 #: Large bodies are checked in pieces: a text of the whole would cost more than the check.
 _CHECKED_BYTES = 64 * 1024
+_PIECES_A_STEP = 16
 
 
 def decode(raw: bytes, kind: JsonDecoder[T], param: str, wanted: str) -> T:
@@ -94,13 +96,23 @@ def spliced(raw: bytes, splice: Splice) -> bytes:
 
 def check_utf8(body: bytes, param: str | None) -> None:
     """Raises BadInput(`malformed_json`) where the body is not UTF-8: decoders do not look inside the texts they skip."""
+    if not body.isascii():
+        at_once(check_utf8_in_steps(body, param))
+
+
+def check_utf8_in_steps(body: bytes, param: str | None = None) -> Steps[None]:
+    """As `check_utf8`, with pauses."""
     if body.isascii():
         return
+    pieces = 0
     view, position, size = memoryview(body), 0, len(body)
     try:
         while position < size:
             end = min(position + _CHECKED_BYTES, size)
             position += codecs.utf_8_decode(view[position:end], "strict", end == size)[1]
+            pieces += 1
+            if pieces % _PIECES_A_STEP == 0:
+                yield
     except UnicodeDecodeError as error:
         where = f"invalid UTF-8 (byte {position + error.start})"
         raise BadInput("malformed_json", f"the body is not valid JSON: {where}", param=param) from None

@@ -8,6 +8,7 @@ deprecated name of `max_completion_tokens` and sending both is an error; `stop` 
 parameters by the reasoning models listed below; a stream tells its usage only when asked by `stream_options`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -17,9 +18,9 @@ import orjson
 from proxy.core.errors import BadInput
 from proxy.core.versions.components import NEUTRAL_PARAMETERS, Bundle
 from proxy.wires.json.edits import MemberEdits
-from proxy.wires.json.items import JsonItems, inserted_first, parse_items
+from proxy.wires.json.items import LARGE_BYTES, JsonItems, inserted_first, is_empty_list, leading_spans, parse_items
 from proxy.wires.json.members import JsonMembers, parse_members
-from proxy.wires.json.values import decode, json_text
+from proxy.wires.json.values import RawJson, decode, first_byte, json_text, wrong_kind
 from proxy.wires.openai_chat.input import TextMessage, text_messages
 from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
 from proxy.wires.shared.version_parts import (
@@ -52,6 +53,9 @@ _WAYS_TO_WRITE = {
 SYSTEM_ROLES = frozenset(_MESSAGE_STARTS)
 #: Up to this size a list is copied as a whole where its beginning is looked at.
 _SMALL = 4096
+_LIST = ord("[")
+#: A list whose first message is another one, to be seen at a glance.
+_OTHER_FIRST = re.compile(rb'\[\s*\{\s*"role"\s*:\s*"(?:user|assistant|tool)"')
 #: With this member the model searches the web once for each call; its usage does not tell.
 SEARCH_MEMBER = "web_search_options"
 _BOUND_MEMBERS = ("max_tokens", "max_completion_tokens")
@@ -132,6 +136,9 @@ def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]
     raw = edits.given("messages")
     if raw is None:
         raise BadInput("wrong_kind", "messages must be a list of messages", param="messages")
+    if len(raw) > LARGE_BYTES:
+        _set_prompt_of_large(edits, raw, bundle, variables)
+        return False
     messages = text_messages(raw)
     items = None
     if messages is None:
@@ -157,6 +164,32 @@ def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]
         splice = 1, end, message
     edits.set("messages", splice)
     return messages is not None
+
+
+def _set_prompt_of_large(edits: MemberEdits, raw: bytes, bundle: Bundle, variables: Mapping[str, str]) -> None:
+    """As `_set_prompt`, where reading all messages would take long: only the leading ones are looked at."""
+    first_bytes = bytes(memoryview(raw)[:_SMALL])
+    roles: list[str] = []
+    if first_byte(raw) != _LIST:
+        raise wrong_kind("messages", "a list of objects")
+
+    def is_leading(item: RawJson) -> bool:
+        role = decode(item, _role, f"messages[{len(roles)}]", "a message with a role").role
+        roles.append(role)
+        return role in SYSTEM_ROLES
+
+    is_other = _OTHER_FIRST.match(first_bytes) is not None
+    spans = [] if is_other else leading_spans(raw, "messages", is_leading)
+    mode = bundle.prompt.mode
+    if mode == "if_absent" and spans:
+        return
+    message = _MESSAGE_STARTS[roles[0] if spans else "system"] + prompt_json(bundle, variables) + b"}"
+    if not spans or mode in ("prepend", "if_absent"):
+        edits.set("messages", inserted_first(raw, message, is_empty=is_empty_list(raw)))
+    elif mode == "append":
+        edits.set("messages", (spans[-1][1], spans[-1][1], b"," + message))
+    else:
+        edits.set("messages", (spans[0][0], spans[-1][1], message))
 
 
 def _end_of_plain(raw: bytes, first: TextMessage) -> int:

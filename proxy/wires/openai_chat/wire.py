@@ -6,18 +6,18 @@ openai_chat/request.py, reading answers openai_chat/answer.py. Its counterpart i
 
 from typing import Any, Final, cast
 
-import msgspec
 import orjson
 
 from proxy.core.calls.caller import BodyClaims
 from proxy.core.errors import Refusal
-from proxy.wires.json.members import JsonMembers, parse_members
-from proxy.wires.json.values import JsonDecoder
+from proxy.core.steps import Steps
+from proxy.wires.json.members import JsonMembers, parse_in_steps, parse_members
 from proxy.wires.openai_chat.answer import ChatBody, ChatEvents
 from proxy.wires.openai_chat.input import first_role, input_bound
 from proxy.wires.openai_chat.request import SYSTEM_ROLES, EditedChat, inject_version, read_output_bound
 from proxy.wires.shared.alike_requests import AlikeRequests, Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
+from proxy.wires.shared.request_bounds import RequestBounds, is_dense
 from proxy.wires.shared.version_parts import (
     FLAG,
     TEXT,
@@ -50,17 +50,13 @@ _ERROR_TYPES: Final = {
     429: "rate_limit_error",
 }
 
-_functions: JsonDecoder[list[dict[str, Any]] | None] = msgspec.json.Decoder(list[dict[str, Any]] | None)
-
 
 def _tool_names(members: JsonMembers) -> frozenset[str]:
-    tools = names_of_tools(members.given("tools"))
-    functions = members.decoded("functions", _functions, "a list of functions") or []
-    return frozenset((*tools, *(str(function.get("name")) for function in functions)))
+    tools, functions = names_of_tools(members.given("tools")), members.given("functions")
+    return frozenset((*tools, *names_of_tools(functions, "functions")))
 
 
-def _read(body: bytes) -> RequestFacts:
-    members = parse_members(body)
+def _facts(members: JsonMembers) -> RequestFacts:
     model = read_model(members)
     user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
     has_tools = "tools" in members.values or "functions" in members.values
@@ -77,6 +73,8 @@ def _read(body: bytes) -> RequestFacts:
 
 
 def _bound(injection: Injection) -> int | None:
+    if is_dense(injection.body):
+        return None
     edited = cast("EditedChat", injection.document)
     return input_bound(edited.edits, len(injection.body), messages_are_text=edited.messages_are_text)
 
@@ -99,9 +97,10 @@ class OpenAIChat:
     name: str = "openai_chat"
     family: WireFamily = "openai"
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: RequestBounds | None = None) -> None:
+        self._bounds = RequestBounds() if bounds is None else bounds
         self._alike = AlikeRequests(
-            read=_read,
+            read=self._read,
             inject=inject_version,
             bound=_bound,
             apart=_apart,
@@ -117,6 +116,18 @@ class OpenAIChat:
     def read(self, body: bytes) -> RequestFacts:
         """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`."""
         return self._alike.read(body)
+
+    def read_in_steps(self, body: bytes) -> Steps[RequestFacts]:
+        """As `read`, with pauses."""
+        members = yield from parse_in_steps(body)
+        yield
+        self._bounds.check(members)
+        return _facts(members)
+
+    def _read(self, body: bytes) -> RequestFacts:
+        members = parse_members(body)
+        self._bounds.check(members)
+        return _facts(members)
 
     def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
         """The body with the version in it. Raises BadInput: `model_missing`, `variable_missing`, `wrong_kind`, ..."""

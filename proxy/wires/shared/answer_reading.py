@@ -12,10 +12,11 @@ import msgspec
 
 from proxy.core.spending.usage import UsageParts
 from proxy.wires.shared.event_stream import BYTE_ORDER_MARK, Chunk, EventSplitter, data_of
+from proxy.wires.shared.large_answers import HEAD_BYTES, READ_AT_ONCE_BYTES, TAIL_BYTES, condensed, has_too_many_parts
 from proxy.wires.shared.plain_deltas import PlainDelta, plain_delta
 from proxy.wires.wire import AnswerFacts
 
-#: A whole body larger than this passes on unread; its usage counts as not reported.
+#: A whole body larger than this passes on read at its ends alone.
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 #: How a document begins, as no event does: an object, a list, a text, a page.
 _DOCUMENT_STARTS: Final = (b"{", b"[", b'"', b"<")
@@ -181,6 +182,10 @@ class StreamReader:
 
     def _read_data(self, data: bytes) -> bool:
         self.is_stream = True
+        if has_too_many_parts(data):
+            self.facts.unreadable += 1
+            self.facts.output_bytes += len(data)
+            return False
         return self._events.read_event(data)
 
     def _learn(self, event: bytes) -> None:
@@ -193,34 +198,59 @@ class StreamReader:
 
 
 class WholeReader:
-    """An AnswerReader for bodies that are one JSON document: pieces pass at once, a copy is read at the end."""
+    """An AnswerReader for bodies that are one JSON document: pieces pass at once, a copy is read at the end.
 
-    __slots__ = ("_body", "_pieces", "_size", "facts")
+    Of a document that is too large only both ends are kept; what it cost is told there.
+    """
+
+    __slots__ = ("_body", "_pieces", "_rest", "_size", "facts")
 
     def __init__(self, body: BodyReader) -> None:
         self._body = body
         self._pieces: list[bytes] = []
+        #: What came behind the first piece; of a document that is too large, its latest bytes.
+        self._rest: bytearray | None = None
         self._size = 0
         self.facts: AnswerFacts = body.facts
 
     def feed(self, piece: bytes) -> bytes:
-        """Keep a reference to the piece for reading; return it."""
+        """Keep a copy of the piece for reading; return it."""
         self._size += len(piece)
-        if self._size <= MAX_BODY_BYTES:
+        if not self._pieces:
             self._pieces.append(piece)
-        else:
-            self._pieces.clear()
+            return piece
+        if self._rest is None:
+            self._rest = bytearray()
+        self._rest += piece
+        if self._size > MAX_BODY_BYTES and len(self._rest) > 2 * TAIL_BYTES:
+            self._shorten(self._rest)
         return piece
 
     def finish(self) -> bytes:
         """The answer ended cleanly: read it."""
         self.facts.is_complete = True
-        if self._size > MAX_BODY_BYTES:
-            self.facts.unreadable += 1
-            self.facts.output_bytes += self._size
+        document = self._pieces[0] if self._pieces else b""
+        if self._rest is not None:
+            document += self._rest
+        if self._size > MAX_BODY_BYTES or (self._size > READ_AT_ONCE_BYTES and has_too_many_parts(document)):
+            self._read_ends(document[:HEAD_BYTES], document[-TAIL_BYTES:])
         else:
-            self._body.read_body(b"".join(self._pieces))
+            self._body.read_body(document)
         return b""
+
+    def _shorten(self, rest: bytearray) -> None:
+        """Keep both ends: what stands between them is not read any more."""
+        head = self._pieces[0]
+        self._pieces[0] = head[:HEAD_BYTES] if len(head) >= HEAD_BYTES else (head + rest[:HEAD_BYTES])[:HEAD_BYTES]
+        del rest[:-TAIL_BYTES]
+
+    def _read_ends(self, head: bytes, tail: bytes) -> None:
+        ends = condensed(head, tail)
+        if ends is None:
+            self.facts.unreadable += 1
+        else:
+            self._body.read_body(ends)
+        self.facts.output_bytes += self._size
 
     def held_back(self) -> bytes:
         """Nothing ever is."""

@@ -13,7 +13,7 @@ import re
 from typing import Final
 
 #: An event larger than this is passed on in fragments, unread, so that one answer cannot fill the memory.
-MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
+MAX_EVENT_BYTES: Final = 20 * 1024 * 1024
 
 #: Bytes of the stream, and whether they are one whole event (else: empty lines, lines of comments, or part of an event).
 Chunk = tuple[bytes, bool]

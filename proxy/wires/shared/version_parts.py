@@ -22,6 +22,7 @@ from proxy.wires.shared.version_bytes import ToolShape, WrittenModel, written_to
 #: Providers take no more; a larger number is a mistake, and the ledger could not price it.
 MAX_OUTPUT_TOKENS = 2**31 - 1
 _MAX_MODEL_CHARACTERS = 256
+_MAX_SWITCHBACK_BYTES = 1024 * 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 TEXT: JsonDecoder[str | None] = msgspec.json.Decoder(str | None)
@@ -57,6 +58,9 @@ def read_whole_number(members: JsonMembers, name: str, least: int, most: int) ->
 
 def read_switchback_member(members: JsonMembers) -> Mapping[str, Any] | None:
     """The caller's `switchback` object. Raises BadInput(`wrong_kind`)."""
+    raw = members.given("switchback")
+    if raw is not None and len(raw) > _MAX_SWITCHBACK_BYTES:
+        raise wrong_kind("switchback", f"an object of at most {_MAX_SWITCHBACK_BYTES} bytes")
     return members.decoded("switchback", OBJECT, "an object")
 
 
@@ -130,13 +134,13 @@ class _ToolName(msgspec.Struct, gc=False):
 _tool_names: msgspec.json.Decoder[list[_ToolName]] = msgspec.json.Decoder(list[_ToolName])
 
 
-def names_of_tools(raw: bytes | None) -> list[str]:
+def names_of_tools(raw: bytes | None, param: str = "tools") -> list[str]:
     """The names of the caller's tools, in order. Raises BadInput(`wrong_kind`) for anything but a list of tools."""
     if raw is None:
         return []
     return [
         tool.name or (tool.function.name if tool.function is not None else None) or tool.type or ""
-        for tool in decode(raw, _tool_names, "tools", "a list of tools")
+        for tool in decode(raw, _tool_names, param, f"a list of {param}")
     ]
 
 

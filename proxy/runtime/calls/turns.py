@@ -8,8 +8,10 @@ calls between them wait for two steps.
 """
 
 import asyncio
-from collections.abc import Generator
 from typing import Final, TypeVar
+
+from proxy.core.steps import Steps
+from proxy.runtime.calls.flight import Flight
 
 T = TypeVar("T")
 
@@ -17,14 +19,9 @@ T = TypeVar("T")
 LARGE_BYTES: Final = 256 * 1024
 
 
-def at_once(steps: Generator[None, None, T]) -> T:
-    """Take all steps now; what they come to."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+def is_large(flight: Flight) -> bool:
+    """Whether reading the body takes long enough for others to notice; a compressed one may be larger than it looks."""
+    return len(flight.call.body) > LARGE_BYTES or flight.fields.content_encoding is not None
 
 
 class Turns:
@@ -33,8 +30,8 @@ class Turns:
     def __init__(self) -> None:
         self._one_at_a_time = asyncio.Lock()
 
-    async def take(self, steps: Generator[None, None, T]) -> T:
-        """Take the steps, others having their turn before each; what they come to. Raises what they raise."""
+    async def take(self, steps: Steps[T]) -> T:
+        """Take the steps, others having their turn before each and after the last; what they come to. Raises what they raise."""
         async with self._one_at_a_time:
             while True:
                 await asyncio.sleep(0)
@@ -42,4 +39,6 @@ class Turns:
                     next(steps)
                 except StopIteration as end:
                     result: T = end.value
-                    return result
+                    break
+        await asyncio.sleep(0)  # what comes next copies it
+        return result
