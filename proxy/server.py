@@ -174,9 +174,9 @@ class Server:
         heartbeat = Heartbeat(self._standby.presence, self._live, self._ledger, self._metrics, self._clock, head_log)
         await heartbeat.beat()
         self._tasks.spawn(heartbeat.run(), "heartbeat")
-        guards = LimitCommands(self._changes, self._identifiers, data_path)
-        self._tasks.spawn(SwitchExpiry(self._live, guards, self._clock).run(), "switch expiry")
-        await self._start_admin(data_path, guards, token)
+        limit_commands = LimitCommands(self._changes, self._identifiers, data_path)
+        self._tasks.spawn(SwitchExpiry(self._live, limit_commands, self._clock).run(), "switch expiry")
+        await self._start_admin(data_path, limit_commands, token)
         where: list[ListenAddress] = []
         if self._plane is not None:
             where = await self._plane.listen(settings.traffic_addresses)
@@ -252,7 +252,7 @@ class Server:
         self._workers = Workers(program, parts, self._metrics, self._clock)
         return self._workers
 
-    async def _start_admin(self, request_path: DataPath, guards: LimitCommands, token: str) -> None:
+    async def _start_admin(self, request_path: DataPath, limit_commands: LimitCommands, token: str) -> None:
         changes = self._changes
         app = build_admin_app(
             AdminParts(
@@ -260,7 +260,7 @@ class Server:
                 rollouts=RolloutCommands(changes),
                 proposals=ProposalCommands(changes),
                 tokens=TokenCommands(changes, self._identifiers),
-                guards=guards,
+                limits=limit_commands,
                 runs=RunCommands(changes, self._store, self._workers or self._recorder, self._clock, self._identifiers),
                 store=self._store,
                 standby=self._standby,

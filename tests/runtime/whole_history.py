@@ -48,7 +48,7 @@ async def told(control: Commands) -> None:
 
 async def guarded(control: Commands) -> None:
     """Of every kind of row that may change one that still may, and one that never does again."""
-    releases, rollouts, guards, proposals = control.releases, control.rollouts, control.guards, control.proposals
+    releases, rollouts, limits, proposals = control.releases, control.rollouts, control.limits, control.proposals
     await releases.create_agent("ann", Agent(name="b"), "")
     await releases.update_agent("ann", "b", {"description": "better", "allow_latest": True}, "")
     for number in range(2):
@@ -63,17 +63,17 @@ async def guarded(control: Commands) -> None:
     await rollouts.set_percentage("bob", "b", again.id, 12.5, "more")
     for is_over in (True, False):
         everything = SwitchDraft(scope={"agent": "b"}, mode="reply", reply_text="later", cut_streams=True)
-        switch = await guards.switch_on("ann", everything, "stop")
-        cap = await guards.set_cap("ann", CapDraft(scope={"agent": "b"}, window="day", unit="usd", limit=50.5), "")
-        await guards.change_cap("ann", cap.id, 8_400_000.123456789, "warn", "")
+        switch = await limits.switch_on("ann", everything, "stop")
+        cap = await limits.set_cap("ann", CapDraft(scope={"agent": "b"}, window="day", unit="usd", limit=50.5), "")
+        await limits.change_cap("ann", cap.id, 8_400_000.123456789, "warn", "")
         token, _ = await control.tokens.create_token("ann", "bob", "operator", "")
         rules = Protection(agent="b", label="staging", evaluation_required=True, approval_required=True)
         await proposals.protect("ann", rules, "")
         passed = [{"kind": "evaluation", "id": "e1"}]
         proposal = await proposals.propose_move("ann", "b", "staging", 2, "", evidence=passed)
         if is_over:
-            await guards.switch_off("bob", switch.id, "over")
-            await guards.end_cap("bob", cap.id, "over")
+            await limits.switch_off("bob", switch.id, "over")
+            await limits.end_cap("bob", cap.id, "over")
             await control.tokens.revoke_token("bob", token.id, "left")
             await proposals.unprotect("ann", "b", "staging", "")
             await proposals.reject(Caller("bob", "admin"), "b", proposal.id, "no")

@@ -5,7 +5,7 @@ Nothing here holds prompt text, answer text or a key.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,7 +18,6 @@ Finish = Literal["stop", "length", "tool_call", "refused", "filtered", "paused",
 #: ok: a complete 2xx answer; error: the version's or provider's; refused: ours (switch, cap, bad input before sending);
 #: client_left: the client went away first.
 RunOutcome = Literal["ok", "error", "refused", "client_left"]
-RUN_OUTCOMES: tuple[RunOutcome, ...] = get_args(RunOutcome)
 
 
 class Run(msgspec.Struct, frozen=True, gc=False):

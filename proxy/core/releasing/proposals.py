@@ -7,7 +7,7 @@ to wait is protection.py's matter.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from proxy.core.errors import Conflict
 from proxy.core.times import rfc3339
@@ -16,7 +16,6 @@ from proxy.core.tokens import Caller, role_insufficient
 #: Point the label at the version; start a rollout of it; end the running rollout with it.
 ProposalAction = Literal["move", "start_rollout", "promote"]
 ProposalState = Literal["waiting", "approved", "rejected", "stale"]
-PROPOSAL_STATES: tuple[ProposalState, ...] = get_args(ProposalState)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ them is here.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from proxy.core.bucketing import BUCKETS
 from proxy.core.errors import BadInput, Conflict, NotFound
@@ -17,7 +17,6 @@ from proxy.core.times import rfc3339
 ReleaseKind = Literal[
     "label_moved", "label_deleted", "rolled_back", "rollout_started", "share_changed", "promoted", "aborted"
 ]
-RELEASE_KINDS: tuple[ReleaseKind, ...] = get_args(ReleaseKind)
 
 STABLE = "stable"
 CANDIDATE = "candidate"

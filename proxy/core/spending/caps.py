@@ -1,15 +1,15 @@
-"""Caps: spend limits, the windows they count in, and whether one more call fits.
+"""Caps: spend limits and the windows they count in.
 
 Amounts are integers in the cap's own unit: nano-dollars for `usd`, else tokens, calls, calls in flight. A cap
 of 0 allows nothing. A window is identified by its UTC start, so that setting the clock back never reopens an older one.
-The numbers spent and held are runtime's (spending/ledger.py); this file only judges.
+The numbers spent and held are runtime's (spending/ledger.py); whether one more call fits is decided there, where both change.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import msgspec
 
@@ -20,9 +20,6 @@ from proxy.core.times import rfc3339
 CapUnit = Literal["usd", "tokens", "calls", "in_flight"]
 CapWindow = Literal["minute", "hour", "day", "month", "rollout", "total"]
 AtLimit = Literal["block", "warn"]
-CAP_UNITS: tuple[CapUnit, ...] = get_args(CapUnit)
-CAP_WINDOWS: tuple[CapWindow, ...] = get_args(CapWindow)
-AT_LIMIT: tuple[AtLimit, ...] = get_args(AtLimit)
 #: Dimensions a cap may name.
 CAP_DIMENSIONS = ("agent", "version", "rollout", "arm", "label", "user", "tag", "model", "provider")
 
@@ -108,11 +105,6 @@ def window_end(window: CapWindow, start_microseconds: int) -> int:
     if window != "month":
         return 2**63
     return window_start("month", start_microseconds + _LONGER_THAN_A_MONTH)
-
-
-def fits(cap: Cap, spent: int, held: int, wanted: int) -> bool:
-    """Whether `wanted` more may be held: never does spent plus held pass the limit."""
-    return spent + held + wanted <= cap.limit_amount
 
 
 def limit_amount(unit: CapUnit, limit: Any) -> int:

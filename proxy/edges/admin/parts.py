@@ -41,7 +41,7 @@ class AdminParts:
     rollouts: RolloutCommands
     proposals: ProposalCommands
     tokens: TokenCommands
-    guards: LimitCommands
+    limits: LimitCommands
     runs: RunCommands
     store: Store
     standby: Standby

@@ -21,9 +21,9 @@ _LOOK_SECONDS = 1.0
 class SwitchExpiry:
     """Ends what has expired."""
 
-    def __init__(self, live: LiveSnapshot, guards: LimitCommands, clock: Clock) -> None:
+    def __init__(self, live: LiveSnapshot, limits: LimitCommands, clock: Clock) -> None:
         self._live = live
-        self._guards = guards
+        self._limits = limits
         self._clock = clock
 
     async def run(self) -> None:
@@ -39,7 +39,7 @@ class SwitchExpiry:
             if switch.is_active(now):
                 continue
             try:
-                await self._guards.expire_switch(switch.id)
+                await self._limits.expire_switch(switch.id)
             except NotFound:
                 # Somebody took it off meanwhile.
                 continue

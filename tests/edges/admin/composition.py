@@ -72,7 +72,7 @@ class Commands:
     rollouts: RolloutCommands
     proposals: ProposalCommands
     tokens: TokenCommands
-    guards: LimitCommands
+    limits: LimitCommands
     runs: RunCommands
     request_path: RequestPath
     ledger: SpendLedger
@@ -136,7 +136,7 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
             rollouts=RolloutCommands(changes),
             proposals=ProposalCommands(changes),
             tokens=TokenCommands(changes, identifiers),
-            guards=LimitCommands(changes, identifiers, request_path),
+            limits=LimitCommands(changes, identifiers, request_path),
             runs=RunCommands(changes, store, parts.recorder, clock, identifiers),
             request_path=request_path,
             ledger=parts.ledger,
@@ -195,7 +195,7 @@ class Admin:
             rollouts=made.rollouts,
             proposals=made.proposals,
             tokens=made.tokens,
-            guards=made.guards,
+            limits=made.limits,
             runs=made.runs,
             store=made.store,
             standby=made.standby,

@@ -280,7 +280,7 @@ async def test_an_expired_switch_leaves_list_and_status_at_once_and_is_audited_o
     assert (await admin.get("/status"))["switches"] == 0
     assert (await admin.get("/switches"))["items"] == []
     assert (await admin.call("DELETE", f"/switches/{made['id']}", {})).code == "switch_not_found"
-    expiry = SwitchExpiry(commands.live, commands.guards, commands.clock)
+    expiry = SwitchExpiry(commands.live, commands.limits, commands.clock)
     for _ in range(2):
         await expiry.look()
     assert await admin.audited() == ["switch.on", "switch.expired"]
@@ -294,5 +294,5 @@ async def test_a_switch_whose_time_is_not_over_is_left_alone(admin: Admin) -> No
     await admin.post("/switches", {"scope": {}, "mode": "block", "why": "x", "expires": in_an_hour(admin)})
     await admin.post("/switches", {"scope": {}, "mode": "observe", "why": "x"})
     commands.clock.now += AN_HOUR - 1
-    await SwitchExpiry(commands.live, commands.guards, commands.clock).look()
+    await SwitchExpiry(commands.live, commands.limits, commands.clock).look()
     assert len(commands.live.current.switches) == 2

@@ -54,7 +54,7 @@ class Scene:
         self.changes = Changes(store, control.live, control.clock, control.standby)
         self.releases = ReleaseCommands(self.changes, control.metrics)
         self.rollouts = RolloutCommands(self.changes)
-        self.guards = LimitCommands(self.changes, Identifiers(SetClock(), 3), control.request_path)
+        self.limits = LimitCommands(self.changes, Identifiers(SetClock(), 3), control.request_path)
 
     @property
     def orders(self) -> list[object]:
@@ -86,7 +86,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 async def test_while_the_store_is_there_nothing_is_journalled(scene: Scene) -> None:
-    await scene.guards.switch_on("ann", BLOCK, "stop")
+    await scene.limits.switch_on("ann", BLOCK, "stop")
     await scene.releases.rollback("ann", "a", "prod", "bad")
     await scene.rollouts.abort("ann", "b", "r1", "bad")
     assert scene.orders == []
@@ -95,7 +95,7 @@ async def test_while_the_store_is_there_nothing_is_journalled(scene: Scene) -> N
 
 async def test_what_fails_at_the_commit_is_journalled_and_in_force(scene: Scene) -> None:
     scene.store.fails_at_the_end = True
-    switch = await scene.guards.switch_on("ann", BLOCK, "stop")
+    switch = await scene.limits.switch_on("ann", BLOCK, "stop")
     moved = await scene.releases.rollback("bob", "a", None, "bad")
     ended = await scene.rollouts.abort("cyd", "b", "r1", "bad")
     assert scene.orders == [
@@ -120,7 +120,7 @@ async def test_rules_hold_without_the_store(scene: Scene) -> None:
         (scene.releases.rollback("ann", "a", "prod", "x" * 2001), BadInput, "bad_why"),
         (scene.rollouts.abort("ann", "b", "r9", ""), Unavailable, "store_unavailable"),
         (
-            scene.guards.switch_on("ann", SwitchDraft(scope={"agent": "x"}, mode="block"), ""),
+            scene.limits.switch_on("ann", SwitchDraft(scope={"agent": "x"}, mode="block"), ""),
             NotFound,
             "agent_not_found",
         ),
@@ -164,7 +164,7 @@ async def test_a_store_that_does_not_begin_a_change_is_not_waited_for(scene: Sce
     scene.store.waits = stuck.wait
     waiting = asyncio.ensure_future(scene.releases.create_agent("ann", Agent(name="c"), ""))
     async with asyncio.timeout(10):
-        switch = await scene.guards.switch_on("ann", BLOCK, "stop")
+        switch = await scene.limits.switch_on("ann", BLOCK, "stop")
     with pytest.raises(Unavailable):
         await waiting
     assert scene.orders == [SwitchOrder(switch=switch)]

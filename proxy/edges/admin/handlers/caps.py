@@ -52,18 +52,18 @@ def _position(cursor: str | None) -> tuple[int, int] | None:
 async def set_cap(parts: AdminParts, ask: Ask) -> Answer:
     body = ask.body_as(CapBody)
     draft = CapDraft(scope=body.scope, window=body.window, unit=body.unit, limit=body.limit, at_limit=body.at_limit)
-    return Answer(_with_counters(parts, await parts.guards.set_cap(ask.who, draft, body.why)), 201)
+    return Answer(_with_counters(parts, await parts.limits.set_cap(ask.who, draft, body.why)), 201)
 
 
 async def change_cap(parts: AdminParts, ask: Ask) -> Answer:
     body = ask.body_as(CapChangesBody)
-    cap = await parts.guards.change_cap(ask.who, ask.path["id"], body.limit, body.at_limit, body.why)
+    cap = await parts.limits.change_cap(ask.who, ask.path["id"], body.limit, body.at_limit, body.why)
     return Answer(_with_counters(parts, cap))
 
 
 async def end_cap(parts: AdminParts, ask: Ask) -> Answer:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
-    cap = await parts.guards.end_cap(ask.who, ask.path["id"], why)
+    cap = await parts.limits.end_cap(ask.who, ask.path["id"], why)
     return Answer({**cap_document(cap), "removed": True})
 
 

@@ -25,13 +25,13 @@ async def switch_on(parts: AdminParts, ask: Ask) -> Answer:
         fallback_version=body.fallback_version,
         cut_streams=body.cut_streams,
     )
-    switch = await parts.guards.switch_on(ask.who, draft, body.why)
+    switch = await parts.limits.switch_on(ask.who, draft, body.why)
     return Answer({**switch_document(switch), **parts.standby.journal.note(f"switches/{switch.id}")}, 201)
 
 
 async def switch_off(parts: AdminParts, ask: Ask) -> Answer:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
-    switch = await parts.guards.switch_off(ask.who, ask.path["id"], why)
+    switch = await parts.limits.switch_off(ask.who, ask.path["id"], why)
     others = still_stopping(parts.live.current.switches, switch, parts.clock.now_microseconds())
     still_on = [switch_document(other) for other in others]
     return Answer({**switch_document(switch), "removed": True, "still_on": still_on})
