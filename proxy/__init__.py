@@ -3,8 +3,9 @@
 A folder says what its code may do; a module imports only downward (held by tests/test_architecture.py):
 
     cli          the command: serve, demo, simulate, and every admin verb (through the admin API, never the store)
-    server       composition root: the only module that knows concrete stores; start and stop order
+    server       composition root: knows concrete stores; start and stop order
     worker       composition root of a worker process (`workers: N`), which serves calls and has no store
+    store_files  checking and restoring a store that no server has open, for the command
     data_plane   what both have in common: wires, listener and providers, put together
     stop_signals what SIGTERM and Ctrl-C do, in each of these processes
     settings     file + environment -> frozen Settings; every problem reported at once, with its path

@@ -190,7 +190,7 @@ class Server:
         database = self._settings.database_path
         parts = TakeoverParts(
             store=self._store,
-            is_missing=lambda: not database.exists(),
+            is_missing=lambda: not database.exists() or (database.is_file() and database.stat().st_size == 0),
             live=self._live,
             changes=self._changes,
             standby=self._standby,

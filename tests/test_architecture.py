@@ -29,7 +29,9 @@ MAY_IMPORT = {
     # A worker cannot touch the store: its owner alone does.
     "worker": {"core", "data_plane", "runtime", "settings", "stop_signals", ""},
     "server": {"core", "data_plane", "store", "runtime", "edges", "settings", "stop_signals", ""},
-    "cli": {"core", "settings", "server", "simulator", "stop_signals", ""},
+    # Looking through a store, and restoring one, while no server has it.
+    "store_files": {"core", "store", "settings"},
+    "cli": {"core", "settings", "server", "store_files", "simulator", "stop_signals", ""},
     "__main__": {"cli"},
     "": set(),
 }

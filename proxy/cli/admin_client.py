@@ -45,10 +45,11 @@ _JOURNALLED = "the store is away: this is in force, kept in the journal, and ent
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """An answer as it arrives; `count` is how many items it has, where the server said so."""
+    """An answer as it arrives; `count` is how many items it has, `audit_head` the head in it, where the server said so."""
 
     pieces: Iterator[bytes]
     count: int | None
+    audit_head: str | None = None
 
 
 class AdminClient:
@@ -126,18 +127,23 @@ class AdminClient:
         raise self._refused(status, document)
 
     @contextmanager
-    def download(self, path: str, query: Mapping[str, Any] | None = None) -> Generator["Download"]:
+    def download(
+        self, path: str, query: Mapping[str, Any] | None = None, *, timeout_seconds: float | None = None
+    ) -> Generator["Download"]:
         """An answer of any length, piece by piece. Raises CommandFailed, also where it ends before it is whole."""
         self._recognise()
-        with closing(self._connection(self._timeout_seconds)) as connection:
-            with self._explained("GET", self._timeout_seconds):
+        patience = timeout_seconds or self._timeout_seconds
+        with closing(self._connection(patience)) as connection:
+            with self._explained("GET", patience):
                 connection.request("GET", self._target(path, _asked(query)), None, self._headers)
                 answer = connection.getresponse()
                 refusal = None if answer.status == 200 else _document(answer.read(_MAX_ANSWER_BYTES))
             if answer.status != 200:
                 raise self._refused(answer.status, refusal)
             count = answer.headers.get("Switchback-Count", "")
-            yield Download(_pieces(answer), int(count) if count.isdecimal() else None)
+            yield Download(
+                _pieces(answer), int(count) if count.isdecimal() else None, answer.headers.get("Switchback-Audit-Head")
+            )
 
     def _exchange(self, method: str, target: str, body: bytes | None, timeout_seconds: float) -> tuple[int, bytes]:
         self._recognise()

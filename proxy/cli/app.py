@@ -25,6 +25,7 @@ from proxy.cli import (
     rollouts,
     runs,
     serving,
+    store,
     switches,
     tokens,
     versions,
@@ -75,6 +76,7 @@ app.add_typer(runs.commands, name="runs")
 app.add_typer(runs.outcome_commands)
 app.add_typer(audit.commands, name="audit")
 app.add_typer(audit.status_commands)
+app.add_typer(store.commands, name="store")
 proposals.register(app)
 tokens.register(app)
 

@@ -1,5 +1,7 @@
 """Starts over a store that is missing, damaged, older, too new or in use: from the last known good state, or refused and said so."""
 
+import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -99,10 +101,13 @@ async def test_a_deleted_database_is_not_taken_for_a_fresh_start(home: Path, sim
             assert not (home / "switchback.db").exists()
             assert any(b'"store_away"' in line and b"missing" in line for line in lines)
             assert second.server.store_problem is not None
-    (home / "last-known-good.json").unlink()
+    for name in ("last-known-good.json", "journal", "switchback.db-identity"):
+        assert name in refused.value.problem["detail"]
+        (home / name).unlink()
     with files_elsewhere(home):
         async with deployed(home, simulator=simulator) as anew:
-            assert (await anew.operator.get("/status"))["revision"] == 0
+            status = await anew.operator.get("/status")
+            assert (status["revision"], status["store"]["up"]) == (0, True)
 
 
 async def test_an_older_copy_of_the_database_is_not_taken_up_silently(home: Path, simulator: Simulator) -> None:
@@ -155,6 +160,90 @@ async def test_a_damaged_last_known_good_file_is_told_and_replaced(home: Path, s
     async with deployed(home, simulator=simulator) as third:
         await saved(third.operator)
         assert await version_served(third) == "support@1"
+
+
+def truncated(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def changed(file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b"support", b"suppart"))
+
+
+def newer(file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b'"format":1', b'"format":7', 1))
+
+
+def emptied(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def another_users(file: Path) -> None:
+    os.chown(file, 4321, 4321)
+
+
+def a_link(file: Path) -> None:
+    file.rename(file.with_name("real"))
+    file.symlink_to(file.with_name("real"))
+
+
+def without_tables(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as plain:
+        plain.execute("PRAGMA user_version = 0")
+        plain.execute("VACUUM")
+
+
+@pytest.mark.parametrize("fault", [truncated, changed, newer, emptied, another_users, a_link])
+@pytest.mark.parametrize("instead", [lambda database: None, an_empty_file, without_tables])
+async def test_a_last_known_good_file_that_cannot_be_read_is_evidence_of_an_earlier_life(
+    home: Path, simulator: Simulator, fault: Callable[[Path], None], instead: Callable[[Path], None]
+) -> None:
+    if fault is another_users and os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    async with deployed(home, simulator=simulator) as first:
+        await first.operator.agent("support", "one")
+        await saved(first.operator)
+    fault(home / "last-known-good.json")
+    (home / "switchback.db-identity").unlink()
+    with files_elsewhere(home, instead):
+        async with deployed(home, simulator=simulator) as second:
+            assert await version_served(second) == "refused 503"
+            problem = (await second.operator.get("/status"))["store"]["problem"]
+            assert re.search("the database is (missing or )?empty", problem)
+            assert "last-known-good.json" in problem
+    async with deployed(home, simulator=simulator) as third:
+        assert await version_served(third) == "support@1"
+        await saved(third.operator)
+        assert (home / "last-known-good.json.unreadable").exists()
+
+
+async def test_a_journal_that_cannot_be_read_keeps_traffic_from_passing_without_its_switches(
+    home: Path, simulator: Simulator
+) -> None:
+    async with deployed(home, simulator=simulator) as first:
+        await first.operator.agent("support", "one")
+        await saved(first.operator)
+    (home / "journal").rename(home / "kept")
+    (home / "journal").write_bytes(b"garbage" * 100)
+    async with deployed(home, simulator=simulator) as second:
+        assert await version_served(second) == "refused 503"
+        assert "move it away and start" in (await second.operator.get("/status"))["store"]["problem"]
+        (home / "kept").replace(home / "journal")
+        await eventually(lambda: is_up(second.operator))
+        assert await version_served(second) == "support@1"
+
+
+async def test_a_journal_alone_tells_of_an_earlier_life(home: Path, simulator: Simulator) -> None:
+    async with deployed(home, simulator=simulator) as first:
+        await first.operator.agent("support", "one")
+        await saved(first.operator)
+        (home / "switchback.db").rename(home / "away")
+        await first.operator.post("/switches", scope={"agent": "support"}, mode="block", why="stop")
+    for name in ("last-known-good.json", "switchback.db-identity"):
+        (home / name).unlink()
+    async with deployed(home, simulator=simulator) as second:
+        assert await version_served(second) == "refused 503"
+        assert "journal" in (await second.operator.get("/status"))["store"]["problem"]
 
 
 async def test_a_second_process_on_the_same_home_is_refused_even_where_it_could_serve_from_memory(

@@ -26,7 +26,7 @@ async def refused(action) -> Unavailable:
         with pytest.raises(Unavailable) as caught:
             await action
     assert caught.value.code == "store_unavailable"
-    assert "switchback.db" not in caught.value.message
+    assert "/" not in caught.value.message
     return caught.value
 
 
@@ -91,7 +91,7 @@ class TestLockedByAnotherProgram:
 
 async def on_writer(store, statement):
     """Run a statement on the store's own writing connection."""
-    return await store._database._connections.writer.run(lambda plain: plain.execute(statement).fetchall())
+    return await store._database._opening.writer.run(lambda plain: plain.execute(statement).fetchall())
 
 
 async def test_a_full_database_refuses_and_works_again_when_there_is_room(store):
@@ -168,7 +168,6 @@ class TestTheFileIsGone:
         database.unlink()
         await refused(a_change(store))
         shutil.copyfile(copy, database)
-        await refused(a_change(store))
         await everything_works(store)
         assert "support" in (await store.load_snapshot()).agents
 
@@ -308,5 +307,5 @@ class TestCancelled:
 
 
 async def test_a_rollback_without_a_transaction_is_harmless(store):
-    await store._database._connections.writer.run(roll_back)
+    await store._database._opening.writer.run(roll_back)
     await everything_works(store)

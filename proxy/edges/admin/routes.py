@@ -39,6 +39,7 @@ from proxy.edges.admin.handlers import (
     rollouts,
     runs,
     status,
+    store,
     switches,
     tokens,
     versions,
@@ -202,6 +203,10 @@ ROUTES: tuple[Route, ...] = (
           audit.verify_audit, "Whether all holds, else the first entry or row that does not", query=ProofQuery),
     Route("GET", "/audit/head", "get_audit_head", "The newest audit entry's hash, to anchor it elsewhere", "viewer",
           audit.audit_head, "Number, hash and time of the newest entry"),
+
+    Route("GET", "/store/backup", "back_up_store", "One moment of the whole database, as a file", "admin", store.back_up,
+          "The file; its head is in Switchback-Audit-Head, its length in Switchback-Count",
+          streams=("application/vnd.sqlite3",)),
 
     Route("GET", "/prices", "get_price", "What a model costs", "viewer", status.get_price,
           "The price, or that it is unknown", query=PriceQuery),

@@ -8,8 +8,10 @@ from aiohttp import hdrs, web
 
 from proxy.edges.admin.parts import Streamed
 
-#: How many items the whole answer has, where that is known before it begins.
+#: How many items, or bytes of a file, the whole answer has, where that is known before it begins.
 COUNT_HEADER = "Switchback-Count"
+#: The audit log's head in a copy of the store, as `NUMBER:HASH`.
+AUDIT_HEAD_HEADER = "Switchback-Audit-Head"
 
 
 async def send_stream(request: web.Request, answer: Streamed) -> web.StreamResponse:

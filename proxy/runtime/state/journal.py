@@ -51,6 +51,11 @@ class Journal:
     def entries(self) -> Sequence[JournalEntry]:
         return self._entries
 
+    @property
+    def is_unread(self) -> bool:
+        """What an earlier process ordered is not known yet."""
+        return self._is_unread
+
     async def open(self) -> None:
         """Take over what an earlier process left. Raises Unavailable(`store_in_use`)."""
         try:

@@ -56,6 +56,12 @@ class LastKnownGood:
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
         self._problem: str | None = None
+        self._is_unreadable = False
+
+    @property
+    def is_unreadable(self) -> bool:
+        """A file of an earlier life is there, and what it says is not known."""
+        return self._is_unreadable
 
     @property
     def pasts(self) -> Mapping[str, AgentPast]:
@@ -77,6 +83,7 @@ class LastKnownGood:
             self._latest = self._written = await asyncio.to_thread(self._file.read)
         except Unavailable as refusal:
             self._problem = refusal.message
+            self._is_unreadable = True
         if self._latest is not None:
             self._pasts = dict(self._latest.pasts)
 
@@ -148,6 +155,7 @@ class LastKnownGood:
                 return False
             self._written = latest
             self._problem = None
+            self._is_unreadable = False
             return True
 
     def status(self) -> dict[str, Any]:

@@ -42,8 +42,8 @@ _FATAL = frozenset({"store_in_use", "store_library_too_old", "store_foreign"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeoverParts:
-    """Put together by the composition root. `random` gives numbers from 0 to 1; `is_missing` says that there is no database
-    although one may have been there, so that opening would make a new one; `carry_out` repeats what was journalled."""
+    """Put together by the composition root. `random` gives numbers from 0 to 1; `is_missing` says that there is no database, or an
+    empty file, although one may have been there, so that opening would make a new one; `carry_out` repeats what was journalled."""
 
     store: Store
     is_missing: Callable[[], bool]
@@ -89,7 +89,7 @@ class Takeover:
         if self._fatal is not None:
             raise self._fatal
         known = standby.known_good.latest
-        if not self._parts.live.is_loaded and known is not None:
+        if not self._parts.live.is_loaded and known is not None and not standby.journal.is_unread:
             self._serve(known)
 
     async def run(self) -> None:
@@ -126,6 +126,12 @@ class Takeover:
             await self._open()
         else:
             await self._parts.store.ping()
+        if self._standby.journal.is_unread and not self._parts.live.is_loaded:
+            raise Unavailable(
+                "journal_unusable",
+                f"{self._standby.journal.status()['problem']}; what was stopped or taken back without the store is not known, so nothing "
+                "is served: make the file readable, or, to begin without what it holds, stop, move it away and start",
+            )
         # A journal that could not be read at the start may be found to hold something later.
         if self._standby.presence.is_away or self._standby.journal.entries:
             async with self._parts.changes.turn():
@@ -134,25 +140,38 @@ class Takeover:
 
     async def _open(self) -> None:
         """Open the store, unless it is not the one that was served from before. Raises Unavailable."""
-        store, known = self._parts.store, self._standby.known_good.latest
-        if known is not None and known.snapshot.revision > 0 and self._parts.is_missing():
-            raise _not_the_same("the database is missing", known)
+        store, evidence = self._parts.store, self._evidence()
+        if evidence is not None and self._parts.is_missing():
+            raise _not_the_same("the database is missing or empty", evidence)
         await store.open()
         try:
-            if known is not None:
-                await self._check_the_same(known)
+            if evidence is not None:
+                await self._check_the_same(evidence)
         except BaseException:
             await store.close()
             raise
         self._is_open = True
         self._knows_more.set()
 
-    async def _check_the_same(self, known: KnownGood) -> None:
-        facts = await self._parts.store.diagnostics()
-        if known.snapshot.revision > 0 and facts["installation"] != known.installation:
-            raise _not_the_same("another database is in its place", known)
-        if facts["revision"] < known.snapshot.revision:
-            raise _not_the_same(f"the database is older, at revision {facts['revision']}", known)
+    def _evidence(self) -> str | None:
+        """What in this home tells of an earlier life; None where this may be its first start."""
+        standby, known = self._standby, self._standby.known_good.latest
+        if known is not None and known.snapshot.revision > 0:
+            return f"this home last served revision {known.snapshot.revision} of installation {known.installation}"
+        if standby.known_good.is_unreadable:
+            return f"this home has served before ({standby.known_good.status()['problem']})"
+        if standby.journal.entries or standby.journal.is_unread:
+            return "the file journal holds what was ordered in this home before"
+        return None
+
+    async def _check_the_same(self, evidence: str) -> None:
+        facts, known = await self._parts.store.diagnostics(), self._standby.known_good.latest
+        if facts["revision"] == 0:
+            raise _not_the_same("the database is empty", evidence)
+        if known is not None and known.snapshot.revision > 0 and facts["installation"] != known.installation:
+            raise _not_the_same("another database is in its place", evidence)
+        if known is not None and facts["revision"] < known.snapshot.revision:
+            raise _not_the_same(f"the database is older, at revision {facts['revision']}", evidence)
 
     async def _load(self) -> None:
         """Serve from the store, which holds everything now."""
@@ -232,9 +251,9 @@ class Takeover:
             await work.audit(order.who, "journal.not_applied", order.subject, order.why, after=after)
 
 
-def _not_the_same(problem: str, known: KnownGood) -> Unavailable:
+def _not_the_same(problem: str, evidence: str) -> Unavailable:
     return Unavailable(
         "store_not_the_same",
-        f"{problem}, but this home last served revision {known.snapshot.revision} of installation {known.installation}: put the "
-        "right database back, or, to begin with what is there, stop, remove last-known-good.json and journal, and start",
+        f"{problem}, but {evidence}: put the right database back, or stop and put a backup in place with `switchback store restore "
+        "FILE`; to begin anew stop, move last-known-good.json, journal and switchback.db-identity away, and start",
     )

@@ -1,8 +1,9 @@
 """The emergency journal: `journal`, one JSON line an entry, each with its checksum; blank lines are nothing.
 
 Room is reserved ahead as blank lines and written over, so that an entry finds its place on a disk that is full. A line that was
-torn by a crash does not fit its checksum and is skipped; the ones before it are untouched, because nothing is ever written
-where an entry stands. Counterpart: runtime/state/journal.py, which says when.
+torn by a crash is no JSON and is skipped; the ones before it are untouched, because nothing is ever written where an entry
+stands. A line that is whole and does not fit its checksum was changed by somebody, and nothing is read then: what was ordered is
+not known. Counterpart: runtime/state/journal.py, which says when.
 """
 
 import errno
@@ -15,13 +16,16 @@ from typing import Any
 import orjson
 
 from proxy.core.canonical import content_hash
-from proxy.core.errors import Refusal, Unavailable
+from proxy.core.errors import Unavailable
 from proxy.core.proof.emergency import AbortOrder, EmergencyOrder, JournalEntry, RollbackOrder, SwitchOrder
+from proxy.store.files.private_file import NotOurs, open_private
 from proxy.store.files.release_lines import release_line, release_of_line
 from proxy.store.files.snapshot_file import sync_folder
 from proxy.store.rows.values import Columns, switch_columns, switch_of
 
 FILE_NAME = "journal"
+#: Every entry's line begins so.
+_LINE_START = b'{"sha256":"'
 #: Room for a few hundred entries.
 _RESERVED_BYTES = 256 * 1024
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -59,18 +63,22 @@ class JournalFile:
         except OSError as error:
             self.close()
             raise _unusable("read", error) from error
-        entries = self._entries_of(raw)
+        try:
+            entries = self._entries_of(raw)
+        except Unavailable:
+            self.close()
+            raise
         self._end = len(raw.rstrip(b"\n"))
         self._reserve(len(raw))
         return entries
 
     def _opened(self) -> int:
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = open_private(self._path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            if error.errno not in _NOT_WRITABLE:
+            if error.errno not in _NOT_WRITABLE or isinstance(error, NotOurs):
                 raise
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_private(self._path, os.O_RDONLY)
             self._is_read_only = True
         else:
             self._is_read_only = False
@@ -133,13 +141,17 @@ class JournalFile:
     def _entries_of(self, raw: bytes) -> list[JournalEntry]:
         entries: list[JournalEntry] = []
         self.damaged_lines = 0
+        has_form = False
         for line in raw.split(b"\n"):
             if line:
+                has_form = has_form or line.startswith(_LINE_START)
                 entry = _entry_of(line)
                 if entry is None:
                     self.damaged_lines += 1
                 else:
                     entries.append(entry)
+        if self.damaged_lines and not has_form:
+            raise _not_understood("it holds something else than a journal")
         return list({entry.id: entry for entry in entries}.values())
 
 
@@ -161,12 +173,19 @@ def _line_of(entry: JournalEntry) -> bytes:
 
 
 def _entry_of(line: bytes) -> JournalEntry | None:
-    """The entry of a line, None where the line is not whole."""
+    """The entry of a line, None where the line was torn by a crash: nobody was told that its order is kept.
+
+    Raises Unavailable(`journal_unusable`) for a line that is whole and no entry: somebody changed it, or a newer release wrote it,
+    and what was ordered by it is not known.
+    """
     try:
         content = orjson.loads(line)
+    except ValueError:
+        return None
+    try:
         entry = content["entry"]
         if content_hash(entry) != content["sha256"]:
-            return None
+            raise _not_understood("the checksum of an entry does not fit")
         release = entry["release"]
         return JournalEntry(
             id=entry["id"],
@@ -174,8 +193,8 @@ def _entry_of(line: bytes) -> JournalEntry | None:
             order=_order_of(entry["order"]),
             release=None if release is None else release_of_line(release),
         )
-    except (LookupError, TypeError, ValueError, Refusal):
-        return None
+    except (LookupError, TypeError, ValueError) as error:
+        raise _not_understood("an entry was written by a release that orders other things") from error
 
 
 def _order_columns(order: EmergencyOrder) -> Columns:
@@ -213,6 +232,10 @@ def _order_of(columns: Columns) -> EmergencyOrder:
             return SwitchOrder(switch=switch_of(given))
         case other:
             raise ValueError(other)
+
+
+def _not_understood(problem: str) -> Unavailable:
+    return Unavailable("journal_unusable", f"the file {FILE_NAME} cannot be read: {problem}")
 
 
 def _unusable(attempt: str, error: OSError) -> Unavailable:

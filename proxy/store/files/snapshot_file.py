@@ -24,6 +24,7 @@ from proxy.core.proof.known_good import AgentPast, KnownGood
 from proxy.core.snapshot import AgentState, Arm, Label, Rollout, Snapshot
 from proxy.core.versions.components import COMPONENT_KINDS, Bundle, Component, ComponentKind, bundle_of, parse_component
 from proxy.core.versions.versions import Version
+from proxy.store.files.private_file import open_private, read_private
 from proxy.store.files.release_lines import arm_line, release_line, release_of_line
 from proxy.store.rows.access import token_columns, token_of
 from proxy.store.rows.values import (
@@ -52,22 +53,33 @@ class SnapshotFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        #: What is there could not be read, and is not written over.
+        self._is_unreadable = False
         self._encoded: dict[str, tuple[AgentState, AgentPast, bytes]] = {}
 
     def read(self) -> KnownGood | None:
         """What is kept, None where there is no file. Raises Unavailable(`known_good_unusable`)."""
         try:
-            raw = self._path.read_bytes()
+            known = self._read()
+        except Unavailable:
+            self._is_unreadable = True
+            raise
+        self._is_unreadable = False
+        return known
+
+    def _read(self) -> KnownGood | None:
+        try:
+            raw = read_private(self._path)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise _unusable(f"cannot be read: {error.strerror}") from error
         head = _HEAD.match(raw)
+        if head is not None and int(head[1]) != _FORMAT:
+            raise _unusable(f"has format {int(head[1])}; this release knows {_FORMAT}")
         content = memoryview(raw)[head.end() : -len(_TAIL)] if head is not None and raw.endswith(_TAIL) else None
         if head is None or content is None or hashlib.sha256(content).hexdigest().encode() != head[2]:
             raise _unusable("is damaged: its checksum does not fit")
-        if int(head[1]) != _FORMAT:
-            raise _unusable(f"has format {int(head[1])}; this release knows {_FORMAT}")
         try:
             return _known_good_of(msgspec.json.decode(content, type=_Content))
         except (LookupError, TypeError, ValueError, msgspec.MsgspecError, Refusal) as error:
@@ -82,11 +94,17 @@ class SnapshotFile:
         head = b'{"format":%d,"sha256":"%s","content":' % (_FORMAT, checksum.hexdigest().encode())
         beside = self._path.with_name(self._path.name + ".new")
         try:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with suppress(FileNotFoundError):
+                # Of a write that was broken off; or a link that somebody put there.
+                beside.unlink()
+            descriptor = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             with os.fdopen(descriptor, "wb") as file:
                 file.writelines((head, *content, _TAIL))
                 file.flush()
                 os.fsync(file.fileno())
+            if self._is_unreadable:
+                self._path.rename(self._path.with_name(f"{self._path.name}.unreadable"))
+                self._is_unreadable = False
             beside.replace(self._path)
             sync_folder(self._path.parent)
         except OSError as error:

@@ -14,7 +14,7 @@ Promises:
   within a few seconds; never a driver's exception.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Attempt, Run, RunOutcome
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.proof.audit import AuditDraft, AuditEntry
+from proxy.core.proof.audit_proof import AuditHead
 from proxy.core.proof.record_proof import RecordProof
 from proxy.core.releasing.proposals import Proposal, ProposalState
 from proxy.core.releasing.protection import Protection
@@ -157,6 +158,15 @@ class Change(Protocol):
     async def append_audit(self, draft: AuditDraft) -> AuditEntry: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCopy:
+    """A whole copy, made; what is not read of `pieces` is given up when they are closed."""
+
+    audit_head: AuditHead
+    size_bytes: int
+    pieces: AsyncGenerator[bytes]
+
+
 class Store(Protocol):
     """The memory of everything. Opened by the composition root, closed last."""
 
@@ -241,6 +251,10 @@ class Store(Protocol):
 
     async def ping(self) -> None:
         """Raises Unavailable where a write could not succeed now."""
+        ...
+
+    async def backup(self) -> StoreCopy:
+        """One moment of everything, as a file that another store can be made of. Raises Unavailable(`store_unavailable`)."""
         ...
 
     async def diagnostics(self) -> Mapping[str, Any]:

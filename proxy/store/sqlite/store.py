@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Attempt, Run
@@ -24,7 +24,7 @@ from proxy.core.spending.caps import Cap, CounterKey
 from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version, VersionSummary
-from proxy.store.ports.store import RunFilter, UnauditedChange
+from proxy.store.ports.store import RunFilter, StoreCopy, UnauditedChange
 from proxy.store.sqlite import access, ledger, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
 from proxy.store.sqlite.opening.database import Database
@@ -35,6 +35,7 @@ from proxy.store.sqlite.runs import batches, run_lists
 from proxy.store.sqlite.runs.run_lanes import RunLanes
 
 BUSY_TIMEOUT_SECONDS = 5.0
+_PIECE_BYTES = 1024 * 1024
 #: The first SQLite without the WAL-reset bug, which needs two writing connections; this store has one.
 _WAL_RESET_FIXED = (3, 51, 3)
 
@@ -155,7 +156,12 @@ class SqliteStore:
         return await self._database.read_for_traffic(ledger.read_spent, cap.id, from_window_start_microseconds)
 
     async def ping(self) -> None:
-        await self._database.write(batches.try_write)
+        await self._database.tend(batches.try_write)
+
+    async def backup(self) -> StoreCopy:
+        """Copied on a connection of its own, so that no write and no list waits for it."""
+        path, head = await self._database.copied()
+        return StoreCopy(audit_head=head, size_bytes=path.stat().st_size, pieces=_given_away(path))
 
     async def diagnostics(self) -> Mapping[str, Any]:
         """Answers also while the store is away."""
@@ -179,3 +185,16 @@ class SqliteStore:
 
 def _begun(plain: sqlite3.Connection) -> tuple[int, int]:
     return begun_at(plain), plain.execute("SELECT revision FROM meta").fetchone()[0]
+
+
+async def _given_away(path: Path) -> AsyncGenerator[bytes]:
+    """The content of a file that nobody else needs, which has no name any more from the first piece on."""
+    with await asyncio.to_thread(_opened_last, path) as file:
+        while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
+            yield piece
+
+
+def _opened_last(path: Path) -> BinaryIO:
+    file = path.open("rb")
+    path.unlink()
+    return file

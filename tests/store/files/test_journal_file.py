@@ -2,12 +2,15 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proxy.core.canonical import content_hash
 from proxy.core.errors import Unavailable
 from proxy.core.proof.emergency import AbortOrder, JournalEntry, RollbackOrder, SwitchOrder
 from proxy.core.scopes import Scope
@@ -83,7 +86,12 @@ def test_a_torn_or_garbled_last_line_is_ignored_and_no_earlier_one_is_lost(
     else:
         garbled = raw[place] ^ data.draw(st.integers(1, 255))
         path.write_bytes(raw[:place] + bytes([garbled]) + raw[place + 1 :])
-    found, damaged = read(path)
+    try:
+        found, damaged = read(path)
+    except Unavailable:
+        # Still whole, so that no crash can have written it.
+        assert len(path.read_bytes()) == len(raw)
+        return
     assert found == entries[:-1]
     assert damaged <= 2
     later = entry(9)
@@ -91,11 +99,48 @@ def test_a_torn_or_garbled_last_line_is_ignored_and_no_earlier_one_is_lost(
     assert read(path)[0] == [*entries[:-1], later]
 
 
-def test_a_damaged_line_in_the_middle_is_counted_and_costs_only_itself(path: Path) -> None:
+def test_a_line_torn_in_the_middle_is_counted_and_costs_only_itself(path: Path) -> None:
     entries = [entry(number) for number in range(4)]
     written(path, entries)
+    path.write_bytes(path.read_bytes().replace(b'"journal_2"', b'"journ\n'))
+    assert read(path) == ([entries[0], entries[1], entries[3]], 2)
+
+
+def changed(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b'"journal_2"', b'"journal_x"'))
-    assert read(path) == ([entries[0], entries[1], entries[3]], 1)
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"\x00\xff garbage" * 5000)
+
+
+def of_a_newer_release(path: Path) -> None:
+    content = {"id": "journal_9", "at_microseconds": 1, "order": {"what": "teleport"}, "release": None}
+    line = orjson.dumps({"sha256": content_hash(content), "entry": content})
+    path.write_bytes(path.read_bytes().rstrip(b"\n") + b"\n" + line + b"\n")
+
+
+def a_link(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("fault", [changed, garbage, of_a_newer_release, a_link, a_pipe])
+def test_a_journal_whose_orders_are_not_known_is_refused_whole_and_left_as_it_is(
+    path: Path, fault: Callable[[Path], None]
+) -> None:
+    written(path, [entry(number) for number in range(4)])
+    fault(path)
+    came = path.read_bytes() if path.is_file() else b""
+    with pytest.raises(Unavailable) as refused:
+        JournalFile(path).open()
+    assert refused.value.code == "journal_unusable"
+    assert (path.read_bytes() if path.is_file() else b"") == came
 
 
 def test_after_clearing_nothing_is_left_and_the_room_is_kept(path: Path) -> None:

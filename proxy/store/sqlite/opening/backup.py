@@ -77,10 +77,10 @@ def _copy(database: Path, schema: int, busy_timeout_seconds: float, stopped: thr
             )
             # One file without a log, which can be put in the database's place as it is.
             target.execute("PRAGMA journal_mode = DELETE")
-        _write_through(part)
+        write_through(part)
         copy = _free_name(database, schema, moment)
         part.rename(copy)
-        _write_through(database.parent)
+        write_through(database.parent)
     except BaseException:
         _remove(part)
         raise
@@ -102,7 +102,7 @@ def _free_name(database: Path, schema: int, moment: str) -> Path:
     return next(path for path in map(database.with_name, names) if not os.path.lexists(path))
 
 
-def _write_through(path: Path) -> None:
+def write_through(path: Path) -> None:
     """Wait until a file or a folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

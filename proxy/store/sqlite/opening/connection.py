@@ -79,15 +79,14 @@ async def connect(path: Path, *, read_only: bool, busy_timeout_seconds: float) -
 def _prepare(plain: sqlite3.Connection, read_only: bool) -> None:
     plain.row_factory = sqlite3.Row
     plain.execute("PRAGMA foreign_keys = ON")
+    # The log is moved into the database where that is noted (open_database.py), and nowhere else.
+    plain.execute("PRAGMA wal_autocheckpoint = 0")
     if read_only:
         plain.execute("PRAGMA query_only = ON")
-        plain.execute("PRAGMA wal_autocheckpoint = 0")
         # The first read opens the log; later it could not, where the database file is away for a while.
         plain.execute("SELECT COUNT(*) FROM sqlite_master")
     else:
         plain.execute("PRAGMA synchronous = NORMAL")
-        # A long export keeps the log from being reused; afterwards it shrinks to this again.
-        plain.execute("PRAGMA journal_size_limit = 67108864")
 
 
 def begin_durably(plain: sqlite3.Connection) -> None:

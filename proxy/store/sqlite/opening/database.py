@@ -12,15 +12,13 @@ Admin changes are few and do, and their fsync takes everything committed before 
 
 import asyncio
 import sqlite3
-import threading
+import time
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
 
 from proxy.core.errors import Refusal, Unavailable
-from proxy.store.sqlite.opening.backup import CopyStopped, back_up
+from proxy.core.proof.audit_proof import AuditHead
 from proxy.store.sqlite.opening.connection import (
     Answer,
     Parameters,
@@ -34,32 +32,26 @@ from proxy.store.sqlite.opening.connection import (
     roll_back,
 )
 from proxy.store.sqlite.opening.failures import STORE_UNAVAILABLE, DatabaseFailed
-from proxy.store.sqlite.opening.migrate import check_library, migrate, outdated_schema
-from proxy.store.sqlite.opening.ownership import OpenFile, OwnershipLock, create_private
+from proxy.store.sqlite.opening.identity_file import Identity
+from proxy.store.sqlite.opening.inspection import check_is_whole_copy, inspect, opened_untouched
+from proxy.store.sqlite.opening.migrate import check_library, migrations
+from proxy.store.sqlite.opening.open_database import OpenDatabase, open_database
+from proxy.store.sqlite.opening.open_file import FilesChanged, OpenFile
+from proxy.store.sqlite.opening.ownership import OwnershipLock
+from proxy.store.sqlite.opening.presence import LOG_MOVES_IN, REOPENED_IN, Presence
+from proxy.store.sqlite.opening.whole_copies import copy_whole, free_name
 
-
-@dataclass(frozen=True, slots=True)
-class _Connections:
-    """What is open, and on which file."""
-
-    file: OpenFile
-    writer: ThreadConnection
-    traffic: ThreadConnection
-    lists: ThreadConnection
-
-    async def close(self) -> None:
-        """Readers first: the last to close moves the log into the database."""
-        for connection in (self.lists, self.traffic, self.writer):
-            # What was committed is safe in the log; a connection that cannot even close has nothing more to lose.
-            with suppress(sqlite3.Error):
-                await connection.close()
-        self.file.forget_log_if_replaced()
+#: A log this long is moved without waiting for the next look.
+_LONG_LOG_BYTES = 16 * 1024 * 1024
+#: Where the disk is slow, moving the log takes at most this share of the time.
+_SLOW_MOVE_SECONDS = 0.1
+_MOVING_SHARE = 0.1
 
 
 class Database:
     """One SQLite file, owned by this process between `open` and `close`."""
 
-    def __init__(self, path: Path, busy_timeout_seconds: float, migrations: Mapping[int, str]) -> None:
+    def __init__(self, path: Path, busy_timeout_seconds: float, known_migrations: Mapping[int, str]) -> None:
         """`busy_timeout_seconds`: how long a write waits for another program's lock, and how long for its turn here."""
         self.path = path
         self.schema_version = 0
@@ -68,23 +60,29 @@ class Database:
         #: Of the last change known to be committed.
         self.revision = 0
         self._busy_timeout_seconds = busy_timeout_seconds
-        self._migrations = migrations
+        self._migrations = known_migrations
         self._ownership = OwnershipLock(path)
         self._turn = asyncio.Lock()
-        self._connections: _Connections | None = None
-        self._is_trusted = False
+        self._opening: OpenDatabase | None = None
+        #: Whether what is open can be written, and read, as far as known.
+        self._is_writable = False
+        self._is_readable = False
+        #: Of a file whose content was found damaged: what was said, and the file it was said of.
+        self._damage: DatabaseFailed | None = None
+        self._damaged_content: tuple[int, int] | None = None
+        #: Where the content of a deleted file was kept.
+        self._kept: Path | None = None
+        self._move_due_at = 0.0
         self._is_closed = True
 
     async def open(self) -> None:
         """Take ownership, open, migrate. Raises Unavailable: `store_in_use`, `store_too_new`, `store_foreign`,
-        `store_library_too_old`, `store_unavailable`."""
+        `store_library_too_old`, `store_linked`, `store_log_foreign`, `store_not_the_same`, `store_unavailable`."""
         check_library()
         self._ownership.acquire()
-        # Whether this is the right database is its opener's to say; from here on it must stay the same one.
         self.installation, self.revision = "", 0
         try:
-            create_private(self.path)
-            await self._connect()
+            await self._connect(None)
             self._is_closed = False
         except BaseException:
             self._ownership.release()
@@ -94,60 +92,86 @@ class Database:
         """Finish what was given to the connections, close them, and give the file free."""
         # Whoever still reads must not open it again.
         self._is_closed = True
-        await self._disconnect()
+        opening, self._opening = self._opening, None
+        self._is_writable = self._is_readable = False
+        if opening is not None:
+            await self._let_go(opening)
         self._ownership.release()
 
     async def write(
         self, work: Work[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> Answer:
         """Run `work` as one transaction, in one hop to the writer's thread."""
-        async with self._writing() as connections:
-            return await connections.writer.run(_batch, connections.file, work, *args, **kwargs)
+        async with self._writing() as opening:
+            answer = await opening.writer.run(_batch, opening.file, work, *args, **kwargs)
+            if opening.file.log_bytes >= _LONG_LOG_BYTES:
+                await self._move_log(opening)
+            return answer
 
     @asynccontextmanager
     async def change(self) -> AsyncGenerator[ThreadConnection, None]:
         """One transaction over several hops. It commits when the block ends and is undone by any exception."""
-        async with self._writing() as connections:
-            writer = connections.writer
+        async with self._writing() as opening:
+            writer = opening.writer
             try:
-                await writer.run(_begin_change, connections.file)
+                await writer.run(_begin_change, opening.file)
                 yield writer
-                await writer.run(commit_durably)
+                await writer.run(_commit_change, opening.file)
             except BaseException:
                 # The thread has the rollback before this task can be interrupted again, and before the next writer.
                 with suppress(Refusal):
                     await writer.run(roll_back)
                 raise
+            # In the database file itself an acknowledged change outlives whatever befalls the log.
+            await self._move_log(opening)
+
+    async def tend(self, work: Work[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
+        """`write`, and the upkeep of the log: to be called once a second or so."""
+        async with self._writing() as opening:
+            answer = await opening.writer.run(_batch, opening.file, work, *args, **kwargs)
+            await self._move_log(opening)
+            return answer
 
     async def read_for_traffic(
         self, work: Work[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> Answer:
         """Run `work` on one picture of what is committed; no list is waited for."""
-        connections = await self._usable()
+        opening = await self._usable()
         with self._watching():
-            return await connections.traffic.run(at_one_moment, work, *args, **kwargs)
+            return await opening.traffic.run(at_one_moment, work, *args, **kwargs)
 
     async def read_for_lists(
         self, work: Work[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> Answer:
         """Run `work` on one picture of what is committed, behind the lists asked for before."""
-        connections = await self._usable()
+        opening = await self._usable()
         with self._watching():
-            return await connections.lists.run(at_one_moment, work, *args, **kwargs)
+            return await opening.lists.run(at_one_moment, work, *args, **kwargs)
 
     async def read_what_stays(
         self, work: Work[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> Answer:
         """As `read_for_lists`, of a file that is still in its place afterwards: one that was deleted or replaced can be read
         while it is open, and says nothing of what a restart would find."""
-        connections = await self._usable()
+        opening = await self._usable()
         with self._watching():
-            answer = await connections.lists.run(at_one_moment, work, *args, **kwargs)
-            await asyncio.to_thread(connections.file.check)
+            answer = await opening.lists.run(at_one_moment, work, *args, **kwargs)
+            await asyncio.to_thread(opening.file.check)
         return answer
 
+    async def copied(self) -> tuple[Path, AuditHead]:
+        """A whole copy beside the database under a name of its own, and its audit head. Raises Unavailable."""
+        opening = await self._usable()
+        with self._watching():
+            await asyncio.to_thread(opening.file.check)
+            connection = await connect(self.path, read_only=True, busy_timeout_seconds=self._busy_timeout_seconds)
+            try:
+                return await connection.run(_copied, self.path)
+            finally:
+                await connection.close()
+
     @asynccontextmanager
-    async def _writing(self) -> AsyncGenerator[_Connections, None]:
+    async def _writing(self) -> AsyncGenerator[OpenDatabase, None]:
         """The writer's turn, with connections that can be trusted. Waits for the turn no longer than the busy timeout."""
         try:
             async with asyncio.timeout(self._busy_timeout_seconds):
@@ -156,26 +180,28 @@ class Database:
             explanation = "the store cannot be used now: it is busy with other writes"
             raise Unavailable(STORE_UNAVAILABLE, explanation) from None
         try:
-            connections = await self._trusted()
+            opening = await self._trusted()
             with self._watching():
-                yield connections
+                yield opening
         finally:
             self._turn.release()
 
-    async def _usable(self) -> _Connections:
-        if self._connections is not None and self._is_trusted:
-            return self._connections
-        async with self._writing() as connections:
-            return connections
+    async def _usable(self) -> OpenDatabase:
+        if self._opening is not None and self._is_readable:
+            return self._opening
+        async with self._writing() as opening:
+            return opening
 
-    async def _trusted(self) -> _Connections:
+    async def _trusted(self) -> OpenDatabase:
         """The connections, opened anew where they failed. The caller has the turn."""
-        if self._connections is not None and self._is_trusted:
-            return self._connections
+        if self._opening is not None and self._is_writable:
+            return self._opening
         if self._is_closed:
             raise DatabaseFailed("it is not open", needs_reopening=False)
-        await self._disconnect()
-        return await self._connect()
+        if self._opening is None:
+            return await self._connect(self._known())
+        with self._watching():
+            return await self._recovered(self._opening)
 
     @contextmanager
     def _watching(self) -> Generator[None, None, None]:
@@ -183,79 +209,151 @@ class Database:
             yield
         except DatabaseFailed as failure:
             if failure.needs_reopening:
-                self._is_trusted = False
+                self._is_readable = self._is_writable = False
+            if isinstance(failure, FilesChanged):
+                self._is_writable = False
+            if failure.is_damage and self._opening is not None:
+                self._damage, self._damaged_content = failure, None
             raise
 
-    async def _connect(self) -> _Connections:
-        async with AsyncExitStack() as opened:
+    async def _recovered(self, opening: OpenDatabase) -> OpenDatabase:
+        """What is open once it can be trusted again. Raises Unavailable while it cannot."""
+        presence = await asyncio.to_thread(opening.file.look)
+        if self._damage is not None and self._damaged_content == opening.file.content and presence is Presence.HERE:
+            raise self._damage
+        if presence is Presence.HERE and self._is_readable:
+            self._is_writable = True
+            return opening
+        if presence in REOPENED_IN:
+            return await self._reopened(opening, presence)
+        if presence is Presence.OVERWRITTEN:
+            raise FilesChanged(presence)
+        return await self._met_replacement(opening, presence)
 
-            async def another(read_only: bool) -> ThreadConnection:
-                connection = await connect(
-                    self.path, read_only=read_only, busy_timeout_seconds=self._busy_timeout_seconds
-                )
-                opened.push_async_callback(connection.close)
-                return connection
+    async def _reopened(self, opening: OpenDatabase, presence: Presence) -> OpenDatabase:
+        if presence in (Presence.LOG_LOST, Presence.INDEX_LOST):
+            # What the open log holds is nowhere else; until it is moved, nothing is closed.
+            if not await opening.move_log():
+                raise FilesChanged(presence)
+            opening.file.set_foreign_log_aside(f"{self.path.name}-wal.not-ours-{_stamp()}")
+        self._opening, self._is_readable, self._is_writable = None, False, False
+        await opening.close()
+        return await self._connect(self._known())
 
-            writer = await another(read_only=False)
-            outdated = await writer.run(outdated_schema, self._migrations)
-            if outdated is not None:
-                with suppress(sqlite3.Error):
-                    await writer.close()
-                await self._back_up(outdated)
-                writer = await another(read_only=False)
-            self._recognise(*await writer.run(_prepare, self._migrations))
-            file = OpenFile(self.path)
-            connections = _Connections(file, writer, await another(read_only=True), await another(read_only=True))
-            opened.pop_all()
-        self._connections = connections
-        self._is_trusted = True
-        return connections
-
-    async def _back_up(self, schema: int) -> None:
-        """Returns when a copy is there, or, interrupted, when nothing is being copied any more."""
-        stopped = threading.Event()
-        copying = asyncio.ensure_future(
-            asyncio.to_thread(back_up, self.path, schema, self._busy_timeout_seconds, stopped)
-        )
+    async def _met_replacement(self, opening: OpenDatabase, presence: Presence) -> OpenDatabase:
+        """Our file has lost its place. It is made whole, and kept under another name if no name leads to it any more; then a
+        whole copy of it in its place is opened."""
+        await self._make_whole(opening)
+        if presence is Presence.GONE:
+            raise self._lost_place(presence)
+        known = opening.identity
         try:
-            await asyncio.shield(copying)
-        except asyncio.CancelledError:
-            stopped.set()
-            with suppress(CopyStopped, Refusal):
-                await copying
-            raise
+            await asyncio.to_thread(check_is_whole_copy, self.path, known, opening.file.log_path)
+        except Unavailable as refusal:
+            raise self._lost_place(
+                presence, refusal.message.removeprefix("the store cannot be used now: ")
+            ) from refusal
+        self._opening, self._is_readable, self._is_writable = None, False, False
+        await opening.close()
+        self._kept = None
+        return await self._connect(known)
 
-    def _recognise(self, schema_version: int, installation: str, revision: int) -> None:
-        """Refuse a file that came into the place of ours while we run, unless it is a whole copy of it."""
-        if self.installation and (installation != self.installation or revision < self.revision):
-            raise DatabaseFailed(
-                "another or an older database is in its place; restart to use that one, or put the right one back",
-                needs_reopening=True,
+    async def _make_whole(self, opening: OpenDatabase) -> None:
+        await opening.move_log()
+        if opening.file.is_deleted and self._kept is None:
+            self._kept = await opening.writer.run(_keep_aside, self.path)
+
+    def _lost_place(self, presence: Presence, problem: str = "") -> DatabaseFailed:
+        kept = f"; everything it held is in {self._kept.name}, which can be put in its place" if self._kept else ""
+        return FilesChanged(presence, (f" ({problem}); put the right one back" if problem else "") + kept)
+
+    async def _move_log(self, opening: OpenDatabase) -> None:
+        """Upkeep that may fail: what was committed stays in the log."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._move_due_at:
+            return
+        began = loop.time()
+        try:
+            with self._watching():
+                await opening.move_log()
+        except DatabaseFailed:
+            return
+        finally:
+            took = loop.time() - began
+            self._move_due_at = loop.time() + (took / _MOVING_SHARE if took > _SLOW_MOVE_SECONDS else 0)
+
+    async def _connect(self, known: Identity | None) -> OpenDatabase:
+        try:
+            opening = await open_database(
+                self.path,
+                known,
+                self._migrations,
+                busy_timeout_seconds=self._busy_timeout_seconds,
+                is_doubted=self._damage is not None,
             )
-        self.schema_version = schema_version
-        self.installation = installation
-        self.revision = revision
+        except DatabaseFailed as failure:
+            if failure.is_damage:
+                self._damage = failure
+            raise
+        self.schema_version = opening.schema_version
+        self.installation, self.revision = opening.identity.installation, opening.identity.revision
+        self._opening, self._is_readable, self._is_writable = opening, True, True
+        self._damage = None
+        return opening
 
-    async def _disconnect(self) -> None:
-        connections, self._connections, self._is_trusted = self._connections, None, False
-        if connections is not None:
-            await connections.close()
+    def _known(self) -> Identity | None:
+        """What a file opened again must be: nothing that was acknowledged may be missing."""
+        return (
+            Identity(installation=self.installation, revision=self.revision, generation=0)
+            if self.installation
+            else None
+        )
+
+    async def _let_go(self, opening: OpenDatabase) -> None:
+        """Close, and leave behind what a later start, or a person, can use."""
+        try:
+            presence = await asyncio.to_thread(opening.file.look)
+            if presence is Presence.HERE and self._damage is None:
+                await opening.close_and_tidy()
+                return
+            if presence in LOG_MOVES_IN and self._damage is None:
+                await self._make_whole(opening)
+        except Unavailable:
+            # It stays as it is: the log beside the database, or with the file that was moved away.
+            pass
+        await opening.close()
 
 
-def _prepare(plain: sqlite3.Connection, migrations: Mapping[int, str]) -> tuple[int, str, int]:
-    """Migrate; the schema version, the installation's id and the revision."""
-    version = migrate(plain, migrations)
-    plain.execute(
-        "INSERT INTO meta (only_row, installation, revision) SELECT 1, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM meta)",
-        (str(uuid4()),),
-    )
-    meta = plain.execute("SELECT installation, revision FROM meta").fetchone()
-    return version, meta["installation"], meta["revision"]
+def _stamp() -> str:
+    """For names of files: people read them, nothing is decided by them."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+
+
+def _copied(plain: sqlite3.Connection, path: Path) -> tuple[Path, AuditHead]:
+    copy = free_name(path, "backup", _stamp())
+    copy_whole(plain, copy)
+    try:
+        with opened_untouched(copy) as copied:
+            return copy, inspect(copied, max(migrations())).audit_head
+    except BaseException:
+        copy.unlink()
+        raise
+
+
+def _keep_aside(plain: sqlite3.Connection, path: Path) -> Path:
+    kept = free_name(path, "kept", _stamp())
+    copy_whole(plain, kept)
+    return kept
 
 
 def _begin_change(plain: sqlite3.Connection, file: OpenFile) -> None:
     file.check()
     begin_durably(plain)
+
+
+def _commit_change(plain: sqlite3.Connection, file: OpenFile) -> None:
+    commit_durably(plain)
+    file.note_write()
 
 
 def _batch(
@@ -266,4 +364,6 @@ def _batch(
     **kwargs: Parameters.kwargs,
 ) -> Answer:
     file.check()
-    return atomically(plain, work, *args, **kwargs)
+    answer = atomically(plain, work, *args, **kwargs)
+    file.note_write()
+    return answer

@@ -4,6 +4,7 @@ A failure names SQLite's own error code and never a path or a value. It also say
 anew: a lock or a full disk passes by itself, after anything else a connection may hold a broken picture of the file.
 """
 
+import errno
 import sqlite3
 
 from proxy.core.errors import BadInput, Conflict, Refusal, Unavailable
@@ -16,19 +17,23 @@ _EXPLANATIONS = {
     "SQLITE_FULL": "the disk or the database is full",
     "SQLITE_READONLY": "the database cannot be written",
     "SQLITE_CANTOPEN": "the database file cannot be opened",
-    "SQLITE_CORRUPT": "the database file is damaged",
+    "SQLITE_CORRUPT": "the database file is damaged; stop Switchback, look with `switchback store check`, and put a backup in place "
+    "with `switchback store restore FILE`",
     "SQLITE_NOTADB": "the file is not a database",
     "SQLITE_IOERR": "reading or writing the database file failed",
 }
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _PASSES_BY_ITSELF = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_INTERRUPT", "SQLITE_NOMEM")
 
 
 class DatabaseFailed(Unavailable):
-    """The database could not do it now. `needs_reopening`: these connections are not to be trusted any more."""
+    """The database could not do it now. `needs_reopening`: these connections are not to be trusted any more. `is_damage`: the
+    content itself is not to be."""
 
-    def __init__(self, explanation: str, *, needs_reopening: bool) -> None:
+    def __init__(self, explanation: str, *, needs_reopening: bool, is_damage: bool = False) -> None:
         super().__init__(STORE_UNAVAILABLE, f"the store cannot be used now: {explanation}")
         self.needs_reopening = needs_reopening
+        self.is_damage = is_damage
 
 
 def refusal_of(error: Exception) -> Refusal:
@@ -41,9 +46,13 @@ def refusal_of(error: Exception) -> Refusal:
     name: str = getattr(error, "sqlite_errorname", None) or "connection closed"
     primary = "_".join(name.split("_")[:2])
     explanation = _EXPLANATIONS.get(primary, "SQLite failed")
-    return DatabaseFailed(f"{explanation} ({name})", needs_reopening=primary not in _PASSES_BY_ITSELF)
+    return DatabaseFailed(
+        f"{explanation} ({name})", needs_reopening=primary not in _PASSES_BY_ITSELF, is_damage=primary in _DAMAGE
+    )
 
 
 def file_failure(error: OSError) -> DatabaseFailed:
     """For what the file system refuses before SQLite is asked."""
+    if error.errno == errno.ELOOP:
+        return DatabaseFailed("a symbolic link stands where a file of its own belongs; remove it", needs_reopening=True)
     return DatabaseFailed(f"its files cannot be used ({error.strerror or type(error).__name__})", needs_reopening=True)

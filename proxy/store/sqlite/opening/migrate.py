@@ -56,12 +56,9 @@ def outdated_schema(plain: sqlite3.Connection, known: Mapping[int, str]) -> int 
     return current if 0 < current < max(known) and _is_ours(plain, current) else None
 
 
-def migrate(plain: sqlite3.Connection, known: Mapping[int, str]) -> int:
-    """Bring the schema up to date by the `known` migrations; the schema version it then has.
-
-    Raises Unavailable: `store_too_new` for a database of a newer release, `store_foreign` for another program's.
-    """
-    current, newest = schema_version(plain), max(known)
+def checked_schema(plain: sqlite3.Connection, newest: int) -> int:
+    """The schema of a database that is ours, or empty (0). Raises Unavailable as `migrate` does."""
+    current = schema_version(plain)
     if current > newest:
         raise Unavailable(
             "store_too_new",
@@ -70,6 +67,16 @@ def migrate(plain: sqlite3.Connection, known: Mapping[int, str]) -> int:
         )
     if not _is_ours(plain, current):
         raise Unavailable("store_foreign", "the database belongs to another program; configure another file as store")
+    return current
+
+
+def migrate(plain: sqlite3.Connection, known: Mapping[int, str]) -> int:
+    """Bring the schema up to date by the `known` migrations; the schema version it then has.
+
+    Raises Unavailable: `store_too_new` for a database of a newer release, `store_foreign` for another program's.
+    """
+    newest = max(known)
+    current = checked_schema(plain, newest)
     if plain.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
         raise DatabaseFailed("the file system cannot hold SQLite's write-ahead log", needs_reopening=True)
     for number in range(current + 1, newest + 1):

@@ -1,0 +1,12 @@
+"""Handlers: the database as a whole."""
+
+from proxy.edges.admin.parts import AdminParts, Ask, Streamed
+from proxy.edges.admin.streaming import AUDIT_HEAD_HEADER, COUNT_HEADER
+
+_SQLITE = "application/vnd.sqlite3"
+
+
+async def back_up(parts: AdminParts, ask: Ask) -> Streamed:
+    copy = await parts.store.backup()
+    head = f"{copy.audit_head.number}:{copy.audit_head.hash}"
+    return Streamed(copy.pieces, _SQLITE, {COUNT_HEADER: str(copy.size_bytes), AUDIT_HEAD_HEADER: head})

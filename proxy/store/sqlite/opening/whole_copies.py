@@ -1,0 +1,49 @@
+"""Whole copies of an open database in one file: backups, and what is kept of a file whose last name is gone.
+
+SQLite's backup reads through the connection, log included, so that the copy is one moment of the database and needs no log. The
+file appears under its name only when it is complete and on the disk.
+"""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from proxy.store.sqlite.opening.failures import DatabaseFailed, file_failure, refusal_of
+
+_OWNER_ONLY = 0o600
+
+
+def copy_whole(plain: sqlite3.Connection, target: Path) -> None:
+    """Write everything `plain` sees to `target`, which must not exist. Raises Unavailable(`store_unavailable`)."""
+    beside = target.with_name(f"{target.name}.part")
+    try:
+        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OWNER_ONLY)
+    except OSError as error:
+        raise file_failure(error) from error
+    try:
+        with closing(sqlite3.connect(beside)) as copy:
+            # No log of its own: what is copied stands in this one file.
+            copy.execute("PRAGMA journal_mode = OFF")
+            plain.backup(copy)
+        os.fsync(descriptor)
+        # A link, unlike a rename, never takes the place of a file that is there.
+        os.link(beside, target)
+    except sqlite3.Error as error:
+        raise refusal_of(error) from error
+    except OSError as error:
+        raise file_failure(error) from error
+    finally:
+        os.close(descriptor)
+        with suppress(OSError):
+            beside.unlink()
+
+
+def free_name(path: Path, what: str, stamp: str) -> Path:
+    """A name beside `path` that says what the file is and that nothing has yet. `stamp`: the moment, for people."""
+    wanted = path.with_name(f"{path.name}.{what}-{stamp}")
+    for number in range(2, 1000):
+        if not wanted.exists():
+            return wanted
+        wanted = path.with_name(f"{path.name}.{what}-{stamp}-{number}")
+    raise DatabaseFailed("too many files were kept beside it already; move some away", needs_reopening=False)

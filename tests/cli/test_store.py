@@ -1,0 +1,136 @@
+"""`switchback store`: the real command against a real server, and on files while none runs."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from proxy.cli.app import app
+from proxy.simulator.app import Simulator
+from tests.harness import Deployment, deployed
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SWITCHBACK_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+async def switchback(*words: object, exit_code: int = 0) -> Any:
+    """What the command says with --json, as the document."""
+    done = await asyncio.to_thread(CliRunner().invoke, app, [*map(str, words), "--json"])
+    assert done.exit_code == exit_code, done.output
+    return json.loads(done.stdout or done.stderr)
+
+
+async def backed_up(deployment: Deployment, file: Path) -> Any:
+    at = ["--admin-url", deployment.server.admin_url, "--token-file", deployment.server.admin_token_path]
+    return await switchback("store", "backup", file, *at)
+
+
+async def test_a_backup_of_a_running_server_is_whole_and_a_restored_one_serves_what_it_held(
+    home, tmp_path, simulator: Simulator
+):
+    file = tmp_path / "monday.db"
+    async with deployed(home, simulator=simulator) as first:
+        await first.operator.agent("support", "one", "two")
+        said = await backed_up(first, file)
+        head = await first.operator.get("/audit/head")
+        assert said["audit_head"] == f"{head['number']}:{head['hash']}"
+        assert file.stat().st_size == said["size_bytes"]
+        assert file.stat().st_mode & 0o777 == 0o600
+        await first.operator.label("support", "prod", 2)
+        for words in (("store", "check"), ("store", "restore", file)):
+            assert (await switchback(*words, exit_code=4))["code"] == "store_in_use"
+        assert list(home.glob("*backup*")) == []
+    checked = await switchback("store", "check", file)
+    assert (checked["ok"], checked["audit_head"]) == (True, {"number": head["number"], "hash": head["hash"]})
+    assert (await switchback("store", "check"))["ok"]
+    restored = await switchback("store", "restore", file)
+    assert restored["ok"]
+    assert all(".before-restore-" in name and Path(name).exists() for name in restored["set_aside"])
+    async with deployed(home, simulator=simulator) as second:
+        assert (await second.operator.get("/agents/support/labels"))["items"][0]["version"] == 1
+        assert (await second.operator.get("/status"))["store"]["up"]
+        assert (await second.operator.get("/audit/verify"))["ok"]
+    (database,) = (name for name in restored["set_aside"] if "switchback.db.before" in name)
+    await switchback("store", "restore", database)
+    async with deployed(home, simulator=simulator) as third:
+        assert (await third.operator.get("/agents/support/labels"))["items"][0]["version"] == 2
+
+
+async def test_a_backup_takes_no_files_place(home, tmp_path, simulator: Simulator):
+    (tmp_path / "there").write_text("precious")
+    async with deployed(home, simulator=simulator) as deployment:
+        at = ["--admin-url", deployment.server.admin_url, "--token-file", deployment.server.admin_token_path]
+        assert (await switchback("store", "backup", tmp_path / "there", *at, exit_code=2))["code"] == "usage"
+    assert (tmp_path / "there").read_text() == "precious"
+
+
+def garbage(file: Path) -> None:
+    file.write_bytes(b"no database" * 1000)
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def damaged(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[:8192] + b"\xa5" * 4096 * 8 + content[8192 + 4096 * 8 :])
+
+
+def missing(file: Path) -> None:
+    file.unlink()
+
+
+@pytest.mark.parametrize("fault", [garbage, empty, damaged, missing])
+async def test_what_is_no_sound_database_is_never_restored(
+    home, tmp_path, simulator: Simulator, fault: Callable[[Path], None]
+):
+    file = tmp_path / "monday.db"
+    async with deployed(home, simulator=simulator) as first:
+        await first.operator.agent("support", "one")
+        await backed_up(first, file)
+    before = (home / "switchback.db").read_bytes()
+    fault(file)
+    await switchback("store", "check", file, exit_code=1)
+    await switchback("store", "restore", file, exit_code=1)
+    assert (home / "switchback.db").read_bytes() == before
+    assert (home / "switchback.db-identity").exists()
+
+
+async def test_a_file_with_a_log_beside_it_is_restored_only_once_it_is_said_whether_they_belong_together(
+    home, tmp_path, simulator: Simulator
+):
+    async with deployed(home, simulator=simulator) as first:
+        await first.operator.agent("support", "one")
+        # What a crash leaves: the log holds what came last.
+        await first.server._store.record_runs([], [])
+        first.server._store._database._move_due_at = float("inf")
+        await first.operator.label("support", "staging", 1)
+        crashed = tmp_path / "crashed"
+        shutil.copytree(home, crashed)
+    file = crashed / "switchback.db"
+    log = file.with_name("switchback.db-wal").read_bytes()
+    assert log
+    assert (await switchback("store", "restore", file, exit_code=2))["code"] == "log_undecided"
+    alone = await switchback("store", "restore", file, "--without-log")
+    both = await switchback("store", "restore", file, "--with-log")
+    assert both["revision"] == alone["revision"] + 1
+    assert file.with_name("switchback.db-wal").read_bytes() == log
+    async with deployed(home, simulator=simulator) as second:
+        labels = {item["label"] for item in (await second.operator.get("/agents/support/labels"))["items"]}
+        assert labels == {"prod", "staging"}
+
+
+@pytest.mark.parametrize("verb", ["backup", "check", "restore"])
+def test_every_verb_shows_an_example(verb: str) -> None:
+    shown = CliRunner().invoke(app, ["store", verb, "--help"])
+    assert shown.exit_code == 0
+    assert f"switchback store {verb}" in shown.output.split("Example", 1)[1]

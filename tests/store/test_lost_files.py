@@ -1,0 +1,448 @@
+"""Files of the database that are moved, replaced, overwritten, cut or deleted while it is open: nothing acknowledged is lost.
+
+Each fault is followed to its end: the right file comes back, or the process stops and starts, or it dies.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from proxy.core.errors import Unavailable
+from proxy.core.proof.audit_proof import verify_entries
+from proxy.store.ports.store import RunFilter
+from proxy.store.sqlite import SqliteStore
+from proxy.store.sqlite.opening.presence import FileFacts, Presence, Sighting, presence_of
+from tests.store.given import NOON, an_agent, run
+
+SEVERAL = 12
+
+
+def log_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
+
+
+def index_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-shm")
+
+
+@asynccontextmanager
+async def opened(database) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(database, busy_timeout_seconds=1)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def acknowledged(store: SqliteStore) -> None:
+    """Agents and runs that nobody may lose."""
+    for number in range(SEVERAL):
+        await an_agent(store, f"agent-{number}")
+        await store.record_runs([run(f"run-{number}", started_at_microseconds=NOON + number)], [])
+
+
+async def nothing_is_missing(store: SqliteStore) -> None:
+    assert len((await store.load_snapshot()).agents) >= SEVERAL
+    assert len((await store.runs(RunFilter())).items) == SEVERAL
+    entries = await store.audit_after(0, 500)
+    assert len(entries) >= SEVERAL
+    assert verify_entries([asdict(entry) for entry in entries]).ok
+
+
+async def refused(store: SqliteStore) -> str:
+    with pytest.raises(Unavailable) as caught:
+        await store.ping()
+    return caught.value.message
+
+
+def emptied(database: Path) -> None:
+    database.write_bytes(b"")
+
+
+def garbage(database: Path) -> None:
+    database.write_bytes(b"not a database" * 1000)
+
+
+def older_copy(database: Path) -> None:
+    shutil.copyfile(database.with_name("older"), database)
+
+
+def of_another_installation(database: Path) -> None:
+    shutil.copyfile(database.with_name("another"), database)
+
+
+def opened_by_others(database: Path) -> None:
+    """Somebody looks into the wrong file; SQLite then moves the log it finds beside it, and removes it by its path."""
+    older_copy(database)
+    look = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT COUNT(*) FROM agents').fetchone())"
+    subprocess.run([sys.executable, "-c", look, str(database)], capture_output=True, check=False)
+
+
+IMPOSTORS = [emptied, garbage, older_copy, of_another_installation]
+
+
+async def beside(database):
+    """`older` and `another`, for impostors."""
+    async with opened(database) as store:
+        await an_agent(store, "agent-0")
+    shutil.copyfile(database, database.with_name("older"))
+    async with opened(database.with_name("another")) as store:
+        await an_agent(store, "foreign")
+    async with opened(database) as store:
+        await store.ping()
+
+
+@pytest.mark.parametrize("impostor", IMPOSTORS)
+@pytest.mark.parametrize("looks", [0, 3])
+async def test_a_file_that_was_replaced_comes_back_whole_when_it_is_put_back(
+    database, impostor: Callable[[Path], None], looks: int
+):
+    await beside(database)
+    async with opened(database) as store:
+        await acknowledged_beyond(store)
+        right = database.with_name("right")
+        database.rename(right)
+        impostor(database)
+        for _ in range(looks):
+            assert "replaced" in await refused(store)
+        database.unlink()
+        right.rename(database)
+        with suppress(Unavailable):
+            await store.ping()
+        await store.ping()
+        await nothing_is_missing(store)
+    async with opened(database) as store:
+        await nothing_is_missing(store)
+
+
+async def test_a_file_whose_impostor_was_opened_by_others_has_lost_nothing(database):
+    await beside(database)
+    right = database.with_name("right")
+    async with opened(database) as store:
+        await acknowledged_beyond(store)
+        database.rename(right)
+        emptied(database)
+        for _ in range(2):
+            await refused(store)
+        opened_by_others(database)
+        for _ in range(2):
+            await refused(store)
+        database.unlink()
+        right.rename(database)
+        for _ in range(2):
+            with suppress(Unavailable):
+                await store.ping()
+        await store.ping()
+        await nothing_is_missing(store)
+    async with opened(database) as store:
+        await nothing_is_missing(store)
+
+
+async def acknowledged_beyond(store: SqliteStore):
+    for number in range(1, SEVERAL + 1):
+        await an_agent(store, f"agent-{number}")
+        await store.record_runs([run(f"run-{number}", started_at_microseconds=NOON + number)], [])
+
+
+@pytest.mark.parametrize("impostor", IMPOSTORS)
+async def test_a_file_that_is_put_back_after_a_stop_is_whole_and_the_impostor_is_refused_until_then(
+    database, impostor: Callable[[Path], None]
+):
+    await beside(database)
+    right = database.with_name("right")
+    async with opened(database) as store:
+        await acknowledged_beyond(store)
+        database.rename(right)
+        impostor(database)
+        await refused(store)
+    came = database.read_bytes()
+    with pytest.raises(Unavailable):
+        async with opened(database):
+            pass
+    assert database.read_bytes() == came
+    database.unlink()
+    right.rename(database)
+    async with opened(database) as store:
+        await nothing_is_missing(store)
+
+
+@pytest.mark.parametrize("impostor", IMPOSTORS)
+async def test_an_overwritten_file_is_not_written_and_its_log_is_not_laid_over_it(
+    database, impostor: Callable[[Path], None]
+):
+    await beside(database)
+    async with opened(database) as store:
+        await acknowledged_beyond(store)
+        impostor(database)
+        came = database.read_bytes()
+        assert "overwritten" in await refused(store)
+        assert "switchback store restore FILE" in await refused(store)
+        with pytest.raises(Unavailable):
+            await store.load_snapshot()
+    assert database.read_bytes() == came
+
+
+async def test_a_deleted_file_is_kept_under_another_name_and_taken_up_when_that_is_put_in_its_place(
+    database,
+):
+    async with opened(database) as store:
+        await acknowledged(store)
+        database.unlink()
+        await refused(store)
+        message = await refused(store)
+        (kept,) = database.parent.glob("switchback.db.kept-*")
+        assert kept.name in message
+        assert kept.stat().st_mode & 0o777 == 0o600
+        await refused(store)
+        assert list(database.parent.glob("switchback.db.kept-*")) == [kept]
+        kept.rename(database)
+        await store.ping()
+        await nothing_is_missing(store)
+    async with opened(database) as store:
+        await nothing_is_missing(store)
+
+
+async def test_a_file_deleted_just_before_the_stop_is_kept_too(database):
+    async with opened(database) as store:
+        await acknowledged(store)
+        database.unlink()
+    (kept,) = database.parent.glob("switchback.db.kept-*")
+    kept.rename(database)
+    async with opened(database) as store:
+        await nothing_is_missing(store)
+
+
+async def test_a_whole_copy_in_the_place_of_a_moved_file_is_taken_up_and_an_older_one_is_not(database):
+    async with opened(database) as store:
+        await acknowledged(store)
+        moved, older = database.with_name("moved"), database.with_name("older")
+        shutil.copyfile(database, older)
+        await store.ping()
+        database.rename(moved)
+        await refused(store)
+        shutil.copyfile(older, database)
+        assert "an older copy is in its place" in await refused(store)
+        shutil.copyfile(moved, database)
+        await store.ping()
+        await nothing_is_missing(store)
+        await an_agent(store, "afterwards")
+    async with opened(database) as store:
+        assert "afterwards" in (await store.load_snapshot()).agents
+
+
+async def test_a_home_that_is_moved_and_moved_back_is_used_again(tmp_path):
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    async with opened(home / "switchback.db") as store:
+        await acknowledged(store)
+        home.rename(elsewhere)
+        await refused(store)
+        elsewhere.rename(home)
+        await store.ping()
+        await nothing_is_missing(store)
+        home.rename(elsewhere)
+    async with opened(elsewhere / "switchback.db") as store:
+        await nothing_is_missing(store)
+
+
+def deleted(file: Path) -> None:
+    file.unlink()
+
+
+def replaced_by_garbage(file: Path) -> None:
+    file.with_name("garbage").write_bytes(b"garbage" * 2000)
+    file.with_name("garbage").replace(file)
+
+
+def replaced_by_a_copy(file: Path) -> None:
+    shutil.copyfile(file, file.with_name("copy"))
+    file.with_name("copy").replace(file)
+
+
+@pytest.mark.parametrize("which", [log_of, index_of])
+@pytest.mark.parametrize("fault", [deleted, replaced_by_garbage, replaced_by_a_copy])
+@pytest.mark.parametrize("ends", ["by itself", "stopped", "killed"])
+async def test_a_log_or_index_that_is_deleted_or_replaced_loses_nothing(
+    database, which: Callable[[Path], Path], fault: Callable[[Path], None], ends: str
+):
+    async with opened(database) as store:
+        await acknowledged(store)
+        await store.record_runs([], [])
+        fault(which(database))
+        if ends == "by itself":
+            with suppress(Unavailable):
+                await store.ping()
+            await store.ping()
+            await an_agent(store, "afterwards")
+            await nothing_is_missing(store)
+        if ends == "killed":
+            # What a dead process leaves: the files, and no lock.
+            await refused_or_moved(store)
+            copied(database, database.parent / "crashed")
+    where = database.parent / "crashed" / database.name if ends == "killed" else database
+    async with opened(where) as store:
+        await nothing_is_missing(store)
+
+
+async def refused_or_moved(store: SqliteStore) -> None:
+    for _ in range(2):
+        with suppress(Unavailable):
+            await store.ping()
+
+
+def copied(database: Path, folder: Path) -> None:
+    folder.mkdir()
+    for file in database.parent.glob(f"{database.name}*"):
+        if file.suffix != ".lock":
+            shutil.copy2(file, folder / file.name)
+
+
+async def test_a_log_that_is_cut_takes_no_acknowledged_change_with_it(database):
+    async with opened(database) as store:
+        await acknowledged(store)
+        await store.ping()
+        await store.record_runs([run("lost", started_at_microseconds=NOON + 99)], [])
+        with pytest.raises(Unavailable):
+            os.truncate(log_of(database), 0)
+            await store.ping()
+        await store.ping()
+        await nothing_is_missing(store)
+
+
+class TestAtTheStart:
+    async def test_a_backup_laid_beside_the_log_of_a_crash_is_not_merged_with_it(self, database):
+        await beside(database)
+        crashed = database.parent / "crashed"
+        async with opened(database) as store:
+            await acknowledged_beyond(store)
+            await store.record_runs([run("last", started_at_microseconds=NOON + 50)], [])
+            copied(database, crashed)
+        restored = crashed / database.name
+        assert log_of(restored).stat().st_size > 0
+        shutil.copyfile(database.with_name("older"), restored)
+        came, log = restored.read_bytes(), log_of(restored).read_bytes()
+        with pytest.raises(Unavailable) as caught:
+            async with opened(restored):
+                pass
+        assert caught.value.code == "store_log_foreign"
+        assert "switchback store restore switchback.db --without-log" in caught.value.message
+        assert (restored.read_bytes(), log_of(restored).read_bytes()) == (came, log)
+
+    async def test_a_crash_anywhere_is_not_taken_for_an_exchange(self, database):
+        async with opened(database) as store:
+            for number in range(SEVERAL):
+                await an_agent(store, f"agent-{number}")
+                await store.record_runs([run(f"run-{number}", started_at_microseconds=NOON + number)], [])
+                copied(database, database.parent / f"crashed-{number}")
+        for number in range(SEVERAL):
+            async with opened(database.parent / f"crashed-{number}" / database.name) as store:
+                assert len((await store.load_snapshot()).agents) == number + 1
+
+    @pytest.mark.parametrize("instead", [None, emptied, older_copy, of_another_installation])
+    async def test_what_is_not_the_database_of_this_home_is_refused_and_left_alone(
+        self, database, instead: Callable[[Path], None] | None
+    ):
+        await beside(database)
+        database.unlink()
+        if instead is not None:
+            instead(database)
+        came = database.read_bytes() if database.exists() else None
+        with pytest.raises(Unavailable) as caught:
+            async with opened(database):
+                pass
+        assert caught.value.code == "store_not_the_same"
+        assert (database.read_bytes() if database.exists() else None) == came
+
+    async def test_an_identity_that_cannot_be_read_is_evidence_and_not_nothing(self, database):
+        async with opened(database) as store:
+            await acknowledged(store)
+        database.with_name("switchback.db-identity").write_bytes(b"{}" * 600)
+        with pytest.raises(Unavailable) as caught:
+            async with opened(database):
+                pass
+        assert caught.value.code == "store_identity_unusable"
+        database.with_name("switchback.db-identity").rename(database.with_name("aside"))
+        async with opened(database) as store:
+            await nothing_is_missing(store)
+
+
+class TestOneOwner:
+    async def test_another_home_that_links_to_the_file_is_refused(self, database, tmp_path):
+        other = tmp_path / "other"
+        other.mkdir()
+        async with opened(database) as store:
+            await acknowledged(store)
+            (other / "switchback.db").symlink_to(database)
+            with pytest.raises(Unavailable) as caught:
+                async with opened(other / "switchback.db"):
+                    pass
+            assert caught.value.code == "store_in_use"
+        async with opened(other / "switchback.db") as store:
+            await nothing_is_missing(store)
+        async with opened(database) as store:
+            await nothing_is_missing(store)
+
+    async def test_a_lock_file_that_was_replaced_does_not_make_a_second_owner(self, database):
+        async with opened(database) as store:
+            await acknowledged(store)
+            database.with_name("switchback.db.lock").unlink()
+            with pytest.raises(Unavailable) as caught:
+                async with opened(database):
+                    pass
+            assert caught.value.code == "store_in_use"
+            await store.ping()
+            await nothing_is_missing(store)
+
+    async def test_a_file_with_two_names_is_refused(self, database):
+        async with opened(database) as store:
+            await acknowledged(store)
+        os.link(database, database.with_name("second"))
+        with pytest.raises(Unavailable) as caught:
+            async with opened(database):
+                pass
+        assert caught.value.code == "store_linked"
+        database.with_name("second").unlink()
+        async with opened(database) as store:
+            await nothing_is_missing(store)
+
+    async def test_a_lock_that_is_a_link_is_not_followed(self, database, tmp_path):
+        victim = tmp_path / "victim"
+        victim.write_text("precious")
+        database.with_name("switchback.db.lock").symlink_to(victim)
+        with pytest.raises(Unavailable, match="symbolic link"):
+            async with opened(database):
+                pass
+        assert victim.read_text() == "precious"
+
+
+HERE = Sighting(FileFacts(1, 10, 4096, 5), FileFacts(1, 11, 900, 5), FileFacts(1, 12, 32768, 5))
+
+
+@pytest.mark.parametrize(
+    ("seen", "presence"),
+    [
+        (HERE, Presence.HERE),
+        (Sighting(HERE.database, FileFacts(1, 11, 1800, 9), FileFacts(1, 12, 65536, 9)), Presence.HERE),
+        (Sighting(None, HERE.log, HERE.index), Presence.GONE),
+        (Sighting(None, None, None), Presence.GONE),
+        (Sighting(FileFacts(1, 20, 4096, 5), HERE.log, HERE.index), Presence.REPLACED),
+        (Sighting(FileFacts(2, 10, 4096, 5), HERE.log, HERE.index), Presence.REPLACED),
+        (Sighting(FileFacts(1, 10, 4096, 6), HERE.log, HERE.index), Presence.OVERWRITTEN),
+        (Sighting(FileFacts(1, 10, 0, 5), None, None), Presence.OVERWRITTEN),
+        (Sighting(HERE.database, None, HERE.index), Presence.LOG_LOST),
+        (Sighting(HERE.database, FileFacts(1, 21, 900, 5), HERE.index), Presence.LOG_LOST),
+        (Sighting(HERE.database, FileFacts(1, 11, 899, 5), HERE.index), Presence.LOG_CUT),
+        (Sighting(HERE.database, HERE.log, None), Presence.INDEX_LOST),
+        (Sighting(HERE.database, HERE.log, FileFacts(1, 22, 32768, 5)), Presence.INDEX_LOST),
+    ],
+)
+def test_what_is_seen_says_what_became_of_the_files(seen: Sighting, presence: Presence) -> None:
+    assert presence_of(HERE, seen) is presence
