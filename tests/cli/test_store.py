@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,14 @@ from tests.harness import Deployment, deployed
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SWITCHBACK_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    simulator = Simulator()
+    await simulator.start()
+    yield simulator
+    await simulator.stop()
 
 
 async def switchback(*words: object, exit_code: int = 0) -> Any:
@@ -53,7 +61,7 @@ async def test_a_backup_of_a_running_server_is_whole_and_a_restored_one_serves_w
     assert (await switchback("store", "check"))["ok"]
     restored = await switchback("store", "restore", file)
     assert restored["ok"]
-    assert all(".before-restore-" in name and Path(name).exists() for name in restored["set_aside"])
+    assert {str(path) for path in home.glob("*.before-restore-*")} == set(restored["set_aside"])
     async with deployed(home, simulator=simulator) as second:
         assert (await second.operator.get("/agents/support/labels"))["items"][0]["version"] == 1
         assert (await second.operator.get("/status"))["store"]["up"]
