@@ -235,7 +235,7 @@ class Admin:
         more: dict[str, Any] = {"data": raw} if raw is not None else {} if body is None else {"json": body}
         async with self.session.request(method, url, headers=given, **more) as answer:
             is_json = answer.content_type in ("application/json", "application/problem+json")
-            content = await answer.json(content_type=None) if is_json else await answer.text()
+            content = await answer.json(content_type=None) if is_json else await answer.text(errors="replace")
             return Reply(answer.status, content, answer.headers)
 
     async def get(self, path: str) -> Reply:

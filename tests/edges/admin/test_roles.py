@@ -17,6 +17,7 @@ ALL = with_description(ROUTES, "1")
 AUTHORS_TOO = {"move_label", "create_proposal", "reject_proposal"}
 AUTHORS = {"create_agent", "update_agent", "create_version"}
 ADMINS = {
+    "back_up_store",
     "archive_agent",
     "unarchive_agent",
     "protect_label",

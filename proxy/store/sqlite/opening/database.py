@@ -156,7 +156,7 @@ class Database:
         opening = await self._usable()
         with self._watching():
             answer = await opening.lists.run(at_one_moment, work, *args, **kwargs)
-            await asyncio.to_thread(opening.file.check)
+            await asyncio.to_thread(opening.file.check_is_in_place)
         return answer
 
     async def copied(self) -> tuple[Path, AuditHead]:

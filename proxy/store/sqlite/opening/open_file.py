@@ -160,6 +160,12 @@ class OpenFile:
         if presence is not Presence.HERE:
             raise FilesChanged(presence)
 
+    def check_is_in_place(self) -> None:
+        """As `check`, but for what was written over: whoever proves the content finds that, and can name it."""
+        presence = self.look()
+        if presence not in (Presence.HERE, Presence.OVERWRITTEN):
+            raise FilesChanged(presence)
+
     def set_foreign_log_aside(self, new_name: str) -> None:
         """Rename a log at our log's path that is not the open one, once the open one is in the database."""
         log = facts_at(self.log_path)
