@@ -9,6 +9,7 @@ A folder says what its code may do; a module imports only downward (held by test
     data_plane   what both have in common: wires, listener and providers, put together
     stop_signals what SIGTERM and Ctrl-C do, in each of these processes
     settings     file + environment -> frozen Settings; every problem reported at once, with its path
+                 (settings_file: how the file is read)
     edges/       TALKS.      HTTP in: the LLM traffic handler, the admin API. No decisions here
     runtime/     RUNS.       asyncio, clock, sockets: conductors, upstream, spend ledger, recorder, metrics
     wires/       TRANSLATES. Pure: a folder a provider wire; bytes <-> core values

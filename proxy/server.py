@@ -174,7 +174,7 @@ class Server:
         heartbeat = Heartbeat(self._standby.presence, self._live, self._ledger, self._metrics, self._clock, head_log)
         await heartbeat.beat()
         self._tasks.spawn(heartbeat.run(), "heartbeat")
-        limit_commands = LimitCommands(self._changes, self._identifiers, data_path)
+        limit_commands = LimitCommands(self._changes, self._identifiers, data_path, settings.providers.keys())
         self._tasks.spawn(SwitchExpiry(self._live, limit_commands, self._clock).run(), "switch expiry")
         await self._start_admin(data_path, limit_commands, token)
         where: list[ListenAddress] = []

@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 import orjson
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -30,22 +29,13 @@ from pydantic import (
 from proxy.core.addresses import Address, ListenAddress, UnixAddress, listen_addresses, tcp_address
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
+from proxy.settings_file import SettingsError, expanded, file_content, read_key_files
 
 PREFIX = "SWITCHBACK_"
 #: Environment variables that are not settings: where state lives, and what the command's admin verbs use.
 _NOT_SETTINGS = frozenset({"SWITCHBACK_HOME", "SWITCHBACK_TOKEN", "SWITCHBACK_ADMIN_URL", "SWITCHBACK_ADMIN_CA"})
-_MAX_FILE_BYTES = 1024 * 1024
 #: Segments as they are sent; none of dots, none empty.
 _BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@+,=-]+)*")
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-
-
-class SettingsError(Exception):
-    """The settings cannot be used; `problems` has one line for each reason, with its path."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
 
 
 def _written(value: ListenAddress | tuple[ListenAddress, ...]) -> str | list[str]:
@@ -133,6 +123,8 @@ class ProviderSettings(_Frozen):
     wire: Literal["openai", "anthropic"]
     base_url: Annotated[str, AfterValidator(_base_url)]
     api_key: SecretStr | None = None
+    #: A file that holds the key alone, read at the start.
+    api_key_file: str | None = None
     #: What becomes of a path that no provider is known to have: 404, or sent here with whatever key the caller has.
     unknown_paths: Literal["refuse", "pass"] = "refuse"
     #: Whether it takes `stream_options`; where not, the usage of streams is counted and flagged.
@@ -199,11 +191,13 @@ class Settings(_Frozen):
 def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings:
     """Read file and environment. Raises SettingsError with every problem found."""
     problems: list[str] = []
-    content = {} if path is None else _file_content(path)
-    content = cast("dict[str, Any]", _expand(content, environment, "", problems))
+    content = {} if path is None else file_content(path)
+    content = cast("dict[str, Any]", expanded(content, environment, "", problems))
+    has_providers = content.get("providers") is not None
     _overlay_environment(content, environment, problems)
     content.setdefault("home", environment.get("SWITCHBACK_HOME") or ".switchback")
-    _merge_default_providers(content)
+    _merge_default_providers(content, are_listed=has_providers)
+    read_key_files(content, problems)
     try:
         settings = Settings.model_validate(content)
     except ValidationError as error:
@@ -229,68 +223,6 @@ def _as_written(value: Any) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without duplicate keys (the last would silently win) and without aliases (which can explode)."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:  # pyright: ignore[reportIncompatibleMethodOverride] types-PyYAML leaves index untyped
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not supported")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key: Any = self.construct_object(key_node, deep=True)  # pyright: ignore[reportUnknownMemberType] untyped in types-PyYAML
-            if key in seen:
-                raise yaml.YAMLError(f"the key {key!r} occurs twice (line {key_node.start_mark.line + 1})")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def load_yaml(text: str) -> Any:
-    """One YAML document, read strictly. Raises yaml.YAMLError."""
-    return yaml.load(text, _StrictLoader)  # noqa: S506 a SafeLoader, made stricter
-
-
-def _file_content(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise SettingsError([f"{path}: larger than {_MAX_FILE_BYTES} bytes"])
-        content = load_yaml(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise SettingsError([f"{path}: is not UTF-8"]) from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise SettingsError([f"{path}: is not valid YAML: {' '.join(str(error).split())}"]) from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise SettingsError([f"{path}: must be a mapping of settings"])
-    return cast("dict[str, Any]", content)
-
-
-def _expand(value: Any, environment: Mapping[str, str], path: str, problems: list[str]) -> Any:
-    if isinstance(value, dict):
-        items = cast("dict[Any, Any]", value).items()
-        return {str(key): _expand(item, environment, f"{path}.{key}".lstrip("."), problems) for key, item in items}
-    if isinstance(value, list):
-        return [_expand(item, environment, f"{path}[]", problems) for item in cast("list[Any]", value)]
-    if not isinstance(value, str):
-        return value
-
-    def replaced(match: re.Match[str]) -> str:
-        found = environment.get(match[1]) or match[2]
-        if found is None:
-            problems.append(f"{path}: the environment variable {match[1]} is not set")
-            return ""
-        return found
-
-    expanded = _REFERENCE.sub(replaced, value)
-    # A reference that expands to nothing leaves the setting unset rather than set to an empty secret.
-    return None if expanded == "" and value != "" else expanded
-
-
 def _overlay_environment(content: dict[str, Any], environment: Mapping[str, str], problems: list[str]) -> None:
     for name in sorted(environment):
         if not name.startswith(PREFIX) or name in _NOT_SETTINGS:
@@ -308,12 +240,15 @@ def _overlay_environment(content: dict[str, Any], environment: Mapping[str, str]
             problems.append(f"{name}: does not fit the settings file, which has no mapping there")
 
 
-def _merge_default_providers(content: dict[str, Any]) -> None:
-    """A known provider may be given in part: only its base_url, or only its api_key."""
+def _merge_default_providers(content: dict[str, Any], *, are_listed: bool) -> None:
+    """A known provider may be given in part: only its base_url, or only its api_key. A file lists all there are; what the
+    environment says adds to the defaults."""
     providers = content.get("providers")
     if not isinstance(providers, dict):
         return
     for name, default in _default_providers().items():
+        if not are_listed:
+            cast("dict[str, Any]", providers).setdefault(name, {})
         given = cast("dict[str, Any]", providers).get(name)
         if isinstance(given, dict):
             cast("dict[str, Any]", given).setdefault("wire", default.wire)

@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "store": {"core"},
     "runtime": {"core", "wires", "store", "http1"},
     "edges": {"core", "runtime", "store", "wires"},
-    "settings": {"core"},
+    "settings": {"core", "settings_file"},
+    "settings_file": set(),
     # How a process is told to stop, whichever one it is.
     "stop_signals": set(),
     # What a whole server and a worker have in common: no store, no admin API.
@@ -31,7 +32,7 @@ MAY_IMPORT = {
     "server": {"core", "data_plane", "store", "runtime", "edges", "settings", "stop_signals", ""},
     # Looking through a store, and restoring one, while no server has it.
     "store_files": {"core", "store", "settings"},
-    "cli": {"core", "settings", "server", "store_files", "simulator", "stop_signals", ""},
+    "cli": {"core", "settings", "settings_file", "server", "store_files", "simulator", "stop_signals", ""},
     "__main__": {"cli"},
     "": set(),
 }

@@ -182,3 +182,33 @@ def test_there_is_at_least_one_worker(tmp_path: Path) -> None:
     assert load(tmp_path, "", SWITCHBACK_WORKERS="4").workers == 4
     (problem,) = problems(tmp_path, "workers: 0")
     assert problem.startswith("workers: ")
+
+
+def test_a_provider_set_by_the_environment_leaves_the_other_defaults(tmp_path: Path) -> None:
+    settings = load_settings(None, {"SWITCHBACK_PROVIDERS__OPENAI__BASE_URL": "https://openrouter.ai/api/v1/"})
+    assert settings.providers["openai"].base_url == "https://openrouter.ai/api/v1"
+    assert settings.providers["anthropic"].base_url == "https://api.anthropic.com"
+    file = tmp_path / "s.yaml"
+    file.write_text("providers: {mine: {wire: openai, base_url: 'https://mine.example'}}")
+    assert list(load_settings(file, {}).providers) == ["mine"]
+
+
+def test_a_key_may_stand_in_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text("sk-from-a-file\n")
+    environment = {"SWITCHBACK_PROVIDERS__OPENAI__API_KEY_FILE": str(secret)}
+    key = load_settings(None, environment).providers["openai"].api_key
+    assert key is not None
+    assert key.get_secret_value() == "sk-from-a-file"
+    for content, expected in (("", "must hold one key"), ("a\nb", "must hold one key")):
+        secret.write_text(content)
+        with pytest.raises(SettingsError) as caught:
+            load_settings(None, environment)
+        assert expected in str(caught.value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(None, {**environment, "SWITCHBACK_PROVIDERS__OPENAI__API_KEY": "sk-x"})
+    assert "not both" in str(caught.value)
+    secret.unlink()
+    with pytest.raises(SettingsError) as caught:
+        load_settings(None, environment)
+    assert "cannot be read" in str(caught.value)

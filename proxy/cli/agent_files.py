@@ -26,7 +26,8 @@ Document = dict[str, Any]
 
 AGENT_FILE = "agent.yaml"
 _MAX_FILE_BYTES = 8 * 1024 * 1024
-_SETTINGS = ("agent", "description", "default_label", "allow_latest")
+_UNAPPLIED = ("refuse", "pass")
+_SETTINGS = ("agent", "description", "default_label", "allow_latest", "unapplied")
 _NOTES = ("tested_against", "message")
 KEYS = (*_SETTINGS, *COMPONENT_KINDS, *_NOTES)
 _KEYS_BY_PATH: Mapping[str, tuple[str, ...]] = {
@@ -142,7 +143,7 @@ def _load(path: Path, directory: Path, shown: str) -> Document:
     # Heavy: the strict reader stands in settings, which brings pydantic; only verbs that read agent files need it.
     from yaml import YAMLError  # noqa: PLC0415
 
-    from proxy.settings import load_yaml  # noqa: PLC0415
+    from proxy.settings_file import load_yaml  # noqa: PLC0415
 
     text = _text(path, directory, _MAX_FILE_BYTES, shown)
     try:
@@ -183,13 +184,14 @@ def _settings(content: Document, problems: list[str]) -> Document:
         ("description", str, "a text"),
         ("default_label", str, "a text"),
         ("allow_latest", bool, "true or false"),
+        ("unapplied", str, "refuse or pass"),
     ):
         value = content.get(key)
         if value is None:
             if key == "agent":
                 problems.append("agent: is missing; it names the agent")
             continue
-        if not isinstance(value, kind):
+        if not isinstance(value, kind) or (key == "unapplied" and value not in _UNAPPLIED):
             problems.append(f"{key}: must be {wanted}")
             continue
         settings[key] = value

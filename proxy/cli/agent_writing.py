@@ -54,6 +54,8 @@ def write_agent(folder: Path, agent: Mapping[str, Any], version: Mapping[str, An
     content["default_label"] = agent.get("default_label") or "prod"
     if agent.get("allow_latest"):
         content["allow_latest"] = True
+    if agent.get("unapplied", "refuse") != "refuse":
+        content["unapplied"] = agent["unapplied"]
     try:
         files = {} if version is None else _add_version(content, version)
         text = yaml.dump(

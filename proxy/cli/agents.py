@@ -3,6 +3,7 @@
 Rules about names and labels are the server's. Counterpart: `/agents` of the admin API.
 """
 
+from enum import StrEnum
 from typing import Annotated, Any, cast
 
 import typer
@@ -19,6 +20,21 @@ Description = Annotated[str | None, typer.Option(metavar="TEXT", help="What the 
 DefaultLabel = Annotated[str | None, typer.Option(metavar="LABEL", help="Followed by calls that name none [prod].")]
 AllowLatest = Annotated[
     bool | None, typer.Option("--allow-latest/--no-allow-latest", help="Whether calls may ask for AGENT@latest.")
+]
+
+
+class Unapplied(StrEnum):
+    """What becomes of a call that the version could have had a say in, but has not."""
+
+    refuse = "refuse"
+    passes = "pass"
+
+
+UnappliedOption = Annotated[
+    Unapplied | None,
+    typer.Option(
+        help="Calls on which no version can be in force, such as /v1/responses: refuse them, or let them pass."
+    ),
 ]
 
 AGENTS: Columns = {
@@ -77,10 +93,11 @@ def create_agent(
     description: Description = None,
     default_label: DefaultLabel = None,
     allow_latest: AllowLatest = None,
+    unapplied: UnappliedOption = None,
     why: Why = NO_REASON,
 ) -> None:
     """Create an agent. It serves nothing before it has a version and its default label is set."""
-    body = {"agent": agent, "why": why, **_given(description, default_label, allow_latest)}
+    body = {"agent": agent, "why": why, **_given(description, default_label, allow_latest, unapplied)}
     made = api.post("/agents", body)
     show.document(made, f"created {agent}; next: switchback versions create {agent} --prompt-file FILE --model MODEL")
 
@@ -109,12 +126,13 @@ def update_agent(
     description: Description = None,
     default_label: DefaultLabel = None,
     allow_latest: AllowLatest = None,
+    unapplied: UnappliedOption = None,
     why: Why = NO_REASON,
 ) -> None:
-    """Change an agent's description, default label, or whether `latest` may be asked for."""
-    changes = _given(description, default_label, allow_latest)
+    """Change an agent's description, default label, whether `latest` may be asked for, or what happens where no version applies."""
+    changes = _given(description, default_label, allow_latest, unapplied)
     if not changes:
-        raise typer.BadParameter("say what to change: --description, --default-label or --allow-latest")
+        raise typer.BadParameter("say what to change: --description, --default-label, --allow-latest or --unapplied")
     show.document(api.patch(f"/agents/{segment(agent)}", {**changes, "why": why}), f"changed {agent}")
 
 
@@ -143,6 +161,13 @@ def list_releases(
     show.items(page, RELEASES, f"nothing was released yet: switchback label {agent} prod 1")
 
 
-def _given(description: str | None, default_label: str | None, allow_latest: bool | None) -> dict[str, Any]:
-    values = {"description": description, "default_label": default_label, "allow_latest": allow_latest}
+def _given(
+    description: str | None, default_label: str | None, allow_latest: bool | None, unapplied: Unapplied | None
+) -> dict[str, Any]:
+    values = {
+        "description": description,
+        "default_label": default_label,
+        "allow_latest": allow_latest,
+        "unapplied": None if unapplied is None else unapplied.value,
+    }
     return {name: value for name, value in values.items() if value is not None}

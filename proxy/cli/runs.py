@@ -26,6 +26,8 @@ def _version(run: Document) -> str:
 
 
 def _cost(run: Document) -> str:
+    if run.get("usage_source") == "unmetered":
+        return "unmetered"
     cost = dollars(run.get("cost_usd"))
     return f"{cost} (held)" if cost and run.get("usage_source") == "held" else cost
 

@@ -25,7 +25,7 @@ LabelResult = Literal["moved", "unchanged", "proposed", "refused"]
 NOT_FROM_GIT = "not_from_git"
 _NO_GIT = "the newest version did not come from git"
 #: Settings of the agent itself that a file may state.
-_SETTINGS = ("description", "default_label", "allow_latest")
+_SETTINGS = ("description", "default_label", "allow_latest", "unapplied")
 _ALL = 1_000_000
 
 

@@ -121,6 +121,7 @@ def agent_document(agent: Agent) -> dict[str, Any]:
         "description": agent.description,
         "default_label": agent.default_label,
         "allow_latest": agent.allow_latest,
+        "unapplied": agent.unapplied,
         "archived": agent.archived,
         "newest_version": agent.newest or None,
         "created_at": rfc3339(agent.created_at_microseconds),

@@ -301,6 +301,10 @@ class Wire(Protocol):
         """A reader for one 2xx answer. `streamed`: a stream was asked for, or the content type says that one comes."""
         ...
 
+    def error_status(self, refusal: Refusal) -> int:
+        """The HTTP status a refusal is told with on this wire."""
+        ...
+
     def error_body(self, refusal: Refusal, request_id: str) -> bytes:
         """A refusal as the provider's own error JSON."""
         ...

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
-from tests.harness import CLAUDE, MODEL, Deployment
+from tests.harness import CLAUDE, MODEL, Deployment, Refused
 
 ASKED: dict[str, dict[str, Any]] = {
     "/v1/embeddings": {"model": "text-embedding-3-small", "input": "hi"},
@@ -197,3 +198,34 @@ async def test_a_refusal_names_the_agent_whatever_was_wrong_with_the_call(agent:
         text = await answer.text()
     assert 'agent="other"' not in text
     assert 'switchback_refusals_total{agent="support",code="malformed_json"}' in text
+
+
+async def test_an_agent_may_let_pass_what_no_version_applies_to(agent: Deployment) -> None:
+    await agent.operator.request("PATCH", "/agents/support", {"unapplied": "pass", "why": "until its wire is here"})
+    assert (await agent.operator.get("/agents/support"))["unapplied"] == "pass"
+    for path in GENERATING:
+        _, _, headers = await told(agent, "/a/support" + path, ASKED[path])
+        assert headers["switchback-reason"] == "passed_through"
+        assert orjson.loads(agent.simulator.calls[-1].body) == ASKED[path]
+    assert (await agent.operator.get("/audit/verify"))["ok"]
+    assert await code_of(agent, "/v1/responses", {"model": "agent:support", "input": "a"}) == "version_not_applicable"
+
+
+async def test_a_switch_or_cap_on_a_provider_that_is_not_there_is_refused(agent: Deployment) -> None:
+    cap = {"window": "day", "unit": "calls", "limit": 1, "at_limit": "block"}
+    for path, body in (("/switches", {"mode": "block"}), ("/caps", cap)):
+        with pytest.raises(Refused) as caught:
+            await agent.operator.post(path, scope={"provider": "opneai"}, why="a slip", **body)
+        assert caught.value.code == "bad_scope"
+        assert "anthropic, openai" in str(caught.value.problem)
+
+
+async def test_a_switch_does_not_read_as_a_failed_login_to_clients_of_anthropic(agent: Deployment) -> None:
+    await agent.operator.post("/switches", scope={}, mode="block", why="incident 7")
+    body = {"model": CLAUDE, "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    status, content, headers = await told(agent, "/a/support/v1/messages", body)
+    assert (status, content["error"]["type"]) == (400, "invalid_request_error")
+    assert "incident 7" in content["error"]["message"]
+    assert content["error"]["details"]["error_code"] == "agent_disabled"
+    assert headers["x-should-retry"] == "false"
+    assert (await agent.operator.runs(1))[0]["status"] == 400

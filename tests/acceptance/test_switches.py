@@ -48,7 +48,7 @@ async def test_a_switch_of_another_agent_or_version_leaves_the_call_alone(deploy
 async def test_an_anthropic_app_gets_the_error_of_its_own_wire(deployment: Deployment) -> None:
     await deployment.operator.agent("support", "one", model=CLAUDE)
     await deployment.operator.post("/switches", scope={}, mode="block", why="stop")
-    with pytest.raises(anthropic.PermissionDeniedError):
+    with pytest.raises(anthropic.BadRequestError):  # a 403 would be shown as a failed login
         await deployment.anthropic().messages.create(model="x", max_tokens=9, messages=USER)
 
 

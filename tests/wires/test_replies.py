@@ -88,7 +88,7 @@ REFUSALS = [
     (BadInput("bad_x", "x", param="n"), "invalid_request_error", "invalid_request_error"),
     (Unauthorized("invalid_api_key", "x"), "invalid_request_error", "authentication_error"),
     (CapReached("spend_cap_exceeded", "x"), "insufficient_quota", "billing_error"),
-    (Forbidden("agent_disabled", "x"), "permission_error", "permission_error"),
+    (Forbidden("agent_disabled", "x"), "permission_error", "invalid_request_error"),
     (NotFound("agent_not_found", "x"), "invalid_request_error", "not_found_error"),
     (Conflict("x", "x"), "invalid_request_error", "conflict_error"),
     (TooLarge("body_too_large", "x"), "invalid_request_error", "request_too_large"),

@@ -40,7 +40,7 @@ def _parts(text: str, file_name: str) -> tuple[Document, str]:
     # Heavy: the strict reader stands in settings, which brings pydantic; only this format needs it.
     from yaml import YAMLError  # noqa: PLC0415
 
-    from proxy.settings import load_yaml  # noqa: PLC0415
+    from proxy.settings_file import load_yaml  # noqa: PLC0415
 
     match = _FRONT_MATTER.match(text)
     if match is None:

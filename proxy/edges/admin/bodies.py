@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from proxy.core.calls.runs import RunOutcome
 from proxy.core.releasing.protection import Mover
+from proxy.core.snapshot import Unapplied
 from proxy.core.spending.caps import AtLimit, CapUnit, CapWindow
 from proxy.core.switches import SwitchMode
 from proxy.core.tokens import Role
@@ -56,6 +57,7 @@ class AgentBody(ReasonBody):
     description: Text = ""
     default_label: str = "prod"
     allow_latest: bool = False
+    unapplied: Unapplied = "refuse"
 
 
 class AgentChangesBody(ReasonBody):
@@ -64,6 +66,7 @@ class AgentChangesBody(ReasonBody):
     description: Text = ""
     default_label: str = "prod"
     allow_latest: bool = False
+    unapplied: Unapplied = "refuse"
 
 
 class VersionBody(ReasonBody):

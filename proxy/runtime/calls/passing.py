@@ -142,5 +142,5 @@ def _check_applicable(flight: Flight, live: LiveSnapshot) -> None:
             "version_not_applicable",
             f"no version is in force on {operation.name}, so it would go on without the prompt and model of {version.stamp}: use "
             "/v1/chat/completions or /v1/messages, or let such calls of the agent pass with "
-            f"`switchback agents set {version.agent} --unapplied pass`",
+            f"`switchback agents update {version.agent} --unapplied pass`",
         )

@@ -17,17 +17,18 @@ _RETRYABLE: Final = frozenset({429, 502, 503})
 
 def answer_with_refusal(flight: Flight, refusal: Refusal, wire: Wire) -> None:
     """Send the refusal, unless the answer has begun: then break it, so that it cannot look complete."""
-    flight.status = flight.status or refusal.status
+    status = wire.error_status(refusal)
+    flight.status = flight.status or status
     if flight.reply.started:
         flight.reply.abort()
         return
-    flight.status = refusal.status
+    flight.status = status
     headers = _own_headers(flight, _JSON)
     if refusal.status not in _RETRYABLE:
         headers.append((b"x-should-retry", b"false"))
     if refusal.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % refusal.retry_after_seconds))
-    flight.reply.send(refusal.status, headers, wire.error_body(refusal, flight.run_id), lines=flight.stamps())
+    flight.reply.send(status, headers, wire.error_body(refusal, flight.run_id), lines=flight.stamps())
 
 
 def answer_with_text(flight: Flight, text: str, clock: Clock) -> None:

@@ -1,6 +1,6 @@
 """What operators order about switches and caps. Each command is one atomic change, in force before it is answered."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,10 +57,18 @@ class CapDraft:
 class LimitCommands:
     """Switches and caps."""
 
-    def __init__(self, changes: Changes, identifiers: Identifiers, request_path: DataPath) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        identifiers: Identifiers,
+        request_path: DataPath,
+        providers: Collection[str] = frozenset(),
+    ) -> None:
+        """`providers`: the names of all there are; empty: not known here, so that none is refused."""
         self._changes = changes
         self._identifiers = identifiers
         self._request_path = request_path
+        self._providers = providers
 
     async def switch_on(self, who: str, draft: SwitchDraft, why: str) -> Switch:
         """Put a kill switch on; the next call meets it. Works also while the store is away.
@@ -83,6 +91,7 @@ class LimitCommands:
         )
         if not switch.is_active(self._changes.now):
             raise BadInput("bad_switch", "expires lies in the past", param="expires")
+        self._check_provider(switch.scope)
         await self._changes.emergency(SwitchOrder(switch=switch), switch_on_now)
         if switch.cut_streams:
             self._request_path.cut(switch)
@@ -118,6 +127,7 @@ class LimitCommands:
             raise BadInput("bad_cap", "a window of one rollout needs scope.rollout", param="window")
         if draft.unit == "in_flight" and draft.window != "total":
             raise BadInput("bad_cap", "calls in flight are counted without a window: say total", param="window")
+        self._check_provider(scope)
         async with self._changes.begin() as work:
             await _check_scope(work, scope)
             self._check_new(scope, draft)
@@ -136,6 +146,14 @@ class LimitCommands:
             await work.audit(who, "cap.set", f"caps/{cap.id}", why, after=cap_document(cap))
             work.snapshot_edit = lambda snapshot: replace(snapshot, caps=(*snapshot.caps, cap))
         return cap
+
+    def _check_provider(self, scope: Scope) -> None:
+        """Raises BadInput(`bad_scope`): there are no providers but those of the settings, so that another one is a typing error."""
+        if scope.provider is not None and self._providers and scope.provider not in self._providers:
+            known = ", ".join(sorted(self._providers))
+            raise BadInput(
+                "bad_scope", f"scope.provider {scope.provider!r} is unknown; there are {known}", param="scope.provider"
+            )
 
     def _check_new(self, scope: Scope, draft: CapDraft) -> None:
         for cap in self._changes.snapshot.caps:

@@ -77,7 +77,7 @@ class ReleaseCommands:
     async def update_agent(
         self, who: str, name: str, changed: Mapping[str, Any], why: str, *, role: Role = "author"
     ) -> Agent:
-        """Change description, default_label, allow_latest. Raises NotFound(`agent_not_found`), and
+        """Change description, default_label, allow_latest, unapplied. Raises NotFound(`agent_not_found`), and
         Forbidden(`role_insufficient`) where calls would leave a protected label for another one."""
         if "default_label" in changed:
             check_label_name(changed["default_label"])

@@ -88,6 +88,8 @@ def _agent(entry: Document) -> _Told:
         "description": document["description"],
         "default_label": document["default_label"],
         "allow_latest": int(document["allow_latest"]),
+        # Entries from before there was this setting say nothing of it.
+        "unapplied": document.get("unapplied", "refuse"),
         "archived": int(document["archived"]),
         "created_at_microseconds": _moment(document["created_at"]),
     }

@@ -45,6 +45,7 @@ def agent_columns(agent: Agent) -> Columns:
         "description": agent.description,
         "default_label": agent.default_label,
         "allow_latest": agent.allow_latest,
+        "unapplied": agent.unapplied,
         "archived": agent.archived,
         "created_at_microseconds": agent.created_at_microseconds,
     }
@@ -57,6 +58,7 @@ def agent_of(row: Row) -> Agent:
         description=row["description"],
         default_label=row["default_label"],
         allow_latest=bool(row["allow_latest"]),
+        unapplied=row["unapplied"],
         archived=bool(row["archived"]),
         newest=row["newest"],
         created_at_microseconds=row["created_at_microseconds"],

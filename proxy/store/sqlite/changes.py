@@ -38,7 +38,7 @@ from proxy.store.sqlite.traffic import read_agent, read_agent_state, read_versio
 
 _UPDATE_AGENT = """
 UPDATE agents SET description = :description, default_label = :default_label, allow_latest = :allow_latest,
-    archived = :archived
+    unapplied = :unapplied, archived = :archived
 WHERE name = :name
 """
 _NEXT_RELEASE = "SELECT COALESCE(MAX(number), 0) + 1 FROM releases WHERE agent = ?"

@@ -40,11 +40,14 @@ _OPERATIONS: Final = {
     ("POST", "/messages"): _MESSAGES,
 }
 
+#: Decision (2026-11-28): a call that is switched off is told with 400. Claude Code shows any 403 of this format, whatever its type,
+#: as "Failed to authenticate" and asks people to log in again, which hides who switched the agent off and why; 400 is shown with
+#: its message, and no SDK tries it again either.
+_STATUSES: Final = {403: 400}
 _ERROR_TYPES: Final = {
     400: "invalid_request_error",
     401: "authentication_error",
     402: "billing_error",
-    403: "permission_error",
     404: "not_found_error",
     409: "conflict_error",
     413: "request_too_large",
@@ -140,11 +143,15 @@ class AnthropicMessages:
             return StreamReader(MessageEvents(), removes_usage_event=removes_usage_event)
         return WholeReader(MessageBody())
 
+    def error_status(self, refusal: Refusal) -> int:
+        """The refusal's own, but for 403."""
+        return _STATUSES.get(refusal.status, refusal.status)
+
     def error_body(self, refusal: Refusal, request_id: str) -> bytes:
         """`{"type": "error", "error": {type, message, details: {error_code}}, "request_id"}`."""
         otherwise = "api_error" if refusal.status >= 500 else "invalid_request_error"
         error = {
-            "type": _ERROR_TYPES.get(refusal.status, otherwise),
+            "type": _ERROR_TYPES.get(self.error_status(refusal), otherwise),
             "message": refusal.message,
             "details": {"error_code": refusal.code},
         }

@@ -147,6 +147,10 @@ class OpenAIChat:
             return StreamReader(ChatEvents(), removes_usage_event=removes_usage_event)
         return WholeReader(ChatBody())
 
+    def error_status(self, refusal: Refusal) -> int:
+        """The refusal's own."""
+        return refusal.status
+
     def error_body(self, refusal: Refusal, request_id: str) -> bytes:
         """`{"error": {message, type, param, code}}`; the request id travels in the headers alone on this wire."""
         kind = "server_error" if refusal.status >= 500 else _ERROR_TYPES.get(refusal.status, "invalid_request_error")

@@ -3,9 +3,11 @@
 import sqlite3
 import stat
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+import proxy.store
 from proxy.core.errors import Unavailable
 from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite.opening.migrate import migrate, migrations, schema_version
@@ -78,7 +80,7 @@ async def test_a_newer_schema_is_refused_with_what_to_do_and_left_alone(store, d
     assert "999" in refusal.message
     with plain_connection(database) as plain:
         assert schema_version(plain) == 999
-        plain.execute("PRAGMA user_version = 1")
+        plain.execute(f"PRAGMA user_version = {max(migrations())}")
     await store.open()
     assert await store.agent_state("support") is not None
 
@@ -110,3 +112,9 @@ async def test_the_file_is_its_owners_alone(store, database):
     files = list(database.parent.glob("switchback.db*"))
     assert len(files) >= 2
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_every_migration_has_a_number_of_its_own() -> None:
+    folder = Path(proxy.store.__file__).parent / "migrations" / "sqlite"
+    numbers = sorted(int(file.name.partition("_")[0]) for file in folder.glob("*.sql"))
+    assert numbers == list(range(1, len(numbers) + 1))

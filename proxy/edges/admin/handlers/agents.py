@@ -29,6 +29,7 @@ async def create_agent(parts: AdminParts, ask: Ask) -> Answer:
         description=body.description,
         default_label=body.default_label,
         allow_latest=body.allow_latest,
+        unapplied=body.unapplied,
     )
     return Answer(_shown(parts, await parts.releases.create_agent(ask.who, agent, body.why)), 201)
 
