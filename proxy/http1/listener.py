@@ -19,6 +19,7 @@ from proxy.http1.limits import ListenerLimits, sweep_seconds
 from proxy.http1.message import Call
 from proxy.http1.outgoing import Turn
 from proxy.http1.reply import Reply
+from proxy.http1.request_head import refusal_body
 from proxy.http1.sockets import bind_unix
 from proxy.http1.tls_accepting import TlsAcceptor
 
@@ -28,7 +29,7 @@ Handler = Callable[[Call, Reply], Coroutine[Any, Any, None]]
 
 _ABORT_GRACE_SECONDS: Final = 1.0
 _BACKLOG: Final = 1024
-_PLAIN_TEXT: Final = [(b"content-type", b"text/plain")]
+_JSON: Final = [(b"content-type", b"application/json")]
 
 
 class Listener:
@@ -197,7 +198,7 @@ class Listener:
             if reply.started:
                 reply.abort()
             else:
-                reply.send(500, _PLAIN_TEXT, b"500 Internal Server Error\n")
+                reply.send(500, _JSON, refusal_body(500))
             self._on_error(error)
         finally:
             self._tasks.pop(reply, None)

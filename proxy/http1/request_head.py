@@ -20,25 +20,51 @@ _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}
 
 
 class Refused(Exception):
-    """The request is answered with a fixed text of this status, and the connection is closed."""
+    """The request is answered with a fixed error of this status, and the connection is closed."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
 
 
+#: By status, the code that programs read and what people read. Nothing of the request is in it.
+_REASONS: Final = {
+    400: ("bad_request", "this is not a request that can be read"),
+    405: ("method_not_allowed", "this method is not served"),
+    408: ("request_timeout", "the request did not come in time; try again"),
+    413: ("body_too_large", "the body is longer than this proxy takes"),
+    414: ("target_too_long", "the path is longer than this proxy takes"),
+    417: ("expectation_failed", "nothing but 100-continue can be expected"),
+    431: ("head_too_large", "the header fields are longer or more than this proxy takes"),
+    500: ("proxy_error", "the proxy failed on this call; its log says more"),
+    501: ("not_implemented", "a body can only be sent as it is, or in chunks"),
+    503: ("busy", "no more is taken in now; try again"),
+    505: ("http_version_not_supported", "only HTTP/1.1 and HTTP/1.0 are served"),
+}
+
+
+def refusal_body(status: int) -> bytes:
+    """An error object as most SDKs read one: which of them sent the request is not known here."""
+    code, message = _REASONS[status]
+    kind = b"server_error" if status >= 500 else b"invalid_request_error"
+    return b'{"error":{"message":"%b","type":"%b","param":null,"code":"%b"}}' % (message.encode(), kind, code.encode())
+
+
 def _refusal(status: int) -> bytes:
-    text = b"%d %b\n" % (status, HTTPStatus(status).phrase.encode())
-    return b"HTTP/1.1 %d %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n%b" % (
-        status,
-        HTTPStatus(status).phrase.encode(),
-        len(text),
-        b"retry-after: 1\r\n" if status == 503 else b"",
-        text,
+    body = refusal_body(status)
+    return (
+        b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n%b"
+        % (
+            status,
+            HTTPStatus(status).phrase.encode(),
+            len(body),
+            b"retry-after: 1\r\n" if status == 503 else b"",
+            body,
+        )
     )
 
 
-REFUSALS: Final = {s: _refusal(s) for s in (400, 405, 408, 413, 414, 417, 431, 500, 501, 503, 505)}
+REFUSALS: Final = {status: _refusal(status) for status in _REASONS}
 """Whole answers. Nothing of the request is in them."""
 
 
