@@ -243,9 +243,10 @@ def test_a_hundred_kills_on_the_way_leave_the_old_schema_or_the_new_one_and_one_
         named = {copy for copy in copies(database) if not copy.name.endswith(".part")}
         schema = version_in(database)
         assert facts(database) == before
-        assert all((version_in(copy), facts(copy)) == (1, before) for copy in named - proved)
-        assert len(named) <= 1
-        assert schema == 1 or (schema == NEWEST + 1 and named)
+        # Each migration is whole or not begun; a start after a kill between two of them copies what it finds, too.
+        assert all(version_in(copy) <= NEWEST and facts(copy) == before for copy in named - proved)
+        assert len({version_in(copy) for copy in named}) == len(named)
+        assert schema == 1 or (schema <= NEWEST + 1 and 1 in map(version_in, named))
         proved |= named
         seen[f"schema {schema}, {len(named)} copy"] += 1
     assert seen[f"schema {NEWEST + 1}, 1 copy"]

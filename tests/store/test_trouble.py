@@ -247,11 +247,12 @@ class TestOneOwner:
     async def test_a_store_that_could_not_open_holds_nothing(self, database, store):
         await store.close()
         with closing(sqlite3.connect(database)) as plain:
+            version = plain.execute("PRAGMA user_version").fetchone()[0]
             plain.execute("PRAGMA user_version = 999")
         with pytest.raises(Unavailable):
             await store.open()
         with closing(sqlite3.connect(database)) as plain:
-            plain.execute("PRAGMA user_version = 1")
+            plain.execute(f"PRAGMA user_version = {version}")
         second = SqliteStore(database)
         await second.open()
         await second.close()
