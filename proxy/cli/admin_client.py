@@ -40,7 +40,7 @@ _HINTS = {
 }
 #: The same where the store is away, by the member that would help.
 _HINTS_AWAY = {"to": "here that is --to VERSION", "undoes": "here that is --undoes RELEASE"}
-_JOURNALLED = "the store is away: this is in force, kept in the journal, and enters store and audit log when it is back"
+_JOURNALLED = "this is in force and kept in the journal; it enters store and audit log when the store can take it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ _ALL = 10_000
 
 def _amount(name: str, cap: Document) -> str:
     value = cap.get(name)
+    if value is None and name in cap:
+        return "unknown"
     return dollars(value) if cap.get("unit") == "usd" else shown_value(value)
 
 
@@ -41,6 +43,7 @@ CAPS: Columns = {
     "LIMIT": lambda cap: _amount("limit", cap),
     "SPENT": lambda cap: _amount("spent", cap),
     "HELD": lambda cap: _amount("held", cap),
+    "BY CRASHES": lambda cap: _amount("charged_by_crashes", cap) if cap.get("charged_by_crashes") else "",
     "REMAINING": lambda cap: _amount("remaining", cap),
     "AT LIMIT": member("at_limit"),
     "WHY": member("why"),

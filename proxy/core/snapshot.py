@@ -6,7 +6,7 @@ beside it. How rows become a snapshot is the store's matter, when it is swapped 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from proxy.core.bucketing import BUCKETS
@@ -113,6 +113,16 @@ class Snapshot:
     caps: tuple[Cap, ...] = ()
     #: Admin tokens that are not revoked, by the SHA-256 of their text.
     tokens: Mapping[str, Token] = field(default_factory=dict[str, Token])
+
+
+def with_agent(snapshot: Snapshot, state: AgentState, revision: int) -> Snapshot:
+    """The picture once a change left one agent so; an archived one is gone."""
+    agents = dict(snapshot.agents)
+    if state.agent.archived:
+        agents.pop(state.agent.name, None)
+    else:
+        agents[state.agent.name] = state
+    return replace(snapshot, revision=revision, agents=agents)
 
 
 def agent_document(agent: Agent) -> dict[str, Any]:

@@ -130,7 +130,7 @@ async def test_what_is_missing_is_told_with_the_option_that_says_it(switchback, 
         ),
         (
             {"journalled": True},
-            "the store is away: this is in force, kept in the journal, and enters store and audit log when it is back\n",
+            "this is in force and kept in the journal; it enters store and audit log when the store can take it\n",
         ),
         ({"journalled": False, "warning": "in force in this process only"}, "warning: in force in this process only\n"),
     ],

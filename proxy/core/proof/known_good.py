@@ -7,7 +7,7 @@ file is store/files/snapshot_file.py's, when it is written is runtime's.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from proxy.core.proof.emergency import JournalEntry, SwitchOrder
+from proxy.core.proof.emergency import JournalEntry, RollbackOrder, SwitchOrder
 from proxy.core.releasing.releases import Release, standing_rows
 from proxy.core.releasing.short_history import followed_by
 from proxy.core.snapshot import AgentState, Label, Snapshot
@@ -108,6 +108,33 @@ def snapshot_with(known: KnownGood, entry: JournalEntry) -> KnownGood:
     agents = {**snapshot.agents, row.agent: after}
     pasts = {**known.pasts, row.agent: past_after(past, state, after, [row], is_away=True)}
     return replace(known, snapshot=replace(snapshot, agents=agents), pasts=pasts)
+
+
+def snapshot_with_all(known: KnownGood, entries: Sequence[JournalEntry]) -> tuple[KnownGood, tuple[JournalEntry, ...]]:
+    """The state with all of these in force over it, and the entries as they read over that state: one that takes a label back
+    undoes what the label serves in `known`, whatever that was when it was ordered.
+
+    So an action ordered while another change was being committed, which nobody had been told of, holds over that change.
+    """
+    restated: list[JournalEntry] = []
+    for entry in entries:
+        entry = _over(known.snapshot, entry)
+        restated.append(entry)
+        known = snapshot_with(known, entry)
+    return known, tuple(restated)
+
+
+def _over(snapshot: Snapshot, entry: JournalEntry) -> JournalEntry:
+    row, order = entry.release, entry.order
+    state = None if row is None else snapshot.agents.get(row.agent)
+    if row is None or state is None or row.label not in state.labels or not isinstance(order, RollbackOrder):
+        return entry
+    undoes = state.labels[row.label].release
+    number = 1 + max(label.release for label in state.labels.values())
+    if (order.undoes, row.number) == (undoes, number):
+        return entry
+    order = replace(order, undoes=undoes, to=row.version)
+    return replace(entry, order=order, release=replace(row, number=number, undoes=undoes))
 
 
 def _with_version(known: KnownGood, agent: str | None, number: int | None) -> KnownGood:

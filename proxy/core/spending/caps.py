@@ -1,8 +1,12 @@
 """Caps: spend limits and the windows they count in.
 
 Amounts are integers in the cap's own unit: nano-dollars for `usd`, else tokens, calls, calls in flight. A cap
-of 0 allows nothing. A window is identified by its UTC start, so that setting the clock back never reopens an older one.
+of 0 allows nothing. A window is identified by its UTC start.
 The numbers spent and held are runtime's (spending/ledger.py); whether one more call fits is decided there, where both change.
+
+Decision: a clock that is set back does not reopen a window: what was the newest window stays it, for at most twice its length
+and two days, and until the clock has come to it again. A clock that goes back further had jumped ahead by mistake; then the windows
+follow it, so that no cap stays shut until 2030, and one that comes again begins with what the ledger says was spent in it.
 """
 
 from collections.abc import Sequence
@@ -28,6 +32,7 @@ _MAX_AMOUNT = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Windows of one length in UTC, in microseconds; 1970 began with a whole one of each.
 _LONGER_THAN_A_MONTH = 32 * 86_400_000_000
+_LONGEST_STEP_BACK = 2 * 86_400_000_000
 _EVEN_WINDOWS = {"minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
 
 
@@ -95,6 +100,18 @@ def window_start(window: CapWindow, now_microseconds: int) -> int:
         day=1, hour=0, minute=0, second=0, microsecond=0
     )
     return (first - _EPOCH) // timedelta(microseconds=1)
+
+
+def step_back_held(window: CapWindow) -> int:
+    """How far a clock may be set back, in microseconds, so that the newest window of a cap stays the newest."""
+    size = _EVEN_WINDOWS.get(window)
+    return _LONGEST_STEP_BACK if size is None else min(2 * size, _LONGEST_STEP_BACK)
+
+
+def steady_moment(window: CapWindow, now_microseconds: int, newest_start_microseconds: int) -> int:
+    """The moment that says which window counts, where one that began at `newest_start` has counted before."""
+    ahead = newest_start_microseconds - now_microseconds
+    return newest_start_microseconds if 0 < ahead <= step_back_held(window) else now_microseconds
 
 
 def window_end(window: CapWindow, start_microseconds: int) -> int:
@@ -168,15 +185,24 @@ def cap_state_document(
     sums: tuple[int, int],
     fullest: Sequence[tuple[CounterKey, int, int]],
     counters_in_all: int,
+    *,
+    charged: int = 0,
+    is_known: bool = True,
 ) -> dict[str, Any]:
     """A cap with what all its counters of the window that began then spent and hold (`sums`), and the fullest of them (key,
-    spent, held), the very fullest first. The cap's `remaining` is what that one has left."""
+    spent, held), the very fullest first. The cap's `remaining` is what that one has left. `charged`: what of spent crashes
+    left. Unless `is_known`, what was spent is null: the ledger could not be read yet."""
+    if not is_known:
+        unknown = dict.fromkeys(("spent", "held", "remaining", "charged_by_crashes"))
+        window = rfc3339(window_start_microseconds) if window_start_microseconds else None
+        return {**cap_document(cap), "window_start": window, **unknown, "counters": [], "counters_in_all": None}
     shown = [counter_document(cap, *counter) for counter in fullest]
     return {
         **cap_document(cap),
         "window_start": rfc3339(window_start_microseconds) if window_start_microseconds else None,
         "spent": shown_amount(cap.unit, sums[0]),
         "held": shown_amount(cap.unit, sums[1]),
+        "charged_by_crashes": shown_amount(cap.unit, charged),
         "remaining": shown[0]["remaining"] if shown else shown_amount(cap.unit, cap.limit_amount),
         "counters": shown,
         "counters_in_all": counters_in_all,

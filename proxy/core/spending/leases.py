@@ -7,6 +7,9 @@ Keeping and writing leases is runtime's matter (counters.py, writer.py).
 With several workers the owner of the ledger lends each a part of its lease, so that its calls need not wait for the owner
 either. What is lent counts as held; it comes back when somebody else needs it (runtime's lending.py).
 
+What crashes charged in a window is taken off what a lease in it may be: one process that crashes again and again charges no more
+than one lease in all, and what its calls in flight held.
+
 Decision: at most 1/64 of the limit. A cap too small for that (one hold is more than 1/64) has no lease, and its calls wait
 for their rows, in exchange for nothing over-counted.
 """
@@ -29,10 +32,10 @@ def wanted_lease(lease: int, needed: int) -> int:
     return lease
 
 
-def bounded_lease(wanted: int, limit: int, one_hold: int, room: int | None) -> int:
+def bounded_lease(wanted: int, limit: int, one_hold: int, room: int | None, charged: int = 0) -> int:
     """What of a wanted lease is given. `one_hold`: what a call holds; a lease that covers none is useless. `room`: what the
-    limit leaves beyond the rows; None where calls may pass it."""
-    bound = limit // LEASE_SHARE
+    limit leaves beyond the rows; None where calls may pass it. `charged`: what crashes charged in this window."""
+    bound = max(0, limit // LEASE_SHARE - charged)
     if room is not None and room < bound:
         bound = room
     given = min(wanted, bound)

@@ -15,7 +15,7 @@ from proxy.core.releasing.releases import Release
 from proxy.core.snapshot import AgentState, Rollout
 from proxy.core.tokens import Role
 from proxy.runtime.releasing.release_rows import Cause
-from proxy.runtime.state.changes import Work
+from proxy.runtime.state.work import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,9 @@ from proxy.core.spending.caps import (
 )
 from proxy.core.switches import SWITCH_DIMENSIONS, Switch, SwitchMode, switch_document
 from proxy.runtime.process.clock import Identifiers
-from proxy.runtime.state.changes import Changes, Work
+from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.data_path import DataPath
+from proxy.runtime.state.work import Work
 
 _MAX_REPLY_CHARACTERS = 20_000
 #: Who ends what ends by itself.
@@ -92,9 +93,12 @@ class LimitCommands:
         if not switch.is_active(self._changes.now):
             raise BadInput("bad_switch", "expires lies in the past", param="expires")
         self._check_provider(switch.scope)
-        await self._changes.emergency(SwitchOrder(switch=switch), switch_on_now)
-        if switch.cut_streams:
-            self._request_path.cut(switch)
+
+        def in_force() -> None:
+            if switch.cut_streams:
+                self._request_path.cut(switch)
+
+        await self._changes.emergency(SwitchOrder(switch=switch), switch_on_now, in_force)
         return switch
 
     async def switch_off(self, who: str, switch_id: str, why: str) -> Switch:

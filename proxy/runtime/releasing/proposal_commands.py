@@ -23,7 +23,8 @@ from proxy.core.tokens import Caller
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, propose
 from proxy.runtime.releasing.release_rows import Cause, RolloutDraft, check_movable, running_rollout
-from proxy.runtime.state.changes import Changes, Work
+from proxy.runtime.state.changes import Changes
+from proxy.runtime.state.work import Work
 
 
 class ProposalCommands:

@@ -26,7 +26,8 @@ from proxy.core.versions.versions import Version, version_summary
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, clear
 from proxy.runtime.releasing.release_rows import Cause, check_movable, end_rollout, rollout_running
-from proxy.runtime.state.changes import Changes, Work
+from proxy.runtime.state.changes import Changes
+from proxy.runtime.state.work import Work
 from proxy.runtime.telemetry.metrics import Metrics
 
 

@@ -23,7 +23,7 @@ from proxy.core.releasing.releases import (
     whole,
 )
 from proxy.core.snapshot import AgentState, Arm, Rollout, RolloutState, label_document, rollout_document
-from proxy.runtime.state.changes import Work
+from proxy.runtime.state.work import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,8 @@ from proxy.core.tokens import Role
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, check_growth, clear, clear_promotion
 from proxy.runtime.releasing.release_rows import Cause, RolloutDraft, arm_of, running_rollout
-from proxy.runtime.state.changes import Changes, Work
+from proxy.runtime.state.changes import Changes
+from proxy.runtime.state.work import Work
 
 
 class RolloutCommands:

@@ -13,8 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.core.errors import Unavailable
 from proxy.core.scopes import EACH, CallFacts
-from proxy.core.spending.caps import Cap, CounterKey, counter_key, window_end, window_start
+from proxy.core.spending.caps import (
+    Cap,
+    CounterKey,
+    counter_key,
+    steady_moment,
+    step_back_held,
+    window_end,
+    window_start,
+)
 from proxy.core.spending.leases import bounded_lease, wanted_lease
 
 #: A lease follows what was needed in this and the last stretch of this length.
@@ -25,14 +34,19 @@ _LOOK = 4_000
 _FRONT = 500
 #: Of how many it is certain that they are the fullest; not Final either.
 FULLEST = 100
+#: A store that is away for so many stretches, a minute, is lived through on the lease at the rate seen, where the cap is large
+#: enough for that.
+_STRETCHES_AWAY: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one counter of a cap has spent and holds, in the cap's unit."""
+    """What one counter of a cap has spent and holds, in the cap's unit. `charged`: what of spent crashes left, without a call
+    that is known to have spent it."""
 
     spent: int = 0
     held: int = 0
+    charged: int = 0
 
 
 class Standing:
@@ -44,13 +58,14 @@ class Standing:
     each of them, some that should be at the front may be missing.
     """
 
-    __slots__ = ("_front", "counters", "held", "spent", "threshold")
+    __slots__ = ("_front", "charged", "counters", "held", "spent", "threshold")
 
     def __init__(self) -> None:
         #: By part, in the order they came.
         self.counters: dict[str, Counter] = {}
         self.spent = 0
         self.held = 0
+        self.charged = 0
         self.threshold = -1
         self._front: dict[Counter, None] = {}
 
@@ -59,6 +74,7 @@ class Standing:
         self.counters[counter.key.part] = counter
         self.spent += counter.spent
         self.held += counter.held
+        self.charged += counter.charged
         counter.standing = self
         self.offer(counter)
 
@@ -66,6 +82,7 @@ class Standing:
         del self.counters[counter.key.part]
         self.spent -= counter.spent
         self.held -= counter.held
+        self.charged -= counter.charged
         self._front.pop(counter, None)
 
     def offer(self, counter: "Counter") -> None:
@@ -100,7 +117,10 @@ class Counter:
 
     __slots__ = (
         "_last_peak",
+        "_last_spent",
+        "_spent_before",
         "cap",
+        "charged",
         "drawn",
         "held",
         "is_kept",
@@ -120,6 +140,11 @@ class Counter:
         self.key = key
         self.spent = 0
         self.held = 0
+        #: What of spent crashes left.
+        self.charged = 0
+        #: Spent when this stretch began, and in the one before it.
+        self._spent_before = 0
+        self._last_spent = 0
         #: What of both is in no row yet.
         self.drawn = 0
         #: What of held, and of drawn, workers may hold by themselves.
@@ -141,7 +166,7 @@ class Counter:
 
     @property
     def tally(self) -> Tally:
-        return Tally(self.spent, self.held)
+        return Tally(self.spent, self.held, self.charged)
 
     @property
     def is_near_limit(self) -> bool:
@@ -159,11 +184,22 @@ class Counter:
         if self.is_over:
             return max(drawn, 0)
         room = cap.limit_amount - self.spent - self.held + drawn if cap.is_hard else None
-        wanted = wanted_lease(self.lease, max(self.peak, self._last_peak))
-        return max(bounded_lease(wanted, cap.limit_amount, self.one_hold, room), drawn)
+        spent = max(self._last_spent, self.spent - self._spent_before)
+        # A lease is twice what is needed at least.
+        needed = max(self.peak, self._last_peak, spent * _STRETCHES_AWAY // 2)
+        wanted = wanted_lease(self.lease, needed)
+        return max(bounded_lease(wanted, cap.limit_amount, self.one_hold, room, self.charged), drawn)
+
+    def take_over(self, spent: int, charged: int) -> None:
+        """What the store says was spent before."""
+        self.spent += spent
+        self._spent_before += spent
+        self.charged += charged
 
     def begin_stretch(self) -> None:
         """Forget what was needed before the last stretch."""
+        self._last_spent = self.spent - self._spent_before
+        self._spent_before = self.spent
         self._last_peak = self.peak
         self.peak = self.drawn
 
@@ -184,6 +220,9 @@ class Counters:
         self._counters: dict[CounterKey, Counter] = {}
         self._current: dict[str, _Current] = {}
         self._standings: dict[tuple[str, int], Standing] = {}
+        #: By cap: the start of the newest window that anything was held in, and of the oldest whose sums are known.
+        self._newest: dict[str, int] = {}
+        self._known_from: dict[str, int] = {}
         self._stretch_began = 0
         #: Those that the present look has not been at, and whether it begins a stretch for them.
         self._to_see: list[Counter] = []
@@ -199,8 +238,17 @@ class Counters:
         """What all counters of a cap come to in the window that began then."""
         return self._standings.get((cap, window_start_microseconds)) or Standing()
 
+    def window_of(self, cap: Cap, now_microseconds: int) -> int:
+        """The start of the window that counts now; a clock that is set back reopens none."""
+        return window_start(cap.window, self._steady(cap, now_microseconds))
+
+    def knows(self, cap: Cap, now_microseconds: int) -> bool:
+        """Whether the sums of the window that counts now are here."""
+        return self.window_of(cap, now_microseconds) >= self._known_from.get(cap.id, 0)
+
     def of(self, cap: Cap, facts: CallFacts, now_microseconds: int) -> Counter:
-        """The counter a call adds to now. A new one is not kept before something is held in it."""
+        """The counter a call adds to now. A new one is not kept before something is held in it. Raises
+        Unavailable(`spend_ledger_unavailable`) for a hard cap whose window has come again and is not read yet."""
         current = self._current.get(cap.id)
         if (
             current is not None
@@ -208,9 +256,11 @@ class Counters:
             and current.counter.cap is cap
         ):
             return current.counter
-        key = counter_key(cap, facts, now_microseconds)
+        key = counter_key(cap, facts, self._steady(cap, now_microseconds))
         counter = self._counters.get(key)
         if counter is None:
+            if cap.is_hard and key.window_start_microseconds < self._known_from.get(cap.id, 0):
+                raise _not_read_yet()
             counter = Counter(cap, key)
         # Its limit may be another by now.
         counter.cap = cap
@@ -225,20 +275,28 @@ class Counters:
         if standing is None:
             standing = self._standings[cap.id, start] = Standing()
         standing.add(counter)
+        newest = self._newest.get(cap.id, 0)
+        if start > newest or newest - start > step_back_held(cap.window):
+            self._newest[cap.id] = start
         if cap.scope.user != EACH and cap.window != "rollout":
             self._current[cap.id] = _Current(start, window_end(cap.window, start), counter)
 
-    def load(self, cap: Cap, key: CounterKey, spent: int) -> None:
+    def load(self, cap: Cap, key: CounterKey, spent: int, charged: int) -> None:
         """Add a sum of the store's to what was counted without it."""
         counter = self._counters.get(key)
         if counter is None:
             counter = Counter(cap, key)
-            counter.spent = spent
+            counter.take_over(spent, charged)
             self.keep(counter)
             return
-        counter.spent += spent
+        counter.take_over(spent, charged)
         counter.standing.spent += spent
+        counter.standing.charged += charged
         counter.standing.offer(counter)
+
+    def known_from(self, cap: Cap, start_microseconds: int) -> None:
+        """The sums of windows that began then or later are all here."""
+        self._known_from[cap.id] = start_microseconds
 
     def prune(self, caps: Sequence[Cap], now_microseconds: int) -> list[Counter]:
         """Look at some counters, and next time at others: forget those of windows that are over and of caps that are gone;
@@ -248,16 +306,21 @@ class Counters:
             self._is_new_stretch = now_microseconds - self._stretch_began >= _STRETCH_MICROSECONDS
             if self._is_new_stretch:
                 self._stretch_began = now_microseconds
-        starts = {cap.id: (cap, window_start(cap.window, now_microseconds)) for cap in caps}
+        starts = {cap.id: (cap, self.window_of(cap, now_microseconds)) for cap in caps}
+        self._newest = {cap: start for cap, start in self._newest.items() if cap in starts}
+        self._known_from = {cap: start for cap, start in self._known_from.items() if cap in starts}
         seen, self._to_see = self._to_see[-_LOOK:], self._to_see[:-_LOOK]
         changed: list[Counter] = []
         for counter in seen:
             key = counter.key
             cap, start = starts.get(key.cap, (counter.cap, 2**63))
             counter.cap = cap
-            counter.is_over = key.window_start_microseconds < start
-            if counter.is_over and counter.is_idle:
+            # One that is still to come again was counted in by mistake: nothing is held there now.
+            counter.is_over = key.window_start_microseconds != start
+            if counter.is_over and counter.is_idle and key.window_start_microseconds < start:
                 self.forget(counter)
+                if key.cap in starts:
+                    self._known_from[key.cap] = max(start, self._known_from.get(key.cap, 0))
                 continue
             counter.standing.offer(counter)
             if counter.lease_row != 0:
@@ -266,6 +329,10 @@ class Counters:
                 if self._is_new_stretch or counter.is_over:
                     changed.append(counter)
         return changed
+
+    def _steady(self, cap: Cap, now_microseconds: int) -> int:
+        newest = self._newest.get(cap.id, 0)
+        return now_microseconds if newest <= now_microseconds else steady_moment(cap.window, now_microseconds, newest)
 
     def forget(self, counter: Counter) -> None:
         """Nothing is held in it."""
@@ -276,3 +343,11 @@ class Counters:
         current = self._current.get(counter.key.cap)
         if current is not None and current.counter is counter:
             del self._current[counter.key.cap]
+
+
+def _not_read_yet() -> Unavailable:
+    return Unavailable(
+        "spend_ledger_unavailable",
+        "the clock was set back into an earlier window of a hard spend cap, whose ledger is being read; try again",
+        retry_after_seconds=1,
+    )

@@ -85,12 +85,27 @@ class SpendLedger:
         #: What workers may hold by themselves.
         self.lending = Lending(self._counters, self._writer, clock)
         self.holds_outstanding = 0
+        #: False while the store has sums that are not loaded yet.
+        self.is_loaded = True
         #: Warnings of soft caps: called with the cap when a call passes its limit.
         self.on_warning: Callable[[Cap], None] = _ignore
 
-    def load(self, cap: Cap, key: CounterKey, spent: int) -> None:
-        """Take over a sum from the store at start; what was counted before, without the store, is added."""
-        self._counters.load(cap, key, spent)
+    def load(self, cap: Cap, key: CounterKey, spent: int, charged: int = 0) -> None:
+        """Take over a sum from the store at start; what was counted before, without the store, is added. `charged`: what of it
+        crashes left."""
+        self._counters.load(cap, key, spent, charged)
+
+    def known_from(self, cap: Cap, start_microseconds: int) -> None:
+        """Everything of windows that began then or later is loaded."""
+        self._counters.known_from(cap, start_microseconds)
+
+    def window_of(self, cap: Cap) -> int:
+        """The start of the window that counts now, UTC microseconds; 0 where there is no calendar."""
+        return self._counters.window_of(cap, self._clock.now_microseconds())
+
+    def knows(self, cap: Cap) -> bool:
+        """Whether what was spent in the window that counts now is known: not before the store was read."""
+        return self.is_loaded and self._counters.knows(cap, self._clock.now_microseconds())
 
     def counter(self, key: CounterKey) -> Tally:
         """What one counter says now."""
@@ -172,6 +187,7 @@ class SpendLedger:
         now = self._clock.now_microseconds()
         settled_by = spent.settled_by
         self.holds_outstanding -= len(holds)
+        is_beyond = False
         for hold in holds:
             counter, amount = hold.counter, hold.amount
             unit = counter.cap.unit
@@ -187,10 +203,14 @@ class SpendLedger:
             standing.spent += used
             if used > amount:
                 standing.offer(counter)
+                is_beyond = True
             hold.spent = used
             hold.settled_by = settled_by
             hold.settled_at_microseconds = now
             self._writer.end(hold)
+        if is_beyond:
+            # No lease and no row stands for what was billed beyond the hold: it is written without delay.
+            self._writer.hurry()
 
     async def run(self) -> None:
         """Write what waits, again and again, until cancelled."""

@@ -94,6 +94,8 @@ class Lending:
         counter.spent += amount
         counter.standing.held -= amount
         counter.standing.spent += amount
+        counter.charged += amount
+        counter.standing.charged += amount
         hold.spent = amount
         hold.settled_by = "lease"
         hold.settled_at_microseconds = now

@@ -113,6 +113,11 @@ class LedgerWriter:
         self._leases_to_see.add(counter)
         self._wake.set()
 
+    def hurry(self) -> None:
+        """Write what waits now, not in a moment."""
+        self._wake.set()
+        self._hurry.set()
+
     async def place(self, holds: Sequence[HeldAmount]) -> None:
         """Returns when the holds are in rows. Raises Unavailable(`spend_ledger_unavailable`) when they cannot be."""
         if self.is_away and not await self._is_back():

@@ -5,32 +5,39 @@ order and before the command returns, so that an acknowledged change is in force
 snapshot needs is read inside the change: after the commit nothing is awaited that could fail or take long, so that no
 committed change is answered as failed, and a kill switch never waits for a store of a thousand agents to be read.
 
-`emergency` is for the few commands that must work in any case. It decides between store and journal, here and nowhere else:
-the same command is carried out over the store or, while that is away, over memory.
+`emergency` is for the few commands that must work in any case: in force in memory at once, whatever the store is doing, by
+the same rules, then entered into the store, and into the journal where that takes long. What memory cannot decide the store
+does. While something is on its way to the store, ordinary changes wait; one about the same agent that was open already is
+refused, and one that was being committed already has the emergency action in force, and then entered, over it.
+
+Decision: memory first (2026-11-28), in place of the store's commit first and memory when that failed. With 2 s a disk write a
+kill switch took 6 s to be in force, behind a long batch of runs or a change that hung as long as those did.
 """
 
 import asyncio
+from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar, cast
 
-from proxy.core.calls.identity import check_agent_known
-from proxy.core.errors import BadInput, Conflict, NotFound, Refusal, Unavailable
-from proxy.core.proof.audit import AuditDraft
-from proxy.core.proof.emergency import AbortOrder, EmergencyOrder, JournalEntry, RollbackOrder, SwitchOrder, explicit
-from proxy.core.releasing.releases import Release
-from proxy.core.snapshot import Agent, AgentState, Snapshot
+from proxy.core.errors import Conflict, NotFound, Refusal, Unavailable
+from proxy.core.proof.emergency import AbortOrder, JournalEntry, RollbackOrder, SwitchOrder, explicit
+from proxy.core.proof.known_good import AgentPast, KnownGood, snapshot_with_all
+from proxy.core.snapshot import AgentState, Snapshot, with_agent
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.state.live_snapshot import LiveSnapshot
-from proxy.runtime.state.memory_change import MemoryChange
+from proxy.runtime.state.memory_change import MemoryChange, beyond_memory
 from proxy.runtime.state.standby import STORE_UNAVAILABLE, Standby
+from proxy.runtime.state.work import Work, note_not_applied
 from proxy.store.ports.store import Change, Store
 
-_MAX_WHY_CHARACTERS = 2000
 #: A store that has not begun a change by then is not waited for: a kill switch cannot wait for another program's lock.
 _PATIENCE_SECONDS = 1.0
+#: So long an emergency action, in force already, waits for the store before it is written into the journal too.
+_STORE_SECONDS = 0.4
 
 Order = TypeVar("Order", RollbackOrder, AbortOrder, SwitchOrder)
 Result = TypeVar("Result")
@@ -47,70 +54,13 @@ class StoreTooSlow(Unavailable):
         super().__init__(STORE_UNAVAILABLE, "the store cannot be used now: it is locked or very slow; try again")
 
 
-class Work:
-    """What one command works with: the open change, its moment, and the evidence all of its rows carry."""
+def _nothing() -> None:
+    """Nobody waits for it to be in force."""
 
-    def __init__(self, change: Change, now_microseconds: int, evidence: Sequence[Mapping[str, Any]] = ()) -> None:
-        self.change = change
-        self.now = now_microseconds
-        self.evidence = tuple(evidence)
-        self.has_effect = True
-        #: False where only the newest releases are at hand.
-        self.has_whole_ledger = True
-        #: The ledger rows this change appended.
-        self.rows: list[Release] = []
-        #: What the change does to the snapshot, beside its agent's own state.
-        self.snapshot_edit: Callable[[Snapshot], Snapshot] = _unchanged
 
-    async def agent(self, name: str) -> Agent:
-        """The agent, in service. Raises NotFound(`agent_not_found`)."""
-        agent = await self.change.agent(name)
-        check_agent_known(agent is not None and not agent.archived, name)
-        assert agent is not None
-        return agent
-
-    async def state(self, name: str) -> AgentState:
-        """The agent with its labels and rollouts. Raises NotFound(`agent_not_found`)."""
-        await self.agent(name)
-        state = await self.change.agent_state(name)
-        assert state is not None
-        return state
-
-    async def append_release(self, release: Release) -> Release:
-        """Append a row to the ledger; the row as it is kept."""
-        release = replace(release, evidence=(*release.evidence, *self.evidence))
-        await self.change.append_release(release)
-        self.rows.append(release)
-        return release
-
-    async def audit(
-        self,
-        who: str,
-        what: str,
-        subject: str,
-        why: str,
-        before: Mapping[str, Any] | None = None,
-        after: Mapping[str, Any] | None = None,
-        evidence: Sequence[Mapping[str, Any]] = (),
-    ) -> None:
-        """Append the audit entry of this change. Raises BadInput(`bad_why`)."""
-        if len(why) > _MAX_WHY_CHARACTERS:
-            raise BadInput("bad_why", f"`why` is longer than {_MAX_WHY_CHARACTERS} characters", param="why")
-        draft = AuditDraft(
-            who=who,
-            what=what,
-            subject=subject,
-            why=why,
-            at_microseconds=self.now,
-            before=before,
-            after=after,
-            evidence=(*evidence, *self.evidence),
-        )
-        await self.change.append_audit(draft)
-
-    def nothing_changed(self) -> None:
-        """Say that this command found nothing to do: nothing is written."""
-        self.has_effect = False
+#: What becomes of a change once it is committed: its work, the agent's state (None where it was about none), the revision.
+Committed = Callable[[Work, AgentState | None, int], None]
+CarryOut = Callable[[Work, Order], Awaitable[Result]]
 
 
 class Changes:
@@ -124,6 +74,8 @@ class Changes:
         self._standby = standby
         self._turn = asyncio.Lock()
         self._tasks = TaskSet(_told_to_the_waiting)
+        #: What the store holds, while something in force is on its way to it; None: what is in force.
+        self._stored: Snapshot | None = None
 
     @property
     def now(self) -> int:
@@ -140,74 +92,202 @@ class Changes:
         await self._tasks.close()
 
     @asynccontextmanager
-    async def begin(self, agent: str | None = None) -> AsyncGenerator[Work]:
-        """A change about one agent, or (None) about switches, caps and tokens. Raises what the store raises."""
+    async def begin(self, agent: str | None = None, patience_seconds: float | None = None) -> AsyncGenerator[Work]:
+        """A change about one agent, or (None) about switches, caps and tokens. Raises what the store raises, and Unavailable where
+        changes before this one take longer than `patience_seconds`."""
         self._check_present()
-        async with self._turn:
+        async with self._ordinary_turn(patience_seconds):
             self._check_present()
-            async with self._transaction(agent, self._clock.now_microseconds()) as work:
+            async with self._transaction(agent, self._clock.now_microseconds(), then=self._committed) as work:
                 yield work
+                if work.has_effect:
+                    self._check_nothing_came_between(agent)
 
-    async def emergency(self, order: Order, carry_out: Callable[[Work, Order], Awaitable[Result]]) -> Result:
-        """Carry out an order over the store or, where that cannot take it, in memory and the journal.
+    async def emergency(
+        self, order: Order, carry_out: CarryOut[Order, Result], in_force: Callable[[], object] = _nothing
+    ) -> Result:
+        """Carry out an order in memory, or over the store where memory cannot decide it; then enter it into the store, or keep it
+        in the journal until that can be done.
 
-        It is in force when this returns. `carry_out` may be called twice, the first time in vain, and again when the store
-        is back: what it does beside its Work, it must not do. Raises what `carry_out` raises.
+        `in_force` is called as soon as it is in force; when this returns it is in the store, or the journal's note about it
+        tells how it is kept. `carry_out` may be called twice, and again when the store is back: what it does beside its Work, it
+        must not do. Raises what `carry_out` raises.
         """
         standby = self._standby
-        if standby is None or not standby.presence.is_away:
-            try:
-                async with self.begin(order.agent) as work:
-                    return await carry_out(work, order)
-            except Unavailable as refusal:
-                if standby is None or refusal.code != STORE_UNAVAILABLE:
-                    raise
-                standby.presence.lost(refusal)
-        return await self._in_memory(standby, order, carry_out)
+        if standby is None:
+            async with self.begin(order.agent) as work:
+                result = await carry_out(work, order)
+            in_force()
+            return result
+        try:
+            result, entry = await self._in_memory(standby, order, carry_out)
+        except Refusal as refusal:
+            result = await self._over_the_store(standby, order, carry_out, refusal)
+            in_force()
+            return result
+        in_force()
+        return result if entry is None else await self._kept(standby, entry, carry_out, result)
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
-        """Nobody else changes anything meanwhile."""
+        """Nobody else changes anything in the store meanwhile."""
         async with self._turn:
             yield
 
     @asynccontextmanager
     async def repeating(self, entry: JournalEntry) -> AsyncGenerator[Work]:
         """A change that takes a journalled action over into the store, with its own time and evidence. The caller has the
-        turn and swaps the snapshot when everything is taken over."""
-        async with self._transaction(
-            entry.order.agent, entry.at_microseconds, evidence=[entry.evidence()], in_force=True
-        ) as work:
+        turn and calls `reloaded` when everything is taken over."""
+        evidence = [entry.evidence()]
+        async with self._transaction(entry.order.agent, entry.at_microseconds, evidence=evidence) as work:
             yield work
 
+    def reloaded(self, snapshot: Snapshot) -> None:
+        """The whole store was read: it is in force, with what was ordered meanwhile over it."""
+        self._show(snapshot)
+
+    # Emergencies
+
     async def _in_memory(
-        self, standby: Standby, order: Order, carry_out: Callable[[Work, Order], Awaitable[Result]]
+        self, standby: Standby, order: Order, carry_out: CarryOut[Order, Result]
+    ) -> tuple[Result, JournalEntry | None]:
+        """The result, and what is to be entered; None where nothing moved. Nothing is waited for. Raises Refusal."""
+        if not self._live.is_loaded:
+            raise Unavailable(STORE_UNAVAILABLE, "the store is away and nothing is loaded; every call is refused")
+        before = self._live.current
+        memory = MemoryChange(before, standby.known_good.pasts)
+        work = Work(cast("Change", memory), self._clock.now_microseconds())
+        work.has_whole_ledger = False
+        try:
+            result = await carry_out(work, order)
+        except (Conflict, NotFound) as refusal:
+            raise await beyond_memory(refusal, order, memory) from refusal
+        if not work.has_effect:
+            return result, None
+        row = work.rows[-1] if work.rows else None
+        entry = standby.journal.add(explicit(order, row), row, work.now)
+        if self._stored is None:
+            self._stored = before
+        state = None if order.agent is None else await memory.agent_state(order.agent)
+        self._live.start_from(_after(before, work, state, memory.revision))
+        standby.known_good.follow(before, self._live.current, order.agent, work.rows)
+        return result, entry
+
+    async def _over_the_store(
+        self, standby: Standby, order: Order, carry_out: CarryOut[Order, Result], refusal: Refusal
     ) -> Result:
+        """Raises `refusal`, that of memory, where the store cannot be asked."""
+        if standby.presence.is_away:
+            raise refusal
+        try:
+            async with self.begin(order.agent, _PATIENCE_SECONDS) as work:
+                return await carry_out(work, order)
+        except Unavailable as unavailable:
+            if unavailable.code != STORE_UNAVAILABLE:
+                raise
+            standby.presence.lost(unavailable)
+            raise refusal from unavailable
+
+    async def _kept(
+        self, standby: Standby, entry: JournalEntry, carry_out: CarryOut[Order, Result], result: Result
+    ) -> Result:
+        """Returns when it is in the store or the journal, or neither in time."""
+        journal = standby.journal
+        if standby.presence.is_away:
+            await journal.keep()
+            return result
+        entering = self._tasks.spawn(self._enter(standby, entry, carry_out), "entering an emergency action")
+        await asyncio.wait({entering}, timeout=_STORE_SECONDS)
+        if not entering.done() or any(other.id == entry.id for other in journal.entries):
+            keeping = self._tasks.spawn(journal.keep(), "journal")
+            await asyncio.wait({keeping} if entering.done() else {keeping, entering}, return_when=FIRST_COMPLETED)
+        if not entering.done():
+            return result
+        error = entering.exception()
+        if isinstance(error, Refusal):
+            raise error
+        # Anything else of a failed attempt is told when it is tried again.
+        stored = None if error is not None else entering.result()
+        return result if stored is None else stored
+
+    async def _enter(self, standby: Standby, entry: JournalEntry, carry_out: CarryOut[Order, Result]) -> Result | None:
+        """The result as the store has it; None where entering it is left to takeover.py. Raises what the store's rules say."""
         async with self._turn:
-            if not self._live.is_loaded:
-                raise Unavailable(STORE_UNAVAILABLE, "the store is away and nothing is loaded; every call is refused")
-            before = self._live.current
-            memory = MemoryChange(before, standby.known_good.pasts)
-            work = Work(cast("Change", memory), self._clock.now_microseconds())
-            work.has_whole_ledger = False
+            oldest = next(iter(standby.journal.entries), None)
+            if oldest is None or oldest.id != entry.id or standby.presence.is_away:
+                return None
+            order = cast("Order", oldest.order)
+            evidence = [oldest.evidence()] if standby.journal.is_in_file(oldest) else []
+            then = partial(self._entered, standby, oldest)
             try:
-                result = await carry_out(work, order)
-            except (Conflict, NotFound) as refusal:
-                raise await _beyond_memory(refusal, order, memory) from refusal
-            if not work.has_effect:
-                return result
-            row = work.rows[-1] if work.rows else None
-            # Refused from now on is what the store would no longer get in the order it happened.
-            standby.presence.lost(standby.presence.problem or _only_journalled())
-            standby.journal.add(explicit(order, row), row, work.now)
-            self._swap(work, None if order.agent is None else await memory.agent_state(order.agent), memory.revision)
-            standby.known_good.follow(before, self._live.current, order.agent, work.rows)
-        await standby.journal.keep()
-        return result
+                async with self._transaction(order.agent, oldest.at_microseconds, evidence=evidence, then=then) as work:
+                    result = await carry_out(work, order)
+                    if not work.has_effect:
+                        raise Conflict("nothing_moved", "the store had moved on; nothing was changed in it")
+            except Unavailable as refusal:
+                # Refused from now on is what the store would no longer get in the order it happened.
+                standby.presence.lost(refusal)
+                return None
+            except Refusal as refusal:
+                await self._withdraw(standby, oldest, refusal)
+                raise
+            return result
+
+    async def _withdraw(self, standby: Standby, entry: JournalEntry, refusal: Refusal) -> None:
+        """The store's rules refuse it: it is in force no longer, and the audit log says so."""
+        then = partial(self._entered, standby, entry)
+        try:
+            async with self._transaction(entry.order.agent, entry.at_microseconds, then=then) as work:
+                await note_not_applied(work, entry, refusal.message)
+        except Unavailable:
+            # Takeover finds it in the journal, and does the same.
+            return
+        except Refusal:
+            standby.journal.forget({entry.id})
+            self._show(self._stored or self._live.current)
+
+    def _entered(
+        self, standby: Standby, entry: JournalEntry, work: Work, state: AgentState | None, revision: int
+    ) -> None:
+        """The store has it."""
+        standby.journal.forget({entry.id})
+        told = None if entry.release is None else entry.release.number
+        # With the number it was given in memory the row is in the history already.
+        is_known = bool(work.rows) and work.rows[-1].number == told
+        before = self._live.current if is_known else self._stored or self._live.current
+        after = _after(self._stored or self._live.current, work, state, revision)
+        standby.known_good.committed(before, after, entry.order.agent, [] if is_known else work.rows)
+        self._show(after)
+
+    # Changes
+
+    @asynccontextmanager
+    async def _ordinary_turn(self, patience_seconds: float | None) -> AsyncGenerator[None]:
+        """The turn, with nothing on its way to the store. Raises Unavailable where that takes too long."""
+        try:
+            while True:
+                async with asyncio.timeout(patience_seconds):
+                    await self._turn.acquire()
+                if self._standby is None or not self._standby.journal.entries or self._standby.presence.is_away:
+                    break
+                self._turn.release()
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    await self._standby.journal.emptied()
+        except TimeoutError:
+            raise StoreTooSlow from None
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @asynccontextmanager
     async def _transaction(
-        self, agent: str | None, now: int, *, evidence: Sequence[Mapping[str, Any]] = (), in_force: bool = False
+        self,
+        agent: str | None,
+        now: int,
+        *,
+        evidence: Sequence[Mapping[str, Any]] = (),
+        then: Committed | None = None,
     ) -> AsyncGenerator[Work]:
         stack = AsyncExitStack()
         try:
@@ -217,7 +297,7 @@ class Changes:
                 yield work
                 if not work.has_effect:
                     raise NothingChanged
-                await self._to_the_end(self._commit(stack.pop_all(), work, agent, in_force))
+                await self._to_the_end(self._commit(stack.pop_all(), work, agent, then))
         except NothingChanged:
             return
         except Unavailable as refusal:
@@ -241,17 +321,22 @@ class Changes:
             raise StoreTooSlow
         return opening.result()
 
-    async def _commit(self, stack: AsyncExitStack, work: Work, agent: str | None, in_force: bool) -> None:
+    async def _commit(self, stack: AsyncExitStack, work: Work, agent: str | None, then: Committed | None) -> None:
         async with stack:
             # After the work's own writes, so that it sees them.
             state = None if agent is None else await work.change.agent_state(agent)
             revision = work.change.revision
-        if in_force:
-            return
-        before = self._live.current
-        self._swap(work, state, revision)
+        if then is not None:
+            then(work, state, revision)
+
+    def _committed(self, work: Work, state: AgentState | None, revision: int) -> None:
+        """An ordinary change is in the store."""
+        before = self._stored or self._live.current
+        after = _after(before, work, state, revision)
         if self._standby is not None:
-            self._standby.known_good.committed(before, self._live.current, agent, work.rows)
+            agent = None if state is None else state.agent.name
+            self._standby.known_good.committed(before, after, agent, work.rows)
+        self._show(after)
 
     async def _to_the_end(self, commit: Coroutine[Any, Any, None]) -> None:
         """Wait for the commit and the swap behind it, also when cancelled meanwhile: one without the other would leave traffic
@@ -267,51 +352,40 @@ class Changes:
         if was_cancelled:
             raise asyncio.CancelledError
 
-    def _swap(self, work: Work, state: AgentState | None, revision: int) -> None:
-        if state is not None:
-            self._live.replace_agent(state, revision)
-        else:
-            self._live.replace(replace(work.snapshot_edit(self._live.current), revision=revision))
+    def _show(self, stored: Snapshot) -> None:
+        """Put in force what the store holds, with what is on its way to it over it."""
+        entries = () if self._standby is None else self._standby.journal.entries
+        self._stored = stored if entries else None
+        if self._standby is None or not entries:
+            self._live.start_from(stored)
+            return
+        # What an action needs was at hand when it was ordered, and is still.
+        pasts = dict(self._standby.known_good.pasts)
+        for name, state in self._live.current.agents.items():
+            if any(entry.order.agent == name or entry.release is None for entry in entries):
+                past = pasts.get(name, AgentPast())
+                pasts[name] = replace(past, versions={**past.versions, **state.versions})
+        known, restated = snapshot_with_all(KnownGood(installation="", snapshot=stored, pasts=pasts), entries)
+        self._standby.journal.restate(restated)
+        self._live.start_from(known.snapshot)
+
+    def _check_nothing_came_between(self, agent: str | None) -> None:
+        """Raises Conflict(`emergency_meanwhile`) where an emergency action changed the agent since this change began."""
+        entries = () if self._standby is None else self._standby.journal.entries
+        if agent is not None and any(entry.order.agent == agent for entry in entries):
+            raise Conflict("emergency_meanwhile", f"agent {agent!r} was taken back meanwhile; look at it again")
 
     def _check_present(self) -> None:
         if self._standby is not None:
             self._standby.presence.check()
 
 
-def _unchanged(snapshot: Snapshot) -> Snapshot:
-    return snapshot
+def _after(before: Snapshot, work: Work, state: AgentState | None, revision: int) -> Snapshot:
+    """What a change makes of the snapshot."""
+    if state is not None:
+        return with_agent(before, state, revision)
+    return replace(work.snapshot_edit(before), revision=revision)
 
 
 def _told_to_the_waiting(error: BaseException) -> None:
     """What a step dies of is raised where it is waited for."""
-
-
-def _only_journalled() -> Unavailable:
-    return Unavailable(STORE_UNAVAILABLE, "an emergency action is on its way to the store")
-
-
-async def _beyond_memory(refusal: Refusal, order: EmergencyOrder, memory: MemoryChange) -> Refusal:
-    """A short history that leads no further says nothing about the ledger itself: what to name instead."""
-    state = await memory.agent_state(order.agent) if isinstance(order, RollbackOrder) else None
-    if not isinstance(order, RollbackOrder) or state is None:
-        return refusal
-    name = order.label or state.agent.default_label
-    if refusal.code == "release_not_found":
-        problem = (
-            f"{name!r} is at release {state.labels[name].release}, and of release {order.undoes} nothing is in memory"
-        )
-        return Unavailable(
-            STORE_UNAVAILABLE, f"the store is away and {problem}; name the first in `undoes`, or none", param="undoes"
-        )
-    if refusal.code != "nothing_to_roll_back":
-        return refusal
-    serving = state.labels[name].version
-    possible = [str(number) for number in await memory.ways_back(order.agent, name) if number != serving]
-    problem = f"the store is away, and which version {name!r} served before {serving} is not in memory"
-    if not possible:
-        return Unavailable(
-            STORE_UNAVAILABLE, f"{problem}, nor is another; put the store back, or stop its calls by a switch"
-        )
-    return Unavailable(
-        STORE_UNAVAILABLE, f"{problem}; name one in `to`; possible are {', '.join(possible)}", param="to"
-    )

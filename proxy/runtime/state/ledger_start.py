@@ -1,6 +1,9 @@
 """Taking the spend ledger over at start: what a dead process left held is charged in full, sums become counters."""
 
-from proxy.core.spending.caps import window_start
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from proxy.core.spending.caps import Cap, CounterKey, window_start
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.spending.ledger import SpendLedger
 from proxy.runtime.state.live_snapshot import LiveSnapshot
@@ -13,8 +16,39 @@ async def take_over_ledger(store: Store, live: LiveSnapshot, ledger: SpendLedger
     now = clock.now_microseconds()
     charged = await store.recover_holds(now)
     caps = live.current.caps
-    sums = [(cap, await store.spent(cap, window_start(cap.window, now))) for cap in caps]
-    for cap, spent_by_counter in sums:
-        for key, spent in spent_by_counter.items():
-            ledger.load(cap, key, spent)
+    found = [await _read(store, cap, window_start(cap.window, now)) for cap in caps]
+    for one in found:
+        _load(ledger, one)
+    ledger.is_loaded = True
     return charged
+
+
+async def read_what_came_again(store: Store, live: LiveSnapshot, ledger: SpendLedger) -> None:
+    """Load the counters of caps whose window was over and counts again, because the clock was set back by far. Raises
+    Unavailable."""
+    for cap in live.current.caps:
+        if ledger.is_loaded and not ledger.knows(cap):
+            found = await _read(store, cap, ledger.window_of(cap))
+            there = ledger.counters_of(cap)
+            new = {key: spent for key, spent in found.spent.items() if key not in there}
+            _load(ledger, replace(found, spent=new))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """What the store says of a cap, for windows from `start` on."""
+
+    cap: Cap
+    start: int
+    spent: Mapping[CounterKey, int]
+    charged: Mapping[CounterKey, int]
+
+
+async def _read(store: Store, cap: Cap, start: int) -> _Sums:
+    return _Sums(cap, start, await store.spent(cap, start), await store.charged_by_crashes(cap, start))
+
+
+def _load(ledger: SpendLedger, sums: _Sums) -> None:
+    for key, spent in sums.spent.items():
+        ledger.load(sums.cap, key, spent, sums.charged.get(key, 0))
+    ledger.known_from(sums.cap, sums.start)

@@ -5,10 +5,9 @@ Also the bounded cache of versions that only a pin reaches. Who builds a new sna
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
-from proxy.core.snapshot import AgentState, Snapshot
+from proxy.core.snapshot import AgentState, Snapshot, with_agent
 from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch
 from proxy.core.tokens import Token
@@ -58,12 +57,7 @@ class LiveSnapshot:
 
     def replace_agent(self, state: AgentState, revision: int) -> None:
         """Swap one agent; an archived one is gone."""
-        agents = dict(self._current.agents)
-        if state.agent.archived:
-            agents.pop(state.agent.name, None)
-        else:
-            agents[state.agent.name] = state
-        self.replace(replace(self._current, revision=revision, agents=agents))
+        self.replace(with_agent(self._current, state, revision))
 
     def agent(self, name: str) -> AgentState | None:
         return self._current.agents.get(name)

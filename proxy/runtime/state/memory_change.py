@@ -8,8 +8,9 @@ Nothing is written here: changes.py swaps the snapshot and hands the action to t
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from proxy.core.errors import Unavailable
+from proxy.core.errors import Refusal, Unavailable
 from proxy.core.proof.audit import AuditDraft
+from proxy.core.proof.emergency import EmergencyOrder, RollbackOrder
 from proxy.core.proof.known_good import AgentPast, state_after_release
 from proxy.core.releasing.releases import Release, whole
 from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
@@ -147,3 +148,30 @@ def _present_release(state: AgentState, name: str) -> Release:
 def _not_in_memory(problem: str, possible: list[int]) -> Unavailable:
     there_is = f"possible are {', '.join(map(str, possible))}" if possible else "no other version is at hand"
     return Unavailable(_STORE_UNAVAILABLE, f"the store is away and {problem}; {there_is}", param="to")
+
+
+async def beyond_memory(refusal: Refusal, order: EmergencyOrder, memory: MemoryChange) -> Refusal:
+    """A short history that leads no further says nothing about the ledger itself: what to name instead."""
+    state = await memory.agent_state(order.agent) if isinstance(order, RollbackOrder) else None
+    if not isinstance(order, RollbackOrder) or state is None:
+        return refusal
+    name = order.label or state.agent.default_label
+    if refusal.code == "release_not_found":
+        problem = (
+            f"{name!r} is at release {state.labels[name].release}, and of release {order.undoes} nothing is in memory"
+        )
+        return Unavailable(
+            _STORE_UNAVAILABLE, f"the store is away and {problem}; name the first in `undoes`, or none", param="undoes"
+        )
+    if refusal.code != "nothing_to_roll_back":
+        return refusal
+    serving = state.labels[name].version
+    possible = [str(number) for number in await memory.ways_back(order.agent, name) if number != serving]
+    problem = f"the store is away, and which version {name!r} served before {serving} is not in memory"
+    if not possible:
+        return Unavailable(
+            _STORE_UNAVAILABLE, f"{problem}, nor is another; put the store back, or stop its calls by a switch"
+        )
+    return Unavailable(
+        _STORE_UNAVAILABLE, f"{problem}; name one in `to`; possible are {', '.join(possible)}", param="to"
+    )

@@ -20,10 +20,11 @@ from proxy.core.proof.known_good import KnownGood, snapshot_with
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.spending.ledger import SpendLedger
-from proxy.runtime.state.changes import Changes, Work
-from proxy.runtime.state.ledger_start import take_over_ledger
+from proxy.runtime.state.changes import Changes
+from proxy.runtime.state.ledger_start import read_what_came_again, take_over_ledger
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.state.standby import STORE_UNAVAILABLE, Standby
+from proxy.runtime.state.work import Work, note_not_applied
 from proxy.store.ports.store import Store
 
 #: Repeats an order within an open change: why there was nothing to do, None where it was done. Raises what the command raises.
@@ -76,6 +77,7 @@ class Takeover:
         Raises Unavailable for what waiting cannot mend: `store_in_use`, `store_library_too_old`, `store_foreign`.
         """
         standby = self._standby
+        self._parts.ledger.is_loaded = False
         standby.presence.lost(Unavailable(STORE_UNAVAILABLE, "the store is not open yet"))
         await standby.known_good.read()
         await standby.journal.open()
@@ -100,6 +102,7 @@ class Takeover:
                 await self._look()
                 failures = 0
                 self._has_tried.set()
+                await read_what_came_again(self._parts.store, self._parts.live, self._parts.ledger)
                 if not self._standby.known_good.is_complete:
                     await self._standby.known_good.complete(self._parts.live.current, self._parts.store)
             except Unavailable as refusal:
@@ -133,10 +136,16 @@ class Takeover:
                 "is served: make the file readable, or, to begin without what it holds, stop, move it away and start",
             )
         # A journal that could not be read at the start may be found to hold something later.
-        if self._standby.presence.is_away or self._standby.journal.entries:
+        if self._has_to_take_over:
             async with self._parts.changes.turn():
-                await self._enter_journal()
-                await self._load()
+                # An emergency action may have been entered while this waited for its turn.
+                if self._has_to_take_over:
+                    await self._enter_journal()
+                    await self._load()
+
+    @property
+    def _has_to_take_over(self) -> bool:
+        return self._standby.presence.is_away or bool(self._standby.journal.entries)
 
     async def _open(self) -> None:
         """Open the store, unless it is not the one that was served from before. Raises Unavailable."""
@@ -177,11 +186,11 @@ class Takeover:
         """Serve from the store, which holds everything now."""
         parts = self._parts
         snapshot, facts = await parts.store.load_snapshot(), await parts.store.diagnostics()
-        parts.live.start_from(snapshot)
+        self._standby.known_good.loaded(snapshot, facts["installation"])
+        parts.changes.reloaded(snapshot)
         if not self._has_ledger:
             await take_over_ledger(parts.store, parts.live, parts.ledger, parts.clock)
             self._has_ledger = True
-        self._standby.known_good.loaded(snapshot, facts["installation"])
         self._standby.presence.found()
 
     def _serve(self, known: KnownGood) -> None:
@@ -204,7 +213,9 @@ class Takeover:
         for entry in entries:
             if entry.id not in entered:
                 await self._enter(entry, numbers)
-        await self._standby.journal.clear()
+        # What was ordered meanwhile stays, and is entered with the next look.
+        self._standby.journal.forget({entry.id for entry in entries})
+        await self._standby.journal.keep()
 
     async def _entered(self) -> set[str]:
         """The ids of the journalled actions that the newest audit entries tell of, back to the first that tells of none. An
@@ -228,12 +239,17 @@ class Takeover:
             order = replace(order, undoes=numbers.get((order.agent, order.undoes), order.undoes))
         try:
             async with self._parts.changes.repeating(entry) as work:
+                if await _is_entered(work, entry):
+                    work.nothing_changed()
+                    return
                 nothing_to_do = await self._parts.carry_out(work, order)
                 rows = work.rows
         except Unavailable:
             raise
         except Refusal as refusal:
-            await self._note_not_applied(entry, refusal.message)
+            # The id of a switch is in the store already where it was entered, and the file could not be cleared any more.
+            if not isinstance(order, SwitchOrder) or refusal.code != "store_conflict":
+                await self._note_not_applied(entry, refusal.message)
         except Exception as error:
             # One action that cannot be repeated must not keep the others, and the store, away for ever.
             self._parts.on_error(error)
@@ -245,10 +261,19 @@ class Takeover:
                 numbers[entry.release.agent, entry.release.number] = rows[-1].number
 
     async def _note_not_applied(self, entry: JournalEntry, reason: str) -> None:
-        order = entry.order
         async with self._parts.changes.repeating(entry) as work:
-            after = {**entry.document(), "reason": reason}
-            await work.audit(order.who, "journal.not_applied", order.subject, order.why, after=after)
+            await note_not_applied(work, entry, reason)
+
+
+async def _is_entered(work: Work, entry: JournalEntry) -> bool:
+    """Whether the store has this very action: its release, of the same moment. One that was entered before it was written into the
+    journal has no evidence of that."""
+    row = entry.release
+    if row is None:
+        return False
+    history = await work.change.label_history(row.agent, row.label)
+    this = (entry.at_microseconds, row.who, row.kind)
+    return any((one.created_at_microseconds, one.who, one.kind) == this for one in history)
 
 
 def _not_the_same(problem: str, evidence: str) -> Unavailable:

@@ -249,6 +249,11 @@ class Store(Protocol):
         plus holds not yet settled in full."""
         ...
 
+    async def charged_by_crashes(self, cap: Cap, from_window_start_microseconds: int) -> Mapping[CounterKey, int]:
+        """What of `spent` was charged for open holds and leases of processes that died, without a call that is known to have
+        spent it."""
+        ...
+
     async def ping(self) -> None:
         """Raises Unavailable where a write could not succeed now."""
         ...

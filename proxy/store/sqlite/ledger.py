@@ -4,6 +4,7 @@ An index on unsettled holds would add to every row to save one scan of the rows 
 """
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -32,7 +33,7 @@ _LEASE_END: Final = "DELETE FROM leases WHERE cap = ? AND window_start_microseco
 _RECOVERY: Final = """
 UPDATE hold_rows SET
     spent = CASE unit WHEN 'in_flight' THEN 0 ELSE amount END,
-    settled_by = CASE unit WHEN 'in_flight' THEN 'released' ELSE 'held' END,
+    settled_by = CASE unit WHEN 'in_flight' THEN 'released' ELSE 'crash' END,
     settled_at_microseconds = ?
 WHERE settled_at_microseconds IS NULL
 """
@@ -45,6 +46,10 @@ ON CONFLICT DO UPDATE SET amount = amount + excluded.amount, spent = spent + exc
 ROWS_SPENT: Final = """
 SELECT window_start_microseconds, part, SUM(COALESCE(spent, amount)) AS spent FROM hold_rows
 WHERE cap = ? AND window_start_microseconds >= ? GROUP BY window_start_microseconds, part
+"""
+_CHARGED: Final = """
+SELECT window_start_microseconds, part, SUM(spent) AS spent FROM hold_rows
+WHERE cap = ? AND window_start_microseconds >= ? AND settled_by IN ('lease', 'crash') GROUP BY window_start_microseconds, part
 """
 BATCHES_SPENT: Final = """
 SELECT window_start_microseconds, part, SUM(spent) AS spent FROM settled_batches
@@ -74,8 +79,19 @@ def charge_what_is_left(plain: sqlite3.Connection, at_microseconds: int) -> int:
 
 def read_spent(plain: sqlite3.Connection, cap: str, from_window_start_microseconds: int) -> dict[CounterKey, int]:
     """The ledger's sum per counter of a cap: what is settled, and open holds in full."""
+    return _sums(plain, (ROWS_SPENT, BATCHES_SPENT), cap, from_window_start_microseconds)
+
+
+def read_charged(plain: sqlite3.Connection, cap: str, from_window_start_microseconds: int) -> dict[CounterKey, int]:
+    """What of it crashes left."""
+    return _sums(plain, (_CHARGED,), cap, from_window_start_microseconds)
+
+
+def _sums(
+    plain: sqlite3.Connection, statements: Sequence[str], cap: str, from_window_start_microseconds: int
+) -> dict[CounterKey, int]:
     sums: dict[CounterKey, int] = {}
-    for statement in (ROWS_SPENT, BATCHES_SPENT):
+    for statement in statements:
         for row in plain.execute(statement, (cap, from_window_start_microseconds)):
             key = CounterKey(cap, row["window_start_microseconds"], row["part"])
             sums[key] = sums.get(key, 0) + row["spent"]

@@ -155,6 +155,9 @@ class SqliteStore:
     async def spent(self, cap: Cap, from_window_start_microseconds: int) -> Mapping[CounterKey, int]:
         return await self._database.read_for_traffic(ledger.read_spent, cap.id, from_window_start_microseconds)
 
+    async def charged_by_crashes(self, cap: Cap, from_window_start_microseconds: int) -> Mapping[CounterKey, int]:
+        return await self._database.read_for_traffic(ledger.read_charged, cap.id, from_window_start_microseconds)
+
     async def ping(self) -> None:
         await self._database.tend(batches.try_write)
 

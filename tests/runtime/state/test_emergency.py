@@ -1,8 +1,10 @@
 """Store or journal: a command is wholly in the store and in force, or wholly in force and journalled, or nowhere."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ from proxy.core.errors import BadInput, Conflict, NotFound, Unavailable
 from proxy.core.proof.emergency import AbortOrder, RollbackOrder, SwitchOrder
 from proxy.core.snapshot import Agent
 from proxy.runtime.process.clock import Identifiers
-from proxy.runtime.releasing.limit_commands import LimitCommands, SwitchDraft
+from proxy.runtime.releasing.limit_commands import LimitCommands, SwitchDraft, switch_on_now
 from proxy.runtime.releasing.release_commands import ReleaseCommands, VersionDraft
 from proxy.runtime.releasing.rollout_commands import RolloutCommands, RolloutDraft
 from proxy.runtime.state.changes import Changes
 from tests.edges.admin.composition import Commands, SetClock, commands
+from tests.harness import PATIENCE_SECONDS
 
 BLOCK = SwitchDraft(scope={"agent": "a"}, mode="block")
 AWAY = Unavailable("store_unavailable", "away")
@@ -228,3 +231,114 @@ async def test_without_the_store_a_refused_rollback_says_what_to_name(scene: Sce
     assert f"'prod' is at release {again.release}" in refused.value.message
     back = await scene.releases.rollback("ann", "a", "prod", "it was", undoes=again.release, to=1)
     assert (back.changed, scene.serves("a")) == (True, 1)
+
+
+async def in_force(happened: Callable[[], bool]) -> None:
+    """Returns when it is, without any wait for time to pass."""
+    for _ in range(50):
+        if happened():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("not in force")
+
+
+async def test_an_emergency_is_in_force_while_another_change_hangs_in_its_commit(scene: Scene) -> None:
+    scene.store.go_on.clear()
+    scene.store.begun.clear()
+    hanging = asyncio.ensure_future(scene.releases.create_agent("ann", Agent(name="c"), ""))
+    await scene.store.begun.wait()
+    live = scene.control.live
+    ordered = [
+        asyncio.ensure_future(scene.guards.switch_on("ann", BLOCK, "stop")),
+        asyncio.ensure_future(scene.releases.rollback("ann", "a", None, "bad")),
+        asyncio.ensure_future(scene.rollouts.abort("ann", "b", "r1", "bad")),
+    ]
+    await in_force(
+        lambda: bool(live.current.switches) and scene.serves("a") == 1 and not live.current.agents["b"].rollouts
+    )
+    await asyncio.gather(*ordered)
+    journal = scene.control.standby.journal
+    assert [journal.is_in_file(entry) for entry in journal.entries] == [True] * 3
+    scene.store.go_on.set()
+    await hanging
+    assert set(live.current.agents) == {"a", "b", "c"}
+    assert (len(live.current.switches), scene.serves("a"), live.current.agents["b"].rollouts) == (1, 1, {})
+    await journal.emptied()
+    assert await scene.control.store.load_snapshot() == live.current
+    entries = await scene.control.audit_entries()
+    assert entries[-4:] == ["agent.created", "switch.on", "label.rolled_back", "rollout.aborted"]
+
+
+async def test_a_rollback_holds_over_a_move_that_was_being_committed_when_it_was_ordered(scene: Scene) -> None:
+    scene.store.go_on.clear()
+    scene.store.begun.clear()
+    moving = asyncio.ensure_future(scene.releases.move_label("bob", "a", "prod", 3, "new"))
+    await scene.store.begun.wait()
+    rolled_back = asyncio.ensure_future(scene.releases.rollback("ann", "a", "prod", "bad"))
+    await in_force(lambda: scene.serves("a") == 1)
+    scene.store.go_on.set()
+    assert (await moving).changed
+    assert scene.serves("a") == 1
+    moved = await rolled_back
+    await scene.control.standby.journal.emptied()
+    assert (moved.version, scene.serves("a")) == (1, 1)
+    assert await scene.control.store.load_snapshot() == scene.control.live.current
+    releases = (await scene.control.store.releases("a")).items
+    assert [(row.kind, row.version) for row in releases][:2] == [("rolled_back", 1), ("label_moved", 3)]
+
+
+async def test_a_change_that_was_open_when_its_agent_was_taken_back_does_not_happen(scene: Scene) -> None:
+    rolled_back: list[asyncio.Future[Any]] = []
+    with pytest.raises(Conflict) as refused:
+        async with scene.changes.begin("a") as work:
+            await scene.control.standby.journal.emptied()
+            rolled_back.append(asyncio.ensure_future(scene.releases.rollback("ann", "a", "prod", "bad")))
+            await in_force(lambda: scene.serves("a") == 1)
+            await work.audit("bob", "agent.updated", "agents/a", "")
+    assert refused.value.code == "emergency_meanwhile"
+    assert (await rolled_back[0]).version == scene.serves("a") == 1
+    assert await scene.control.store.load_snapshot() == scene.control.live.current
+
+
+async def test_a_change_ordered_after_an_emergency_waits_until_the_store_has_that(scene: Scene) -> None:
+    stuck = asyncio.Event()
+    scene.store.waits = stuck.wait
+    switch = asyncio.ensure_future(scene.guards.switch_on("ann", BLOCK, "stop"))
+    await in_force(lambda: bool(scene.control.live.current.switches))
+    later = asyncio.ensure_future(scene.releases.create_agent("ann", Agent(name="c"), ""))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not later.done()
+    stuck.set()
+    await asyncio.gather(switch, later)
+    assert (await scene.control.audit_entries())[-2:] == ["switch.on", "agent.created"]
+    assert scene.orders == []
+
+
+async def test_what_the_stores_rules_refuse_is_in_force_no_longer(scene: Scene) -> None:
+    """Somebody else put a switch of this id into the store; nobody does, but memory cannot know."""
+    first = await scene.guards.switch_on("ann", BLOCK, "stop")
+    scene.control.live.start_from(replace(scene.control.live.current, switches=()))
+    with pytest.raises(Conflict):
+        await scene.changes.emergency(SwitchOrder(switch=first), switch_on_now)
+    assert scene.control.live.current.switches == ()
+    assert scene.orders == []
+    assert (await scene.control.audit_entries())[-1] == "journal.not_applied"
+
+
+async def test_a_disk_that_hangs_delays_an_answer_by_less_than_a_second_and_it_says_so(scene: Scene) -> None:
+    stuck, disk = asyncio.Event(), threading.Event()
+    scene.store.waits = stuck.wait
+    file: Any = scene.control.standby.journal._file
+    writing, file.append = file.append, lambda entries: disk.wait()
+    started = asyncio.get_running_loop().time()
+    switch = await scene.guards.switch_on("ann", BLOCK, "stop")
+    assert asyncio.get_running_loop().time() - started < PATIENCE_SECONDS
+    note = scene.control.standby.journal.note(f"switches/{switch.id}")
+    assert note["journalled"] is False
+    assert "neither the store nor the journal" in note["warning"]
+    file.append = writing
+    disk.set()
+    stuck.set()
+    await scene.control.standby.journal.keep()
+    assert scene.control.live.current.switches == (switch,)

@@ -68,7 +68,10 @@ async def end_cap(parts: AdminParts, ask: Ask) -> Answer:
 
 
 def _with_counters(parts: AdminParts, cap: Cap) -> dict[str, Any]:
-    start = window_start(cap.window, parts.clock.now_microseconds())
+    start = parts.ledger.window_of(cap)
     standing = parts.ledger.standing(cap, start)
     fullest = [(counter.key, counter.spent, counter.held) for counter in standing.fullest()]
-    return cap_state_document(cap, start, (standing.spent, standing.held), fullest, len(standing.counters))
+    sums, is_known = (standing.spent, standing.held), parts.ledger.knows(cap)
+    return cap_state_document(
+        cap, start, sums, fullest, len(standing.counters), charged=standing.charged, is_known=is_known
+    )

@@ -9,7 +9,6 @@ import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from proxy.core.spending.caps import window_start
 from proxy.edges.admin.parts import AdminParts
 
 
@@ -61,7 +60,10 @@ def refresh_gauges(parts: AdminParts) -> None:
             metrics.switch_active.labels(switch.scope.kind()).inc()
     metrics.cap_remaining_ratio.clear()
     for cap in parts.live.current.caps:
-        start = window_start(cap.window, now)
+        if not parts.ledger.knows(cap):
+            # Nothing is said of what cannot be read.
+            continue
+        start = parts.ledger.window_of(cap)
         fullest = parts.ledger.standing(cap, start).fullest()
         used = fullest[0].spent + fullest[0].held if fullest else 0
         left = max(0, cap.limit_amount - used) / cap.limit_amount if cap.limit_amount else 0.0

@@ -1,0 +1,95 @@
+"""What one command works with: an open change, over the store or memory, its moment, and what it does to the snapshot.
+
+Changes (changes.py) opens it and says what becomes of it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from proxy.core.calls.identity import check_agent_known
+from proxy.core.errors import BadInput
+from proxy.core.proof.audit import AuditDraft
+from proxy.core.proof.emergency import JournalEntry
+from proxy.core.releasing.releases import Release
+from proxy.core.snapshot import Agent, AgentState, Snapshot
+from proxy.store.ports.store import Change
+
+_MAX_WHY_CHARACTERS = 2000
+
+
+def _unchanged(snapshot: Snapshot) -> Snapshot:
+    return snapshot
+
+
+class Work:
+    """What one command works with: the open change, its moment, and the evidence all of its rows carry."""
+
+    def __init__(self, change: Change, now_microseconds: int, evidence: Sequence[Mapping[str, Any]] = ()) -> None:
+        self.change = change
+        self.now = now_microseconds
+        self.evidence = tuple(evidence)
+        self.has_effect = True
+        #: False where only the newest releases are at hand.
+        self.has_whole_ledger = True
+        #: The ledger rows this change appended.
+        self.rows: list[Release] = []
+        #: What the change does to the snapshot, beside its agent's own state.
+        self.snapshot_edit: Callable[[Snapshot], Snapshot] = _unchanged
+
+    async def agent(self, name: str) -> Agent:
+        """The agent, in service. Raises NotFound(`agent_not_found`)."""
+        agent = await self.change.agent(name)
+        check_agent_known(agent is not None and not agent.archived, name)
+        assert agent is not None
+        return agent
+
+    async def state(self, name: str) -> AgentState:
+        """The agent with its labels and rollouts. Raises NotFound(`agent_not_found`)."""
+        await self.agent(name)
+        state = await self.change.agent_state(name)
+        assert state is not None
+        return state
+
+    async def append_release(self, release: Release) -> Release:
+        """Append a row to the ledger; the row as it is kept."""
+        release = replace(release, evidence=(*release.evidence, *self.evidence))
+        await self.change.append_release(release)
+        self.rows.append(release)
+        return release
+
+    async def audit(
+        self,
+        who: str,
+        what: str,
+        subject: str,
+        why: str,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+        evidence: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Append the audit entry of this change. Raises BadInput(`bad_why`)."""
+        if len(why) > _MAX_WHY_CHARACTERS:
+            raise BadInput("bad_why", f"`why` is longer than {_MAX_WHY_CHARACTERS} characters", param="why")
+        draft = AuditDraft(
+            who=who,
+            what=what,
+            subject=subject,
+            why=why,
+            at_microseconds=self.now,
+            before=before,
+            after=after,
+            evidence=(*evidence, *self.evidence),
+        )
+        await self.change.append_audit(draft)
+
+    def nothing_changed(self) -> None:
+        """Say that this command found nothing to do: nothing is written."""
+        self.has_effect = False
+
+
+async def note_not_applied(work: Work, entry: JournalEntry, reason: str) -> None:
+    """Say in the audit log that an action which had been in force does not apply in the store."""
+    order = entry.order
+    after = {**entry.document(), "reason": reason}
+    await work.audit(order.who, "journal.not_applied", order.subject, order.why, after=after)
