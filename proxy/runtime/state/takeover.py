@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.pages import MAX_PAGE
-from proxy.core.proof.emergency import EmergencyOrder, JournalEntry, RollbackOrder, is_journalled
+from proxy.core.proof.emergency import EmergencyOrder, JournalEntry, RollbackOrder, SwitchOrder, is_journalled
 from proxy.core.proof.known_good import KnownGood, snapshot_with
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.tasks import TaskSet
