@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from proxy.core.errors import BadInput, NotFound
-from proxy.core.spending.caps import Cap, cap_document, cap_state_document, counter_document, window_start
+from proxy.core.spending.caps import Cap, cap_document, cap_state_document, counter_document
 from proxy.edges.admin.bodies import CapBody, CapChangesBody, ReasonBody
 from proxy.edges.admin.pages import page_of_named
 from proxy.edges.admin.parts import AdminParts, Answer, Ask
@@ -29,7 +29,7 @@ async def list_counters(parts: AdminParts, ask: Ask) -> Answer:
     cap = next((cap for cap in parts.live.current.caps if cap.id == wanted), None)
     if cap is None:
         raise NotFound("cap_not_found", f"there is no cap {wanted!r}", param="cap")
-    start, shown = _position(query.cursor) or (window_start(cap.window, parts.clock.now_microseconds()), 0)
+    start, shown = _position(query.cursor) or (parts.ledger.window_of(cap), 0)
     counters = parts.ledger.standing(cap, start).counters
     page = [
         counter_document(cap, counter.key, counter.spent, counter.held)
