@@ -249,7 +249,7 @@ async def test_an_emergency_is_in_force_while_another_change_hangs_in_its_commit
     await scene.store.begun.wait()
     live = scene.control.live
     ordered = [
-        asyncio.ensure_future(scene.guards.switch_on("ann", BLOCK, "stop")),
+        asyncio.ensure_future(scene.limits.switch_on("ann", BLOCK, "stop")),
         asyncio.ensure_future(scene.releases.rollback("ann", "a", None, "bad")),
         asyncio.ensure_future(scene.rollouts.abort("ann", "b", "r1", "bad")),
     ]
@@ -303,7 +303,7 @@ async def test_a_change_that_was_open_when_its_agent_was_taken_back_does_not_hap
 async def test_a_change_ordered_after_an_emergency_waits_until_the_store_has_that(scene: Scene) -> None:
     stuck = asyncio.Event()
     scene.store.waits = stuck.wait
-    switch = asyncio.ensure_future(scene.guards.switch_on("ann", BLOCK, "stop"))
+    switch = asyncio.ensure_future(scene.limits.switch_on("ann", BLOCK, "stop"))
     await in_force(lambda: bool(scene.control.live.current.switches))
     later = asyncio.ensure_future(scene.releases.create_agent("ann", Agent(name="c"), ""))
     for _ in range(5):
@@ -317,7 +317,7 @@ async def test_a_change_ordered_after_an_emergency_waits_until_the_store_has_tha
 
 async def test_what_the_stores_rules_refuse_is_in_force_no_longer(scene: Scene) -> None:
     """Somebody else put a switch of this id into the store; nobody does, but memory cannot know."""
-    first = await scene.guards.switch_on("ann", BLOCK, "stop")
+    first = await scene.limits.switch_on("ann", BLOCK, "stop")
     scene.control.live.start_from(replace(scene.control.live.current, switches=()))
     with pytest.raises(Conflict):
         await scene.changes.emergency(SwitchOrder(switch=first), switch_on_now)
@@ -332,7 +332,7 @@ async def test_a_disk_that_hangs_delays_an_answer_by_less_than_a_second_and_it_s
     file: Any = scene.control.standby.journal._file
     writing, file.append = file.append, lambda entries: disk.wait()
     started = asyncio.get_running_loop().time()
-    switch = await scene.guards.switch_on("ann", BLOCK, "stop")
+    switch = await scene.limits.switch_on("ann", BLOCK, "stop")
     assert asyncio.get_running_loop().time() - started < PATIENCE_SECONDS
     note = scene.control.standby.journal.note(f"switches/{switch.id}")
     assert note["journalled"] is False
