@@ -18,8 +18,12 @@ RUN mkdir /state && chown 65532:65532 /state
 USER 65532:65532
 ENV PATH=/opt/switchback/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    SWITCHBACK_HOME=/state
+    SWITCHBACK_HOME=/state \
+    SWITCHBACK_LISTEN=0.0.0.0:8100 \
+    SWITCHBACK_ADMIN__LISTEN=0.0.0.0:8101
 VOLUME /state
 EXPOSE 8100 8101
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8101/readyz', timeout=4)"]
 ENTRYPOINT ["switchback"]
 CMD ["serve"]

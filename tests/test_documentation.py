@@ -1,6 +1,7 @@
 """Nothing in the README is unverified: its tour runs, its settings, routes and metrics are the real ones."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -8,16 +9,24 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
-from proxy.settings import Settings
+from proxy.core.addresses import Address
+from proxy.core.errors import NotFound
+from proxy.data_plane import wires_of
+from proxy.runtime.calls.routing import Routes
+from proxy.settings import Settings, load_settings
 from proxy.simulator.app import Simulator
+from proxy.wires.families import FAMILIES
 from tests.harness import Deployment, deployed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+WIRES = wires_of(Settings())
 
 
 def blocks(marker: str) -> list[str]:
@@ -64,10 +73,56 @@ async def test_every_admin_route_is_in_the_readme_and_no_other(deployment: Deplo
 
 def test_the_commands_of_the_readme_install_from_the_lock_files() -> None:
     (demo,), (test,) = blocks("demo-command"), blocks("test-command")
+    # One line each, to be pasted into a fresh checkout.
+    assert demo.count("\n") == test.count("\n") == 1
+    assert demo.startswith("python3 -m venv .venv && ")
+    assert test.startswith("python3 -m venv .venv && ")
     assert "requirements.lock" in demo
     assert demo.rstrip().endswith("switchback demo")
     assert "tests/requirements.lock" in test
     assert test.rstrip().endswith("pytest")
+
+
+def test_what_the_app_of_the_tour_imports_is_installed_by_its_setup() -> None:
+    (setup,) = blocks("tour-setup")
+    assert "$PWD/.venv/bin" in setup
+    installed = set(setup.split("pip install -q ")[1].split())
+    apps = [app for block in blocks("tour") for app in re.findall(r"<<'APP'\n(.*?)\nAPP\n", block, re.DOTALL)]
+    imported = {name for app in apps for name in re.findall(r"^(?:from|import) (\w+)", app, re.MULTILINE)}
+    assert imported
+    assert imported <= installed | sys.stdlib_module_names
+
+
+def endpoints() -> Iterator[tuple[str, str, list[str]]]:
+    """Method, path and what the table says of it."""
+    for row in section("endpoints").splitlines()[2:]:
+        first, *said = (cell.strip() for cell in row.strip("|").split("|"))
+        for method, path in re.findall(r"`([A-Z]+) (/[^`]+)`", first):
+            yield method, path, said
+
+
+@pytest.mark.parametrize(("method", "path", "said"), list(endpoints()))
+def test_the_table_of_endpoints_says_what_the_proxy_does(method: str, path: str, said: list[str]) -> None:
+    try:
+        operation = Routes(WIRES).route(method, path.encode(), is_anthropic=False).operation
+    except NotFound:
+        assert said == ["404", "", ""]
+        return
+    usage = "metered and priced" if operation.is_metered else "not metered" if operation.is_billable else "free"
+    applied = "refused" if operation.could_apply else "passed"
+    assert said == [
+        "in force" if operation.is_in_force else f"not applied: {applied}",
+        usage,
+        {"metered and priced": "holds", "not metered": "refuses what it cannot price", "free": "passes"}[usage],
+    ]
+
+
+def test_every_operation_that_a_wire_meters_is_in_the_table_of_endpoints() -> None:
+    told = {path for method, path, _ in endpoints() if method == "POST"}
+    known = {"/" + "/".join(rule.segments) for family in FAMILIES.values() for rule in family.paths}
+    metered = {path for path in known for wire in WIRES if wire.operation("POST", path) is not None}
+    assert metered
+    assert metered <= told
 
 
 async def test_the_tour_runs_as_it_is_written(tmp_path: Path) -> None:
@@ -118,6 +173,44 @@ def test_the_image_copies_only_what_exists_and_runs_as_nobody() -> None:
             assert all((ROOT / source).exists() for source in sources), line
             assert all(f"!{source}" in let_through for source in sources), line
     assert "USER 65532" in dockerfile
+
+
+def environment_of_the_image() -> dict[str, str]:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    return dict(re.findall(r"(SWITCHBACK_\w+)=(\S+)", dockerfile))
+
+
+async def test_the_image_is_healthy_while_the_server_is_ready(deployment: Deployment) -> None:
+    """The check of the Dockerfile, word for word but for the port."""
+    assert load_settings(None, environment_of_the_image()).admin.listen == Address("0.0.0.0", 8101)
+    words = json.loads((ROOT / "Dockerfile").read_text().split("CMD ", 1)[1].splitlines()[0])
+    port = str(urlsplit(deployment.server.admin_url).port)
+
+    async def checked() -> int | None:
+        script = words[2].replace("8101", port)
+        check = await asyncio.create_subprocess_exec(sys.executable, words[1], script, stderr=subprocess.DEVNULL)
+        await check.communicate()
+        return check.returncode
+
+    assert words[0] == "python"
+    assert await checked() == 0
+    await deployment.server.stop()
+    assert await checked() != 0
+
+
+def test_the_compose_file_serves_this_machine_alone_with_settings_that_hold() -> None:
+    path = ROOT / "config" / "compose.yaml"
+    service = yaml.safe_load(path.read_text())["services"]["switchback"]
+    assert (path.parent / service["build"] / "Dockerfile").exists()
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    said = [line.partition("=") for line in service["environment"]]
+    for key in ("", "sk-of-the-shell"):
+        environment = {name: value or key for name, _, value in said if value or key}
+        settings = load_settings(None, environment_of_the_image() | environment)
+        assert [address.port for address in settings.traffic_addresses] == [8100]
+        assert (settings.providers["openai"].api_key is not None) == bool(key)
+        assert settings.home == Path(service["volumes"][0].partition(":")[2])
+        assert int(service["stop_grace_period"].removesuffix("s")) > settings.timeouts.drain_seconds
 
 
 def test_the_image_is_compiled_and_has_no_compiler() -> None:
