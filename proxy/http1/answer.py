@@ -59,6 +59,10 @@ class AnswerSource(Protocol):
         """Break the connection."""
         ...
 
+    def drain(self) -> None:
+        """Read what is left, for a short while: at its end the connection is used again."""
+        ...
+
 
 class Answer:
     """An answer whose head is there. Exactly one of `read`, `relay` and `close` must follow."""
@@ -71,6 +75,7 @@ class Answer:
     _limit: int | None = None
     _error: Exception | None = None
     _wants_end = False
+    _is_left = False
 
     def __init__(self, source: AnswerSource, arrived: asyncio.Future[None], unclaimed_bytes: int) -> None:
         self.headers: Headers = []
@@ -80,6 +85,7 @@ class Answer:
         self._reply: ReplyChannel | None = None
         self._tap: Tap | None = None
         self._begun: Callable[[], None] | None = None
+        self._is_finished: Callable[[], bool] | None = None
         self._watched: ReplyChannel | None = None
         self._source: AnswerSource | None = source
         self._unclaimed = unclaimed_bytes
@@ -101,9 +107,16 @@ class Answer:
             raise self._error
         return _emptied(self._pieces)
 
-    async def relay(self, reply: ReplyChannel, tap: Tap | None = None, begun: Callable[[], None] | None = None) -> None:
+    async def relay(
+        self,
+        reply: ReplyChannel,
+        tap: Tap | None = None,
+        begun: Callable[[], None] | None = None,
+        is_finished: Callable[[], bool] | None = None,
+    ) -> None:
         """Pass the body on until its clean end; finishing the reply is the caller's part. `begun` is called once, before
-        the first piece is passed on.
+        the first piece is passed on. `is_finished` says, when the client leaves, whether all that matters has passed: then
+        this is an end like any other, and what is left is drained.
 
         Raises UpstreamError when the answer breaks, ClientGone when the client leaves, and whatever `tap` raises; the
         upstream connection is aborted then.
@@ -111,6 +124,7 @@ class Answer:
         self._reply = reply
         self._tap = tap
         self._begun = begun
+        self._is_finished = is_finished
         self.watch(reply)
         self.pump(self._pieces)
         if self._source is not None:
@@ -183,6 +197,9 @@ class Answer:
             raise
 
     def _keep(self, pieces: list[bytes]) -> None:
+        if self._is_left:
+            pieces.clear()
+            return
         self._buffered += sum(map(len, pieces))
         self._pieces += pieces
         pieces.clear()
@@ -227,7 +244,19 @@ class Answer:
             self._source.resume()
 
     def _client_left(self) -> None:
+        source = self._source
+        if source is not None and self._is_finished is not None and self._is_finished():
+            self._leave(source)
+            return
         self._break(ClientGone(request_sent=True))
+
+    def _leave(self, source: AnswerSource) -> None:
+        """The relay is over; only the connection waits for the end of the body."""
+        self._is_left = True
+        self._reply = self._tap = self._is_finished = None
+        source.drain()
+        if not self._waiter.done():
+            self._waiter.set_result(None)
 
     def _break(self, error: Exception) -> None:
         if self.complete or self._error is not None:

@@ -249,8 +249,9 @@ class ClientConnection:
     def _lose_client(self) -> None:
         reply, self._current = self._current, None
         if reply is not None:
+            undelivered = self.outgoing.waiting_bytes > 0
             self._go_deaf()
-            reply.lost()
+            reply.lost(undelivered=undelivered)
 
     # --- back-pressure on pipelining ------------------------------------------------------------------------------
 

@@ -45,6 +45,9 @@ class UpstreamLimits:
     idle_seconds: float = 300.0
     """Silence inside a body, not counted while the reader is the one who pauses."""
     write_no_progress_seconds: float = 60.0
+    drain_seconds: float = 0.25
+    """For the end of an answer that nobody waits for any more, so that its connection can be used again. Providers let it follow
+    their last event at once; a new connection costs about as long."""
     pool_idle_seconds: float = 15.0
     """Shorter than common servers' keep-alive, so that stale connections are rare."""
     connection_age_seconds: float = 600.0

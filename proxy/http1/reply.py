@@ -50,6 +50,8 @@ class Reply:
     finished = False
     client_gone = False
     """The client left, or takes nothing any more, before the answer was finished."""
+    undelivered = False
+    """Bytes were waiting for the client when it left."""
     ended = False
     """Nothing more reaches the client: it left, or the reply was aborted."""
     stopped = False
@@ -194,10 +196,11 @@ class Reply:
         """Call back each time the send buffer has drained again. One callback; None takes it away."""
         self._writable_callback = callback
 
-    def lost(self) -> None:
-        """For the connection: the client is gone."""
+    def lost(self, *, undelivered: bool) -> None:
+        """For the connection: the client is gone, and whether bytes were waiting for it."""
         if self.ended or self.finished:
             return
+        self.undelivered = undelivered
         self.ended = self.stopped = self.client_gone = True
         self._tell_gone()
 

@@ -94,6 +94,7 @@ class UpstreamConnection:
         self._paused = False
         self._active = False
         self._active_at = 0.0
+        self._drains_since: float | None = None
 
     def begin(self, head: bytes, body: bytes, *, head_only: bool) -> Answer:
         """Send a request. The answer's `arrived` says when its head is there."""
@@ -139,6 +140,11 @@ class UpstreamConnection:
             self._paused = False
             self._active = True
             self.transport.resume_reading()
+
+    def drain(self) -> None:
+        """Nobody waits for the rest of the answer: read it all the same, until the sweep finds that it takes too long."""
+        self._drains_since = self._loop.time()
+        self.resume()
 
     def shut(self) -> None:
         """Close because the client is closed: an exchange under way fails with `closed`."""
@@ -320,7 +326,7 @@ class UpstreamConnection:
         return self._barren_bytes > self._limits.header_bytes
 
     def _end_exchange(self, answer: Answer) -> None:
-        self._answer = None
+        self._answer = self._drains_since = None
         answer.finish()
         if not self._is_proved:
             self._is_proved = True
@@ -340,7 +346,9 @@ class UpstreamConnection:
         if answer is None:
             return
         limits = self._limits
-        if self._outgoing.stalled_seconds(now) >= limits.write_no_progress_seconds:
+        if self._drains_since is not None and now - self._drains_since >= limits.drain_seconds:
+            answer.fail("closed")
+        elif self._outgoing.stalled_seconds(now) >= limits.write_no_progress_seconds:
             answer.fail("write_timeout")
         elif not self._head_done:
             if now - self.since >= limits.first_byte_seconds:

@@ -117,6 +117,7 @@ class Delivery:
         else:
             fault = None
         if fault is None:
+            await self._wait(self._scenario.end_delay_ms)
             self._call.outcome = Outcome.COMPLETED
             await response.write_eof()
             return response

@@ -63,6 +63,9 @@ class Scenario:
     model_answered: str = ""
     gzip: bool = False
 
+    end_delay_ms: float = 0.0
+    """Wait between the last event of a stream and the end of its body."""
+
     # Usage.
     no_usage: bool = False
     usage: str = ""

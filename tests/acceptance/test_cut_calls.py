@@ -188,12 +188,6 @@ async def test_nothing_is_put_into_a_compressed_stream(tmp_path: Path, provider:
     assert await cut_after(tmp_path, provider, OPENAI_STREAM, head, zipped, asks=True) == zipped
 
 
-async def test_nothing_follows_the_end_marker_of_a_stream(tmp_path: Path, provider: Provider) -> None:
-    done = b"data: [DONE]\n\n"
-    body = await cut_after(tmp_path, provider, OPENAI_STREAM, STREAM_HEAD, EVENT, done, asks=True)
-    assert body == EVENT + done
-
-
 async def test_nothing_is_put_into_a_body_that_is_no_stream(tmp_path: Path, provider: Provider) -> None:
     head = STREAM_HEAD.replace(b"text/event-stream", b"application/json")
     assert await cut_after(tmp_path, provider, OPENAI_STREAM, head, b'{"id":', asks=True) == b'{"id":'

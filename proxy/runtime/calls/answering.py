@@ -1,6 +1,7 @@
 """The way back: a provider's answer to the client, byte for byte as it comes, while the wire's reader sees it pass.
 
-Small whole answers go out in one write; streams are relayed piece by piece. What ends early breaks for the client too.
+Small whole answers go out in one write; streams are relayed piece by piece. What ends early breaks for the client too. With the
+wire's last event a stream is over: SDKs close their connection at it, often before the provider has ended the body.
 """
 
 from collections.abc import Awaitable
@@ -75,14 +76,15 @@ async def _relay(flight: Flight, reader: AnswerReader | None, fields: AnswerFiel
         reply.finish()
         return
     copy = None if fields.content_encoding is None else _copy(reader, fields.content_encoding)
-    if copy is None:
-        flight.stream = reader
+    flight.stream, flight.takes_events = reader, copy is None
+    tap = reader.feed if copy is None else copy.tap
     try:
-        await answer.relay(reply, reader.feed if copy is None else copy.tap, flight.saw_first_byte)
+        await answer.relay(reply, tap, flight.saw_first_byte, flight.has_stream_ended)
     except UpstreamError:
-        # The client gets every byte there was, also of an event that never came to its end.
-        reply.write(reader.held_back())
-        raise
+        if not flight.has_stream_ended():
+            # The client gets every byte there was, also of an event that never came to its end.
+            reply.write(reader.held_back())
+            raise
     reply.write(reader.finish())
     if _judge(flight, reader, fields, copy):
         raise _incomplete()

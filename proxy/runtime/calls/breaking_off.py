@@ -19,12 +19,15 @@ STOPPED: Final = Cut(
 
 
 def break_off(flight: Flight, cut: Cut) -> None:
-    """Stop the call now. Its task settles and records it."""
+    """Stop the call now. Its task settles and records it. A stream that has had its last event ends as it would have."""
+    if flight.has_stream_ended():
+        flight.reply.interrupt()
+        return
     flight.cut = cut
     reply = flight.reply
     if not reply.started:
         reply.interrupt()
         return
-    if flight.stream is not None and flight.route is not None and flight.stream.takes_event:
+    if flight.takes_events and flight.stream is not None and flight.route is not None and flight.stream.takes_event:
         reply.write(flight.route.wire.error_event(cut.refusal, flight.run_id))
     reply.abort()

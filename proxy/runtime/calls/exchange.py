@@ -26,6 +26,11 @@ class Reply(Protocol):
     def started(self) -> bool: ...
     @property
     def client_gone(self) -> bool: ...
+    @property
+    def undelivered(self) -> bool:
+        """Whether bytes were waiting for the client when it left."""
+        ...
+
     def start(self, status: int, headers: Headers, *, lines: bytes = b"") -> None:
         """Send the head; the framing is the channel's matter. `lines`: complete header lines of ours."""
         ...
@@ -56,9 +61,16 @@ class Answer(Protocol):
         ...
 
     async def read(self, limit_bytes: int | None = None) -> bytes: ...
-    async def relay(self, reply: Reply, tap: Callable[[bytes], bytes] | None, begun: Callable[[], None]) -> None:
+    async def relay(
+        self,
+        reply: Reply,
+        tap: Callable[[bytes], bytes] | None,
+        begun: Callable[[], None],
+        is_finished: Callable[[], bool] | None = None,
+    ) -> None:
         """Pass every piece through `tap` to the reply as it comes; returns at the clean end of the body. `begun` is told
-        of the first piece.
+        of the first piece; `is_finished` is asked when the client leaves: where all that matters has passed, this returns
+        as well, and the provider's connection is used again if the rest comes soon.
 
         Raises UpstreamError on a broken answer, ClientGone when the client went away (the provider's connection is
         closed at once)."""

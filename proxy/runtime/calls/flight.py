@@ -71,6 +71,7 @@ class Flight:
         "started_at",
         "status",
         "stream",
+        "takes_events",
         "trace_id",
         "unapplied",
         "usage_source",
@@ -98,8 +99,9 @@ class Flight:
     sent_bytes: int
     answer: Answer | None
     answer_facts: AnswerFacts | None
-    #: The reader of a stream that is relayed as it comes, between whose events one of ours can stand.
+    #: The reader of an answer that is relayed as it comes, and whether an event of ours can stand between those of the provider.
     stream: AnswerReader | None
+    takes_events: bool
     first_byte_monotonic: int | None
     status: int
     outcome: RunOutcome
@@ -127,6 +129,7 @@ class Flight:
         self.earlier_attempts = ()
         self.sent_bytes = 0
         self.status = 0
+        self.takes_events = False
         self.outcome = "ok"
         self.usage_source = "none"
 
@@ -150,6 +153,11 @@ class Flight:
     def broke_off(self) -> bool:
         """Nobody waits for the answer any more: the client left, or this process cut the call."""
         return self.cut is not None or self.reply.client_gone
+
+    def has_stream_ended(self) -> bool:
+        """Whether the last event of the wire has reached the client: what follows makes no more of this answer, and no less."""
+        stream = self.stream
+        return stream is not None and stream.is_stream and stream.facts.is_complete and not self.reply.undelivered
 
     def failed(self, outcome: RunOutcome, error_class: str) -> None:
         """Note how the call ended badly."""

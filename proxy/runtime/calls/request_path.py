@@ -140,7 +140,8 @@ class RequestPath:
 
     def cut(self, switch: Switch) -> int:
         """Break off the calls in flight that a switch matches; how many there were."""
-        matching = [flight for flight in self._flights if flight.facts and switch.scope.may_match(flight.facts)]
+        running = [flight for flight in self._flights if flight.facts and not flight.has_stream_ended()]
+        matching = [flight for flight in running if flight.facts and switch.scope.may_match(flight.facts)]
         cut = Cut(switched_off(switch), "client_left", "switched_off")
         for flight in matching:
             break_off(flight, cut)
@@ -323,7 +324,7 @@ class RequestPath:
 
     def _meter(self, flight: Flight, hold: Ticket) -> None:
         """Settle what was held; runs also when the answer broke off or nobody waits for it any more."""
-        if flight.broke_off:
+        if flight.broke_off and not flight.has_stream_ended():
             cut = flight.cut
             flight.failed(*("client_left", "client_left") if cut is None else (cut.outcome, cut.error_class))
             if flight.answer is not None:

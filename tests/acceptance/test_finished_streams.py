@@ -1,0 +1,121 @@
+"""With the wire's last event a stream is over, whoever closes first: a good run, exactly metered."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import pytest
+
+from proxy.simulator.app import Simulator
+from proxy.simulator.recording import Outcome
+from tests.harness import CALLER_KEY, CLAUDE, MODEL, Deployment, deployed
+from tests.hostile.provider import Kind, playing, recorded, says
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+USER: Any = [{"role": "user", "content": "hi"}]
+NEVER_ENDS = "[[simulate: end_delay_ms=600000]]"
+WIRES = pytest.mark.parametrize(
+    ("path", "model", "last"),
+    [
+        ("/a/support/v1/chat/completions", MODEL, b"data: [DONE]\n\n"),
+        ("/a/support/v1/messages", CLAUDE, b'data: {"type":"message_stop"}\n\n'),
+    ],
+)
+
+
+@pytest.fixture
+def deployment(over_either: Deployment) -> Deployment:
+    """All of this beside a provider over http, and one over https."""
+    return over_either
+
+
+def is_good(run: dict[str, Any]) -> bool:
+    ended = (run["outcome"], run["error_class"], run["finish"], run["usage_source"])
+    return ended == ("ok", None, "stop", "reported") and run["cost_usd"] > 0
+
+
+async def until_last(deployment: Deployment, path: str, last: bytes) -> Stream:
+    """Read a stream up to its last event."""
+    host, port = deployment.server.traffic_url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    body = orjson.dumps({"model": "x", "messages": USER, "stream": True, "max_tokens": 500})
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {CALLER_KEY}\r\ncontent-length: {len(body)}\r\n"
+    head += "anthropic-version: 2023-06-01\r\n" if "messages" in path else ""
+    writer.write(head.encode() + b"\r\n" + body)
+    async with asyncio.timeout(20):
+        await reader.readuntil(last)
+    return reader, writer
+
+
+async def test_the_openai_sdk_leaves_at_the_end_marker_and_its_run_is_good(deployment: Deployment) -> None:
+    await deployment.operator.agent("support", NEVER_ENDS)
+    await deployment.operator.post("/caps", scope={}, window="day", unit="usd", limit=5, why="")
+    stream = await deployment.openai().chat.completions.create(model="x", messages=USER, stream=True)
+    assert [chunk async for chunk in stream]
+    assert is_good((await deployment.operator.runs(1))[0])
+    cap = (await deployment.operator.get("/caps"))["items"][0]
+    assert cap["held"] == 0
+
+
+async def test_the_anthropic_sdk_leaves_at_the_last_event_and_its_run_is_good(deployment: Deployment) -> None:
+    await deployment.operator.agent("support", NEVER_ENDS, model=CLAUDE)
+    client = deployment.anthropic()
+    async with client.messages.stream(model="x", max_tokens=500, messages=USER) as stream:
+        async for event in stream:
+            if event.type == "message_stop":
+                break
+    assert is_good((await deployment.operator.runs(1))[0])
+
+
+@WIRES
+async def test_a_provider_that_never_ends_the_body_is_left_soon(
+    deployment: Deployment, path: str, model: str, last: bytes
+) -> None:
+    await deployment.operator.agent("support", NEVER_ENDS, model=model)
+    _, writer = await until_last(deployment, path, last)
+    writer.close()
+    assert is_good((await deployment.operator.runs(1))[0])
+    await deployment.simulator.wait_for_clients_left()
+    assert deployment.simulator.calls[-1].outcome is Outcome.CLIENT_LEFT
+
+
+@WIRES
+async def test_before_the_last_event_the_client_has_left(
+    deployment: Deployment, path: str, model: str, last: bytes
+) -> None:
+    await deployment.operator.agent("support", "[[simulate: events=2; stall_after_events=2]]", model=model)
+    _, writer = await until_last(deployment, path, b"data:")
+    writer.close()
+    assert (await deployment.operator.runs(1))[0]["outcome"] == "client_left"
+
+
+@pytest.mark.parametrize("how", ["a switch that cuts", "the end of the drain"])
+@WIRES
+async def test_what_cuts_other_streams_ends_a_finished_one_cleanly(
+    tmp_path: Path, simulator: Simulator, path: str, model: str, last: bytes, how: str
+) -> None:
+    async with deployed(tmp_path / "home", simulator=simulator, timeouts={"drain_seconds": 0.2}) as deployment:
+        await deployment.operator.agent("support", NEVER_ENDS, model=model)
+        reader, writer = await until_last(deployment, path, last)
+        if how == "a switch that cuts":
+            await deployment.operator.post("/switches", scope={}, mode="block", cut_streams=True, why="test")
+        await deployment.server.stop()
+        assert await reader.read() == b"\r\n0\r\n\r\n"
+        writer.close()
+    async with deployed(tmp_path / "home", simulator=simulator) as again:
+        assert is_good((await again.operator.runs(1))[0])
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+async def test_a_provider_that_breaks_off_after_its_last_event_broke_nothing(tmp_path: Path, then: str) -> None:
+    answered = await recorded(Kind("openai", is_streamed=True))
+    async with playing() as provider:
+        provider.parts["hi"] = says(answered.raw.removesuffix(b"0\r\n\r\n"), then=then)
+        async with deployed(tmp_path / "home", simulator=cast("Any", provider)) as deployment:
+            await deployment.operator.agent("support", "one")
+            path = "/a/support/v1/chat/completions"
+            body = {"model": MODEL, "messages": USER, "stream": True, "stream_options": {"include_usage": True}}
+            async with deployment.post(path, orjson.dumps(body)) as answer:
+                assert (await answer.read()).endswith(b"data: [DONE]\n\n")
+            assert is_good((await deployment.operator.runs(1))[0])
