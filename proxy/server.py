@@ -42,6 +42,8 @@ from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.releasing.run_commands import RunCommands
 from proxy.runtime.releasing.switch_expiry import SwitchExpiry
 from proxy.runtime.releasing.token_commands import TokenCommands
+from proxy.runtime.rollouts.applying import Applying
+from proxy.runtime.rollouts.rollout_loop import TICK_SECONDS, LoopParts, RolloutLoop
 from proxy.runtime.spending.ledger import SpendLedger
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.data_path import DataPath
@@ -74,7 +76,13 @@ _FLUSH_SECONDS = 2.0
 class Server:
     """One whole proxy process: data plane, admin listener, background loops."""
 
-    def __init__(self, settings: Settings, *, log: Callable[[bytes], object] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        log: Callable[[bytes], object] | None = None,
+        rollout_tick_seconds: float = TICK_SECONDS,
+    ) -> None:
         """`log` takes whole JSON lines; without it nothing is logged."""
         self._settings = settings
         self._log = log or _discard
@@ -96,7 +104,10 @@ class Server:
         batches = WhilePresent(self._store, self._standby.presence)
         self._ledger = SpendLedger(batches, clock)
         self._ledger.on_warning = lambda cap: self._metrics.cap_warnings.labels(cap.id).inc()
-        self._recorder = Recorder(batches, RunLog(self._log))
+        self._releases = ReleaseCommands(self._changes, self._metrics)
+        self._rollouts = RolloutCommands(self._changes)
+        self._rollout_loop = self._judging(rollout_tick_seconds)
+        self._recorder = Recorder(batches, RunLog(self._log), self._rollout_loop.finished)
         self._conversations = Conversations()
         self._providers = providers_of(settings)
         self._prices = prices_of(settings, clock)
@@ -170,6 +181,7 @@ class Server:
         data_path = self._data_path()
         self._tasks.spawn(self._ledger.run(), "spend ledger")
         self._tasks.spawn(self._recorder.run(), "recorder")
+        self._tasks.spawn(self._rollout_loop.run(), "rollouts")
         head_log = HeadLog(self._store, self._log, self._clock)
         heartbeat = Heartbeat(self._standby.presence, self._live, self._ledger, self._metrics, self._clock, head_log)
         await heartbeat.beat()
@@ -185,6 +197,17 @@ class Server:
             where = await self._workers.start(settings.traffic_addresses, bind_unix)
         is_tls = settings.tls.certificate is not None
         self.traffic_urls = [_url(address, is_tls=is_tls) for address in where]
+
+    def _judging(self, tick_seconds: float) -> RolloutLoop:
+        parts = LoopParts(
+            live=self._live,
+            store=self._store,
+            applying=Applying(self._live, self._releases, self._rollouts),
+            clock=self._clock,
+            log=self._log,
+            on_error=self._on_error,
+        )
+        return RolloutLoop(parts, tick_seconds)
 
     def _takeover(self) -> Takeover:
         database = self._settings.database_path
@@ -256,12 +279,20 @@ class Server:
         changes = self._changes
         app = build_admin_app(
             AdminParts(
-                releases=ReleaseCommands(changes, self._metrics),
-                rollouts=RolloutCommands(changes),
+                releases=self._releases,
+                rollouts=self._rollouts,
+                rollout_loop=self._rollout_loop,
                 proposals=ProposalCommands(changes),
                 tokens=TokenCommands(changes, self._identifiers),
                 limits=limit_commands,
-                runs=RunCommands(changes, self._store, self._workers or self._recorder, self._clock, self._identifiers),
+                runs=RunCommands(
+                    changes,
+                    self._store,
+                    self._workers or self._recorder,
+                    self._clock,
+                    self._identifiers,
+                    self._rollout_loop.reported,
+                ),
                 store=self._store,
                 standby=self._standby,
                 live=self._live,
@@ -302,6 +333,7 @@ class Server:
     async def _flush(self) -> None:
         await self._ledger.flush()
         await self._recorder.flush()
+        await self._rollout_loop.keep()
 
     def _mirror_snapshot(self, snapshot: Snapshot) -> None:
         """Gauges that follow the snapshot, set when it is swapped."""

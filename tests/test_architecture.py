@@ -94,6 +94,8 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "releasing": {GROUND, "versions", "spending", "snapshot"},
         "calls": _CORE_BELOW_CALLS,
         "proof": _CORE_BELOW_CALLS,
+        "evidence": {GROUND},
+        "rollouts": {GROUND, "calls", "releasing", "snapshot", "evidence"},
     },
     "wires": {
         "wire": set(),
@@ -121,6 +123,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "spending": {"process", "providers"},
         "state": {"process", "spending"},
         "releasing": {"state", "telemetry", "process"},
+        "rollouts": {"releasing", "state", "telemetry", "process"},
         "calls": {"spending", "state", "telemetry", "process", "providers"},
         "workers": {"calls", "spending", "state", "telemetry", "process"},
         # What is looked at once a second, wherever it is.

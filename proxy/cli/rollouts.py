@@ -3,6 +3,7 @@
 Taking a rollout back is `switchback rollback`, the one control point. Counterpart: `/agents/{agent}/rollouts`.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -11,7 +12,9 @@ from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_command, new_group
 from proxy.cli.agents import arms_text
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
+from proxy.cli.plan_file import read_plan_file
 from proxy.cli.protected_moves import Evaluations, is_proposal, waiting_lines, with_evidence
+from proxy.cli.rollout_view import rollout_lines
 from proxy.cli.showing import Columns, Show, member, moment
 
 commands = new_group(no_args_is_help=True, help="Give a share of a label's traffic to another version.")
@@ -39,14 +42,23 @@ Percentage = Annotated[
 @admin_command(
     commands,
     "start",
-    'switchback rollout start support-triage --label prod --candidate 8 --percentage 10 --why "canary"',
+    'switchback rollout start support-triage --candidate 8 --why "canary"',
 )
 def start_rollout(
     api: AdminClient,
     show: Show,
     agent: AgentName,
     candidate: Annotated[int, typer.Option(metavar="VERSION", min=1, help="The version that is tried.")],
-    percentage: Percentage,
+    percentage: Annotated[
+        float | None,
+        typer.Option(metavar="NUMBER", min=0, max=100, help="A fixed share, kept until somebody moves it."),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Steps, guards and ends, as YAML or JSON [the default plan: 5, 10, 25, 50, 100 %]."
+        ),
+    ] = None,
     label: Annotated[str, typer.Option(metavar="TEXT", help="Whose traffic is shared.")] = "prod",
     eligible: Annotated[
         list[str] | None, typer.Option(metavar="TAG=VALUE", help="Only calls with this tag; once for each.")
@@ -54,8 +66,15 @@ def start_rollout(
     evaluation: Evaluations = None,
     why: Why = NO_REASON,
 ) -> None:
-    """Start giving a fixed share of users to a candidate version. The same user always gets the same one."""
-    body: Document = {"label": label, "candidate": candidate, "percentage": percentage, "why": why}
+    """Give a candidate version a growing share of users; it is judged by evidence and taken back where it is worse.
+
+    The same user always gets the same version.
+    """
+    body: Document = {"label": label, "candidate": candidate, "why": why}
+    if percentage is not None:
+        body["percentage"] = percentage
+    if plan is not None:
+        body["plan"] = read_plan_file(plan)
     if eligible:
         body["eligible"] = dict(_tag(pair) for pair in eligible)
     made = api.post(f"/agents/{segment(agent)}/rollouts", with_evidence(body, evaluation))
@@ -77,12 +96,25 @@ def list_rollouts(api: AdminClient, show: Show, agent: AgentName, limit: Limit =
 
 @admin_command(commands, "show", "switchback rollout show support-triage r3")
 def show_rollout(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None) -> None:
-    """Show a rollout: shares, state, salt, eligibility."""
+    """Show a rollout: shares, what was decided last and on which numbers, what it waits for, its plan."""
     found = api.get(_path(api, agent, rollout))
     if show.as_json:
         show.document(found)
-    else:
-        show.fields({**found, "arms": arms_text(found)})
+        return
+    rest = {name: value for name, value in found.items() if name not in ("progress", "plan")}
+    show.fields({**rest, "arms": arms_text(found), **rollout_lines(found)})
+
+
+@admin_command(commands, "pause", 'switchback rollout pause support-triage --why "wait for Monday"')
+def pause(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None, why: Why = NO_REASON) -> None:
+    """Keep the share as it is. Guards go on watching, and take the candidate back where it is worse."""
+    _turn(api, show, agent, rollout, "pause", why)
+
+
+@admin_command(commands, "resume", 'switchback rollout resume support-triage --why "it is Monday"')
+def resume(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None, why: Why = NO_REASON) -> None:
+    """Let a paused rollout go on with its plan."""
+    _turn(api, show, agent, rollout, "resume", why)
 
 
 @admin_command(commands, "set-percentage", "switchback rollout set-percentage support-triage --percentage 25")
@@ -116,6 +148,11 @@ def promote(
 def abort(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None, why: Why = NO_REASON) -> None:
     """End a rollout: the stable version serves everyone again."""
     _finish(api, show, agent, rollout, "abort", "stable", {"why": why})
+
+
+def _turn(api: AdminClient, show: Show, agent: str, rollout: str | None, verb: str, why: str) -> None:
+    after = api.post(f"{_path(api, agent, rollout)}/{verb}", {"why": why})
+    show.document(after, f"{agent}: rollout {after.get('id')} on {after.get('label')} is {after.get('state')}")
 
 
 def _finish(api: AdminClient, show: Show, agent: str, rollout: str | None, verb: str, arm: str, body: Document) -> None:

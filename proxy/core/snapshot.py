@@ -54,6 +54,8 @@ class Rollout:
     state: RolloutState
     step: int = 0
     eligible: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Its plan's document, frozen when it started (core/rollouts); None: nothing judges it.
+    plan: Mapping[str, Any] | None = None
     created_by: str = ""
     why: str = ""
     created_at_microseconds: int = 0
@@ -175,6 +177,7 @@ def rollout_document(rollout: Rollout) -> dict[str, Any]:
         "arms": [arm_document(arm) for arm in rollout.arms],
         "salt": rollout.salt,
         "eligible": dict(rollout.eligible),
+        "plan": None if rollout.plan is None else dict(rollout.plan),
         "created_by": rollout.created_by,
         "why": rollout.why,
         "created_at": rfc3339(rollout.created_at_microseconds),

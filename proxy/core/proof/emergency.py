@@ -23,6 +23,8 @@ class RollbackOrder:
     why: str
     undoes: int | None = None
     to: int | None = None
+    #: What it rests on, where it was decided by evidence.
+    evidence: tuple[Mapping[str, Any], ...] = ()
 
     what: Literal["rollback"] = "rollback"
 

@@ -125,11 +125,13 @@ class RollbackBody(ReasonBody):
 
 
 class RolloutBody(ReasonBody):
-    """A fixed share of a label's traffic for a candidate; `eligible` are tags a call must carry to take part."""
+    """A candidate for a label's traffic, by a `plan`, or with a fixed `percentage` until somebody moves it; with neither, by the
+    default plan. `eligible` are tags a call must carry to take part."""
 
-    label: str
+    label: str = "prod"
     candidate: int
-    percentage: Percentage
+    percentage: Percentage | None = None
+    plan: Annotated[dict[str, Any], Field(max_length=32)] | None = None
     eligible: Annotated[dict[str, str], Field(max_length=32)] = {}
     evidence: EvidenceList = []
 

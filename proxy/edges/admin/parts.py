@@ -20,6 +20,7 @@ from proxy.runtime.releasing.release_commands import ReleaseCommands
 from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.releasing.run_commands import RunCommands
 from proxy.runtime.releasing.token_commands import TokenCommands
+from proxy.runtime.rollouts.rollout_loop import RolloutLoop
 from proxy.runtime.spending.ledger import SpendLedger
 from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.state.data_path import DataPath
@@ -39,6 +40,7 @@ class AdminParts:
 
     releases: ReleaseCommands
     rollouts: RolloutCommands
+    rollout_loop: RolloutLoop
     proposals: ProposalCommands
     tokens: TokenCommands
     limits: LimitCommands

@@ -142,6 +142,10 @@ ROUTES: tuple[Route, ...] = (
           PromotionBody, statuses=(200, 202)),
     Route("POST", _ROLLOUT + "/abort", "abort_rollout", "The stable version serves everyone again", "operator",
           rollouts.abort, "The rollout as it ended", ReasonBody),
+    Route("POST", _ROLLOUT + "/pause", "pause_rollout", "Keep the share as it is; guards go on watching", "operator",
+          rollouts.pause, "The rollout as it now is", ReasonBody),
+    Route("POST", _ROLLOUT + "/resume", "resume_rollout", "Let a paused rollout go on", "operator",
+          rollouts.resume, "The rollout as it now is", ReasonBody),
     Route("POST", _ROLLOUT + "/set-percentage", "set_rollout_percentage", "Change the candidate's share", "operator",
           rollouts.set_percentage, "The rollout as it now is", PercentageBody),
 

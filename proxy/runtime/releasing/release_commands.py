@@ -220,13 +220,16 @@ class ReleaseCommands:
         undoes: int | None = None,
         to: int | None = None,
         cause: str = "operator",
+        evidence: Sequence[Mapping[str, Any]] = (),
     ) -> Moved:
         """The one control point: end the rollout of a label, else take the label back. See core.releases.plan_rollback.
 
         Waits for nobody, whatever protects the label; of a protected one `to` must lie behind it (Conflict `never_served`).
         Works also while the store is away, as far as memory reaches (Unavailable `store_unavailable` beyond).
         """
-        order = RollbackOrder(who=who, agent=agent, label=label, why=why, undoes=undoes, to=to)
+        order = RollbackOrder(
+            who=who, agent=agent, label=label, why=why, undoes=undoes, to=to, evidence=tuple(evidence)
+        )
         moved = await self._changes.emergency(order, roll_back_now)
         if moved.changed:
             self._metrics.rollbacks.labels(agent, cause).inc()
@@ -250,13 +253,13 @@ async def roll_back_now(work: Work, order: RollbackOrder) -> Moved:
     if plan.rollout is not None:
         await end_rollout(work, plan.rollout, "rolled_back")
     rollout = None if plan.rollout is None else plan.rollout.id
-    by, arms = Cause(who=order.who, why=order.why), whole(plan.version)
+    by, arms = Cause(who=order.who, why=order.why, evidence=order.evidence), whole(plan.version)
     row = await release_rows.append_release(
         work, "rolled_back", by, agent, label, arms, undoes=plan.undoes, rollout=rollout
     )
     before = label_document(state.labels[label], plan.rollout)
     subject = f"agents/{agent}/labels/{label}"
-    await work.audit(order.who, "label.rolled_back", subject, order.why, before, release_document(row))
+    await work.audit(order.who, "label.rolled_back", subject, order.why, before, release_document(row), order.evidence)
     return Moved(True, label, plan.version, row.number, row=row)
 
 

@@ -45,12 +45,14 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutDraft:
-    """A fixed-share rollout an operator wants."""
+    """A rollout an operator wants; `percentage` is its first share."""
 
     label: str
     candidate: int
     percentage: float
     eligible: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: The document of the plan it follows.
+    plan: Mapping[str, Any] | None = None
 
 
 async def move(work: Work, state: AgentState, label: str, version: int, cause: Cause) -> Release:
@@ -99,6 +101,7 @@ async def start_rollout(work: Work, state: AgentState, draft: RolloutDraft, caus
         arms=split(state.labels[draft.label].version, draft.candidate, buckets_for(draft.percentage)),
         state="running",
         eligible=draft.eligible,
+        plan=draft.plan,
         created_by=cause.who,
         why=cause.why,
         created_at_microseconds=work.now,
@@ -159,6 +162,12 @@ async def running_rollout(work: Work, agent: str, rollout_id: str) -> Rollout:
     return rollout
 
 
+def check_unmoved(rollout: Rollout, step: int) -> None:
+    """Raises Conflict(`rollout_moved`) where its share was changed since it stood at `step`."""
+    if rollout.step != step:
+        raise Conflict("rollout_moved", f"the share of rollout {rollout.id} was changed meanwhile; look again")
+
+
 def arm_of(rollout: Rollout, name: str) -> Arm:
     """The arm of that name. Raises Conflict(`not_two_armed`)."""
     arm = rollout.arm(name)
@@ -176,16 +185,16 @@ def rollout_running(rollout: Rollout) -> Conflict:
 
 
 async def audit_rollout(
-    work: Work, what: str, cause: Cause, before: Rollout | None, after: Rollout, row: Release
+    work: Work, what: str, cause: Cause, before: Rollout | None, after: Rollout, row: Release | None
 ) -> None:
-    """The audit entry of a change of a rollout, with the ledger row it made."""
+    """The audit entry of a change of a rollout, with the ledger row it made, if it changed what anybody gets."""
     await work.audit(
         cause.actor,
         f"rollout.{what}",
         f"agents/{after.agent}/rollouts/{after.id}",
         cause.why,
         None if before is None else rollout_document(before),
-        {**rollout_document(after), "release": release_document(row)},
+        {**rollout_document(after), **({} if row is None else {"release": release_document(row)})},
         cause.evidence,
     )
 

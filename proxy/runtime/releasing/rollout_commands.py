@@ -9,14 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.core.bucketing import buckets_for
+from proxy.core.errors import Conflict
 from proxy.core.proof.emergency import AbortOrder
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.releases import CANDIDATE, STABLE, split
-from proxy.core.snapshot import Rollout
+from proxy.core.snapshot import Rollout, RolloutState
 from proxy.core.tokens import Role
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, check_growth, clear, clear_promotion
-from proxy.runtime.releasing.release_rows import Cause, RolloutDraft, arm_of, running_rollout
+from proxy.runtime.releasing.release_rows import Cause, RolloutDraft, arm_of, check_unmoved, running_rollout
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.work import Work
 
@@ -47,7 +48,7 @@ class RolloutCommands:
         async with self._changes.begin(agent) as work:
             state = await work.state(agent)
             release_rows.check_startable(state, draft)
-            order = {"percentage": draft.percentage, "eligible": dict(draft.eligible)}
+            order = {"percentage": draft.percentage, "eligible": dict(draft.eligible), "plan": draft.plan}
             wanted = Wanted(action="start_rollout", label=draft.label, version=draft.candidate, order=order)
             proposal = await clear(work, state, wanted, cause, role)
             return proposal or await release_rows.start_rollout(work, state, draft, cause)
@@ -60,16 +61,54 @@ class RolloutCommands:
         share = buckets_for(percentage)
         async with self._changes.begin(agent) as work:
             before = await running_rollout(work, agent, rollout_id)
-            stable, candidate = arm_of(before, STABLE), arm_of(before, CANDIDATE)
-            if share > candidate.share_buckets:
+            if share > arm_of(before, CANDIDATE).share_buckets:
                 await check_growth(work, before, role)
-            after = replace(before, arms=split(stable.version, candidate.version, share), step=before.step + 1)
+            return await self._shared(work, before, share, Cause(who=who, why=why))
+
+    async def advance(
+        self, who: str, seen: Rollout, percentage: float, why: str, *, evidence: Sequence[Mapping[str, Any]] = ()
+    ) -> Rollout:
+        """The next share of a plan, if the rollout still is as it was `seen`. The start was cleared for the whole plan, so
+        nobody is asked again. Raises NotFound, Conflict (`rollout_ended`, `rollout_moved`)."""
+        share = buckets_for(percentage)
+        async with self._changes.begin(seen.agent) as work:
+            before = await running_rollout(work, seen.agent, seen.id)
+            check_unmoved(before, seen.step)
+            if before.state != "running":
+                raise Conflict("rollout_moved", f"rollout {seen.id} is {before.state}")
+            return await self._shared(work, before, share, Cause(who=who, why=why, evidence=evidence))
+
+    async def pause(self, who: str, agent: str, rollout_id: str, why: str) -> Rollout:
+        """Keep the share as it is; guards go on watching. Raises NotFound, Conflict (`rollout_ended`, `rollout_paused`)."""
+        return await self._turned(who, agent, rollout_id, why, "running", "paused")
+
+    async def resume(self, who: str, agent: str, rollout_id: str, why: str) -> Rollout:
+        """Let the plan go on. Raises NotFound, Conflict (`rollout_ended`, `rollout_not_paused`)."""
+        return await self._turned(who, agent, rollout_id, why, "paused", "running")
+
+    async def _turned(
+        self, who: str, agent: str, rollout_id: str, why: str, state: RolloutState, then: RolloutState
+    ) -> Rollout:
+        async with self._changes.begin(agent) as work:
+            before = await running_rollout(work, agent, rollout_id)
+            if before.state != state:
+                code = "rollout_paused" if then == "paused" else "rollout_not_paused"
+                raise Conflict(code, f"rollout {rollout_id} is {before.state}")
+            after = replace(before, state=then)
             await work.change.update_rollout(after)
+            what = "paused" if then == "paused" else "resumed"
             cause = Cause(who=who, why=why)
-            row = await release_rows.append_release(
-                work, "share_changed", cause, agent, after.label, after.arms, of=after
-            )
-            await release_rows.audit_rollout(work, "share_changed", cause, before, after, row)
+            await release_rows.audit_rollout(work, what, cause, before, after, None)
+        return after
+
+    async def _shared(self, work: Work, before: Rollout, share_buckets: int, cause: Cause) -> Rollout:
+        stable, candidate = arm_of(before, STABLE), arm_of(before, CANDIDATE)
+        after = replace(before, arms=split(stable.version, candidate.version, share_buckets), step=before.step + 1)
+        await work.change.update_rollout(after)
+        row = await release_rows.append_release(
+            work, "share_changed", cause, after.agent, after.label, after.arms, of=after
+        )
+        await release_rows.audit_rollout(work, "share_changed", cause, before, after, row)
         return after
 
     async def promote(
@@ -81,11 +120,15 @@ class RolloutCommands:
         *,
         role: Role = "operator",
         evidence: Sequence[Mapping[str, Any]] = (),
+        from_step: int | None = None,
     ) -> Rollout | Proposal:
         """The candidate serves everyone and the label points to it; the proposal to where the label was protected only
-        after the start. Raises NotFound, Conflict (`rollout_ended`, `evaluation_required`), Forbidden."""
+        after the start. Raises NotFound, Conflict (`rollout_ended`, `rollout_moved` where it left `from_step`,
+        `evaluation_required`), Forbidden."""
         async with self._changes.begin(agent) as work:
             rollout = await running_rollout(work, agent, rollout_id)
+            if from_step is not None:
+                check_unmoved(rollout, from_step)
             wanted = Wanted(
                 action="promote",
                 label=rollout.label,

@@ -4,7 +4,7 @@ A quarantine goes through its runs in stretches, each an atomic change with an a
 never hold up the writes of traffic. What it found once it does not find again: repeating it is safe.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,13 +43,21 @@ class RunCommands:
     """Quarantine and outcomes."""
 
     def __init__(
-        self, changes: Changes, store: Store, recorder: Flushes, clock: Clock, identifiers: Identifiers
+        self,
+        changes: Changes,
+        store: Store,
+        recorder: Flushes,
+        clock: Clock,
+        identifiers: Identifiers,
+        reported: Callable[[Sequence[Outcome]], Awaitable[None]],
     ) -> None:
+        """`reported` gets the outcomes that were appended."""
         self._changes = changes
         self._store = store
         self._recorder = recorder
         self._clock = clock
         self._identifiers = identifiers
+        self._reported = reported
 
     async def quarantine_matching(
         self, who: str, wanted: RunFilter, why: str, *, undo: bool = False
@@ -105,7 +113,9 @@ class RunCommands:
         if not await self._recorder.flush():
             raise Unavailable("store_unavailable", "the store cannot be used now")
         unknown = await self._store.record_outcomes(outcomes)
-        return RecordedOutcomes([outcome for outcome in outcomes if outcome.run not in unknown], unknown)
+        recorded = [outcome for outcome in outcomes if outcome.run not in unknown]
+        await self._reported(recorded)
+        return RecordedOutcomes(recorded, unknown)
 
     async def record_outcome(self, who: str, draft: OutcomeDraft) -> Outcome:
         """Append one fact about a run. Raises NotFound(`run_not_found`) too."""

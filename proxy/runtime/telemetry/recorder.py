@@ -35,13 +35,18 @@ class Flushes(Protocol):
 class Recorder:
     """Takes finished runs and sees to it that they are written once."""
 
-    def __init__(self, store: RunStore, write_log: Callable[[Sequence[Run]], None], *, limit: int = 10_000) -> None:
-        """`write_log` gets each run once, whether or not the store takes it."""
+    def __init__(
+        self,
+        store: RunStore,
+        *listeners: Callable[[Sequence[Run]], None],
+        limit: int = 10_000,
+    ) -> None:
+        """Each of `listeners` (the log, the judging of rollouts) gets each run once, whether or not the store takes it."""
         self._store = store
-        self._write_log = write_log
+        self._listeners = listeners
         self._limit = limit
         self._queue: deque[tuple[Run, Sequence[Attempt]]] = deque()
-        self._unlogged: list[Run] = []
+        self._untold: list[Run] = []
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self.dropped = 0
@@ -56,7 +61,7 @@ class Recorder:
             self.dropped += 1
             return
         self._queue.append((run, attempts))
-        self._unlogged.append(run)
+        self._untold.append(run)
         if not self._wake.is_set():
             self._wake.set()
 
@@ -77,9 +82,10 @@ class Recorder:
             return await self._flush()
 
     async def _flush(self) -> bool:
-        unlogged, self._unlogged = self._unlogged, []
-        if unlogged:
-            self._write_log(unlogged)
+        untold, self._untold = self._untold, []
+        if untold:
+            for listener in self._listeners:
+                listener(untold)
         while self._queue:
             batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
             try:

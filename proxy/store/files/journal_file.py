@@ -208,6 +208,7 @@ def _order_columns(order: EmergencyOrder) -> Columns:
                 "why": order.why,
                 "undoes": order.undoes,
                 "to": order.to,
+                "evidence": [dict(item) for item in order.evidence],
             }
         case AbortOrder():
             return {
@@ -225,7 +226,9 @@ def _order_of(columns: Columns) -> EmergencyOrder:
     given = {name: value for name, value in columns.items() if name != "what"}
     match columns["what"]:
         case "rollback":
-            return RollbackOrder(**given)
+            # A journal of an earlier release knows no evidence.
+            evidence: Sequence[Any] = given.pop("evidence", ())
+            return RollbackOrder(**given, evidence=tuple(evidence))
         case "abort":
             return AbortOrder(**given)
         case "switch":

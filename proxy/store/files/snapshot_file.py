@@ -199,7 +199,8 @@ def _agent_of_line(line: Mapping[str, Any], parsed: _Parsed) -> tuple[AgentState
 
 def _rollout_of_line(line: Mapping[str, Any]) -> Rollout:
     arms: tuple[Arm, ...] = tuple(arm_of(row) for row in line["arms"])
-    return rollout_of(line, arms)
+    # A file of an earlier release knows no plans.
+    return rollout_of({"plan": None, **line}, arms)
 
 
 def _version_line(version: Version) -> dict[str, Any]:

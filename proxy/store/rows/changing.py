@@ -28,6 +28,7 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
 }
 #: Tables whose rows are numbered per agent, by the event that makes a row.
 _NUMBERED: Mapping[str, Table] = {"rollout.started": "rollouts", "proposal.made": "proposals"}
+_ROLLOUT_EVENTS = ("started", "share_changed", "paused", "resumed", "promoted", "aborted")
 _PROPOSAL_MEMBERS = frozenset(
     {
         "agent", "id", "state", "action", "label", "before", "version", "if_release", "proposed_by", "why", "evidence",
@@ -114,6 +115,8 @@ def _rollout_row(document: Document) -> _Told:
         **{name: document[name] for name in same},
         "number": int(document["id"].removeprefix("r")),
         "eligible": json_text(document["eligible"]),
+        # Entries of earlier releases know no plans.
+        "plan": None if document.get("plan") is None else json_text(document["plan"]),
         "created_at_microseconds": _moment(document["created_at"]),
         "ended_at_microseconds": _optional_moment(document["ended_at"]),
     }
@@ -192,7 +195,7 @@ def _proposal(entry: Document) -> _Told:
 
 _TOLD: Mapping[str, Callable[[Document], _Told | None]] = {
     **dict.fromkeys(("agent.created", "agent.updated", "agent.archived", "agent.unarchived"), _agent),
-    **dict.fromkeys(("rollout.started", "rollout.share_changed", "rollout.promoted", "rollout.aborted"), _rollout),
+    **dict.fromkeys((f"rollout.{what}" for what in _ROLLOUT_EVENTS), _rollout),
     "label.rolled_back": _rolled_back,
     **dict.fromkeys(("switch.on", "switch.off", "switch.expired"), _switch),
     **dict.fromkeys(("cap.set", "cap.changed", "cap.ended"), _cap),

@@ -24,8 +24,9 @@ from proxy.core.spending.caps import Cap, CounterKey
 from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version, VersionSummary
+from proxy.store.ports.rollouts import KeptEvidence
 from proxy.store.ports.store import RunFilter, StoreCopy, UnauditedChange
-from proxy.store.sqlite import access, ledger, lists, traffic
+from proxy.store.sqlite import access, evidence, ledger, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
 from proxy.store.sqlite.opening.database import Database
 from proxy.store.sqlite.opening.migrate import migrations
@@ -145,6 +146,12 @@ class SqliteStore:
 
     async def record_outcomes(self, outcomes: Sequence[Outcome]) -> Sequence[str]:
         return await self._database.write(batches.write_outcomes, outcomes)
+
+    async def keep_evidence(self, kept: Sequence[KeptEvidence]) -> None:
+        await self._database.write(evidence.keep, kept)
+
+    async def evidence(self, agent: str, rollout_id: str) -> KeptEvidence | None:
+        return await self._database.read_for_lists(evidence.read, agent, rollout_id)
 
     async def write_ledger(self, writes: LedgerWrites) -> None:
         await self._database.write(ledger.write_ledger, writes)

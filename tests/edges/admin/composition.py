@@ -26,6 +26,8 @@ from proxy.runtime.releasing.release_commands import ReleaseCommands
 from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.releasing.run_commands import RunCommands
 from proxy.runtime.releasing.token_commands import TokenCommands
+from proxy.runtime.rollouts.applying import Applying
+from proxy.runtime.rollouts.rollout_loop import LoopParts, RolloutLoop
 from proxy.runtime.spending.ledger import SpendLedger
 from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.state.changes import Changes
@@ -66,10 +68,12 @@ class Commands:
     clock: SetClock
     store: SqliteStore
     standby: Standby
+    changes: Changes
     live: LiveSnapshot
     metrics: Metrics
     releases: ReleaseCommands
     rollouts: RolloutCommands
+    rollout_loop: RolloutLoop
     proposals: ProposalCommands
     tokens: TokenCommands
     limits: LimitCommands
@@ -80,6 +84,11 @@ class Commands:
     conversations: Conversations
     providers: Providers
     prices: PriceBook
+
+    def runs_into(self, loop: RolloutLoop) -> RunCommands:
+        """Outcomes told to another controller than its own."""
+        identifiers = Identifiers(self.clock, 9)
+        return RunCommands(self.changes, self.store, self.recorder, self.clock, identifiers, loop.reported)
 
     async def audit_entries(self) -> list[str]:
         """What was done, oldest first."""
@@ -125,19 +134,32 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
             known_good=LastKnownGood(SnapshotFile(folder / "last-known-good.json")),
         )
         changes = Changes(store, live, clock, standby)
+        releases, rollouts = ReleaseCommands(changes, parts.metrics), RolloutCommands(changes)
+        rollout_loop = RolloutLoop(
+            LoopParts(
+                live=live,
+                store=store,
+                applying=Applying(live, releases, rollouts),
+                clock=clock,
+                log=lambda line: None,
+                on_error=lambda error: None,
+            )
+        )
         yield Commands(
             database=folder / "switchback.db",
             clock=clock,
             store=store,
             standby=standby,
+            changes=changes,
             live=live,
             metrics=parts.metrics,
-            releases=ReleaseCommands(changes, parts.metrics),
-            rollouts=RolloutCommands(changes),
+            releases=releases,
+            rollouts=rollouts,
             proposals=ProposalCommands(changes),
             tokens=TokenCommands(changes, identifiers),
             limits=LimitCommands(changes, identifiers, request_path),
-            runs=RunCommands(changes, store, parts.recorder, clock, identifiers),
+            rollout_loop=rollout_loop,
+            runs=RunCommands(changes, store, parts.recorder, clock, identifiers, rollout_loop.reported),
             request_path=request_path,
             ledger=parts.ledger,
             recorder=parts.recorder,
@@ -193,6 +215,7 @@ class Admin:
         return AdminParts(
             releases=made.releases,
             rollouts=made.rollouts,
+            rollout_loop=made.rollout_loop,
             proposals=made.proposals,
             tokens=made.tokens,
             limits=made.limits,

@@ -201,7 +201,7 @@ async def test_a_row_that_is_gone_is_found(control: Commands, table: str) -> Non
         ),
         (
             "INSERT INTO rollouts SELECT agent, 'r3', 3, 'other', salt, state, step, eligible, created_by, why, "
-            "created_at_microseconds, ended_at_microseconds FROM rollouts WHERE agent = 'b' AND number = 2",
+            "created_at_microseconds, ended_at_microseconds, plan FROM rollouts WHERE agent = 'b' AND number = 2",
             "rollouts",
             {"agent": "b", "number": 3},
         ),

@@ -1,8 +1,13 @@
 """Handlers: rollouts."""
 
-from proxy.core.errors import NotFound
+from dataclasses import replace
+
+from proxy.core.bucketing import buckets_for
+from proxy.core.errors import BadInput, NotFound
 from proxy.core.pages import MAX_PAGE
 from proxy.core.releasing.proposals import Proposal
+from proxy.core.rollouts.plan import Plan
+from proxy.core.rollouts.reading import fixed_share, plan_document, read_plan
 from proxy.core.snapshot import AgentState, Rollout, rollout_document
 from proxy.edges.admin.bodies import PercentageBody, PromotionBody, ReasonBody, RolloutBody, evidence_of
 from proxy.edges.admin.handlers.agents import known_agent
@@ -21,11 +26,13 @@ async def list_rollouts(parts: AdminParts, ask: Ask) -> Answer:
 
 async def start_rollout(parts: AdminParts, ask: Ask) -> Answer:
     body = ask.body_as(RolloutBody)
+    plan = _plan_of(body)
     draft = RolloutDraft(
         label=body.label,
         candidate=body.candidate,
-        percentage=body.percentage,
-        eligible=body.eligible,
+        percentage=plan.steps[0].percentage,
+        eligible=plan.eligible,
+        plan=plan_document(plan),
     )
     started = await parts.rollouts.start_rollout(
         ask.who, ask.path["agent"], draft, body.why, role=ask.caller.role, evidence=evidence_of(body.evidence)
@@ -41,7 +48,8 @@ async def get_rollout(parts: AdminParts, ask: Ask) -> Answer:
     rollout = await find_rollout(parts, state, wanted)
     if rollout is None:
         raise NotFound("rollout_not_found", f"agent {state.agent.name!r} has no rollout {wanted!r}", param="rollout")
-    return Answer(rollout_document(rollout))
+    progress = await parts.rollout_loop.standing(rollout.agent, rollout.id)
+    return Answer({**rollout_document(rollout), "progress": progress})
 
 
 async def promote(parts: AdminParts, ask: Ask) -> Answer:
@@ -67,12 +75,33 @@ async def abort(parts: AdminParts, ask: Ask) -> Answer:
     )
 
 
+async def pause(parts: AdminParts, ask: Ask) -> Answer:
+    why = ask.body_as(ReasonBody).why
+    return Answer(rollout_document(await parts.rollouts.pause(ask.who, ask.path["agent"], ask.path["id"], why)))
+
+
+async def resume(parts: AdminParts, ask: Ask) -> Answer:
+    why = ask.body_as(ReasonBody).why
+    return Answer(rollout_document(await parts.rollouts.resume(ask.who, ask.path["agent"], ask.path["id"], why)))
+
+
 async def set_percentage(parts: AdminParts, ask: Ask) -> Answer:
     body = ask.body_as(PercentageBody)
     rollout = await parts.rollouts.set_percentage(
         ask.who, ask.path["agent"], ask.path["id"], body.percentage, body.why, role=ask.caller.role
     )
     return Answer(rollout_document(rollout))
+
+
+def _plan_of(body: RolloutBody) -> Plan:
+    """Raises BadInput(`bad_plan`, `bad_percentage`)."""
+    if body.percentage is None:
+        plan = read_plan(body.plan or {})
+        return replace(plan, eligible=body.eligible) if body.eligible else plan
+    if body.plan is not None:
+        raise BadInput("bad_plan", "name a plan or a fixed percentage, not both", param="percentage")
+    buckets_for(body.percentage)
+    return fixed_share(body.percentage, body.eligible)
 
 
 async def find_rollout(parts: AdminParts, state: AgentState, rollout_id: str) -> Rollout | None:

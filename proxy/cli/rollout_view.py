@@ -1,0 +1,43 @@
+"""How a rollout is shown to people: the last decision as a sentence, the metrics it rests on, and its plan in short."""
+
+from typing import Any, cast
+
+from proxy.cli.admin_client import Document
+
+
+def rollout_lines(found: Document) -> dict[str, object]:
+    """Fields about judging; of a rollout that nothing judges, one that says so."""
+    plan = found.get("plan")
+    if not isinstance(plan, dict):
+        return {"plan": "none: it began before there were plans, and nothing judges it"}
+    progress = found.get("progress")
+    lines: dict[str, object] = {"plan": _plan_text(cast("Document", plan))}
+    if isinstance(progress, dict):
+        told = cast("Document", progress)
+        lines |= {"phase": told.get("phase"), "decided": told.get("sentence")}
+        decision = cast("Document | None", told.get("decision"))
+        for metric in cast("list[Document]", (decision or {}).get("metrics") or []):
+            if metric.get("role") != "hard_trigger":
+                lines[str(metric.get("metric"))] = _metric_text(metric)
+    return lines
+
+
+def _plan_text(plan: Document) -> str:
+    steps = cast("list[Document]", plan.get("steps") or [])
+    shares = " → ".join(f"{step.get('percentage'):g} %" for step in steps)
+    guards = ", ".join(cast("dict[str, Any]", plan.get("guards") or {}))
+    return f"{shares}, then {plan.get('at_end')}; guarded by {guards}"
+
+
+def _metric_text(metric: Document) -> str:
+    candidate, stable = cast("Document", metric.get("candidate")), cast("Document", metric.get("stable"))
+    counts = f"{candidate.get('runs')} runs"
+    if candidate.get("bad") is not None:
+        counts = f"{candidate.get('bad')} of {candidate.get('runs')}"
+        if stable.get("runs") is not None:
+            counts += f" against {stable.get('bad')} of {stable.get('runs')}"
+    effect, interval = metric.get("effect"), metric.get("interval")
+    if isinstance(effect, float) and isinstance(interval, list):
+        low, high = cast("list[float]", interval)
+        counts += f"; {effect:.2f} times stable's ({low:.2f} to {high:.2f})"
+    return f"{metric.get('verdict')}: {counts}; evidence {metric.get('evidence')} to 1"

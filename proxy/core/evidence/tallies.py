@@ -1,0 +1,180 @@
+"""What is kept of a rollout's runs: sums that add exactly over processes and do not grow with traffic.
+
+Per metric: the log evidence of the closed blocks, and counts by step, arm and cluster. A **tick** is counted first, run by run
+(`Tick`), then closed once into the standing evidence (`RateTally.close`, `RatioTally.close`); what comes later opens another.
+Of one user's runs in one tick only the first two are counted: which two does not depend on how they went, and a user who calls
+a hundred times is no hundred witnesses.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from proxy.core.evidence.bernoulli import Arms, MarginEvidence, OddsEvidence, log_sum_exp
+from proxy.core.evidence.clustering import ClusterCount, StepClusters, design_effect, non_empty
+from proxy.core.evidence.ratio import (
+    LEAST_CANDIDATE_CLUSTERS as LEAST_RATIO_CLUSTERS,
+)
+from proxy.core.evidence.ratio import (
+    LEAST_CANDIDATE_RUNS,
+    TAU_RATIO,
+    TAU_SCORE,
+    Estimate,
+    StepSums,
+    Sums,
+    estimate_log_ratio,
+    estimate_mean_difference,
+    log_e,
+)
+
+Side = Literal["candidate", "stable"]
+RUNS_COUNTED_PER_USER: Final = 2
+#: A rate acts only when so many clusters of the candidate have runs.
+LEAST_RATE_CLUSTERS: Final = 10
+
+
+@dataclass(slots=True)
+class Tick:
+    """One metric's runs of one tick: by (step in which the run started, side, cluster)."""
+
+    counts: dict[tuple[int, Side, int], ClusterCount] = field(
+        default_factory=dict[tuple[int, "Side", int], ClusterCount]
+    )
+    sums: dict[tuple[int, Side, int], Sums] = field(default_factory=dict[tuple[int, "Side", int], Sums])
+
+    def count(self, step: int, side: Side, cluster: int, *, is_bad: bool) -> None:
+        """Count one run of a rate."""
+        before = self.counts.get((step, side, cluster), ClusterCount(0, 0))
+        self.counts[step, side, cluster] = ClusterCount(before.runs + 1, before.bad + is_bad)
+
+    def add(self, step: int, side: Side, cluster: int, numerator: float, denominator: float) -> None:
+        """Add one run of a ratio."""
+        before = self.sums.get((step, side, cluster), Sums(0.0, 0.0))
+        self.sums[step, side, cluster] = Sums(before.numerator + numerator, before.denominator + denominator)
+
+    def merge(self, other: "Tick") -> None:
+        """Add what another process counted in the same tick."""
+        for key, count in other.counts.items():
+            before = self.counts.get(key, ClusterCount(0, 0))
+            self.counts[key] = ClusterCount(before.runs + count.runs, before.bad + count.bad)
+        for key, sums in other.sums.items():
+            was = self.sums.get(key, Sums(0.0, 0.0))
+            self.sums[key] = Sums(was.numerator + sums.numerator, was.denominator + sums.denominator)
+
+
+@dataclass(frozen=True, slots=True)
+class RateTally:
+    """Everything known of one rate: closed blocks as log evidence, and counts by step, side and cluster."""
+
+    odds: OddsEvidence = field(default_factory=OddsEvidence)
+    margin: MarginEvidence | None = None
+    clusters: Mapping[tuple[int, Side, int], ClusterCount] = field(
+        default_factory=dict[tuple[int, "Side", int], ClusterCount]
+    )
+
+    def close(self, tick: Tick) -> "RateTally":
+        """The tally with one more tick in it: each step that has runs in it is a block."""
+        odds, margin = self.odds, self.margin
+        for step in sorted({step for step, _, _ in tick.counts}):
+            block = _block(tick, step)
+            odds = odds.after(block)
+            margin = None if margin is None else margin.after(block)
+        clusters = dict(self.clusters)
+        for key, count in tick.counts.items():
+            before = clusters.get(key, ClusterCount(0, 0))
+            clusters[key] = ClusterCount(before.runs + count.runs, before.bad + count.bad)
+        return RateTally(odds, margin, clusters)
+
+    def runs(self, side: Side) -> int:
+        """Runs counted of one side, over all steps."""
+        return sum(count.runs for (_, of, _), count in self.clusters.items() if of == side)
+
+    def bad(self, side: Side) -> int:
+        """Bad runs among them."""
+        return sum(count.bad for (_, of, _), count in self.clusters.items() if of == side)
+
+    def of(self, side: Side) -> list[StepClusters]:
+        """One side's counts, a mapping by cluster for each step."""
+        steps: dict[int, dict[int, ClusterCount]] = {}
+        for (step, of, cluster), count in self.clusters.items():
+            if of == side:
+                steps.setdefault(step, {})[cluster] = count
+        return list(steps.values())
+
+    @property
+    def deff(self) -> float:
+        return design_effect(self.of("candidate"), self.of("stable"))
+
+    @property
+    def is_active(self) -> bool:
+        """Whether there are clusters enough for it to act."""
+        return non_empty(self.of("candidate")) >= LEAST_RATE_CLUSTERS
+
+    def log_e(self) -> float:
+        """ln of the evidence that the candidate is worse; 0 while it may not act."""
+        return self.odds.log_e(self.deff) if self.is_active else 0.0
+
+    def log_e_within_margin(self) -> float:
+        """ln of the evidence that the candidate is within the margin asked for; 0 without one."""
+        return self.margin.log_e(self.deff) if self.margin is not None and self.is_active else 0.0
+
+
+def _block(tick: Tick, step: int) -> Arms:
+    runs = {"candidate": 0, "stable": 0}
+    bad = {"candidate": 0, "stable": 0}
+    for (of_step, side, _), count in tick.counts.items():
+        if of_step == step:
+            runs[side] += count.runs
+            bad[side] += count.bad
+    return Arms(runs["candidate"], bad["candidate"], runs["stable"], bad["stable"])
+
+
+@dataclass(frozen=True, slots=True)
+class RatioTally:
+    """Everything known of one ratio or score: sums by step, side and cluster. `deviation`: of a score, frozen at the start."""
+
+    deviation: float | None = None
+    candidate_runs: int = 0
+    sums: Mapping[tuple[int, Side, int], Sums] = field(default_factory=dict[tuple[int, "Side", int], Sums])
+
+    def close(self, tick: Tick, candidate_runs: int) -> "RatioTally":
+        """The tally with one more tick in it, of which so many runs were the candidate's."""
+        sums = dict(self.sums)
+        for key, more in tick.sums.items():
+            before = sums.get(key, Sums(0.0, 0.0))
+            sums[key] = Sums(before.numerator + more.numerator, before.denominator + more.denominator)
+        return RatioTally(self.deviation, self.candidate_runs + candidate_runs, sums)
+
+    def steps(self) -> list[tuple[StepSums, StepSums]]:
+        """(candidate, stable) sums by cluster, for each step."""
+        return [
+            (self._of(step, "candidate"), self._of(step, "stable")) for step in sorted({key[0] for key in self.sums})
+        ]
+
+    def _of(self, wanted: int, side: Side) -> StepSums:
+        return {c: sums for (step, of, c), sums in self.sums.items() if step == wanted and of == side}
+
+    def estimate(self) -> Estimate | None:
+        """The effect so far; positive is worse."""
+        if self.deviation is not None:
+            return estimate_mean_difference(self.steps(), self.deviation)
+        return estimate_log_ratio(self.steps())
+
+    @property
+    def tau(self) -> float:
+        return TAU_RATIO if self.deviation is None else TAU_SCORE
+
+    def log_e(self, tolerated_effect: float) -> float:
+        """ln of the evidence that the effect is above the tolerated one; 0 while it may not act."""
+        estimate = self.estimate()
+        if estimate is None or not self._may_act(estimate):
+            return 0.0
+        return log_e(estimate.effect, estimate.variance, self.tau, tolerated_effect)
+
+    def _may_act(self, estimate: Estimate) -> bool:
+        return self.candidate_runs >= LEAST_CANDIDATE_RUNS and estimate.candidate_clusters >= LEAST_RATIO_CLUSTERS
+
+
+def mean_log_e(log_es: Sequence[float]) -> float:
+    """ln of the mean of e-values: one metric seen from several sides, such as latency at stable's median and at its p95."""
+    return log_sum_exp(list(log_es)) - log_sum_exp([0.0] * len(log_es))

@@ -1,0 +1,158 @@
+"""Each metric of a rollout looked at alone: counts, effect, interval, evidence, and what they amount to."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from proxy.core.evidence.ratio import TAU_RATIO, interval
+from proxy.core.evidence.tallies import RateTally, RatioTally
+from proxy.core.rollouts.evidence import Evidence, MetricEvidence
+from proxy.core.rollouts.plan import Guard, HardTrigger, Plan, Step
+
+#: pass: no sign of harm; fail: worse, proven; insufficient: too little to say; error: the metric is asked for and silent.
+Verdict = Literal["pass", "fail", "insufficient", "error"]
+Role = Literal["guard", "signal", "hard_trigger"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """One metric's numbers. `effect` is an odds ratio for a rate, a ratio of means, or standard deviations of a score."""
+
+    metric: str
+    role: Role
+    verdict: Verdict
+    candidate_runs: int
+    candidate_bad: int | None = None
+    stable_runs: int | None = None
+    stable_bad: int | None = None
+    effect: float | None = None
+    interval: tuple[float, float] | None = None
+    log_e: float = 0.0
+
+
+def assess(plan: Plan, step: Step, evidence: Evidence) -> tuple[Assessment, ...]:
+    """Every guard, signal and hard trigger of a plan, at one of its steps."""
+    # Enough of the candidate's runs have passed that a metric which none of them told is silent, not late.
+    is_due = evidence.step.candidate_runs >= max(1, step.least_runs)
+    found = [_assess(guard, "guard", evidence, plan.alpha, is_due) for guard in plan.guards]
+    found += [_assess(signal, "signal", evidence, plan.alpha, is_due) for signal in plan.signals]
+    found += [_assess_trigger(trigger, evidence) for trigger in plan.hard_triggers]
+    return tuple(found)
+
+
+def tolerated_effect(guard: Guard) -> float:
+    """A guard's tolerance on the scale of a ratio's estimate (a rate's is inside its evidence)."""
+    return math.log1p(guard.tolerance) if guard.kind == "ratio" else guard.tolerance
+
+
+def _assess(guard: Guard, role: Role, evidence: Evidence, alpha: float, is_due: bool) -> Assessment:
+    metric = evidence.metric(guard)
+    log_e = metric.log_e(tolerated_effect(guard))
+    verdict: Verdict = "pass"
+    if metric.candidate_runs == 0:
+        # No data is its own verdict: silence counts for nobody, and a metric that stays silent holds the rollout.
+        verdict = "error" if is_due else "insufficient"
+    elif log_e >= math.log(1 / alpha):
+        verdict = "fail"
+    if metric.ratio is not None:
+        return _ratio_numbers(guard, role, metric, metric.ratio, verdict, log_e, alpha)
+    return _rate_numbers(guard, role, metric, verdict, log_e, alpha)
+
+
+def _rate_numbers(
+    guard: Guard, role: Role, metric: MetricEvidence, verdict: Verdict, log_e: float, alpha: float
+) -> Assessment:
+    if not metric.rates:
+        return Assessment(metric=guard.metric, role=role, verdict=verdict, candidate_runs=0)
+    told = max(metric.rates, key=lambda rate: rate.log_e())
+    found = pooled_log_odds(told)
+    effect = bounds = None
+    if found is not None:
+        effect = math.exp(found[0])
+        low, high = interval(*found, TAU_RATIO, alpha)
+        bounds = (math.exp(low), math.exp(high))
+    return Assessment(
+        metric=guard.metric,
+        role=role,
+        verdict=verdict,
+        candidate_runs=told.runs("candidate"),
+        candidate_bad=told.bad("candidate"),
+        stable_runs=told.runs("stable"),
+        stable_bad=told.bad("stable"),
+        effect=effect,
+        interval=bounds,
+        log_e=log_e,
+    )
+
+
+def _ratio_numbers(
+    guard: Guard,
+    role: Role,
+    metric: MetricEvidence,
+    ratio: RatioTally,
+    verdict: Verdict,
+    log_e: float,
+    alpha: float,
+) -> Assessment:
+    effect = bounds = None
+    estimate = ratio.estimate()
+    if estimate is not None:
+        low, high = interval(estimate.effect, estimate.variance, ratio.tau, alpha)
+        is_log = ratio.deviation is None
+        effect = math.exp(estimate.effect) if is_log else estimate.effect
+        bounds = (math.exp(low), math.exp(high)) if is_log else (low, high)
+    return Assessment(
+        metric=guard.metric,
+        role=role,
+        verdict=verdict,
+        candidate_runs=metric.candidate_runs,
+        effect=effect,
+        interval=bounds,
+        log_e=log_e,
+    )
+
+
+def _assess_trigger(trigger: HardTrigger, evidence: Evidence) -> Assessment:
+    metric = evidence.metrics.get(trigger.metric)
+    runs = bad = 0
+    if metric is not None and metric.rates:
+        runs, bad = metric.rates[0].runs("candidate"), metric.rates[0].bad("candidate")
+    is_enough = runs >= trigger.least_runs and bad >= trigger.least_bad
+    verdict: Verdict = "insufficient" if runs < trigger.least_runs else "pass"
+    if is_enough and bad / runs >= trigger.rate:
+        verdict = "fail"
+    return Assessment(
+        metric=trigger.metric, role="hard_trigger", verdict=verdict, candidate_runs=runs, candidate_bad=bad
+    )
+
+
+def pooled_log_odds(rate: RateTally) -> tuple[float, float] | None:
+    """(log odds ratio, its variance) by Mantel and Haenszel over the steps, with the variance of Robins, Breslow and
+    Greenland (Biometrics 42, 1986) times the design effect; None where the counts say nothing. For people to read: decisions
+    are the e-values' matter."""
+    sum_r = sum_s = sum_pr = sum_mixed = sum_qs = 0.0
+    for candidate, stable in _paired(rate):
+        a, b = candidate[1], candidate[0] - candidate[1]
+        c, d = stable[1], stable[0] - stable[1]
+        n = a + b + c + d
+        if candidate[0] == 0 or stable[0] == 0:
+            continue
+        r, s = a * d / n, b * c / n
+        p, q = (a + d) / n, (b + c) / n
+        sum_r, sum_s = sum_r + r, sum_s + s
+        sum_pr, sum_mixed, sum_qs = sum_pr + p * r, sum_mixed + p * s + q * r, sum_qs + q * s
+    if sum_r <= 0 or sum_s <= 0:
+        return None
+    variance = sum_pr / (2 * sum_r**2) + sum_mixed / (2 * sum_r * sum_s) + sum_qs / (2 * sum_s**2)
+    return math.log(sum_r / sum_s), variance * rate.deff
+
+
+def _paired(rate: RateTally) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """((runs, bad) of the candidate, of stable) for each step."""
+    sides = {"candidate": 0, "stable": 1}
+    table: dict[int, list[list[int]]] = {}
+    for (step, side, _), count in rate.clusters.items():
+        cell = table.setdefault(step, [[0, 0], [0, 0]])[sides[side]]
+        cell[0] += count.runs
+        cell[1] += count.bad
+    return [((c[0], c[1]), (s[0], s[1])) for c, s in (table[step] for step in sorted(table))]

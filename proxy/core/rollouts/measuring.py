@@ -1,0 +1,100 @@
+"""What one finished run says about each metric that the proxy measures itself.
+
+The error metric counts every answer that was no success and every broken stream of an arm; not our own refusals by switch, cap
+or key, which say nothing about a version. Mistakes of callers hit both arms alike, a parameter that the candidate's model
+rejects does not, so both count. A client that left before the end is a run, and no failure.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from proxy.core.calls.runs import Run
+
+#: Our own refusals that are nobody's fault but the operator's.
+_OURS: Final = frozenset({"agent_disabled", "spend_cap_exceeded", "unpriceable", "rate_limit_exceeded", "switch_reply"})
+_TIMEOUTS: Final = frozenset({"upstream_timeout"})
+_BROKEN: Final = frozenset({"stream_broken", "upstream_broken", "upstream_unreachable"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """What a run is held against, frozen when the rollout starts; None: not known yet, and the metric says nothing."""
+
+    latency_microseconds: tuple[float, ...] = ()
+    first_byte_microseconds: tuple[float, ...] = ()
+    #: Costs above stable's 99th percentile count as that, so that no single run decides.
+    cost_nanodollars: int | None = None
+    #: The spread of stable's scores, by metric.
+    score_deviations: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one run says: bad or not for each rate (a tuple where several thresholds are looked at), and (numerator,
+    denominator) for each ratio. A metric that the run does not tell is absent."""
+
+    rates: Mapping[str, tuple[bool, ...]]
+    ratios: Mapping[str, tuple[float, float]]
+
+
+def counts(run: Run) -> bool:
+    """Whether a run takes part at all."""
+    return run.in_analysis and not run.quarantined and run.kind == "live" and not _is_ours(run)
+
+
+def measure(run: Run, thresholds: Thresholds) -> Measured:
+    """Every metric of one run that takes part."""
+    rates: dict[str, tuple[bool, ...]] = {name: (is_bad(run),) for name, is_bad in _RATES.items()}
+    if run.outcome == "ok":
+        for name, limits, taken in (
+            ("latency", thresholds.latency_microseconds, run.duration_microseconds),
+            ("time_to_first_byte", thresholds.first_byte_microseconds, run.time_to_first_byte_microseconds),
+        ):
+            if limits and taken is not None:
+                rates[name] = tuple(taken > limit for limit in limits)
+    return Measured(rates, _ratios(run, thresholds))
+
+
+def _ratios(run: Run, thresholds: Thresholds) -> dict[str, tuple[float, float]]:
+    ratios: dict[str, tuple[float, float]] = {}
+    cost = run.cost_nanodollars
+    if cost is not None:
+        capped = float(cost if thresholds.cost_nanodollars is None else min(cost, thresholds.cost_nanodollars))
+        ratios["cost"] = (capped, 1.0)
+        ratios["cost_per_success"] = (capped, 1.0 if run.outcome == "ok" else 0.0)
+    if run.outcome == "ok" and run.output_tokens is not None:
+        ratios["output_tokens"] = (float(run.output_tokens), 1.0)
+    if run.outcome == "ok" and run.input_tokens:
+        ratios["uncached_input"] = (float(run.input_tokens - (run.cached_tokens or 0)), float(run.input_tokens))
+    return ratios
+
+
+def _is_ours(run: Run) -> bool:
+    return run.outcome == "refused" and run.error_class in _OURS
+
+
+def _is_error(run: Run) -> bool:
+    return run.outcome in ("error", "refused")
+
+
+def _is_empty(run: Run) -> bool:
+    return run.outcome == "ok" and not run.tool_call_count and run.output_tokens == 0
+
+
+_RATES: Final[Mapping[str, Callable[[Run], bool]]] = {
+    "errors": _is_error,
+    "errors.provider": lambda run: run.outcome == "error" and run.status >= 500 and not _is_cut(run),
+    "errors.rate_limited": lambda run: run.outcome == "error" and run.status == 429,
+    "errors.rejected": lambda run: _is_error(run) and 400 <= run.status < 500 and run.status != 429,
+    "errors.broken": lambda run: run.error_class in _BROKEN,
+    "errors.timeout": lambda run: run.error_class in _TIMEOUTS,
+    "refusals": lambda run: run.refusal or run.finish in ("refused", "filtered"),
+    "empty_answers": _is_empty,
+    "truncated_answers": lambda run: run.outcome == "ok" and run.finish == "length",
+    "tool_call_rate": lambda run: run.tool_call_count > 0,
+}
+
+
+def _is_cut(run: Run) -> bool:
+    return run.error_class in _BROKEN or run.error_class in _TIMEOUTS

@@ -1,0 +1,96 @@
+"""How far a rollout has come, as it is kept over restarts and shown: the plan's step, its clock, and the last decision."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from proxy.core.rollouts.assessing import Assessment
+from proxy.core.rollouts.deciding import Decision, Wait
+
+#: What the controller makes of a rollout that runs. Whether it is paused is the rollout's own state.
+Phase = Literal["running", "holding", "waiting"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """`plan_step` counts the plan's steps, `step` the changes of share (also those people made): runs carry the latter."""
+
+    plan_step: int = 0
+    step: int = 0
+    seconds_in_step: float = 0.0
+    phase: Phase = "running"
+    code: str = "begun"
+    sentence: str = "begun; nothing is counted yet"
+    decided_at_microseconds: int | None = None
+    #: The last decision with every number, as it is shown.
+    decision: Mapping[str, Any] | None = None
+
+
+def progress_document(progress: Progress) -> dict[str, Any]:
+    """As it is kept."""
+    return {
+        "plan_step": progress.plan_step,
+        "step": progress.step,
+        "seconds_in_step": progress.seconds_in_step,
+        "phase": progress.phase,
+        "code": progress.code,
+        "sentence": progress.sentence,
+        "decided_at_microseconds": progress.decided_at_microseconds,
+        "decision": None if progress.decision is None else dict(progress.decision),
+    }
+
+
+def read_progress(document: Mapping[str, Any]) -> Progress:
+    """As it was kept. Raises ValueError, LookupError or TypeError for anything else."""
+    if document["phase"] not in PHASES:
+        raise ValueError(f"a phase named {document['phase']!r}")
+    return Progress(**document)
+
+
+def decision_document(decision: Decision) -> dict[str, Any]:
+    """Every number of a decision. `evidence` is an e-value: how many to one the counts speak against the candidate."""
+    return {
+        "action": decision.action,
+        "verdict": decision.verdict,
+        "code": decision.code,
+        "metric": decision.metric,
+        "evidence": _e_value(decision.log_e),
+        "log_evidence": round(decision.log_e, 6),
+        "metrics": [_assessment_document(assessment) for assessment in decision.assessments],
+        "waits": [_wait_document(wait) for wait in decision.waits if wait.have < wait.need],
+    }
+
+
+def _assessment_document(told: Assessment) -> dict[str, Any]:
+    return {
+        "metric": told.metric,
+        "role": told.role,
+        "verdict": told.verdict,
+        "candidate": {"runs": told.candidate_runs, "bad": told.candidate_bad},
+        "stable": {"runs": told.stable_runs, "bad": told.stable_bad},
+        "effect": _rounded(told.effect),
+        "interval": None if told.interval is None else [_rounded(edge) for edge in told.interval],
+        "evidence": _e_value(told.log_e),
+        "log_evidence": round(told.log_e, 6),
+    }
+
+
+def _wait_document(wait: Wait) -> dict[str, Any]:
+    return {
+        "what": wait.what,
+        "have": round(wait.have),
+        "need": None if math.isinf(wait.need) else round(wait.need),
+        "remaining_seconds": None
+        if wait.remaining_seconds is None or math.isinf(wait.remaining_seconds)
+        else round(wait.remaining_seconds),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def _e_value(log_e: float) -> float:
+    return round(math.exp(min(log_e, 300.0)), 3)

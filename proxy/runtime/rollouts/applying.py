@@ -1,0 +1,60 @@
+"""What a decision does: the commands that people order too, ordered by `rollout-controller` with the evidence they rest on.
+
+Each compares before it sets: where somebody else was first, nothing moves and the next tick sees what is there.
+"""
+
+from typing import Final
+
+from proxy.core.releasing.proposals import Proposal
+from proxy.core.rollouts.deciding import Decision
+from proxy.core.rollouts.progress import Phase
+from proxy.runtime.releasing.release_commands import ReleaseCommands
+from proxy.runtime.releasing.rollout_commands import RolloutCommands
+from proxy.runtime.rollouts.judged import JudgedRollout, evidence_reference
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+
+#: Who it is in ledger and audit.
+CONTROLLER: Final = "rollout-controller"
+
+
+class Applying:
+    """Carries decisions out."""
+
+    def __init__(self, live: LiveSnapshot, releases: ReleaseCommands, rollouts: RolloutCommands) -> None:
+        self._live = live
+        self._releases = releases
+        self._rollouts = rollouts
+
+    async def apply(self, judged: JudgedRollout, decision: Decision, told: str) -> Phase | None:
+        """Do what was decided; the phase the rollout is in afterwards, where that is not the decision's own.
+
+        Raises what the commands raise: Conflict where somebody was first, Forbidden or Conflict where a label is protected,
+        Unavailable while the store is away (a rollback works all the same).
+        """
+        rollout = judged.rollout
+        evidence = [evidence_reference(judged, decision, told)]
+        match decision.action:
+            case "roll_back":
+                # Every release of the running rollout is in force; of one that somebody ended, none is.
+                state = self._live.agent(rollout.agent)
+                label = None if state is None else state.labels.get(rollout.label)
+                await self._releases.rollback(
+                    CONTROLLER,
+                    rollout.agent,
+                    rollout.label,
+                    told,
+                    undoes=None if label is None else label.release,
+                    cause="controller",
+                    evidence=evidence,
+                )
+            case "advance":
+                percentage = judged.plan.steps[judged.progress.plan_step + 1].percentage
+                await self._rollouts.advance(CONTROLLER, rollout, percentage, told, evidence=evidence)
+            case "promote":
+                promoted = await self._rollouts.promote(
+                    CONTROLLER, rollout.agent, rollout.id, told, evidence=evidence, from_step=rollout.step
+                )
+                return "waiting" if isinstance(promoted, Proposal) else None
+            case _:
+                pass
+        return None

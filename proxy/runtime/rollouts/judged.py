@@ -1,0 +1,143 @@
+"""One rollout under judgement: what it is counted by, how long its step has run, what was decided last."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from proxy.core.bucketing import BUCKETS
+from proxy.core.calls.outcomes import Outcome
+from proxy.core.calls.runs import Run
+from proxy.core.releasing.releases import CANDIDATE, STABLE
+from proxy.core.rollouts.counting import RolloutCounter, Tallies
+from proxy.core.rollouts.deciding import Action, Decision, Standing, State, decide
+from proxy.core.rollouts.evidence import Evidence
+from proxy.core.rollouts.keeping import read_tallies, tallies_document
+from proxy.core.rollouts.plan import OUTCOME_PREFIX, Plan
+from proxy.core.rollouts.progress import Phase, Progress, decision_document, progress_document, read_progress
+from proxy.core.rollouts.telling import sentence
+from proxy.core.rollouts.thresholds import LEAST_RUNS, frozen
+from proxy.core.snapshot import Rollout
+from proxy.store.ports.rollouts import KeptEvidence
+
+_PHASES: Final[Mapping[Action, Phase]] = {"hold": "holding", "wait_for_approval": "waiting"}
+#: Outcomes whose `true` is good; of every other one it is bad.
+_GOOD_WHEN_TRUE: Final = frozenset({"validation"})
+
+
+class JudgedRollout:
+    """Counts and decides for one rollout. `at_microseconds` is of a monotonic clock."""
+
+    def __init__(self, rollout: Rollout, plan: Plan, at_microseconds: int, kept: KeptEvidence | None) -> None:
+        self.rollout = rollout
+        self.plan = plan
+        self.progress = Progress(step=rollout.step) if kept is None else read_progress(kept.progress)
+        tallies = Tallies(step=rollout.step) if kept is None else read_tallies(kept.tallies)
+        self._counter = RolloutCounter(rollout.salt, plan, tallies)
+        self._looked_at = at_microseconds
+        #: Stable's first runs, where it had none before that thresholds could be frozen by.
+        self._first_runs: deque[Run] = deque(maxlen=2 * LEAST_RUNS)
+
+    @property
+    def knows_thresholds(self) -> bool:
+        return bool(self._counter.tallies.thresholds.latency_microseconds)
+
+    def freeze(self, runs: list[Run]) -> None:
+        """Freeze the thresholds by stable's runs, if they are enough."""
+        thresholds = frozen(runs)
+        if thresholds is not None:
+            self._counter.tallies.thresholds = thresholds
+
+    def count(self, run: Run) -> None:
+        """Count one finished run that the rollout decided."""
+        if not self.knows_thresholds and run.arm == STABLE and run.outcome == "ok":
+            self._first_runs.append(run)
+            if len(self._first_runs) == self._first_runs.maxlen:
+                self.freeze(list(self._first_runs))
+        self._counter.count(run)
+
+    def count_outcome(self, run: Run, outcome: Outcome) -> None:
+        """Count what was reported about one of its runs; a value that is neither yes or no nor a number tells nothing."""
+        value = outcome.value
+        if outcome.name == "incident":
+            value = True
+        if isinstance(value, bool):
+            self._counter.count_outcome(
+                run, OUTCOME_PREFIX + outcome.name, value is not (outcome.name in _GOOD_WHEN_TRUE)
+            )
+        elif isinstance(value, int | float):
+            self._counter.count_outcome(run, OUTCOME_PREFIX + outcome.name, float(value))
+
+    def follow(self, rollout: Rollout) -> None:
+        """Take over what became of it: another share begins another step, whoever set it."""
+        if rollout.step != self.progress.step:
+            self._counter.begin_step(rollout.step)
+            plan_step = self._plan_step_of(_share_of(rollout) * 100)
+            self.progress = replace(
+                self.progress, plan_step=plan_step, step=rollout.step, seconds_in_step=0.0, phase="running"
+            )
+        self.rollout = rollout
+
+    def measure(self, at_microseconds: int) -> Evidence:
+        """Close the tick. The step's clock runs while the rollout is not paused."""
+        passed = max(0, at_microseconds - self._looked_at) / 1e6
+        self._looked_at = at_microseconds
+        if self.rollout.state == "running":
+            self.progress = replace(self.progress, seconds_in_step=self.progress.seconds_in_step + passed)
+        return self._counter.close()
+
+    def standing(self) -> Standing:
+        """As `decide` wants it."""
+        state: State = self.progress.phase
+        if self.rollout.state == "paused":
+            state = "paused"
+        return Standing(
+            plan=self.plan,
+            state=state,
+            step=self.progress.plan_step,
+            seconds_in_step=self.progress.seconds_in_step,
+            candidate_share=_share_of(self.rollout),
+        )
+
+    def decide(self, evidence: Evidence) -> tuple[Decision, str]:
+        """What happens next, and the sentence that says so."""
+        standing = self.standing()
+        decision = decide(standing, evidence)
+        return decision, sentence(decision, standing)
+
+    def decided(self, decision: Decision, told: str, now_microseconds: int, *, phase: Phase | None = None) -> None:
+        """Keep what was decided. A rollout that waits for approval goes on waiting."""
+        was_waiting = self.progress.phase == "waiting" and decision.action == "stay"
+        self.progress = replace(
+            self.progress,
+            phase=phase or ("waiting" if was_waiting else _PHASES.get(decision.action, "running")),
+            code=decision.code,
+            sentence=told,
+            decided_at_microseconds=now_microseconds,
+            decision=decision_document(decision),
+        )
+
+    def kept(self, now_microseconds: int) -> KeptEvidence:
+        """To keep over a restart."""
+        return KeptEvidence(
+            agent=self.rollout.agent,
+            rollout=self.rollout.id,
+            progress=progress_document(self.progress),
+            tallies=tallies_document(self._counter.tallies),
+            updated_at_microseconds=now_microseconds,
+        )
+
+    def _plan_step_of(self, percentage: float) -> int:
+        """The first step of the plan with at least this share."""
+        enough = (index for index, step in enumerate(self.plan.steps) if step.percentage >= percentage)
+        return next(enough, len(self.plan.steps) - 1)
+
+
+def evidence_reference(judged: JudgedRollout, decision: Decision, told: str) -> dict[str, Any]:
+    """What ledger and audit keep of the evidence a decision rests on."""
+    return {"kind": "rollout", "id": judged.rollout.id, "sentence": told, **decision_document(decision)}
+
+
+def _share_of(rollout: Rollout) -> float:
+    candidate = rollout.arm(CANDIDATE)
+    return 0.0 if candidate is None else candidate.share_buckets / BUCKETS

@@ -1,0 +1,172 @@
+"""Conductor of rollouts: measure -> assess -> decide -> apply, once a tick for each rollout that runs or is paused.
+
+Runs come from the recorder's batches, outcomes from the commands that record them; a tick closes what was counted, decides by
+core's one function, carries that out by the commands that people order too, and keeps everything for a restart. It takes a
+rollout back in every state, also while the store is away. Whatever goes wrong with one rollout is told and touches no other.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from proxy.core.calls.outcomes import Outcome
+from proxy.core.calls.runs import Run
+from proxy.core.errors import Conflict, Refusal, Unavailable
+from proxy.core.rollouts.deciding import Decision
+from proxy.core.rollouts.plan import OUTCOME_PREFIX
+from proxy.core.rollouts.progress import progress_document
+from proxy.core.rollouts.reading import read_plan
+from proxy.core.snapshot import Rollout, Snapshot
+from proxy.runtime.process.clock import Clock
+from proxy.runtime.process.event_line import event_line
+from proxy.runtime.rollouts.applying import Applying
+from proxy.runtime.rollouts.judged import JudgedRollout
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.store.ports.rollouts import KeptEvidence, RolloutEvidenceStore
+from proxy.store.ports.store import RunFilter
+
+TICK_SECONDS: Final = 5.0
+#: Stable's latest runs, by which thresholds are frozen at the start.
+_RUNS_BEFORE: Final = 500
+#: What stays as it is is written so seldom; what a crash loses of it is evidence that has to be gathered again.
+_TICKS_BETWEEN_KEEPING: Final = 6
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopParts:
+    """What the loop works with; put together by the composition root."""
+
+    live: LiveSnapshot
+    store: RolloutEvidenceStore
+    applying: Applying
+    clock: Clock
+    log: Callable[[bytes], object]
+    on_error: Callable[[BaseException], None]
+
+
+class RolloutLoop:
+    """Judges every active rollout that has a plan."""
+
+    def __init__(self, parts: LoopParts, tick_seconds: float = TICK_SECONDS) -> None:
+        self._parts = parts
+        self._tick_seconds = tick_seconds
+        self._judged: dict[_Key, JudgedRollout] = {}
+        self._ticks = 0
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await asyncio.sleep(self._tick_seconds)
+            await self.tick()
+
+    def finished(self, runs: Sequence[Run]) -> None:
+        """Count runs as they are recorded. Without a rollout it costs a look for each batch."""
+        if not self._judged:
+            return
+        for run in runs:
+            if run.rollout is not None and (judged := self._judged.get((run.agent, run.rollout))) is not None:
+                judged.count(run)
+
+    async def reported(self, outcomes: Sequence[Outcome]) -> None:
+        """Count facts that came later. Only those that a rollout's plan asks for are looked up."""
+        wanted = {guard.metric for judged in self._judged.values() for guard in judged.plan.metrics}
+        for outcome in outcomes:
+            if OUTCOME_PREFIX + outcome.name not in wanted:
+                continue
+            run = await self._parts.store.run(outcome.run)
+            judged = None if run is None or run.rollout is None else self._judged.get((run.agent, run.rollout))
+            if run is not None and judged is not None:
+                judged.count_outcome(run, outcome)
+
+    async def tick(self) -> None:
+        """One pass over all rollouts."""
+        self._ticks += 1
+        await self._follow(self._parts.live.current)
+        for judged in list(self._judged.values()):
+            try:
+                await self._judge(judged)
+            except Exception as error:
+                self._parts.on_error(error)
+            # Calls go before: between two rollouts the loop is free.
+            await asyncio.sleep(0)
+        if self._ticks % _TICKS_BETWEEN_KEEPING == 0:
+            await self.keep()
+
+    async def keep(self) -> None:
+        """Write what is known of every rollout; while the store is away it stays in memory."""
+        now = self._parts.clock.now_microseconds()
+        await self._keep([judged.kept(now) for judged in self._judged.values()])
+
+    async def standing(self, agent: str, rollout_id: str) -> dict[str, Any] | None:
+        """How far a rollout has come and what was decided last, for people; of one that ended, as it was kept."""
+        judged = self._judged.get((agent, rollout_id))
+        if judged is not None:
+            return progress_document(judged.progress)
+        kept = await self._parts.store.evidence(agent, rollout_id)
+        return None if kept is None else dict(kept.progress)
+
+    async def _follow(self, snapshot: Snapshot) -> None:
+        """Begin to judge what is new, let go what has ended."""
+        active = {(r.agent, r.id): r for state in snapshot.agents.values() for r in state.rollouts.values()}
+        for key in self._judged.keys() - active.keys():
+            del self._judged[key]
+        for key, rollout in active.items():
+            if key in self._judged:
+                self._judged[key].follow(rollout)
+            elif rollout.plan is not None:
+                try:
+                    self._judged[key] = await self._begun(rollout)
+                except Unavailable:
+                    continue
+                except (Refusal, ValueError, LookupError, TypeError) as error:
+                    self._parts.on_error(error)
+
+    async def _begun(self, rollout: Rollout) -> JudgedRollout:
+        assert rollout.plan is not None
+        kept = await self._parts.store.evidence(rollout.agent, rollout.id)
+        now = self._parts.clock.monotonic_microseconds()
+        judged = JudgedRollout(rollout, read_plan(rollout.plan), now, kept)
+        judged.follow(rollout)
+        if not judged.knows_thresholds:
+            wanted = RunFilter(agent=rollout.agent, version=rollout.arms[0].version, outcome="ok")
+            page = await self._parts.store.runs(replace(wanted, quarantined=False), None, _RUNS_BEFORE)
+            judged.freeze(list(page.items))
+        return judged
+
+    async def _judge(self, judged: JudgedRollout) -> None:
+        parts = self._parts
+        evidence = judged.measure(parts.clock.monotonic_microseconds())
+        decision, told = judged.decide(evidence)
+        was = (judged.progress.phase, judged.progress.code)
+        phase = None
+        try:
+            phase = await parts.applying.apply(judged, decision, told)
+        except Conflict as refusal:
+            # Somebody was first, or the label is protected: what is there is judged again at the next tick.
+            told = f"{told} — not done: {refusal.message}"
+            phase = "waiting"
+        except Unavailable as refusal:
+            told = f"{told} — not done yet: {refusal.message}"
+            phase = "holding"
+        now = parts.clock.now_microseconds()
+        judged.decided(decision, told, now, phase=phase)
+        if decision.action != "stay" or was != (judged.progress.phase, judged.progress.code):
+            self._tell(judged, decision, told, now)
+            await self._keep([judged.kept(now)])
+
+    def _tell(self, judged: JudgedRollout, decision: Decision, told: str, now: int) -> None:
+        level = "warning" if decision.action in ("roll_back", "hold") else "info"
+        rollout = judged.rollout
+        named = {"agent": rollout.agent, "label": rollout.label, "rollout": rollout.id}
+        line = event_line(now, level, "rollout_decided", **named, action=decision.action, code=decision.code, told=told)
+        self._parts.log(line)
+
+    async def _keep(self, kept: Sequence[KeptEvidence]) -> None:
+        if not kept:
+            return
+        try:
+            await self._parts.store.keep_evidence(kept)
+        except Unavailable:
+            return

@@ -1,0 +1,33 @@
+"""What the judging of rollouts needs of a store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from proxy.core.calls.runs import Run
+from proxy.core.pages import DEFAULT_PAGE, Page
+from proxy.store.ports.store import RunFilter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptEvidence:
+    """One rollout's evidence as documents; `progress` and `tallies` are core/rollouts' formats."""
+
+    agent: str
+    rollout: str
+    progress: Mapping[str, Any]
+    tallies: Mapping[str, Any]
+    updated_at_microseconds: int
+
+
+class RolloutEvidenceStore(Protocol):
+    """Evidence is kept apart from changes: it is no act of anybody, and replaced tick by tick."""
+
+    async def keep_evidence(self, kept: Sequence[KeptEvidence]) -> None:
+        """Replace what is kept of these rollouts, all of it or nothing. Raises Unavailable(`store_unavailable`)."""
+        ...
+
+    async def evidence(self, agent: str, rollout_id: str) -> KeptEvidence | None: ...
+
+    async def run(self, run_id: str) -> Run | None: ...
+    async def runs(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Run]: ...

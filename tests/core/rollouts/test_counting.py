@@ -1,0 +1,128 @@
+"""Runs on their way into a rollout's evidence."""
+
+import json
+import random
+from typing import Any
+
+from msgspec import structs
+
+from proxy.core.calls.runs import Run
+from proxy.core.rollouts.counting import RolloutCounter, Tallies
+from proxy.core.rollouts.keeping import read_tallies, tallies_document
+from proxy.core.rollouts.measuring import Thresholds
+from proxy.core.rollouts.plan import DEFAULT_PLAN, Guard, Plan
+from proxy.core.rollouts.reading import read_plan
+
+LIMITS = Thresholds(latency_microseconds=(500_000.0, 1_000_000.0), cost_nanodollars=9_000)
+
+
+def _run(user: str | None, arm: str = "candidate", **changes: Any) -> Run:
+    run = Run(
+        id="run_1",
+        agent="triage",
+        started_at_microseconds=0,
+        duration_microseconds=600_000,
+        status=200,
+        outcome="ok",
+        cost_nanodollars=5_000,
+        in_analysis=True,
+        arm=arm,
+        step=0,
+        user=user,
+    )
+    return structs.replace(run, **changes)
+
+
+def _counter(plan: Plan = DEFAULT_PLAN) -> RolloutCounter:
+    return RolloutCounter("triage/r1", plan, Tallies(thresholds=LIMITS))
+
+
+def test_runs_of_both_arms_become_evidence_of_every_metric_of_the_plan() -> None:
+    counter = _counter()
+    for number in range(30):
+        counter.count(_run(f"u{number}", "candidate" if number < 10 else "stable"))
+    evidence = counter.close()
+    assert (evidence.step.candidate_runs, evidence.step.stable_runs) == (10, 20)
+    assert (evidence.step.candidate_users, evidence.step.stable_users) == (10, 20)
+    assert set(evidence.metrics) == {guard.metric for guard in DEFAULT_PLAN.guards}
+    latency = evidence.metrics["latency"].rates
+    assert [rate.bad("candidate") for rate in latency] == [10, 0]
+
+
+def test_two_runs_of_a_user_count_in_a_tick_however_they_went() -> None:
+    counter = _counter()
+    for outcome in ("ok", "ok", "error", "error"):
+        counter.count(_run("u1", outcome=outcome, status=200 if outcome == "ok" else 500))
+    errors = counter.close().metrics["errors"].rates[0]
+    assert (errors.runs("candidate"), errors.bad("candidate")) == (2, 0)
+    counter.count(_run("u1", outcome="error", status=500))
+    errors = counter.close().metrics["errors"].rates[0]
+    assert (errors.runs("candidate"), errors.bad("candidate")) == (3, 1)
+
+
+def test_the_step_counts_every_run_of_it_though_only_witnesses_are_judged() -> None:
+    counter = _counter()
+    for _ in range(5):
+        counter.count(_run("u1"))
+    assert counter.close().step.candidate_runs == 5
+
+
+def test_runs_of_another_step_are_judged_in_theirs_and_do_not_fill_this_one() -> None:
+    counter = _counter()
+    counter.begin_step(1)
+    counter.count(_run("u1", step=0))
+    counter.count(_run("u2", step=1))
+    evidence = counter.close()
+    assert evidence.step.candidate_runs == 1
+    assert {key[0] for key in evidence.metrics["errors"].rates[0].clusters} == {0, 1}
+
+
+def test_callers_without_a_subject_and_runs_outside_the_analysis_do_not_count() -> None:
+    counter = _counter()
+    counter.count(_run(None))
+    counter.count(_run("u1", in_analysis=False))
+    counter.count(_run("u1", arm="other"))
+    assert counter.close().step.candidate_runs == 0
+
+
+def test_outcomes_count_in_the_step_of_their_run_and_twice_a_user_and_tick() -> None:
+    plan = read_plan({"guards": {"errors": {}, "outcome.validation": {}, "outcome.score": {}}})
+    counter = _counter(plan)
+    for number in range(3):
+        counter.count_outcome(_run("u1"), "outcome.validation", number == 0)
+        counter.count_outcome(_run(f"v{number}"), "outcome.score", 0.5)
+    counter.count_outcome(_run("u9"), "outcome.unknown", True)
+    evidence = counter.close()
+    validation = evidence.metrics["outcome.validation"].rates[0]
+    assert (validation.runs("candidate"), validation.bad("candidate")) == (2, 1)
+    score = evidence.metrics["outcome.score"].ratio
+    assert score is not None
+    assert score.candidate_runs == 3
+
+
+def test_a_counter_goes_on_after_a_restart_as_if_there_had_been_none() -> None:
+    plan = Plan(
+        steps=DEFAULT_PLAN.steps,
+        guards=(Guard("errors", "rate"), Guard("latency", "rate", 1.0, 1.25), Guard("cost", "ratio", 1.0, 0.1)),
+        promotion_odds_ratio=2.0,
+    )
+    draw = random.Random(11)
+    whole, interrupted = _counter(plan), _counter(plan)
+    for tick in range(6):
+        for _ in range(50):
+            is_error = draw.random() < 0.2
+            run = _run(
+                f"u{draw.randrange(200)}",
+                draw.choice(["candidate", "stable"]),
+                outcome="error" if is_error else "ok",
+                status=500 if is_error else 200,
+                duration_microseconds=draw.randrange(1_500_000),
+                cost_nanodollars=draw.randrange(12_000),
+            )
+            whole.count(run)
+            interrupted.count(run)
+        assert whole.close() == interrupted.close()
+        if tick == 2:
+            kept = json.loads(json.dumps(tallies_document(interrupted.tallies)))
+            interrupted = RolloutCounter("triage/r1", plan, read_tallies(kept))
+    assert whole.evidence() == interrupted.evidence()
