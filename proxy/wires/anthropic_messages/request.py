@@ -4,8 +4,8 @@ Belongs here: which member of this format holds what. The rules that hold on eve
 openai_chat/request.py.
 
 Protocol facts: the system prompt is the top-level `system`, a text or a list of text blocks (messages with role `system`
-in the middle of a conversation are part of the conversation). `max_tokens` is required. From API version 2026-10-21 on,
-and with the models listed below at any version, `temperature` and `top_p` are refused; there is no `seed` and no JSON mode
+in the middle of a conversation are part of the conversation). `max_tokens` is required. From API version 2026-10-21 on, and
+with newer models at any version (model_rules.py), sampling parameters are refused; there is no `seed` and no JSON mode
 without a schema. A call may mark at most four cache breakpoints, so injecting never adds one.
 """
 
@@ -14,8 +14,9 @@ from typing import Any, cast
 
 import msgspec
 
-from proxy.core.errors import BadInput
 from proxy.core.versions.components import NEUTRAL_PARAMETERS, Bundle
+from proxy.wires.anthropic_messages.model_rules import refused_members
+from proxy.wires.anthropic_messages.thinking import fit_to_bound, fit_to_model
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.items import JsonItems, parse_items
 from proxy.wires.json.members import JsonMembers, parse_members
@@ -23,9 +24,11 @@ from proxy.wires.json.values import ABSENT, RAW_NULL, Splice, decode, first_byte
 from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
 from proxy.wires.shared.version_parts import (
     changes_tools,
+    drop_members,
     edited_tools,
     final_model,
     ignored_variables,
+    joined_names,
     output_bound,
     service_tier_of,
     set_extra,
@@ -35,16 +38,6 @@ from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
 
 #: The first API version that refuses sampling parameters (versions are dates and compare as text).
 _WITHOUT_SAMPLING_SINCE = "2026-10-21"
-#: Models that refuse them at any API version; names may stand behind a region, as in `us.anthropic.claude-...`.
-_WITHOUT_SAMPLING = (
-    "claude-opus-4-7",
-    "claude-opus-4-8",
-    "claude-opus-5",
-    "claude-sonnet-5",
-    "claude-haiku-5-5",
-    "claude-fable-",
-    "claude-mythos",
-)
 #: Efforts of this wire under their neutral names; others (`none`) do not exist here.
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 #: Where each neutral parameter lives: a member, and a member inside it.
@@ -68,17 +61,19 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
     tool_names = request.tool_names
     if bundle is not None:
         written = _written_model(bundle, model or "", plan.wire_version)
-        if model != request.model:
+        if model is not None and model != request.model:
             edits.set("model", written.name)
+            dropped = drop_members(edits, refused_members(model, is_strict=_is_strict(plan.wire_version)))
+            dropped += fit_to_model(edits, model)
         set_extra(edits, written)
         _set_prompt(edits, bundle, plan.variables)
-        dropped = _set_parameters(edits, written.parameters)
+        dropped = joined_names(dropped, _set_parameters(edits, written.parameters))
         tool_names = _set_tools(edits, bundle, request.tool_names)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
         edits.set("max_tokens", b"%d" % bound)
     if bound is not None and (bound != request.max_output_tokens or (bundle and "thinking" in bundle.model.extra)):
-        _check_thinking(edits, bound)
+        dropped = joined_names(dropped, fit_to_bound(edits, bound))
     return Injection(
         body=edits.render(),
         model=model,
@@ -89,28 +84,6 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         service_tier=service_tier_of(edits),
         document=edits,
     )
-
-
-class _Thinking(msgspec.Struct):
-    type: Any = None
-    budget_tokens: Any = None
-
-
-_thinking: msgspec.json.Decoder[_Thinking] = msgspec.json.Decoder(_Thinking)
-
-
-def _check_thinking(edits: MemberEdits, bound: int) -> None:
-    raw = edits.given("thinking")
-    if raw is None:
-        return
-    thinking = decode(raw, _thinking, "thinking", "an object")
-    if thinking.type == "enabled" and isinstance(thinking.budget_tokens, int) and thinking.budget_tokens >= bound:
-        raise BadInput(
-            "thinking_too_large",
-            f"thinking.budget_tokens ({thinking.budget_tokens}) must be below the output bound of {bound} tokens that "
-            "the agent's version or the proxy's limit sets as max_tokens",
-            param="thinking.budget_tokens",
-        )
 
 
 class _SystemBlock(msgspec.Struct, gc=False):
@@ -205,20 +178,24 @@ _written_models: Remembered[tuple[str, str, bool], WrittenModel] = Remembered(51
 
 def _written_model(bundle: Bundle, model: str, wire_version: str | None) -> WrittenModel:
     """The model component for a final model and API version, which decide about the parameters they take."""
-    is_strict = wire_version is not None and wire_version >= _WITHOUT_SAMPLING_SINCE
+    is_strict = _is_strict(wire_version)
     key = bundle.hashes["model"], model, is_strict
     return _written_models.get(key) or _written_models.keep(key, _write_model(bundle, model, is_strict=is_strict))
 
 
+def _is_strict(wire_version: str | None) -> bool:
+    return wire_version is not None and wire_version >= _WITHOUT_SAMPLING_SINCE
+
+
 def _write_model(bundle: Bundle, model: str, *, is_strict: bool) -> WrittenModel:
-    refuses_sampling = is_strict or model[max(0, model.find("claude-")) :].startswith(_WITHOUT_SAMPLING)
+    refused = refused_members(model, is_strict=is_strict)
     parameters: list[WrittenParameter] = []
     for name in NEUTRAL_PARAMETERS:
         parameter = bundle.model.parameters.get(name)
         if parameter is None or name == "max_output_tokens":
             continue
         written = _written(name, parameter.value)
-        is_taken = written is not None and not (refuses_sampling and name in ("temperature", "top_p"))
+        is_taken = written is not None and name not in refused
         raw = msgspec.json.encode(written) if is_taken else None
         parameters.append(WrittenParameter(name, *_PLACES.get(name, ("", None)), raw, parameter.enforced))
     return WrittenModel(json_text(model), written_extra(bundle), tuple(parameters))

@@ -4,8 +4,8 @@ Belongs here: which member of this format holds what. The rules that hold on eve
 anthropic_messages/request.py.
 
 Protocol facts: the system prompt is the leading run of messages with role `system` or `developer`; `max_tokens` is the
-deprecated name of `max_completion_tokens` and sending both is an error; `stop` is refused by o3 and o4-mini, sampling
-parameters by the reasoning models listed below; a stream tells its usage only when asked by `stream_options`.
+deprecated name of `max_completion_tokens` and sending both is an error; a stream tells its usage only when asked by
+`stream_options`. What a model refuses is model_rules.py.
 """
 
 import re
@@ -22,14 +22,17 @@ from proxy.wires.json.items import LARGE_BYTES, JsonItems, inserted_first, is_em
 from proxy.wires.json.members import JsonMembers, parse_members
 from proxy.wires.json.values import RawJson, decode, first_byte, json_text, wrong_kind
 from proxy.wires.openai_chat.input import TextMessage, text_messages
+from proxy.wires.openai_chat.model_rules import needs_newer_bound, refused_members
 from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
 from proxy.wires.shared.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
     changes_tools,
+    drop_members,
     edited_tools,
     final_model,
     ignored_variables,
+    joined_names,
     output_bound,
     read_whole_number,
     service_tier_of,
@@ -37,12 +40,6 @@ from proxy.wires.shared.version_parts import (
     tool_choice_of,
 )
 from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
-
-#: Models that answer 400 to `temperature` and `top_p`: reasoning models, whose sampling is fixed.
-_FIXED_SAMPLING = ("o1", "o3", "o4-mini", "gpt-5-mini", "gpt-5-nano", "gpt-5-2025")
-_FIXED_SAMPLING_NAMES = frozenset({"gpt-5"})
-#: Models that answer 400 to `stop`.
-_WITHOUT_STOP = ("o3", "o4-mini")
 
 #: How a message of each system role begins.
 _MESSAGE_STARTS = {role: b'{"role":"%b","content":' % role.encode() for role in ("system", "developer")}
@@ -89,11 +86,14 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
     messages_are_text = False
     if bundle is not None:
         written = _written_model(bundle, model or "")
-        if model != request.model:
+        if model is not None and model != request.model:
             edits.set("model", written.name)
+            dropped = drop_members(edits, refused_members(model))
+            if needs_newer_bound(model):
+                _rename_bound(edits)
         set_extra(edits, written)
         messages_are_text = _set_prompt(edits, bundle, plan.variables)
-        dropped = _set_parameters(edits, written.parameters)
+        dropped = joined_names(dropped, _set_parameters(edits, written.parameters))
         tool_names = _set_tools(edits, bundle, request.tool_names)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
@@ -111,6 +111,14 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         web_searches=1 if edits.has(SEARCH_MEMBER) else 0,
         document=EditedChat(edits, messages_are_text),
     )
+
+
+def _rename_bound(edits: MemberEdits) -> None:
+    """The caller's bound under the name that the version's model knows."""
+    raw = edits.given("max_tokens")
+    edits.remove("max_tokens")
+    if raw is not None:
+        edits.set("max_completion_tokens", bytes(raw))
 
 
 def _bound_member(edits: MemberEdits) -> str:
@@ -254,15 +262,9 @@ def _write_model(bundle: Bundle, model: str) -> WrittenModel:
     for name in NEUTRAL_PARAMETERS:
         parameter = bundle.model.parameters.get(name)
         if parameter is not None and name != "max_output_tokens":
-            raw = None if _is_refused(name, model) else msgspec.json.encode(_written(name, parameter.value))
+            raw = None if name in refused_members(model) else msgspec.json.encode(_written(name, parameter.value))
             parameters.append(WrittenParameter(name, name, None, raw, parameter.enforced))
     return WrittenModel(json_text(model), written_extra(bundle), tuple(parameters))
-
-
-def _is_refused(parameter: str, model: str) -> bool:
-    if parameter in ("temperature", "top_p"):
-        return model.startswith(_FIXED_SAMPLING) or model in _FIXED_SAMPLING_NAMES
-    return parameter == "stop" and model.startswith(_WITHOUT_STOP)
 
 
 def _written(parameter: str, value: Any) -> Any:

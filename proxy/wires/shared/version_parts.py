@@ -5,7 +5,7 @@ member names and shapes of one provider (the wires), writing the version's own c
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import msgspec
@@ -178,6 +178,21 @@ def _merged(callers: JsonItems, names: list[str], ours: Mapping[str, bytes]) -> 
             position = end
     start, end, new = callers.insert(len(names), b",".join(item for name, item in ours.items() if name not in names))
     return b"".join((*parts, raw[position:start], new if len(new) > 1 else b"", raw[end:]))
+
+
+def drop_members(edits: MemberEdits, refused: Sequence[str]) -> tuple[str, ...]:
+    """Take out the caller's members that the version's model refuses; the names of those that were there."""
+    dropped: tuple[str, ...] = ()
+    for name in refused:
+        if edits.has(name):
+            edits.remove(name)
+            dropped += (name,)
+    return dropped
+
+
+def joined_names(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """Both, each name once."""
+    return first + tuple(name for name in second if name not in first) if first else second
 
 
 def set_extra(edits: MemberEdits, written: WrittenModel) -> None:

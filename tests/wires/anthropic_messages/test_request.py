@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.core.errors import BadInput
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from tests.wires.shared.met_requests import Requests
 
@@ -150,17 +149,68 @@ def test_the_required_output_bound_is_lowered_or_set_and_never_removed(
     assert answer.max_output_tokens == bound
 
 
-def test_a_thinking_budget_that_no_longer_fits_is_a_clear_refusal() -> None:
-    body = '{"model":"m","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":2048}}'
-    assert refusal_of(body, {"policy": {"max_output_tokens": 2048}}) == ("thinking_too_large", "thinking.budget_tokens")
-    assert json.loads(injected(body, {"policy": {"max_output_tokens": 2049}}))["max_tokens"] == 2049
-    with pytest.raises(BadInput, match=r"budget_tokens \(2048\) must be below the output bound of 100 tokens"):
-        inject(body.encode(), {"model": {"parameters": {"max_output_tokens": 100}}})
+@pytest.mark.parametrize(
+    ("bound", "thinking"),
+    [
+        (2049, {"type": "enabled", "budget_tokens": 2048}),
+        (2048, {"type": "enabled", "budget_tokens": 1024}),
+        (2047, None),
+        (100, None),
+    ],
+)
+def test_a_thinking_budget_that_no_longer_fits_is_lowered_or_left_out_and_reported(
+    bound: int, thinking: dict[str, Any] | None
+) -> None:
+    body = b'{"model":"m","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":2048}}'
+    by_policy = {"policy": {"max_output_tokens": bound}}
+    by_parameter = {"model": {"parameters": {"max_output_tokens": bound}}}
+    for answer in (inject(body, by_policy), inject(body, by_parameter)):
+        sent = json.loads(answer.body)
+        assert (sent["max_tokens"], sent.get("thinking")) == (bound, thinking)
+        expected = () if bound > 2048 else ("thinking",) if thinking is None else ("thinking.budget_tokens",)
+        assert answer.dropped_parameters == expected
 
 
 def test_a_thinking_budget_of_the_versions_own_must_fit_too() -> None:
-    version = {"model": {"parameters": {"extra": {"thinking": {"type": "enabled", "budget_tokens": 2048}}}}}
-    assert refusal_of('{"model":"m","max_tokens":1000}', version)[0] == "thinking_too_large"
+    version = {"model": {"parameters": {"extra": {"thinking": {"type": "enabled", "budget_tokens": 9000}}}}}
+    answer = inject(b'{"model":"m","max_tokens":4000}', version)
+    assert json.loads(answer.body)["thinking"] == {"type": "enabled", "budget_tokens": 2000}
+    assert answer.dropped_parameters == ("thinking.budget_tokens",)
+
+
+SAMPLING = '"temperature":1,"top_p":0.9,"top_k":5'
+BUDGET = '"thinking":{"type":"enabled","budget_tokens":2000,"display":"omitted"}'
+
+
+@pytest.mark.parametrize(
+    ("model", "callers", "left", "dropped"),
+    [
+        ("claude-opus-4-7", SAMPLING, {}, ("temperature", "top_p", "top_k")),
+        ("us.anthropic.claude-opus-4-7-v1:0", '"top_k":5', {}, ("top_k",)),
+        ("claude-sonnet-4-5", SAMPLING, {"temperature": 1, "top_p": 0.9, "top_k": 5}, ()),
+        ("claude-opus-4-7", BUDGET, {"thinking": {"type": "adaptive", "display": "omitted"}}, ("thinking.budget_tokens",)),
+        ("claude-opus-4-7", '"thinking":{"type":"disabled"}', {"thinking": {"type": "disabled"}}, ()),
+        ("claude-sonnet-4-5", BUDGET, {"thinking": {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}}, ()),
+        ("claude-sonnet-4-5", '"thinking":{"type":"adaptive"}', {}, ("thinking",)),
+        ("claude-3-haiku-20240307", BUDGET, {}, ("thinking",)),
+        ("claude-haiku-4-5", '"output_config":{"effort":"high","x":1}', {"output_config": {"x": 1}}, ("output_config.effort",)),
+        ("claude-opus-4-6", '"output_config":{"effort":"high"}', {"output_config": {"effort": "high"}}, ()),
+        ("glm-5", f"{SAMPLING},{BUDGET}", {"temperature": 1, "top_p": 0.9, "top_k": 5, "thinking": {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}}, ()),
+    ],
+)  # fmt: skip
+def test_what_the_versions_model_refuses_of_the_callers_is_left_out_and_reported(
+    model: str, callers: str, left: dict[str, Any], dropped: tuple[str, ...]
+) -> None:
+    body = f'{{"model":"claude-x","max_tokens":9000,{callers}}}'
+    answer = inject(body.encode(), {"model": {"name": model}}, wire_version=OLD)
+    assert json.loads(answer.body) == {"model": model, "max_tokens": 9000, **left}
+    assert answer.dropped_parameters == dropped
+
+
+def test_without_another_model_the_callers_parameters_are_the_providers_to_judge() -> None:
+    body = f'{{"model":"claude-opus-4-7","max_tokens":9000,{SAMPLING},{BUDGET}}}'
+    for version in ({"model": {"name": "claude-opus-4-7"}}, {"policy": {"max_output_tokens": 9000}}, None):
+        assert injected(body, version) == body
 
 
 @pytest.mark.parametrize(

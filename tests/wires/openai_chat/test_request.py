@@ -124,9 +124,48 @@ def test_parameters_the_model_refuses_are_left_out_and_reported(model: str, drop
     assert not set(dropped) & set(json.loads(answer.body))
 
 
-def test_the_callers_own_parameters_are_left_for_the_provider_to_judge() -> None:
+SAMPLING = '"temperature":1,"presence_penalty":0.1,"logprobs":true'
+
+
+@pytest.mark.parametrize(
+    ("model", "callers", "left", "dropped"),
+    [
+        ("o3-mini", '"max_tokens":100', {"max_completion_tokens": 100}, ()),
+        ("o3-mini", '"max_completion_tokens":100', {"max_completion_tokens": 100}, ()),
+        ("gpt-5.2", '"max_tokens":100,"temperature":1', {"max_completion_tokens": 100, "temperature": 1}, ()),
+        ("o3-mini", '"max_tokens":null', {}, ()),
+        ("o3-mini", SAMPLING, {}, ("temperature", "presence_penalty", "logprobs")),
+        ("openai/O3-mini", SAMPLING, {}, ("temperature", "presence_penalty", "logprobs")),
+        ("o4-mini", '"stop":"x","parallel_tool_calls":false,"top_p":null', {}, ("top_p", "stop", "parallel_tool_calls")),
+        ("gpt-5", '"stop":"x"', {"stop": "x"}, ()),
+        ("gpt-4o", '"reasoning_effort":"low","verbosity":"low","max_completion_tokens":9', {"max_completion_tokens": 9}, ("reasoning_effort", "verbosity")),
+        ("mistral-large", f'"max_tokens":9,{SAMPLING}', {"max_tokens": 9, "temperature": 1, "presence_penalty": 0.1, "logprobs": True}, ()),
+    ],
+)  # fmt: skip
+def test_what_the_versions_model_refuses_of_the_callers_is_left_out_and_reported(
+    model: str, callers: str, left: dict[str, Any], dropped: tuple[str, ...]
+) -> None:
+    answer = inject(f'{{"model":"m",{callers}}}'.encode(), {"model": {"name": model}})
+    assert json.loads(answer.body) == {"model": model, **left}
+    assert answer.dropped_parameters == dropped
+
+
+def test_a_bound_of_the_versions_goes_under_the_name_its_model_knows() -> None:
+    version = {"model": {"name": "o3", "parameters": {"max_output_tokens": 50}}}
+    answer = inject(b'{"model":"m","max_tokens":100}', version)
+    assert json.loads(answer.body) == {"model": "o3", "max_completion_tokens": 50}
+
+
+def test_what_the_version_sets_and_the_caller_too_is_reported_once() -> None:
     version = {"model": {"name": "o3", "parameters": {"temperature": 0.2}}}
-    assert injected('{"model":"m","temperature":1}', version) == '{"model":"o3","temperature":1}'
+    answer = inject(b'{"model":"m","temperature":1}', version)
+    assert (answer.body, answer.dropped_parameters) == (b'{"model":"o3"}', ("temperature",))
+
+
+def test_without_another_model_the_callers_parameters_are_the_providers_to_judge() -> None:
+    body = f'{{"model":"o3","max_tokens":9,{SAMPLING}}}'
+    for version in ({"model": {"name": "o3"}}, {}, None):
+        assert injected(body, version) == body
 
 
 @pytest.mark.parametrize(
