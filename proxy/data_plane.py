@@ -113,6 +113,7 @@ class DataPlane:
                 no_progress_seconds=timeouts.slow_reader_seconds,
             ),
             parts.on_error,
+            self.request_path.refuse_unread,
         )
 
     @property

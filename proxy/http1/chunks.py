@@ -1,7 +1,7 @@
 """Bodies in chunks (RFC 9112 §7.1): writing one, and recognising a read that is exactly one.
 
 Belongs here: the bytes of one chunk. Does not belong here: where an answer's chunks begin and end (llhttp knows, see
-`upstream_connection.py`).
+`upstream_connection.py`), nor a request's (`chunk_sizes.py`).
 
 Decision: a provider sends an event as one chunk, and most reads bring one event. Such a read is recognised by its length, its
 first line and its end, without the parser, and passed on as it is: 2 µs less for a relayed event, most of which is code and

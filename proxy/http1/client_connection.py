@@ -16,7 +16,7 @@ from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import Call
 from proxy.http1.outgoing import Outgoing, Turn
 from proxy.http1.reply import Reply
-from proxy.http1.request_head import REFUSALS, Refused
+from proxy.http1.request_head import Refused
 from proxy.http1.request_parser import BODY, HEAD, IDLE, RequestParser
 from proxy.http1.sockets import abort
 
@@ -34,6 +34,10 @@ class CallSink(Protocol):
 
     def call_ready(self, call: Call, reply: Reply) -> None:
         """Start handling a complete call."""
+        ...
+
+    def refuse(self, call: Call | None, reply: Reply, refused: Refused) -> None:
+        """Answer a request that cannot be taken, of which `call` is what came; None where no request line did."""
         ...
 
     def opened(self, connection: "ClientConnection") -> bool:
@@ -59,7 +63,7 @@ class ClientConnection:
         self._current: Reply | None = None
         self._queue: list[tuple[Call, Reply]] = []  # an empty deque would hold 600 bytes
         self._deaf = False  # input is thrown away: refused, or closing
-        self._refusal: bytes | None = None  # waits for the answers before it
+        self._refusal: Refused | None = None  # waits for the answers before it
         self._lingering = False
         self._owes_continue = False
         self._held = b""  # read, but not parsed while too many calls wait
@@ -80,7 +84,7 @@ class ClientConnection:
         self.transport.set_write_buffer_limits(self._limits.write_buffer_bytes)
         self.outgoing.transport = self.transport
         if not self._sink.opened(self):
-            self._refuse(503)
+            self._refuse(Refused(503))
 
     def data_received(self, data: bytes) -> None:
         self._progress = True
@@ -96,7 +100,7 @@ class ClientConnection:
             try:
                 self._parser.feed(data)
             except Refused as refused:
-                self._refuse(refused.status)
+                self._refuse(refused)
         if len(self._queue) >= self._limits.pipelined_calls:
             self._pause(b"")
         elif len(data) >= _LARGE_READ_BYTES and not self._deaf:
@@ -148,6 +152,8 @@ class ClientConnection:
 
     def reply_finished(self, closing: bool) -> None:
         """The current answer is complete: take the next call, refuse what came after it, or wait."""
+        if self._lingering:  # it was a refusal
+            return
         self._current = None
         if closing:
             self._close()
@@ -204,29 +210,31 @@ class ClientConnection:
                 self._close()
         elif phase is HEAD:
             if now - self._parser.head_at >= limits.header_seconds:
-                self._refuse(408)
+                self._refuse(Refused(408))
         elif phase is BODY:
             if self._progress:
                 self._progress = False
                 self._progress_at = now
             idle = now - self._progress_at >= limits.body_idle_seconds
             if idle or now - self._parser.head_at >= limits.body_total_seconds:
-                self._refuse(408)
+                self._refuse(Refused(408))
 
     # --- ends -----------------------------------------------------------------------------------------------------
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, refused: Refused) -> None:
         self._deaf = True
         self._owes_continue = False
-        self._refusal = REFUSALS[status]
+        self._refusal = refused
         if self._current is None:
-            self._send_refusal(self._refusal)
+            self._send_refusal(refused)
 
-    def _send_refusal(self, refusal: bytes) -> None:
+    def _send_refusal(self, refused: Refused) -> None:
+        call = self._parser.unread_call()
         self._go_deaf()
         self._lingering = True
         self._since = self._loop.time()
-        self.outgoing.write(refusal)
+        head_only = call is not None and call.method == "HEAD"
+        self._sink.refuse(call, Reply(self, head_only=head_only, http10=False, keep_alive=False), refused)
         self.outgoing.flush()
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -267,7 +275,7 @@ class ClientConnection:
             try:
                 self._parser.feed(view[at : at + step] if missing else data[at : at + step])
             except Refused as refused:
-                self._refuse(refused.status)
+                self._refuse(refused)
             at += step
 
     def _pause(self, rest: bytes) -> None:

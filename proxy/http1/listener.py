@@ -19,13 +19,15 @@ from proxy.http1.limits import ListenerLimits, sweep_seconds
 from proxy.http1.message import Call
 from proxy.http1.outgoing import Turn
 from proxy.http1.reply import Reply
-from proxy.http1.request_head import refusal_body
+from proxy.http1.request_head import Refused, refusal_body
 from proxy.http1.sockets import bind_unix
 from proxy.http1.tls_accepting import TlsAcceptor
 
-__all__ = ["Handler", "Listener", "Reply"]
+__all__ = ["Handler", "Listener", "Refuse", "Reply"]
 
 Handler = Callable[[Call, Reply], Coroutine[Any, Any, None]]
+#: Answers a request that could not be taken with one `send`, at once; of the call there is what came, and no body.
+Refuse = Callable[[Call, Reply, Refused], None]
 
 _ABORT_GRACE_SECONDS: Final = 1.0
 _BACKLOG: Final = 1024
@@ -33,15 +35,23 @@ _JSON: Final = [(b"content-type", b"application/json")]
 
 
 class Listener:
-    """A server for any number of addresses. `on_error` is told what a handler raised, or `UnfinishedReply`."""
+    """A server for any number of addresses. `on_error` is told what a handler raised, or `UnfinishedReply`; `refuse` says in the
+    words of those above what was not taken, from the request line on."""
 
-    def __init__(self, handler: Handler, limits: ListenerLimits, on_error: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        limits: ListenerLimits,
+        on_error: Callable[[BaseException], None],
+        refuse: Refuse | None = None,
+    ) -> None:
         self.budget = BodyBudget(limits.buffered_bytes)
         self.draining = False
         self.turn = Turn()
         self._handler = handler
         self._limits = limits
         self._on_error = on_error
+        self._refuse = refuse
         self._servers: list[asyncio.Server | TlsAcceptor] = []
         self._unix_paths: list[str] = []
         self._connections: set[ClientConnection] = set()
@@ -138,6 +148,19 @@ class Listener:
     def call_ready(self, call: Call, reply: Reply) -> None:
         """Run the handler in a task of its own."""
         self._tasks[reply] = self._loop.create_task(self._run(call, reply))
+
+    def refuse(self, call: Call | None, reply: Reply, refused: Refused) -> None:
+        """Have those above say it; in fixed words where they do not, or cannot."""
+        if call is not None and self._refuse is not None:
+            try:
+                self._refuse(call, reply, refused)
+            except Exception as error:
+                self._on_error(error)
+        if not reply.started:
+            headers = list(_JSON)
+            if refused.retry_after_seconds is not None:
+                headers.append((b"retry-after", b"%d" % refused.retry_after_seconds))
+            reply.send(refused.status, headers, refusal_body(refused.status))
 
     def opened(self, connection: ClientConnection) -> bool:
         """Count a new connection; False when there are too many, or when draining."""

@@ -1,4 +1,4 @@
-"""What a request head must satisfy beyond llhttp's grammar, and the fixed answers to one that does not.
+"""What a request head must satisfy beyond llhttp's grammar, and the fixed errors for one that does not.
 
 Pure: raw header pairs in, checked ones out. llhttp (strict mode, as httptools sets it) already refuses bare LF, obs-fold,
 space before a colon, control characters, signed, listed or repeated Content-Length, Content-Length beside
@@ -8,7 +8,6 @@ method and target are read as one, and the request is written anew upstream.
 
 import re
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Final
 
 from proxy.http1.message import Headers
@@ -16,15 +15,8 @@ from proxy.http1.message import Headers
 METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
 _HASH: Final = ord("#")
+_PROTOCOL: Final = b"HTTP/"
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
-
-
-class Refused(Exception):
-    """The request is answered with a fixed error of this status, and the connection is closed."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 #: By status, the code that programs read and what people read. Nothing of the request is in it.
@@ -43,29 +35,25 @@ _REASONS: Final = {
 }
 
 
+class Refused(Exception):
+    """The request is answered with an error of this status, and the connection is closed."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+        self.code, self.message = _REASONS[status]
+
+    @property
+    def retry_after_seconds(self) -> int | None:
+        """When the client may try again; None where nothing would be different then."""
+        return 1 if self.status == 503 else None
+
+
 def refusal_body(status: int) -> bytes:
-    """An error object as most SDKs read one: which of them sent the request is not known here."""
+    """An error object as most SDKs read one, for where nobody above knows which of them sent the request."""
     code, message = _REASONS[status]
     kind = b"server_error" if status >= 500 else b"invalid_request_error"
     return b'{"error":{"message":"%b","type":"%b","param":null,"code":"%b"}}' % (message.encode(), kind, code.encode())
-
-
-def _refusal(status: int) -> bytes:
-    body = refusal_body(status)
-    return (
-        b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n%b"
-        % (
-            status,
-            HTTPStatus(status).phrase.encode(),
-            len(body),
-            b"retry-after: 1\r\n" if status == 503 else b"",
-            body,
-        )
-    )
-
-
-REFUSALS: Final = {status: _refusal(status) for status in _REASONS}
-"""Whole answers. Nothing of the request is in them."""
 
 
 HOST_BYTES: Final = 300
@@ -79,12 +67,12 @@ def is_host(value: bytes) -> bool:
     return match is not None and (match[1] is None or int(match[1]) < 65536)
 
 
-def check_line(method: bytes, target: bytes, version: str) -> str:
-    """The method as text. Raises Refused for a version, method or target that is not served.
+def check_line(line: bytes, method: bytes, target: bytes, version: str) -> str:
+    """The method as text. Raises Refused for a protocol, version, method or target that is not served.
 
-    OPTIONS over 1.0 is refused because llhttp reads `OPTIONS / RTSP/1.0` as that.
+    `line` is the whole of it: llhttp takes some methods of other protocols too (`POST / RTSP/1.0`) and does not say so.
     """
-    if version != "1.1" and (version != "1.0" or method == b"OPTIONS"):
+    if version not in ("1.1", "1.0") or not line.rpartition(b" ")[2].startswith(_PROTOCOL):
         raise Refused(505)
     name = METHODS.get(method)
     if name is None:

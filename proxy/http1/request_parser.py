@@ -1,5 +1,8 @@
 """Bytes of one client connection in, complete calls out: llhttp, the size limits, and what is ignored on the way.
 
+llhttp is fed one part of a message at a time, a head or what came of a body, so that it is known where each begins: the protocol of a
+request line and the size of a chunk are looked at here, because llhttp tells neither.
+
 No sockets, no deadlines: `client_connection.py` has those, and acts on `Refused`. Dropped here: trailers, chunk extensions,
 and `Upgrade`, which never switches protocols.
 """
@@ -11,6 +14,7 @@ from typing import Final, Protocol, cast
 import httptools
 
 from proxy.http1.body_budget import BodyBudget
+from proxy.http1.chunk_sizes import ChunkSizes
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import NAMES, Call, Headers, learn_name
 from proxy.http1.plain_request import read_plain
@@ -19,6 +23,8 @@ from proxy.http1.request_head import Refused, check_headers, check_line
 _CHUNK_OVERHEAD_BYTES: Final = 12  # size line and line ends of an ordinary chunk
 _CRUMB_BYTES: Final = 4096
 _GATHERED_BYTES: Final = 64 * 1024
+_HEAD_END: Final = b"\r\n\r\n"
+_LINE_END: Final = b"\r\n"
 
 
 class Phase(Enum):
@@ -69,6 +75,7 @@ class RequestParser:
         self._method = ""
         self._length: int | None = None
         self._chunked = False
+        self._sizes: ChunkSizes | None = None
         self._keep_alive = False
         self._http10 = False
         self._begin_message()
@@ -76,6 +83,9 @@ class RequestParser:
     def _begin_message(self) -> None:
         self._fields: Headers = []  # where llhttp's header callbacks go: the headers, later the trailers
         self._target = b""
+        self._line = b""  # of the request, as far as it came
+        self._has_line = False
+        self._tail = b""  # the last bytes of the head so far
         self._head_bytes = 0
         self._pieces: list[bytes] = []
         self._crumbs = bytearray()
@@ -103,29 +113,61 @@ class RequestParser:
 
     def feed(self, data: bytes | memoryview) -> None:
         """Read on. Raises Refused; nothing may be fed after that."""
-        phase = self.phase
-        parser = self._parser
-        if phase is IDLE:
+        while len(data) and self.phase is not LAST and self._parser is not None:
+            if self.phase is BODY:
+                end = self._end_of_body(data)
+            else:
+                data = bytes(data)
+                end = self._end_of_head(data)
+            rest = data[end:]
+            self._feed_part(self._parser, data[:end] if len(rest) else data)
+            data = rest
+
+    def _end_of_head(self, data: bytes) -> int:
+        """How much of these bytes belongs to the present head, or to one that begins with them."""
+        if self.phase is IDLE:
             self.phase = HEAD
             self.head_at = self._clock()
-            self._head_bytes = len(data)
-        elif phase is BODY:
-            self._wire_bytes += len(data)
-        elif phase is HEAD:
-            self._head_bytes += len(data)
-        if phase is LAST or parser is None:
-            return
+        blank = 0 if self._line else len(data) - len(data.lstrip(_LINE_END))  # llhttp skips these as well
+        if not self._has_line:
+            line, end, _ = (self._line + data[blank:]).partition(_LINE_END)
+            self._line, self._has_line = line, bool(end)
+        tail = self._tail
+        head = tail + data[blank:]
+        found = head.find(_HEAD_END)
+        self._tail = head[-len(_HEAD_END) + 1 :]
+        size = len(data) if found < 0 else blank + found + len(_HEAD_END) - len(tail)
+        self._head_bytes += size
+        return size
+
+    def _end_of_body(self, data: bytes | memoryview) -> int:
+        """How much of these bytes belongs to the present body. Raises Refused (see `ChunkSizes.walk`)."""
+        if not self._chunked:
+            return min(self.missing_bytes, len(data))
+        if self._sizes is None:
+            self._sizes = ChunkSizes(self._limits.body_bytes)
+        size = self._sizes.walk(bytes(data))
+        self._wire_bytes += size
+        return size
+
+    def _feed_part(self, parser: httptools.HttpRequestParser, data: bytes | memoryview) -> None:
         try:
             parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            end: int = upgrade.args[0]
-            self._ignore_upgrade(parser, data[end:])
+        except httptools.HttpParserUpgrade:
+            self._ignore_upgrade(parser)
         except httptools.HttpParserError as error:
             if self.phase is not LAST:
                 raise self._refusal(error) from None
         else:
             if self.phase is not IDLE:
-                self._check_growth(len(data))
+                self._check_growth()
+
+    def unread_call(self) -> Call | None:
+        """What is known of a request that is refused; None where no request line came."""
+        if not self._target or self._parser is None:
+            return None
+        method = self._parser.get_method().decode("ascii", "replace")
+        return Call(method, self._target, self._headers or self._fields, b"", self.head_at)
 
     def close(self) -> None:
         """Break the reference cycles with llhttp's wrapper and the connection, and let go of a partial message."""
@@ -139,26 +181,22 @@ class RequestParser:
             return self._refused
         return Refused(505 if error.args == ("Invalid HTTP version",) else 400)
 
-    def _check_growth(self, fed: int) -> None:
+    def _check_growth(self) -> None:
         limits = self._limits
         if self.phase is HEAD:
             if self._head_bytes > limits.header_bytes + limits.request_line_bytes:
                 raise Refused(431)
-            if self._head_bytes == 0:  # the head began behind another message in the same bytes
-                self._head_bytes = fed
         elif self.phase is BODY and self._chunked:
             framing = self._wire_bytes - self._body_bytes - _CHUNK_OVERHEAD_BYTES * self._chunks
             if framing > limits.header_bytes:  # chunk extensions or trailers without end
                 raise Refused(400)
 
-    def _ignore_upgrade(self, parser: httptools.HttpRequestParser, rest: bytes | memoryview) -> None:
+    def _ignore_upgrade(self, parser: httptools.HttpRequestParser) -> None:
         """Read on as if `Upgrade` were not there: llhttp stops at the head and leaves the body to a new protocol, so the
         same parser is given a head of ours with the same framing."""
         if self._resuming:
             framing = b"transfer-encoding: chunked" if self._chunked else b"content-length: %d" % (self._length or 0)
             parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
-        if rest:
-            self.feed(rest)
 
     def _stop(self, status: int) -> Refused:
         self._refused = Refused(status)
@@ -170,9 +208,8 @@ class RequestParser:
         """A piece of the target."""
         if self._resuming:
             return
-        if self.phase is IDLE:  # pipelined behind another message in the same bytes
-            self.phase = HEAD
-            self.head_at = self._clock()
+        if self.phase is not HEAD:  # where it begins was not seen as llhttp sees it
+            raise self._stop(400)
         self._target += url
         if len(self._target) > self._limits.request_line_bytes:
             raise self._stop(414)
@@ -205,12 +242,12 @@ class RequestParser:
 
     def _check_head(self, method: bytes, version: str) -> bool:
         limits, headers = self._limits, self._fields
-        self._method = check_line(method, self._target, version)
+        self._method = check_line(self._line, method, self._target, version)
         self._http10 = version == "1.0"
         if len(headers) > limits.header_count:
             raise Refused(431)
-        may_be_large = not 0 < self._head_bytes <= limits.header_bytes
-        if may_be_large and sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes:
+        is_large = self._head_bytes > limits.header_bytes
+        if is_large and sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes:
             raise Refused(431)
         self._length, self._chunked, wants_continue = check_headers(headers, version)
         if self._length is not None and self._length > limits.body_bytes:
@@ -253,7 +290,7 @@ class RequestParser:
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         call = Call(self._method, self._target, self._headers, body, self.head_at)
-        self._headers = []
+        self._headers, self._sizes = [], None
         self._begin_message()
         self.phase = IDLE if self._keep_alive else LAST
         self._sink.request_ready(call, http10=self._http10, keep_alive=self._keep_alive)

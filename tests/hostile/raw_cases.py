@@ -186,7 +186,7 @@ PATHS = [
     refused("a prefix without an agent is a path", chat(target=b"/a"), 404, "path_not_found"),
     forwarded("a wrong agent prefix is a path", chat(target=b"/agents/support/v1/chat/completions"), body=HELLO),
     refused("an agent in an agent's path", chat(target=b"/a/support/a/claude/v1/chat/completions"), 404, "path_not_found"),
-    refused("the admin API is not here", request(KEY, method=b"GET", target=b"/api/v1/agents"), 404, "path_not_found"),
+    refused("the admin API is not here", request(KEY, method=b"GET", target=b"/api/v1/agents"), 404, "admin_api_elsewhere"),
     refused("metrics are not here", request(KEY, method=b"GET", target=b"/metrics"), 404, "path_not_found"),
     refused("the provider's control is not in reach", request(KEY, method=b"GET", target=b"/_simulator/calls"), 404, "path_not_found"),
     *(

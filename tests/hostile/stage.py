@@ -16,6 +16,7 @@ import orjson
 
 from proxy.http1.message import Call
 from proxy.http1.reply import Reply
+from proxy.http1.request_head import Refused
 from tests.harness import CLAUDE, MODEL, PATIENCE_SECONDS, Deployment, deployed, eventually
 
 PROMPT = "Be kind."
@@ -39,7 +40,7 @@ class Stage:
         self.operator = deployment.operator
         self.simulator = deployment.simulator
         self.heard: list[Call] = []
-        """Every call the listener gave to the conductor, in order."""
+        """Every call the listener gave to the conductor, in order, those among them that it could not take."""
         self.finished = 0
         self.complaints: list[Any] = []
         """Exceptions nobody expected, as the proxy logs them."""
@@ -105,7 +106,8 @@ class Stage:
         """Count from now on what the listener hands to the conductor."""
         plane = self.deployment.server._plane
         assert plane is not None
-        handle = plane._listener._handler
+        handle, refuse = plane._listener._handler, plane._listener._refuse
+        assert refuse is not None
 
         async def recorded(call: Call, reply: Reply) -> None:
             self.heard.append(call)
@@ -114,7 +116,12 @@ class Stage:
             finally:
                 self.finished += 1
 
-        plane._listener._handler = recorded
+        def refused(call: Call, reply: Reply, why: Refused) -> None:
+            self.heard.append(call)
+            refuse(call, reply, why)
+            self.finished += 1
+
+        plane._listener._handler, plane._listener._refuse = recorded, refused
 
 
 @asynccontextmanager

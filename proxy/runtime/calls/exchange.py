@@ -50,6 +50,17 @@ class Reply(Protocol):
         ...
 
 
+class Unread(Protocol):
+    """Why a request could not be taken: it was too large, too slow, or nothing that can be read."""
+
+    status: int
+    code: str
+    message: str
+
+    @property
+    def retry_after_seconds(self) -> int | None: ...
+
+
 class Answer(Protocol):
     """What a provider answers: the head is there, the body comes."""
 

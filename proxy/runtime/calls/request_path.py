@@ -7,6 +7,7 @@ record and a settled hold. What the provider cannot have begun is tried once mor
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,7 @@ from proxy.core.versions.versions import Version
 from proxy.runtime.calls.answering import deliver
 from proxy.runtime.calls.breaking_off import STOPPED, break_off
 from proxy.runtime.calls.conversations import Conversations
-from proxy.runtime.calls.exchange import Answer, Call, Reply
+from proxy.runtime.calls.exchange import Answer, Call, Reply, Unread
 from proxy.runtime.calls.flight import Cut, Flight
 from proxy.runtime.calls.guarding import guard, switched_off
 from proxy.runtime.calls.lanes import Lanes, Passed
@@ -137,6 +138,18 @@ class RequestPath:
             self._refuse(flight, Refusal("proxy_error", "the proxy failed on this call; its log says more"))
         finally:
             self._end(flight)
+
+    def refuse_unread(self, call: Call, reply: Reply, unread: Unread) -> None:
+        """Answer a request that the listener could not take, of which `call` is what came: a refused call like any other."""
+        flight = Flight(call, reply, self._parts.identifiers.new("run"), self._parts.clock)
+        with suppress(Refusal):
+            flight.route = self._route(flight)
+        know_caller(flight, self._parts.live, self._options.default_agent)
+        again = unread.retry_after_seconds
+        self._refuse(flight, Refusal(unread.code, unread.message, status=unread.status, retry_after_seconds=again))
+        if again is None:  # whatever its status: it is the caller's to mend
+            flight.failed("refused", unread.code)
+        self._end(flight)
 
     def cut(self, switch: Switch) -> int:
         """Break off the calls in flight that a switch matches; how many there were."""
@@ -369,7 +382,7 @@ class RequestPath:
     def _wire_of(self, flight: Flight) -> Wire:
         if flight.route is not None:
             return flight.route.wire
-        return self._parts.routes.default_wire(flight.fields.is_anthropic)
+        return self._parts.routes.default_wire(flight.call.target, is_anthropic=flight.fields.is_anthropic)
 
     def _record(self, flight: Flight) -> None:
         run = flight.to_run()

@@ -86,9 +86,12 @@ class Routes:
         self._takes_unknown = takes_unknown
         self._routes: dict[tuple[str, bytes, bool], Route] = {}
 
-    def default_wire(self, is_anthropic: bool) -> Wire:
-        """The wire whose error shape a call gets that names no path of any: by its anthropic-version header."""
-        return self._wire_of("anthropic" if is_anthropic else "openai")
+    def default_wire(self, target: bytes, *, is_anthropic: bool) -> Wire:
+        """The wire whose error shape a call gets that has no route: the one whose path it names, else by its anthropic-version
+        header."""
+        path = _own_path(target, agent_of(target))
+        found = self._metered("POST", path) if path.isascii() else None
+        return self._wire_of("anthropic" if is_anthropic else "openai") if found is None else found[0]
 
     def route(self, method: str, target: bytes, *, is_anthropic: bool) -> Route:
         """Route one call. Raises NotFound(`path_not_found`) for a path that is not canonical, or nobody's, and
@@ -107,10 +110,9 @@ class Routes:
         return next(wire for wire in self._wires if wire.family == family)
 
     def _read(self, method: str, target: bytes, is_anthropic: bool) -> Route:
-        path, _, query = target.partition(b"?")
+        query = target.partition(b"?")[2]
         agent = agent_of(target)
-        if agent is not None:
-            path = path[len(_AGENT_PREFIX) + len(agent) :]
+        path = _own_path(target, agent)
         if path == _ADMIN_API or path.startswith(_ADMIN_API + b"/"):
             raise NotFound(
                 "admin_api_elsewhere",
@@ -151,6 +153,11 @@ class Routes:
             "no provider here is known to have this path, so nobody's key is sent there; check the base URL, or set "
             "`unknown_paths: pass` for the provider that is to get it",
         )
+
+
+def _own_path(target: bytes, agent: str | None) -> bytes:
+    path = target.partition(b"?")[0]
+    return path if agent is None else path[len(_AGENT_PREFIX) + len(agent) :]
 
 
 def _is_canonical(path: bytes) -> bool:
