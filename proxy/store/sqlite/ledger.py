@@ -1,4 +1,5 @@
-"""The spend ledger's rows, batches and leases: written, summed, and charged after a crash.
+"""The spend ledger's rows, batches and leases: written, summed, and charged after a crash. What was settled long ago is summed
+by carrying.py.
 
 An index on unsettled holds would add to every row to save one scan of the rows at start: there is none.
 """
@@ -55,6 +56,14 @@ BATCHES_SPENT: Final = """
 SELECT window_start_microseconds, part, SUM(spent) AS spent FROM settled_batches
 WHERE cap = ? AND window_start_microseconds >= ? GROUP BY window_start_microseconds, part
 """
+CARRIED_SPENT: Final = """
+SELECT window_start_microseconds, part, SUM(spent) AS spent FROM carried_sums
+WHERE cap = ? AND window_start_microseconds >= ? GROUP BY window_start_microseconds, part
+"""
+_CARRIED_CHARGED: Final = """
+SELECT window_start_microseconds, part, SUM(spent) AS spent FROM carried_sums
+WHERE cap = ? AND window_start_microseconds >= ? AND settled_by IN ('lease', 'crash') GROUP BY window_start_microseconds, part
+"""
 
 
 def write_ledger(plain: sqlite3.Connection, writes: LedgerWrites) -> None:
@@ -79,12 +88,12 @@ def charge_what_is_left(plain: sqlite3.Connection, at_microseconds: int) -> int:
 
 def read_spent(plain: sqlite3.Connection, cap: str, from_window_start_microseconds: int) -> dict[CounterKey, int]:
     """The ledger's sum per counter of a cap: what is settled, and open holds in full."""
-    return _sums(plain, (ROWS_SPENT, BATCHES_SPENT), cap, from_window_start_microseconds)
+    return _sums(plain, (ROWS_SPENT, BATCHES_SPENT, CARRIED_SPENT), cap, from_window_start_microseconds)
 
 
 def read_charged(plain: sqlite3.Connection, cap: str, from_window_start_microseconds: int) -> dict[CounterKey, int]:
     """What of it crashes left."""
-    return _sums(plain, (_CHARGED,), cap, from_window_start_microseconds)
+    return _sums(plain, (_CHARGED, _CARRIED_CHARGED), cap, from_window_start_microseconds)
 
 
 def _sums(

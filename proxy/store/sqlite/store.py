@@ -26,13 +26,14 @@ from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version, VersionSummary
 from proxy.store.ports.rollouts import KeptEvidence
 from proxy.store.ports.store import RunFilter, StoreCopy, UnauditedChange
-from proxy.store.sqlite import access, evidence, ledger, lists, traffic
+from proxy.store.ports.upkeep import Carried, CarryPosition
+from proxy.store.sqlite import access, carrying, evidence, ledger, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
 from proxy.store.sqlite.opening.database import Database
 from proxy.store.sqlite.opening.migrate import migrations
 from proxy.store.sqlite.opening.ownership import size_in_bytes
 from proxy.store.sqlite.proof import prove_more
-from proxy.store.sqlite.runs import batches, run_lists
+from proxy.store.sqlite.runs import batches, pruning, run_lists, run_segments
 from proxy.store.sqlite.runs.run_lanes import RunLanes
 
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -164,6 +165,18 @@ class SqliteStore:
 
     async def charged_by_crashes(self, cap: Cap, from_window_start_microseconds: int) -> Mapping[CounterKey, int]:
         return await self._database.read_for_traffic(ledger.read_charged, cap.id, from_window_start_microseconds)
+
+    async def sort_lanes(self) -> int:
+        return await self._database.write(run_segments.sort_lanes)
+
+    async def prune_runs(self, before_microseconds: int) -> int:
+        return await self._database.write(pruning.prune_runs, before_microseconds)
+
+    async def prune_latencies(self, before_microseconds: int) -> int:
+        return await self._database.write(pruning.prune_latencies, before_microseconds)
+
+    async def carry_sums(self, settled_before_microseconds: int, after: CarryPosition | None) -> Carried:
+        return await self._database.write(carrying.carry_sums, settled_before_microseconds, after)
 
     async def ping(self) -> None:
         await self._database.tend(batches.try_write)

@@ -30,6 +30,8 @@ def plan(database):
         (RunFilter(agent="a", outcome="error", from_microseconds=1, to_microseconds=2), "runs_by_agent"),
         (RunFilter(agent="a", version=1), "runs_by_agent"),
         (RunFilter(agent="a", release=1), "runs_by_agent"),
+        (RunFilter(quarantined=True), "runs_quarantined"),
+        (RunFilter(agent="a", outcome="ok", quarantined=True), "runs_quarantined"),
     ],
 )
 def test_runs_are_listed_by_the_index_of_what_is_asked_for(plan, wanted, index):
@@ -86,6 +88,7 @@ def test_the_runs_of_one_owner_are_found_by_their_numbers(plan, place, values):
         (changes._QUARANTINE, {"runs": "[]", "quarantined": 1}),
         (ledger.ROWS_SPENT, ("", 1)),
         (ledger.BATCHES_SPENT, ("", 1)),
+        (ledger.CARRIED_SPENT, ("", 1)),
         (ledger._LEASE_END, ("", 1, "")),
     ],
 )

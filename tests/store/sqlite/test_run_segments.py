@@ -1,6 +1,8 @@
 """The runs of one user or conversation: the same pages and counts wherever the segments end."""
 
 import random
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -97,9 +99,69 @@ async def test_a_segment_is_sorted_in_by_the_batch_that_fills_it_also_with_runs_
         f"SELECT SUM((user IS NOT NULL) + (conversation IS NOT NULL)), 1, {SEGMENT_RUNS} FROM runs WHERE number <= {SEGMENT_RUNS}"
     )
     starts = [one.started_at_microseconds for one in runs[:SEGMENT_RUNS]]
-    assert rows("SELECT * FROM run_segments") == [(0, min(starts), max(starts))]
+    assert rows("SELECT * FROM run_segments") == [(0, min(starts), max(starts), 1)]
 
 
 async def test_one_batch_may_fill_several_segments(store, rows):
     await store.record_runs(recorded_runs(seed=2), [])
     assert rows("SELECT segment FROM run_segments ORDER BY segment") == [(0,), (1,)]
+
+
+async def test_what_is_asked_of_a_lane_is_found_over_all_segments(store, database, rows):
+    rng = random.Random(5)
+    runs = [
+        run(
+            f"r{number:05}",
+            agent=rng.choice(["support", "other"]),
+            user=rng.choice([None, "busy"]),
+            started_at_microseconds=NOON + number + rng.randrange(_SPREAD_MICROSECONDS),
+            # None in the first segment, few in the second, and in what is in no segment yet.
+            outcome="error" if number > SEGMENT_RUNS and number % 97 == 0 else "ok",
+            arm="candidate" if number in (17, _RUNS - 1) else None,
+            quarantined=number % 501 == 0,
+        )
+        for number in range(_RUNS)
+    ]
+    for start in range(0, _RUNS, 1_000):
+        await store.record_runs(runs[start : start + 1_000], [])
+
+    async def all_are_right() -> None:
+        for wanted, limit in [
+            (RunFilter(outcome="error"), 10),
+            (RunFilter(outcome="error", agent="other"), 3),
+            (RunFilter(outcome="error", user="busy"), 5),
+            (RunFilter(outcome="ok", agent="support", to_microseconds=NOON + 4_000), 199),
+            (RunFilter(arm="candidate"), 1),
+            (RunFilter(quarantined=True, outcome="ok"), 4),
+            (RunFilter(quarantined=True, agent="other"), 2),
+            (RunFilter(version=1, from_microseconds=NOON + 3_900, to_microseconds=NOON + 4_300), 50),
+            (RunFilter(to_microseconds=NOON + 1_500), 70),
+        ]:
+            names = ("agent", "user", "outcome", "arm", "version", "quarantined")
+            asked = {name: getattr(wanted, name) for name in names if getattr(wanted, name) is not None}
+            matching = [
+                one
+                for one in runs
+                if all(getattr(one, name) == value for name, value in asked.items())
+                and (wanted.from_microseconds or 0) <= one.started_at_microseconds < (wanted.to_microseconds or 2**63)
+            ]
+            newest_first = sorted(matching, key=lambda one: (one.started_at_microseconds, one.id), reverse=True)
+            assert await pages_of(store, wanted, limit) == [one.id for one in newest_first]
+            assert matching
+        assert await pages_of(store, RunFilter(arm="nobody"), 5) == []
+
+    assert rows(
+        "SELECT segment FROM run_segment_lanes WHERE lane IN (SELECT lane FROM run_lanes WHERE outcome = 'error')"
+    )
+    await all_are_right()
+    # As an older release left it, and half-way through what is made good.
+    with closing(sqlite3.connect(database)) as plain:
+        plain.execute("DELETE FROM run_segment_lanes")
+        plain.execute("UPDATE run_segments SET lanes_sorted = 0")
+        plain.commit()
+    await all_are_right()
+    assert await store.sort_lanes() == 1
+    await all_are_right()
+    assert [await store.sort_lanes(), await store.sort_lanes()] == [1, 0]
+    assert rows("SELECT DISTINCT segment FROM run_segment_lanes ORDER BY segment") == [(0,), (1,)]
+    await all_are_right()
