@@ -171,7 +171,7 @@ class AnswerFields:
             elif name == b"content-length":
                 self.content_length = value
             elif name == b"content-encoding":
-                before = self.content_encoding
+                before: bytes | None = self.content_encoding
                 self.content_encoding = value if before is None else before + b"," + value
             elif name == b"x-request-id" or self.request_id is None:
                 self.request_id = value

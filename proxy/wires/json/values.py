@@ -7,7 +7,7 @@ through a memoryview.
 
 import codecs
 import re
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 import orjson
@@ -19,7 +19,7 @@ T = TypeVar("T")
 Kind = TypeVar("Kind", covariant=True)
 
 #: A value as it stands in a body. To its type stub a Raw is a subclass of bytes; it is none, so compiled code must be told.
-RawJson = bytes | msgspec.Raw
+RawJson: TypeAlias = bytes | msgspec.Raw
 
 
 class JsonDecoder(Protocol[Kind]):
