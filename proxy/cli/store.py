@@ -62,7 +62,7 @@ def backup(
 )
 def check(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A database file; without, the one of this home.")
+        Path | None, typer.Argument(metavar="FILE", help="A database file; without, the one of this home.")
     ] = None,
     config: Config = None,
     as_json: AsJson = False,

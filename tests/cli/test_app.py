@@ -26,6 +26,9 @@ def _commands(command, path=()):
 
 COMMANDS = _commands(typer.main.get_command(app))
 
+#: Work on this host alone, with no admin API to ask and so no token: they run a server, or look at files that no server has.
+OFFLINE = {("serve",), ("demo",), ("simulate",), ("store", "check"), ("store", "restore")}
+
 
 def _help_of(path):
     command = dict(COMMANDS)[path]
@@ -46,6 +49,7 @@ def test_the_verbs_of_the_design_are_there():
         "tokens create", "tokens list", "tokens revoke",
         "proposals create", "proposals list", "proposals show", "proposals approve", "proposals reject",
         "protection list", "protection set", "protection end",
+        "store backup", "store check", "store restore",
     }  # fmt: skip
 
 
@@ -90,14 +94,24 @@ def test_every_help_says_of_each_option_what_it_takes(path):
     assert [line for line in options if "<" in line.strip().split("  ")[0]] == []
 
 
-@pytest.mark.parametrize(
-    "path", [path for path, _ in COMMANDS if path[0] not in ("serve", "demo", "simulate")], ids=" ".join
-)
+@pytest.mark.parametrize("path", [path for path, _ in COMMANDS if path not in OFFLINE], ids=" ".join)
 def test_every_admin_verb_has_json_and_no_option_for_a_token_itself(path):
     text = _help_of(path)
     assert "--json" in text
     assert "--token-file" in text
     assert "--token " not in text
+
+
+@pytest.mark.parametrize("path", sorted(OFFLINE), ids=" ".join)
+def test_what_asks_no_admin_api_takes_neither_its_address_nor_a_token(path):
+    text = _help_of(path)
+    assert "--admin-url" not in text
+    assert "--token" not in text
+
+
+@pytest.mark.parametrize("path", [path for path in sorted(OFFLINE) if path[0] == "store"], ids=" ".join)
+def test_what_reads_files_that_no_server_has_tells_programs_too(path):
+    assert "--json" in _help_of(path)
 
 
 def test_the_version_is_told():

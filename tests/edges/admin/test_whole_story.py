@@ -181,6 +181,7 @@ async def tell_of_switches_and_caps(story: Story) -> None:
     changed = await story.tell("change_cap", {"limit": 20, "at_limit": "warn"}, id=cap["id"])
     assert (changed["id"], changed["limit"], changed["at_limit"]) == (cap["id"], 20, "warn")
     assert (await story.tell("list_caps"))["items"] == [changed.content]
+    assert (await story.tell("list_counters", id=cap["id"]))["items"] == []
     assert (await story.tell("end_cap", query="?why=over", id=cap["id"]))["removed"] is True
     assert (await story.tell("list_caps"))["items"] == []
 
@@ -257,6 +258,9 @@ async def tell_of_memory(story: Story) -> None:
         "first_broken": None,
         "head": {"number": head["number"], "hash": head["hash"]},
     }
+    backup = await story.tell("back_up_store")
+    assert backup.headers["Switchback-Audit-Head"] == f"{head['number']}:{head['hash']}"
+    assert backup.content.startswith("SQLite format 3\0")
     status = await story.tell("get_status")
     assert (status["version"], status["agents"], status["draining"]) == ("9.9.9", 1, False)
     assert status["compiled"] is IS_COMPILED
