@@ -42,6 +42,7 @@ from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.releasing.run_commands import RunCommands
 from proxy.runtime.releasing.switch_expiry import SwitchExpiry
 from proxy.runtime.releasing.token_commands import TokenCommands
+from proxy.runtime.retention import Retention, RetentionRules
 from proxy.runtime.rollouts.applying import Applying
 from proxy.runtime.rollouts.rollout_loop import TICK_SECONDS, LoopParts, RolloutLoop
 from proxy.runtime.spending.ledger import SpendLedger
@@ -108,6 +109,8 @@ class Server:
         self._rollouts = RolloutCommands(self._changes)
         self._rollout_loop = self._judging(rollout_tick_seconds)
         self._recorder = Recorder(batches, RunLog(self._log), self._rollout_loop.finished)
+        rules = RetentionRules(**settings.retention.model_dump())
+        self._retention = Retention(self._store, self._ledger, self._recorder, rules, clock, self._tell)
         self._conversations = Conversations()
         self._providers = providers_of(settings)
         self._prices = prices_of(settings, clock)
@@ -186,6 +189,7 @@ class Server:
         heartbeat = Heartbeat(self._standby.presence, self._live, self._ledger, self._metrics, self._clock, head_log)
         await heartbeat.beat()
         self._tasks.spawn(heartbeat.run(), "heartbeat")
+        self._tasks.spawn(self._retention.run(), "retention")
         limit_commands = LimitCommands(self._changes, self._identifiers, data_path, settings.providers.keys())
         self._tasks.spawn(SwitchExpiry(self._live, limit_commands, self._clock).run(), "switch expiry")
         await self._start_admin(data_path, limit_commands, token)

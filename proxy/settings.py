@@ -117,6 +117,15 @@ class TimeoutSettings(_Frozen):
     drain_seconds: Seconds = 25
 
 
+class RetentionSettings(_Frozen):
+    """For how many days what is kept. What goes leaves its sums."""
+
+    #: Runs, with their attempts and outcomes, and latency counts.
+    runs_days: Annotated[int, Field(ge=1, le=36_500)] = 400
+    #: The single holds of the spend ledger, after they ended.
+    holds_days: Annotated[int, Field(ge=1, le=36_500)] = 7
+
+
 class ProviderSettings(_Frozen):
     """One provider. A set `api_key` replaces the caller's."""
 
@@ -171,6 +180,7 @@ class Settings(_Frozen):
     allow_remote: bool = False
     limits: LimitSettings = LimitSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
+    retention: RetentionSettings = RetentionSettings()
     providers: dict[str, ProviderSettings] = Field(default_factory=_default_providers)
     #: By `provider/model`; `free` says that a model costs nothing.
     prices: dict[str, PriceSettings | Literal["free"]] = Field(

@@ -128,6 +128,8 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "workers": {"calls", "spending", "state", "telemetry", "process"},
         # What is looked at once a second, wherever it is.
         "heartbeat": {"spending", "state", "telemetry", "process"},
+        # What is done to the store every ten minutes.
+        "retention": {"process"},
     },
     "edges": {
         "admin": {"admin/handlers"},

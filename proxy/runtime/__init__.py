@@ -8,6 +8,7 @@
     releasing/   conductor of the control path (release_commands.py) and the other commands
     workers/     several processes on one host
     providers.py the configured providers;  heartbeat.py what is looked at once a second
+    retention.py what is done to the store every ten minutes
 
 Does not belong here: deciding (core), provider formats (wires), SQL (store), HTTP routes of the admin API (edges). Which room may
 import which is a table in tests/test_architecture.py.
