@@ -97,6 +97,7 @@ class DataPlane:
                 passes_unassigned=settings.unassigned == "pass",
                 output_ceiling=settings.limits.max_output_tokens,
                 body_bytes=settings.limits.body_bytes,
+                origins=settings.cors.origins,
             ),
         )
         self._listener = Listener(

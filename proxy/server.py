@@ -55,6 +55,7 @@ from proxy.runtime.state.record_verification import HeadLog
 from proxy.runtime.state.standby import Standby, StorePresence, WhilePresent
 from proxy.runtime.state.takeover import Takeover, TakeoverParts
 from proxy.runtime.telemetry.metrics import Metrics
+from proxy.runtime.telemetry.outcome_counts import OutcomeCounts
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.telemetry.run_log import RunLog
 from proxy.runtime.workers.owner_end import OwnerParts
@@ -104,7 +105,7 @@ class Server:
         self._changes = Changes(self._store, self._live, clock, self._standby)
         batches = WhilePresent(self._store, self._standby.presence)
         self._ledger = SpendLedger(batches, clock)
-        self._ledger.on_warning = lambda cap: self._metrics.cap_warnings.labels(cap.id).inc()
+        self._ledger.on_warning = self._metrics.warned
         self._releases = ReleaseCommands(self._changes, self._metrics)
         self._rollouts = RolloutCommands(self._changes)
         self._rollout_loop = self._judging(rollout_tick_seconds)
@@ -295,7 +296,9 @@ class Server:
                     self._workers or self._recorder,
                     self._clock,
                     self._identifiers,
-                    self._rollout_loop.reported,
+                    OutcomeCounts(
+                        self._metrics, self._store.run, self._live.is_reachable, self._rollout_loop.reported
+                    ).reported,
                 ),
                 store=self._store,
                 standby=self._standby,

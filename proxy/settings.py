@@ -18,6 +18,7 @@ import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -35,6 +36,8 @@ PREFIX = "SWITCHBACK_"
 #: Environment variables that are not settings: where state lives, and what the command's admin verbs use.
 _NOT_SETTINGS = frozenset({"SWITCHBACK_HOME", "SWITCHBACK_TOKEN", "SWITCHBACK_ADMIN_URL", "SWITCHBACK_ADMIN_CA"})
 #: Segments as they are sent; none of dots, none empty.
+#: Scheme and host in small letters, a port only where it is not the usual one, no path.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@+,=-]+)*")
 
 
@@ -54,6 +57,20 @@ def _base_url(value: str) -> str:
     if parts.query or parts.fragment or parts.username is not None or not _BASE_PATH.fullmatch(path):
         raise ValueError("must be an origin with or without a plain path, without query or user")
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _origins(value: object) -> object:
+    """Origins as browsers write them, one or several. Raises ValueError for anything else."""
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple):
+        raise ValueError("must be a list of origins such as https://app.example, or *")
+    origins = [str(origin).strip() for origin in cast("list[object]", given)]
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"{origin!r} is no origin: write it as browsers do, https://app.example or http://localhost:5173"
+            )
+    return origins
 
 
 def _agent_name(value: str) -> str:
@@ -87,6 +104,13 @@ class TlsSettings(_Frozen):
     certificate: Path | None = None
     #: The certificate's private key, unencrypted; left out where it is in the file of the certificate.
     key: Path | None = None
+
+
+class CorsSettings(_Frozen):
+    """Browser apps that may call from pages of other origins."""
+
+    #: `https://app.example`, `http://localhost:5173`; `*`: any. None: no page may.
+    origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = ()
 
 
 class LimitSettings(_Frozen):
@@ -171,6 +195,7 @@ class Settings(_Frozen):
     listen: Listen = Address("127.0.0.1", 8100)
     tls: TlsSettings = TlsSettings()
     admin: AdminSettings = AdminSettings()
+    cors: CorsSettings = CorsSettings()
     store: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///switchback.db"
     #: Processes that take calls, beside the one that owns the store; 1: one process does everything.
     workers: Annotated[int, Field(ge=1, le=64)] = 1

@@ -212,3 +212,20 @@ def test_a_key_may_stand_in_a_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(None, environment)
     assert "cannot be read" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "written", ["https://a.example,http://localhost:5173", " https://a.example , http://localhost:5173"]
+)
+def test_origins_come_from_the_environment_as_from_a_list(written: str) -> None:
+    settings = load_settings(None, {"SWITCHBACK_CORS__ORIGINS": written})
+    assert settings.cors.origins == ("https://a.example", "http://localhost:5173")
+    assert settings_from_bytes(settings_bytes(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    "origin", ["app.example", "https://app.example/", "https://App.example", "https://*.example", "null", ""]
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(origin: str) -> None:
+    with pytest.raises(SettingsError, match=r"cors\.origins"):
+        load_settings(None, {"SWITCHBACK_CORS__ORIGINS": origin})

@@ -13,6 +13,7 @@ from proxy.core.calls.caller import BodyClaims
 from proxy.core.errors import BadInput
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.members import JsonMembers, parse_members
+from proxy.wires.shared.metadata_user import user_and_conversation
 from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.shared.version_parts import FLAG, TEXT, names_of_tools, read_model, read_switchback_member
 from proxy.wires.wire import RequestFacts, WireFamily
@@ -39,14 +40,14 @@ def read_passed(body: bytes, family: WireFamily) -> RequestFacts | None:
         _BOUNDS.check(members)
         model = read_model(members)
         tools = names_of_tools(members.given("tools")) + names_of_tools(members.given("functions"), "functions")
-        user = _user(members, family)
+        user, conversation = _subject(members, family)
         streamed = members.decoded("stream", FLAG, "true or false") or False
     except BadInput:
         if switchback is None:
             return None
         raise
     return RequestFacts(
-        claims=BodyClaims(model=model, user=user, switchback=switchback),
+        claims=BodyClaims(model=model, user=user, conversation=conversation, switchback=switchback),
         model=model,
         streamed=streamed,
         choices=1,
@@ -73,8 +74,11 @@ def _own_member(members: JsonMembers) -> Mapping[str, Any] | None:
     return read_switchback_member(members) or {}
 
 
-def _user(members: JsonMembers, family: WireFamily) -> str | None:
+def _subject(members: JsonMembers, family: WireFamily) -> tuple[str | None, str | None]:
+    """User and conversation."""
     if family == "anthropic":
         metadata = members.given("metadata")
-        return None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
-    return next((user for name in _USER_MEMBERS if (user := members.decoded(name, TEXT, "a text")) is not None), None)
+        user_id = None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
+        return user_and_conversation(user_id)
+    users = (members.decoded(name, TEXT, "a text") for name in _USER_MEMBERS)
+    return next((user for user in users if user is not None), None), None

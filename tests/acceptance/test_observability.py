@@ -58,8 +58,8 @@ async def test_metrics_tell_runs_tokens_and_cost_by_version(deployment: Deployme
             await answer.read()
     await deployment.operator.runs(3)
     text = await metrics(deployment)
-    labels = 'agent="support",arm="",model="gpt-4o-mini",'
-    assert f'switchback_runs_total{{{labels}outcome="ok",provider="openai",version="1"}} 3.0' in text
+    labels = 'agent="support",arm="",error_class="",model="gpt-4o-mini",outcome="ok",provider="openai",'
+    assert f'switchback_runs_total{{{labels}status_class="2xx",version="1"}} 3.0' in text
     billed = deployment.simulator.billed_nanodollars / 1e9
     cost = next(line for line in text.splitlines() if line.startswith("switchback_cost_usd_total{"))
     assert float(cost.split()[-1]) == pytest.approx(billed)

@@ -63,6 +63,21 @@ async def test_an_anthropic_call_is_answered_by_the_labelled_version(deployment:
     assert (run["wire"], run["outcome"], run["cost_usd"]) == ("anthropic_messages", "ok", call.billed_nanodollars / 1e9)
 
 
+async def test_a_coding_agents_account_is_the_user_and_its_session_the_conversation(deployment: Deployment) -> None:
+    await deployment.operator.agent("support", "You are version one.", model=CLAUDE)
+    metadata: Any = {"user_id": '{"device_id":"d1","account_uuid":"a1","session_id":"s1"}'}
+    await deployment.anthropic().messages.create(model="x", max_tokens=64, messages=USER, metadata=metadata)
+    run = (await deployment.operator.runs(1))[0]
+    assert (run["user"], run["conversation"]) == ("a1", "s1")
+    assert deployment.simulator.calls[-1].json["metadata"] == metadata
+    headers = {"Switchback-User": "u2", "Switchback-Conversation": "c2"}
+    await deployment.anthropic().messages.create(
+        model="x", max_tokens=64, messages=USER, metadata=metadata, extra_headers=headers
+    )
+    run = (await deployment.operator.runs(2))[0]
+    assert (run["user"], run["conversation"]) == ("u2", "c2")
+
+
 async def test_the_sync_clients_work_as_the_async_ones(deployment: Deployment) -> None:
     await deployment.operator.agent("support", "You are version one.")
     await deployment.operator.agent("claude", "You are version one.", model=CLAUDE)

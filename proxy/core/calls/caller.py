@@ -19,6 +19,7 @@ class BodyClaims:
 
     model: str | None
     user: str | None
+    conversation: str | None
     #: The top-level `switchback` object, if the caller sent one.
     switchback: Mapping[str, Any] | None
 
@@ -27,10 +28,12 @@ class BodyClaims:
         *,
         model: str | None = None,
         user: str | None = None,
+        conversation: str | None = None,
         switchback: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model
         self.user = user
+        self.conversation = conversation
         self.switchback = switchback
 
 

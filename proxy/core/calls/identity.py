@@ -59,10 +59,11 @@ def identify(
             pin=named.pin,
             label=named.label,
             user=_identifier("user", user or claims.user),
-            conversation=_identifier("conversation", conversation),
+            conversation=_identifier("conversation", conversation or claims.conversation),
         )
     member = _Member(claims.switchback)
     reference = _agent_reference(path_agent, ours, claims, member, default_agent)
+    conversation = ours.get(CONVERSATION_HEADER) or member.text("conversation") or claims.conversation
     tags = _checked_tags({**_header_tags(ours.get(TAGS_HEADER)), **member.texts("tags")})
     variables = {**_header_variables(ours.get(VARIABLES_HEADER)), **member.texts("variables")}
     return Caller(
@@ -70,7 +71,7 @@ def identify(
         pin=None if reference is None else reference.pin,
         label=None if reference is None else reference.label,
         user=_identifier("user", ours.get(USER_HEADER) or member.text("user") or claims.user),
-        conversation=_identifier("conversation", ours.get(CONVERSATION_HEADER) or member.text("conversation")),
+        conversation=_identifier("conversation", conversation),
         tags=tags,
         variables=variables,
     )

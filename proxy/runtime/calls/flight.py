@@ -56,6 +56,7 @@ class Flight:
         "known_agent",
         "known_label",
         "lane",
+        "origin_lines",
         "outcome",
         "passed",
         "price",
@@ -112,6 +113,8 @@ class Flight:
     request_id: str | None
     trace_id: str | None
     cut: Cut | None
+    #: What lets a page of another origin read the answer.
+    origin_lines: bytes
 
     def __init__(self, call: Call, reply: Reply, run_id: str, clock: Clock) -> None:
         self.call = call
@@ -127,6 +130,7 @@ class Flight:
         self.trace_id = self.cut = self.known_agent = self.known_label = self.problem = None
         self.unapplied = self.passed = None
         self.earlier_attempts = ()
+        self.origin_lines = b""
         self.sent_bytes = 0
         self.status = 0
         self.takes_events = False
@@ -196,7 +200,7 @@ class Flight:
 
     def stamps(self) -> bytes:
         """The Switchback-… header lines of the answer, as far as known."""
-        lines = b"switchback-run-id: %b\r\n" % self.run_id.encode()
+        lines = b"switchback-run-id: %b\r\n%b" % (self.run_id.encode(), self.origin_lines)
         resolution = self.resolution
         if resolution is None:
             if self.lane is not None:

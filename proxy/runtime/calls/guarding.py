@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from proxy.core.errors import Forbidden
 from proxy.core.scopes import CallFacts
+from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch, switch_in_force
 from proxy.runtime.calls.flight import Flight
 from proxy.runtime.calls.lanes import Lanes
@@ -79,3 +80,9 @@ def _fall_back(flight: Flight, switch: Switch, live: LiveSnapshot) -> None:
         bucket=None,
         in_analysis=False,
     )
+
+
+def caps_of(flight: Flight) -> tuple[Cap, ...]:
+    """The caps that touch the call."""
+    lane, facts = flight.lane, flight.facts
+    return lane.caps_of(facts) if lane is not None and facts is not None and lane.caps else ()

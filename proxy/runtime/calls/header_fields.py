@@ -88,6 +88,7 @@ class RequestFields:
         "encodings",
         "forwarded",
         "identity",
+        "origin",
         "traceparent",
         "upgrade",
     )
@@ -103,6 +104,7 @@ class RequestFields:
         self.encodings: Headers = []
         self.anthropic_version: bytes | None = None
         self.content_encoding: bytes | None = None
+        self.origin: bytes | None = None
         self.traceparent: bytes | None = None
         self.upgrade: bytes | None = None
         for index in places.read:
@@ -144,6 +146,8 @@ class RequestFields:
             self.content_encoding = value if before is None else before + b"," + value
         elif name == b"traceparent":
             self.traceparent = self.traceparent or value
+        elif name == b"origin":
+            self.origin = self.origin or value
         elif name == b"upgrade":
             self.upgrade = self.upgrade or value
         else:
@@ -181,6 +185,20 @@ class AnswerFields:
     @property
     def is_encoded(self) -> bool:
         return self.content_encoding is not None and coding_of(self.content_encoding) is not None
+
+
+#: The fields that tell what was resolved.
+STAMPS: Final = (
+    "switchback-agent",
+    "switchback-version",
+    "switchback-version-id",
+    "switchback-reason",
+    "switchback-release",
+    "switchback-label",
+    "switchback-arm",
+    "switchback-bucket",
+    "switchback-run-id",
+)
 
 
 def stamp_lines(resolution: Resolution) -> bytes:
@@ -226,7 +244,7 @@ def _request_kind(name: bytes) -> int:
     if b"_" in name:
         # Many servers read `a_b` as `a-b`: passed on only where that would be passed on as well, unread by us.
         return _PASSED if _request_kind(name.replace(b"_", b"-")) == _PASSED else _DROPPED
-    if name in (b"traceparent", b"anthropic-version"):
+    if name in (b"traceparent", b"anthropic-version", b"origin"):
         return _READ_AND_PASSED
     if name == b"connection":
         return _CONNECTION

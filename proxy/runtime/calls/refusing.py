@@ -5,6 +5,7 @@ from typing import Final
 from proxy.core.errors import Refusal
 from proxy.runtime.calls.exchange import Reply
 from proxy.runtime.calls.flight import Flight
+from proxy.runtime.calls.upstream import ProviderFailed, UpstreamError
 from proxy.runtime.process.clock import Clock
 from proxy.wires.wire import Headers, Wire
 
@@ -49,9 +50,15 @@ def answer_with_text(flight: Flight, text: str, clock: Clock) -> None:
     )
 
 
-def answer_base_url(reply: Reply) -> None:
+def provider_failed(flight: Flight, error: UpstreamError) -> ProviderFailed:
+    """What a caller is told of a provider that did not answer, or broke off."""
+    assert flight.provider is not None
+    return ProviderFailed(flight.provider.name, error)
+
+
+def answer_base_url(reply: Reply, lines: bytes) -> None:
     """Say that this is the proxy, as clients ask that look whether anybody is there; no call, so no run."""
-    reply.send(200, [_JSON], _BASE_ANSWER)
+    reply.send(200, [_JSON], _BASE_ANSWER, lines=lines)
 
 
 def _own_headers(flight: Flight, content_type: tuple[bytes, bytes]) -> Headers:

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
 
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.identity import check_agent_known, identify
@@ -21,19 +20,20 @@ from proxy.core.steps import Steps, at_once
 from proxy.core.switches import Switch
 from proxy.core.versions.versions import Version
 from proxy.runtime.calls.answering import deliver
+from proxy.runtime.calls.asides import Asides, Origins
 from proxy.runtime.calls.breaking_off import STOPPED, break_off
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.calls.exchange import Answer, Call, Reply, Unread
 from proxy.runtime.calls.flight import Cut, Flight
-from proxy.runtime.calls.guarding import guard, switched_off
+from proxy.runtime.calls.guarding import caps_of, guard, switched_off
 from proxy.runtime.calls.lanes import Lanes, Passed
 from proxy.runtime.calls.metering import UNMETERED, hold_bound, needs_bound, needs_ceiling, settle
 from proxy.runtime.calls.model_list import deliver_model_list, is_model_list
 from proxy.runtime.calls.passing import check_upgrade, know_caller, pass_body, pass_unjudged, read_request
-from proxy.runtime.calls.refusing import answer_base_url, answer_with_refusal, answer_with_text
-from proxy.runtime.calls.routing import Route, Routes, is_base_url
+from proxy.runtime.calls.refusing import answer_with_refusal, answer_with_text, provider_failed
+from proxy.runtime.calls.routing import Route, Routes
 from proxy.runtime.calls.turns import Turns, is_large
-from proxy.runtime.calls.upstream import ClientGone, ProviderFailed, Upstream, UpstreamError, may_try_again
+from proxy.runtime.calls.upstream import ClientGone, Upstream, UpstreamError, may_try_again
 from proxy.runtime.process.clock import Clock, Identifiers
 from proxy.runtime.providers import Providers
 from proxy.runtime.spending.holding import Ledger, Spent, Ticket
@@ -44,8 +44,6 @@ from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.telemetry.run_series import OTHER, RunLabels
 from proxy.runtime.telemetry.trace_context import trace_id
 from proxy.wires.wire import InjectionPlan, Wire
-
-_ASKING: Final = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +56,8 @@ class PathOptions:
     output_ceiling: int = 4096
     #: A compressed body may come to so many bytes.
     body_bytes: int = 32 * 1024 * 1024
+    #: Of browser apps that may call; `*`: all.
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,8 @@ class RequestPath:
         self._lanes = Lanes(parts.live, parts.providers, parts.metrics)
         self._flights: set[Flight] = set()
         self._turns = Turns()
+        self._origins = Origins(options.origins)
+        self._asides = Asides(self._origins, parts.routes)
 
     @property
     def in_flight(self) -> int:
@@ -94,11 +96,9 @@ class RequestPath:
 
     async def handle(self, call: Call, reply: Reply) -> None:
         """Serve one call to its end; returns when the answer is complete, refused or broken off."""
-        if call.method in _ASKING and is_base_url(call.target):
-            answer_base_url(reply)
+        if call.method != "POST" and self._asides.answer(call, reply):
             return
-        flight = Flight(call, reply, self._parts.identifiers.new("run"), self._parts.clock)
-        self._flights.add(flight)
+        flight = self._begin(call, reply)
         try:
             if is_large(flight):
                 await self._turns.take(self._identify(flight))
@@ -108,7 +108,7 @@ class RequestPath:
             self._resolve(flight, pinned)
             if self._guard(flight):
                 return
-            caps = self._caps(flight)
+            caps = caps_of(flight)
             self._inject(flight, caps)
             is_over = False
             while not is_over:
@@ -141,7 +141,7 @@ class RequestPath:
 
     def refuse_unread(self, call: Call, reply: Reply, unread: Unread) -> None:
         """Answer a request that the listener could not take, of which `call` is what came: a refused call like any other."""
-        flight = Flight(call, reply, self._parts.identifiers.new("run"), self._parts.clock)
+        flight = self._begin(call, reply)
         with suppress(Refusal):
             flight.route = self._route(flight)
         know_caller(flight, self._parts.live, self._options.default_agent)
@@ -164,6 +164,13 @@ class RequestPath:
         """Break off every call in flight: this process ends and can wait no longer."""
         for flight in list(self._flights):
             break_off(flight, STOPPED)
+
+    def _begin(self, call: Call, reply: Reply) -> Flight:
+        flight = Flight(call, reply, self._parts.identifiers.new("run"), self._parts.clock)
+        if flight.fields.origin is not None:
+            flight.origin_lines = self._origins.lines(flight.fields.origin)
+        self._flights.add(flight)
+        return flight
 
     def _identify(self, flight: Flight) -> Steps[None]:
         if not self._parts.live.is_loaded:
@@ -248,10 +255,6 @@ class RequestPath:
         self._parts.metrics.refused(flight.agent_label, "switch_reply")
         return True
 
-    def _caps(self, flight: Flight) -> tuple[Cap, ...]:
-        lane, facts = flight.lane, flight.facts
-        return lane.caps_of(facts) if lane is not None and facts is not None and lane.caps else ()
-
     def _inject(self, flight: Flight, caps: tuple[Cap, ...]) -> None:
         request, route, caller = flight.request, flight.route, flight.caller
         if route is None or caller is None:
@@ -324,16 +327,12 @@ class RequestPath:
         """Note how the attempt ended. Raises `end` where the call is over with it."""
         hold.sent = end.request_sent
         if isinstance(end, UpstreamError):
-            failure = self._failure(flight, end)
+            failure = provider_failed(flight, end)
             self._parts.metrics.upstream_failed(failure.provider, failure.reason)
             flight.failed("error", failure.code)
         if flight.earlier_attempts or not may_try_again(end, flight.call.method):
             raise end
         flight.try_again()
-
-    def _failure(self, flight: Flight, error: UpstreamError) -> ProviderFailed:
-        assert flight.provider is not None
-        return ProviderFailed(flight.provider.name, error)
 
     def _meter(self, flight: Flight, hold: Ticket) -> None:
         """Settle what was held; runs also when the answer broke off or nobody waits for it any more."""
@@ -365,7 +364,7 @@ class RequestPath:
             self._refuse(flight, failure)
 
     def _refuse(self, flight: Flight, failure: Refusal | UpstreamError) -> None:
-        refusal = self._failure(flight, failure) if isinstance(failure, UpstreamError) else failure
+        refusal = provider_failed(flight, failure) if isinstance(failure, UpstreamError) else failure
         if flight.sent_at is None and refusal.status < 500:
             flight.failed("refused", refusal.code)
         elif flight.outcome != "error":

@@ -59,6 +59,11 @@ class LiveSnapshot:
         """Swap one agent; an archived one is gone."""
         self.replace(with_agent(self._current, state, revision))
 
+    def is_reachable(self, agent: str, version: int) -> bool:
+        """Whether labels, rollouts or fallbacks of the agent reach this version."""
+        state = self.agent(agent)
+        return state is not None and version in state.versions
+
     def agent(self, name: str) -> AgentState | None:
         return self._current.agents.get(name)
 

@@ -1,15 +1,27 @@
-"""Every Prometheus series in one table; what happened is told by method names. Never users, runs or keys as labels.
+"""What happened, as method names and series; every family is declared in declared.py.
 
-Series of runs are labelled by agent, version (only reachable ones, else `other`), arm, provider and model (as a version names
-it, else `other`); they are in run_series.py.
+Series of runs are in run_series.py.
 """
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, ProcessCollector, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from proxy.runtime.telemetry.run_series import RunCollector
+from proxy.core.characters import plain
+from proxy.core.scopes import Scope
+from proxy.core.snapshot import Snapshot
+from proxy.core.spending.caps import Cap
+from proxy.core.switches import Switch
+from proxy.runtime.telemetry.declared import DECLARED, Declared, Kind
+from proxy.runtime.telemetry.run_series import OTHER, RunCollector
+
+#: So many switches, scopes of caps or labels have series of their own.
+_MAX_SERIES = 2000
+_MAX_SCOPE_CHARACTERS = 120
 
 
 class Mirrored:
@@ -25,82 +37,106 @@ class Mirrored:
         self._seen = total
 
 
+class LabelCollector:
+    """Which version every label serves, read off the snapshot by the thread that writes a scrape: it takes no time of the loop."""
+
+    def __init__(self) -> None:
+        self.snapshot = Snapshot(0)
+
+    def collect(self) -> Iterator[Metric]:
+        """The one family."""
+        family = DECLARED["switchback_label_info"]
+        metric = GaugeMetricFamily(family.name, family.help, labels=family.labels)
+        agents = self.snapshot.agents.items()
+        served = ((name, label) for name, state in agents for label in state.labels.values())
+        for name, label in islice(served, _MAX_SERIES):
+            metric.add_metric((name, label.name, str(label.version)), 1)
+        yield metric
+
+
 class Metrics:
     """The process's metrics, in a registry of their own."""
 
     def __init__(self, version: str) -> None:
-        registry = CollectorRegistry()
-        self.registry = registry
+        disable_created_metrics()  # a series more for each counter, which nobody asks for
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
         self.runs = RunCollector()
         registry.register(cast("Collector", self.runs))
-        self.in_flight = Gauge("switchback_runs_in_flight", "Calls being served now.", registry=registry)
-        self._refusals = Counter(
-            "switchback_refusals_total", "Calls refused by the proxy, by code.", ("agent", "code"), registry=registry
-        )
-        self._upstream_errors = Counter(
-            "switchback_upstream_errors_total",
-            "Failures of a provider's connection, by reason.",
-            ("provider", "reason"),
-            registry=registry,
-        )
-        self.observed_switches = Counter(
-            "switchback_switch_observed_total", "Calls a switch in mode observe would have met.", registry=registry
-        )
-        self.ignored_variables = Counter(
-            "switchback_ignored_variables_total", "Variables sent that the prompt does not declare.", registry=registry
-        )
-        self.cap_warnings = Counter(
-            "switchback_cap_warnings_total", "Calls past a cap that only warns.", ("cap",), registry=registry
-        )
-        self.cap_remaining_ratio = Gauge(
-            "switchback_cap_remaining_ratio",
-            "What is left of a cap in its window, 0 to 1.",
-            ("cap",),
-            registry=registry,
-        )
-        self.holds_outstanding = Gauge(
-            "switchback_holds_outstanding", "Ledger rows held and not settled.", registry=registry
-        )
-        self.switch_active = Gauge(
-            "switchback_switch_active", "Kill switches that are on, by scope.", ("scope",), registry=registry
-        )
-        self.rollout_share_ratio = Gauge(
-            "switchback_rollout_share_ratio",
-            "Share of the candidate of a running rollout, 0 to 1.",
-            ("agent", "label"),
-            registry=registry,
-        )
-        self.rollbacks = Counter(
-            "switchback_rollbacks_total", "Rollbacks, by what caused them.", ("agent", "cause"), registry=registry
-        )
-        self.snapshot_revision = Gauge(
-            "switchback_snapshot_revision", "Revision of the snapshot traffic is decided on.", registry=registry
-        )
-        self.snapshot_loaded = Gauge(
-            "switchback_snapshot_loaded_timestamp_seconds", "When it was loaded, UTC.", registry=registry
-        )
-        self.store_up = Gauge("switchback_store_up", "1 while the store takes writes.", registry=registry)
-        self.recorder_queue_length = Gauge(
-            "switchback_recorder_queue_length", "Runs waiting to be written.", registry=registry
-        )
-        self.recorder_dropped = Mirrored(
-            Counter("switchback_recorder_dropped_total", "Runs dropped because the queue was full.", registry=registry)
-        )
-        self.event_loop_lag = Gauge(
-            "switchback_event_loop_lag_seconds", "How late the event loop woke at the last check.", registry=registry
-        )
-        self.conversation_evictions = Mirrored(
-            Counter(
-                "switchback_conversation_evictions_total", "Conversations whose arm was forgotten.", registry=registry
-            )
-        )
-        self.worker_restarts = Counter(
-            "switchback_worker_restarts_total", "Workers started again after they ended unasked.", registry=registry
-        )
-        Gauge("switchback_build_info", "Always 1.", ("version",), registry=registry).labels(version).set(1)
+        self.in_flight = self._gauge("switchback_runs_in_flight")
+        self._refusals = self._counter("switchback_refusals")
+        self._upstream_errors = self._counter("switchback_upstream_errors")
+        self._outcomes = self._counter("switchback_outcomes")
+        self.observed_switches = self._counter("switchback_switch_observed")
+        self.ignored_variables = self._counter("switchback_ignored_variables")
+        self._cap_warnings = self._counter("switchback_cap_warnings")
+        self._cap_remaining_ratio = self._gauge("switchback_cap_remaining_ratio")
+        self.holds_outstanding = self._gauge("switchback_holds_outstanding")
+        self._switch_active = self._gauge("switchback_switch_active")
+        self.labels = LabelCollector()
+        registry.register(cast("Collector", self.labels))
+        self.rollout_share_ratio = self._gauge("switchback_rollout_share_ratio")
+        self.rollbacks = self._counter("switchback_rollbacks")
+        self.snapshot_revision = self._gauge("switchback_snapshot_revision")
+        self.snapshot_loaded = self._gauge("switchback_snapshot_loaded_timestamp_seconds")
+        self.store_up = self._gauge("switchback_store_up")
+        self.recorder_queue_length = self._gauge("switchback_recorder_queue_length")
+        self.recorder_dropped = Mirrored(self._counter("switchback_recorder_dropped"))
+        self.event_loop_lag = self._gauge("switchback_event_loop_lag_seconds")
+        self.conversation_evictions = Mirrored(self._counter("switchback_conversation_evictions"))
+        self.worker_restarts = self._counter("switchback_worker_restarts")
+        self._gauge("switchback_build_info").labels(version).set(1)
 
     def refused(self, agent: str, code: str) -> None:
         self._refusals.labels(agent, code).inc()
 
     def upstream_failed(self, provider: str, reason: str) -> None:
         self._upstream_errors.labels(provider, reason).inc()
+
+    def warned(self, cap: Cap) -> None:
+        """A call went past a cap that only warns."""
+        self._cap_warnings.labels(*_cap_labels(cap)).inc()
+
+    def outcome_told(self, agent: str, version: str, name: str, value: str) -> None:
+        """Somebody told a fact about a run."""
+        self._outcomes.labels(agent, version, name, value).inc()
+
+    def caps_left(self, ratios: Iterable[tuple[Cap, float]]) -> None:
+        """What is left of every cap."""
+        self._cap_remaining_ratio.clear()
+        for cap, ratio in list(ratios)[:_MAX_SERIES]:
+            self._cap_remaining_ratio.labels(*_cap_labels(cap)).set(ratio)
+
+    def switches_on(self, switches: Iterable[Switch]) -> None:
+        """The switches that are active."""
+        self._switch_active.clear()
+        for number, switch in enumerate(switches):
+            scope = scope_text(switch.scope) if number < _MAX_SERIES else OTHER
+            self._switch_active.labels(scope, switch.mode).inc()
+
+    def _counter(self, name: str) -> Counter:
+        family = _declared(name, "counter")
+        return Counter(family.name, family.help, family.labels, registry=self.registry)
+
+    def _gauge(self, name: str) -> Gauge:
+        family = _declared(name, "gauge")
+        return Gauge(family.name, family.help, family.labels, registry=self.registry)
+
+
+def scope_text(scope: Scope) -> str:
+    """A scope as people read it, `agent=support,model=gpt-4o`; `everything`. A user is not named."""
+    named = scope.content()
+    if named.get("user") not in (None, "*"):
+        named["user"] = "one"
+    text = ",".join(f"{name}={value}" for name, value in named.items()) or "everything"
+    return plain(text)[:_MAX_SCOPE_CHARACTERS]
+
+
+def _cap_labels(cap: Cap) -> tuple[str, str, str, str]:
+    return cap.id, scope_text(cap.scope), cap.window, cap.unit
+
+
+def _declared(name: str, kind: Kind) -> Declared:
+    family = DECLARED[name]
+    assert family.kind == kind
+    return family

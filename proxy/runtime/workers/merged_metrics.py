@@ -1,7 +1,8 @@
 """One view of /metrics over several processes: workers send what changed, the owner adds it to its own registry.
 
-Counters and histograms are sums, and what a worker had counted stays counted when it has ended (what it counted after its
-last message is lost with a killed one: at most some seconds). Of gauges the owner's own value counts, except those below.
+What becomes of each family is declared with it (telemetry/declared.py); one that is not declared is the owner's own. What a worker
+had counted stays counted when it has ended (what it counted after its last message is lost with a killed one: at most some
+seconds); its gauges end with it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,13 +10,10 @@ from collections.abc import Iterable, Iterator
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
+from proxy.runtime.telemetry.declared import DECLARED
 from proxy.runtime.workers.messages import SampleKey, labels_of
 
-_SUMMED = frozenset({"counter", "histogram"})
-#: Gauges of which every process has a part, and those of which the worst counts. A worker's own are no use to anybody else.
-_SUMMED_GAUGES = frozenset({"switchback_recorder_queue_length"})
-_GREATEST_GAUGES = frozenset({"switchback_event_loop_lag_seconds"})
-_CREATED = "_created"
+_MERGED = {name: family for name, family in DECLARED.items() if family.merge != "owner"}
 
 
 class WorkerSamples:
@@ -59,7 +57,7 @@ class EndedSamples:
     def add(self, samples: WorkerSamples) -> None:
         """Keep a worker's counts; its gauges end with it."""
         for key, value in samples.values.items():
-            if key[0] not in _SUMMED_GAUGES | _GREATEST_GAUGES:
+            if _MERGED[key[0]].kind != "gauge":
                 self.values[key] = _combined(key, self.values.get(key), value)
 
 
@@ -93,12 +91,10 @@ class MergedRegistry(Collector):
 
 
 def _is_merged(family: Metric) -> bool:
-    return family.type in _SUMMED or family.name in _SUMMED_GAUGES or family.name in _GREATEST_GAUGES
+    return family.name in _MERGED
 
 
 def _combined(key: SampleKey, one: float | None, other: float) -> float:
     if one is None:
         return other
-    if key[1].endswith(_CREATED):
-        return min(one, other)
-    return max(one, other) if key[0] in _GREATEST_GAUGES else one + other
+    return max(one, other) if _MERGED[key[0]].merge == "greatest" else one + other

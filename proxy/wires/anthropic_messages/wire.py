@@ -20,6 +20,7 @@ from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.members import JsonMembers, parse_in_steps, parse_members
 from proxy.wires.shared.alike_requests import AlikeRequests, Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
+from proxy.wires.shared.metadata_user import user_and_conversation
 from proxy.wires.shared.request_bounds import RequestBounds, is_dense
 from proxy.wires.shared.version_parts import (
     FLAG,
@@ -61,9 +62,12 @@ _ERROR_TYPES: Final = {
 def _facts(members: JsonMembers) -> RequestFacts:
     model = read_model(members)
     metadata = members.given("metadata") if "metadata" in members.values else None
-    user = None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
+    user_id = None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
+    user, conversation = user_and_conversation(user_id)
     return RequestFacts(
-        claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
+        claims=BodyClaims(
+            model=model, user=user, conversation=conversation, switchback=read_switchback_member(members)
+        ),
         model=model,
         streamed=members.decoded("stream", FLAG, "true or false") or False,
         choices=1,

@@ -31,17 +31,46 @@ async def test_metrics_follow_what_is_in_force(admin: Admin) -> None:
     counted = next(one for one in admin.commands.live.current.caps if one.id == cap["id"])
     admin.commands.ledger.load(counted, CounterKey(counted.id, NOON - 12 * AN_HOUR), 1)
     now = await samples(admin)
-    assert now["switchback_switch_active", "agent"] == now["switchback_switch_active", "everything"] == 1
-    assert now["switchback_cap_remaining_ratio", cap["id"]] == 0.75
-    assert now["switchback_cap_remaining_ratio", none["id"]] == 0
+    assert now["switchback_switch_active", "observe", "agent=support"] == 1
+    assert now["switchback_switch_active", "observe", "everything"] == 1
+    assert now["switchback_cap_remaining_ratio", cap["id"], "everything", "calls", "day"] == 0.75
+    assert now["switchback_cap_remaining_ratio", none["id"], "everything", "tokens", "day"] == 0
     assert now["switchback_recorder_queue_length",] == now["switchback_holds_outstanding",] == 0
 
     await admin.call("DELETE", f"/caps/{none['id']}")
     admin.commands.clock.now += 24 * AN_HOUR
     later = await samples(admin)
-    assert ("switchback_switch_active", "everything") not in later
-    assert ("switchback_cap_remaining_ratio", none["id"]) not in later
-    assert later["switchback_cap_remaining_ratio", cap["id"]] == 1
+    assert ("switchback_switch_active", "observe", "everything") not in later
+    assert ("switchback_cap_remaining_ratio", none["id"], "everything", "tokens", "day") not in later
+    assert later["switchback_cap_remaining_ratio", cap["id"], "everything", "calls", "day"] == 1
+
+
+async def test_labels_say_which_version_they_serve(admin: Admin) -> None:
+    await admin.agent("support", "one", "two")
+    assert (await samples(admin))["switchback_label_info", "support", "prod", "1"] == 1
+    await admin.call("PUT", "/agents/support/labels/prod", {"version": 2})
+    now = await samples(admin)
+    assert now["switchback_label_info", "support", "prod", "2"] == 1
+    assert ("switchback_label_info", "support", "prod", "1") not in now
+
+
+async def test_what_switches_and_caps_are_about_is_readable_and_names_no_user(admin: Admin) -> None:
+    await admin.agent("support", "one")
+    await admin.post("/switches", {"scope": {"agent": "support", "tag": "tenant=a"}, "mode": "block"})
+    for user in ("ada", "*"):
+        await admin.post("/caps", {"scope": {"user": user}, "window": "day", "unit": "usd", "limit": 4})
+    found = await samples(admin)
+    assert found["switchback_switch_active", "block", "agent=support,tag=tenant=a"] == 1
+    scopes = sorted(key[2] for key in found if key[0] == "switchback_cap_remaining_ratio")
+    assert scopes == ["user=*", "user=one"]
+
+
+async def test_there_is_no_series_of_when_a_counter_was_made_and_the_process_tells_of_itself(admin: Admin) -> None:
+    _, _, text = await fetched(admin, "/metrics")
+    assert "_created" not in text
+    found = await samples(admin)
+    for name in ("cpu_seconds_total", "resident_memory_bytes", "open_fds", "max_fds", "start_time_seconds"):
+        assert found[f"process_{name}",] > 0
 
 
 async def test_rollbacks_are_counted(admin: Admin) -> None:

@@ -14,13 +14,12 @@ LABELS = RunLabels("support", "1", "stable", "openai", "gpt-4o-mini")
 
 
 def a_run(**members: Any) -> Run:
-    given = {"duration_microseconds": 20_000, "outcome": "ok", "usage_source": "reported", **members}
+    given = {"duration_microseconds": 20_000, "outcome": "ok", "usage_source": "reported", "status": 200, **members}
     return Run(
         id="run_1",
         agent="support",
         wire="openai_chat",
         operation="chat",
-        status=200,
         started_at_microseconds=1,
         **given,
     )
@@ -38,6 +37,59 @@ def scraped(collector: RunCollector) -> dict[tuple[str, ...], float]:
         for family in text_string_to_metric_families(generate_latest(registry).decode())
         for sample in family.samples
     }
+
+
+LABELLED = ("status_class", "error_class", "finish")
+
+
+def ends(collector: RunCollector) -> dict[tuple[str, ...], float]:
+    """How runs ended: samples by the label values that tell it."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return {
+        tuple(sample.labels[name] for name in ("outcome", *LABELLED) if name in sample.labels): sample.value
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+        if family.name in ("switchback_runs", "switchback_finishes")
+        for sample in family.samples
+    }
+
+
+def test_how_runs_ended_is_told_by_class_of_status_and_of_error_and_by_what_the_model_said() -> None:
+    collector = RunCollector()
+    series = collector.series(LABELS)
+    for finish, count in (("stop", 2), ("refused", 1)):
+        for _ in range(count):
+            series.finished(a_run(finish=finish))
+    for status in (500, 503, 429):
+        series.finished(a_run(status=status, outcome="error", error_class="provider_error"))
+    series.finished(a_run(status=402, outcome="refused", error_class="spend_cap_exceeded"))
+    series.finished(a_run(status=0, outcome="client_left", error_class="client_left"))
+    assert ends(collector) == {
+        ("ok", "2xx", ""): 3,
+        ("error", "5xx", "provider_error"): 2,
+        ("error", "4xx", "provider_error"): 1,
+        ("refused", "4xx", "spend_cap_exceeded"): 1,
+        ("client_left", "none", "client_left"): 1,
+        ("stop",): 2,
+        ("refused",): 1,
+    }
+
+
+def test_what_the_proxy_adds_is_told_of_what_it_forwarded() -> None:
+    collector = RunCollector()
+    collector.series(LABELS).finished(a_run(duration_microseconds=20_400, provider_duration_microseconds=20_000))
+    collector.series(LABELS).finished(a_run(duration_microseconds=50))
+    found = scraped(collector)
+    name = "switchback_proxy_overhead_seconds"
+    assert [found[f"{name}_bucket", le] for le in ("0.00025", "0.0005", "+Inf")] == [0, 1, 1]
+    assert found[f"{name}_sum",] == pytest.approx(0.0004)
+
+
+def test_tool_calls_add_up() -> None:
+    collector = RunCollector()
+    for count in (0, 2, 3):
+        collector.series(LABELS).finished(a_run(tool_call_count=count))
+    assert scraped(collector)["switchback_tool_calls_total",] == 5
 
 
 def test_a_run_is_counted_in_every_family() -> None:
@@ -70,12 +122,12 @@ def test_a_run_is_counted_in_every_family() -> None:
 
 def test_buckets_are_cumulative_and_the_last_one_holds_all() -> None:
     collector = RunCollector()
-    for microseconds in (1, 10_001, 400_000_000):
+    for microseconds in (1, 10_001, 400_000_000, 601_000_000):
         collector.series(LABELS).finished(a_run(duration_microseconds=microseconds))
     found = scraped(collector)
     name = "switchback_run_duration_seconds"
-    assert [found[f"{name}_bucket", le] for le in ("0.01", "0.025", "160.0", "+Inf")] == [1, 2, 2, 3]
-    assert found[f"{name}_count",] == 3
+    assert [found[f"{name}_bucket", le] for le in ("0.01", "0.025", "300.0", "600.0", "+Inf")] == [1, 2, 2, 3, 4]
+    assert found[f"{name}_count",] == 4
 
 
 def test_what_was_not_reported_is_no_count_of_tokens() -> None:

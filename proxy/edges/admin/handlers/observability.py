@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from proxy.core.spending.caps import Cap, window_start
 from proxy.edges.admin.parts import AdminParts
 
 
@@ -54,17 +55,12 @@ def refresh_gauges(parts: AdminParts) -> None:
     metrics.recorder_queue_length.set(parts.recorder.queue_length)
     metrics.recorder_dropped.follow(parts.recorder.dropped)
     metrics.conversation_evictions.follow(parts.conversations.evictions)
-    metrics.switch_active.clear()
-    for switch in parts.live.current.switches:
-        if switch.is_active(now):
-            metrics.switch_active.labels(switch.scope.kind()).inc()
-    metrics.cap_remaining_ratio.clear()
-    for cap in parts.live.current.caps:
-        if not parts.ledger.knows(cap):
-            # Nothing is said of what cannot be read.
-            continue
-        start = parts.ledger.window_of(cap)
-        fullest = parts.ledger.standing(cap, start).fullest()
-        used = fullest[0].spent + fullest[0].held if fullest else 0
-        left = max(0, cap.limit_amount - used) / cap.limit_amount if cap.limit_amount else 0.0
-        metrics.cap_remaining_ratio.labels(cap.id).set(left)
+    snapshot = metrics.labels.snapshot = parts.live.current
+    metrics.switches_on(switch for switch in snapshot.switches if switch.is_active(now))
+    metrics.caps_left((cap, _left(parts, cap, now)) for cap in snapshot.caps)
+
+
+def _left(parts: AdminParts, cap: Cap, now: int) -> float:
+    fullest = parts.ledger.standing(cap, window_start(cap.window, now)).fullest()
+    used = fullest[0].spent + fullest[0].held if fullest else 0
+    return max(0, cap.limit_amount - used) / cap.limit_amount if cap.limit_amount else 0.0

@@ -1,0 +1,72 @@
+"""Every family of /metrics, once: name, kind, help, labels, and what becomes of it where several processes have a part in it.
+
+Belongs here: nothing but the table. What happens to a family is told in metrics.py and run_series.py, how processes are merged in
+workers/merged_metrics.py. Labels never name users, runs or keys, and each has a bounded set of values.
+"""
+
+from typing import Final, Literal, NamedTuple
+
+Kind = Literal["counter", "gauge", "histogram"]
+#: How values of several processes become one. sum: each has a part; greatest: the worst counts; owner: the process that has the
+#: store knows it, or it is the same for all.
+Merge = Literal["sum", "greatest", "owner"]
+
+
+class Declared(NamedTuple):
+    """One family. A counter's samples have `_total` behind its name."""
+
+    name: str
+    kind: Kind
+    merge: Merge
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+#: Whose run it was: versions that labels or pins reach, models that versions name; anything else is `other`.
+RUN_LABELS: Final = ("agent", "version", "arm", "provider", "model")
+_CAP: Final = ("cap", "scope", "window", "unit")
+
+_ALL: Final = (
+    # Runs, by version (run_series.py).
+    Declared("switchback_runs", "counter", "sum", "Finished runs, by how they ended.", (*RUN_LABELS, "outcome", "status_class", "error_class")),
+    Declared("switchback_run_duration_seconds", "histogram", "sum", "From the call's arrival to the end of its answer.", RUN_LABELS),
+    Declared("switchback_time_to_first_byte_seconds", "histogram", "sum", "From the call's arrival to the first byte of the provider's answer.", RUN_LABELS),
+    Declared("switchback_proxy_overhead_seconds", "histogram", "sum", "What a forwarded call took beside its time at the provider."),
+    Declared("switchback_tokens", "counter", "sum", "Tokens that providers reported, by kind.", (*RUN_LABELS, "kind")),
+    Declared("switchback_cost_usd", "counter", "sum", "Cost in US dollars.", RUN_LABELS),
+    Declared("switchback_finishes", "counter", "sum", "Why answers ended, as the model said; refused: it would not answer.", (*RUN_LABELS, "finish")),
+    Declared("switchback_tool_calls", "counter", "sum", "Tool calls that answers asked for.", RUN_LABELS),
+    Declared("switchback_outcomes", "counter", "owner", "Facts told about runs later, by name and whether they hold.", ("agent", "version", "name", "value")),
+    # Calls, and what stops them.
+    Declared("switchback_runs_in_flight", "gauge", "owner", "Calls being served now."),
+    Declared("switchback_refusals", "counter", "sum", "Calls refused by the proxy, by code.", ("agent", "code")),
+    Declared("switchback_upstream_errors", "counter", "sum", "Failures of a provider's connection, by reason.", ("provider", "reason")),
+    Declared("switchback_switch_active", "gauge", "owner", "Kill switches that are on, by what they are about.", ("scope", "mode")),
+    Declared("switchback_switch_observed", "counter", "sum", "Calls a switch in mode observe would have met."),
+    Declared("switchback_ignored_variables", "counter", "sum", "Variables sent that the prompt does not declare."),
+    Declared("switchback_cap_warnings", "counter", "sum", "Calls past a cap that only warns.", _CAP),
+    Declared("switchback_cap_remaining_ratio", "gauge", "owner", "What is left of a cap in its window, 0 to 1.", _CAP),
+    Declared("switchback_holds_outstanding", "gauge", "owner", "Ledger rows held and not settled."),
+    # Releases.
+    Declared("switchback_label_info", "gauge", "owner", "Always 1: the version that a label serves.", ("agent", "label", "version")),
+    Declared("switchback_rollout_share_ratio", "gauge", "owner", "Share of the candidate of a running rollout, 0 to 1.", ("agent", "label")),
+    Declared("switchback_rollbacks", "counter", "owner", "Rollbacks, by what caused them.", ("agent", "cause")),
+    # The proxy itself.
+    Declared("switchback_snapshot_revision", "gauge", "owner", "Revision of the snapshot traffic is decided on."),
+    Declared("switchback_snapshot_loaded_timestamp_seconds", "gauge", "owner", "When it was loaded, UTC."),
+    Declared("switchback_store_up", "gauge", "owner", "1 while the store takes writes."),
+    Declared("switchback_recorder_queue_length", "gauge", "sum", "Runs waiting to be written."),
+    Declared("switchback_recorder_dropped", "counter", "sum", "Runs dropped because the queue was full."),
+    Declared("switchback_event_loop_lag_seconds", "gauge", "greatest", "How late the event loop woke at the last check."),
+    Declared("switchback_conversation_evictions", "counter", "sum", "Conversations whose arm was forgotten."),
+    Declared("switchback_worker_restarts", "counter", "owner", "Workers started again after they ended unasked."),
+    Declared("switchback_build_info", "gauge", "owner", "Always 1.", ("version",)),
+    # What the client library tells of the process (Linux), under the names that every dashboard knows.
+    Declared("process_cpu_seconds", "counter", "sum", "User and system CPU time."),
+    Declared("process_resident_memory_bytes", "gauge", "sum", "Resident memory; pages that processes share count for each."),
+    Declared("process_virtual_memory_bytes", "gauge", "sum", "Virtual memory."),
+    Declared("process_open_fds", "gauge", "sum", "Open file descriptors."),
+    Declared("process_max_fds", "gauge", "sum", "How many may be open."),
+    Declared("process_start_time_seconds", "gauge", "owner", "When the process that owns the store started, UTC."),
+)  # fmt: skip
+DECLARED: Final = {family.name: family for family in _ALL}
