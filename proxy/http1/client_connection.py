@@ -22,6 +22,7 @@ from proxy.http1.sockets import abort
 
 _LARGE_READ_BYTES: Final = 64 * 1024
 _SLICE_BYTES: Final = 4096  # bounds how many pipelined calls one read can bring
+_CHUNKS_A_TURN: Final = 4000  # of two bytes each, a read can hold enough of them to take 60 ms
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -266,9 +267,14 @@ class ClientConnection:
     def _feed_sliced(self, data: bytes) -> None:
         view = memoryview(data)
         at = 0
+        chunks = self._parser.chunks
         while at < len(data) and not self._deaf:
             if len(self._queue) >= self._limits.pipelined_calls:
                 self._pause(bytes(view[at:]))
+                return
+            if self._parser.chunks - chunks > _CHUNKS_A_TURN:
+                self._pause(bytes(view[at:]))
+                self._loop.call_soon(self._feed_held)
                 return
             missing = self._parser.missing_bytes
             step = max(_SLICE_BYTES, missing)
@@ -284,11 +290,15 @@ class ClientConnection:
         self.transport.pause_reading()
 
     def _resume(self) -> None:
-        if len(self._queue) >= self._limits.pipelined_calls:
+        if len(self._queue) < self._limits.pipelined_calls:
+            self._parser.head_at = self._loop.time()  # the wait was ours
+            self._feed_held()
+
+    def _feed_held(self) -> None:
+        if not self._paused or len(self._queue) >= self._limits.pipelined_calls:
             return
         held, self._held = self._held, b""
         self._paused = False
-        self._parser.head_at = self._loop.time()  # the wait was ours
         self._feed_sliced(held)
         if not self._paused and not self.transport.is_closing():
             self.transport.resume_reading()

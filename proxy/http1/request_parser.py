@@ -9,6 +9,7 @@ and `Upgrade`, which never switches protocols.
 
 from collections.abc import Callable
 from enum import Enum
+from io import BytesIO
 from typing import Final, Protocol, cast
 
 import httptools
@@ -21,8 +22,6 @@ from proxy.http1.plain_request import read_plain
 from proxy.http1.request_head import Refused, check_headers, check_line
 
 _CHUNK_OVERHEAD_BYTES: Final = 12  # size line and line ends of an ordinary chunk
-_CRUMB_BYTES: Final = 4096
-_GATHERED_BYTES: Final = 64 * 1024
 _HEAD_END: Final = b"\r\n\r\n"
 _LINE_END: Final = b"\r\n"
 
@@ -87,10 +86,10 @@ class RequestParser:
         self._has_line = False
         self._tail = b""  # the last bytes of the head so far
         self._head_bytes = 0
-        self._pieces: list[bytes] = []
-        self._crumbs = bytearray()
+        self._first = b""
+        self._joined: BytesIO | None = None  # more pieces than the first
         self._body_bytes = 0
-        self._chunks = 0
+        self.chunks = 0  # of the present body
         self._wire_bytes = 0
 
     @property
@@ -187,7 +186,7 @@ class RequestParser:
             if self._head_bytes > limits.header_bytes + limits.request_line_bytes:
                 raise Refused(431)
         elif self.phase is BODY and self._chunked:
-            framing = self._wire_bytes - self._body_bytes - _CHUNK_OVERHEAD_BYTES * self._chunks
+            framing = self._wire_bytes - self._body_bytes - _CHUNK_OVERHEAD_BYTES * self.chunks
             if framing > limits.header_bytes:  # chunk extensions or trailers without end
                 raise Refused(400)
 
@@ -257,7 +256,7 @@ class RequestParser:
         return wants_continue
 
     def on_body(self, data: bytes) -> None:
-        """A piece of the body. Small ones are joined as they come: each would take ten times its size."""
+        """A piece of the body. They are joined as they come: at the end 32 MB would take 20 ms, and crumbs ten times their size."""
         size = len(data)
         self._body_bytes += size
         has_room = self._budget.take(size)
@@ -265,30 +264,24 @@ class RequestParser:
             raise self._stop(413)
         if not has_room:
             raise self._stop(503)
-        if size >= _CRUMB_BYTES or not self._pieces:
-            self._gather()
-            self._pieces.append(data)
+        if self._joined is not None:
+            self._joined.write(data)
+        elif self._first:
+            self._joined = BytesIO()
+            self._joined.write(self._first)
+            self._joined.write(data)
         else:
-            self._crumbs += data
-            if len(self._crumbs) > _GATHERED_BYTES:
-                self._gather()
-
-    def _gather(self) -> None:
-        if self._crumbs:
-            self._pieces.append(bytes(self._crumbs))
-            self._crumbs.clear()
+            self._first = data
 
     def on_chunk_header(self) -> None:
         """The size line of a chunk."""
-        self._chunks += 1
+        self.chunks += 1
 
     def on_message_complete(self) -> None:
         """The end of a message, trailers included."""
         if self._resuming:  # the end llhttp sees at an upgrade; the real one comes after `_ignore_upgrade`
             return
-        self._gather()
-        pieces = self._pieces
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = self._first if self._joined is None else self._joined.getvalue()
         call = Call(self._method, self._target, self._headers, body, self.head_at)
         self._headers, self._sizes = [], None
         self._begin_message()

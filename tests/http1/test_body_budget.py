@@ -6,8 +6,10 @@ import tracemalloc
 import pytest
 
 from proxy.http1.body_budget import BodyBudget
+from proxy.http1.client_connection import ClientConnection
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.listener import Listener
+from proxy.http1.outgoing import Turn
 from proxy.http1.request_head import Refused
 from proxy.http1.request_parser import RequestParser
 from tests.harness import eventually
@@ -167,3 +169,49 @@ def test_a_body_that_breaks_off_gives_back_what_it_held() -> None:
     assert refused.value.status == 503
     parser.close()
     assert budget.used_bytes == 0
+
+
+class _Paused(asyncio.Transport):
+    """Takes what a connection says of reading, and sends nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.pauses = 0
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        pass
+
+    def pause_reading(self):
+        self.pauses += 1
+
+    def resume_reading(self):
+        pass
+
+    def is_closing(self):
+        return False
+
+
+async def test_a_read_full_of_tiny_chunks_is_taken_in_several_turns():
+    bodies = []
+
+    class Sink:
+        budget, draining, turn = BodyBudget(1 << 30), False, Turn()
+
+        def call_ready(self, call, reply):
+            bodies.append(call.body)
+
+        def opened(self, connection):
+            return True
+
+    transport = _Paused()
+    connection = ClientConnection(Sink(), ListenerLimits(), asyncio.get_running_loop())
+    connection.connection_made(transport)
+    connection.data_received(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    connection.data_received(b"2\r\nab\r\n" * 30_000 + b"0\r\n\r\n")
+    turns = 0
+    while not bodies:
+        turns += 1
+        await asyncio.sleep(0)
+    assert bodies == [b"ab" * 30_000]
+    assert turns >= 5
+    assert transport.pauses >= 5

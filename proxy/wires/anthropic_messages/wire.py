@@ -119,6 +119,8 @@ class AnthropicMessages:
 
     def read_in_steps(self, body: bytes) -> Steps[RequestFacts]:
         """As `read`, with pauses."""
+        self._bounds.check_unread(body)
+        yield
         members = yield from parse_in_steps(body)
         yield
         self._bounds.check(members)

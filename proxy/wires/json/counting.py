@@ -4,6 +4,7 @@ Belongs here: how often a byte occurs, how many objects a list has, whether byte
 may be (shared/request_bounds.py).
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -53,6 +54,57 @@ def check_count(raw: RawJson, most: int, param: str) -> bool:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
     return True
+
+
+_left_by_name: Final[dict[str, int]] = {}
+
+
+def _count(name: str) -> None:
+    _left_by_name[name] -= 1
+    if _left_by_name[name] < 0:
+        raise BadInput(f"too_many_{name}", f"the request has too many {name}", param=name)
+
+
+class _Message(msgspec.Struct, gc=False):
+    def __post_init__(self) -> None:
+        _count("messages")
+
+
+class _Tool(msgspec.Struct, gc=False):
+    def __post_init__(self) -> None:
+        _count("tools")
+
+
+class _Function(msgspec.Struct, gc=False):
+    def __post_init__(self) -> None:
+        _count("functions")
+
+
+class _Lists(msgspec.Struct, gc=False):
+    """A request of which nothing is kept."""
+
+    messages: list[_Message] = []
+    tools: list[_Tool] = []
+    functions: list[_Function] = []
+
+
+_lists: Final[JsonDecoder[_Lists]] = msgspec.json.Decoder(_Lists)
+
+
+def check_counts(body: bytes, most: Mapping[str, int]) -> None:
+    """Stop at the first object beyond the most there may be of `messages`, `tools` and `functions`, whatever comes behind it.
+
+    Raises BadInput(`too_many_...`). A body that is not valid, or has other things there, is not judged here.
+    """
+    _left_by_name.update(most)
+    try:
+        _lists.decode(body)
+    except BadInput as refusal:
+        bound = most[refusal.param or ""]
+        message = f"the request has more than {bound} {refusal.param}"
+        raise BadInput(refusal.code, message, param=refusal.param) from None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return
 
 
 class _Anything(msgspec.Struct, gc=False):

@@ -17,6 +17,7 @@ import msgspec
 
 from proxy.core.errors import BadInput
 from proxy.core.steps import Steps
+from proxy.wires.json.long_texts import Shortened, shorten
 from proxy.wires.json.values import (
     RAW_NULL,
     WHITESPACE,
@@ -113,7 +114,33 @@ def parse_members(body: bytes, param: str | None = None) -> JsonMembers:
 def parse_in_steps(body: bytes) -> Steps[JsonMembers]:
     """As `parse_members` of a large request body, with pauses."""
     yield from check_utf8_in_steps(body)
-    return _members_of_large(body, None)
+    shortened = yield from shorten(body)
+    yield
+    members = None if shortened is None else _members_of_shortened(body, shortened)
+    yield
+    return _members_of_large(body, None) if members is None else members
+
+
+def _members_of_shortened(body: bytes, shortened: Shortened) -> JsonMembers | None:
+    """The members of a body by its short form; None where that is not valid, or does not tell: the body itself has to be read."""
+    try:
+        short = _members_of_large(shortened.short, None)
+    except BadInput as refusal:
+        if refusal.code == "malformed_json":
+            return None
+        raise
+    whole, view = shortened.whole_position, memoryview(body)
+    spans = [(name, whole(key), whole(start), whole(end)) for name, key, start, end in short.spans]
+    values = dict(short.values)
+    left_out = len(shortened.left_out)
+    for name, _, start, end in spans:
+        within = sum(start < begin and stop < end for begin, stop in shortened.left_out)
+        if within:
+            left_out -= within
+            values[name] = msgspec.Raw(view[start:end])
+    if left_out:  # in a name
+        return None
+    return JsonMembers(body, values, spans, short.repeated)
 
 
 def _members_of_large(body: bytes, param: str | None) -> JsonMembers:

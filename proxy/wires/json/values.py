@@ -102,14 +102,12 @@ def check_utf8(body: bytes, param: str | None) -> None:
 
 def check_utf8_in_steps(body: bytes, param: str | None = None) -> Steps[None]:
     """As `check_utf8`, with pauses."""
-    if body.isascii():
-        return
-    pieces = 0
-    view, position, size = memoryview(body), 0, len(body)
+    pieces, position, size = 0, 0, len(body)
     try:
         while position < size:
             end = min(position + _CHECKED_BYTES, size)
-            position += codecs.utf_8_decode(view[position:end], "strict", end == size)[1]
+            piece = body[position:end]
+            position += len(piece) if piece.isascii() else codecs.utf_8_decode(piece, "strict", end == size)[1]
             pieces += 1
             if pieces % _PIECES_A_STEP == 0:
                 yield

@@ -10,7 +10,7 @@ bound: 0.6 ms a megabyte and 0.1 µs an object, against 60 to 300 ms for what wo
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.wires.json.counting import check_count, has_more_than
+from proxy.wires.json.counting import check_count, check_counts, has_more_than
 from proxy.wires.json.members import JsonMembers
 
 #: No shorter list is worth counting.
@@ -26,6 +26,11 @@ class RequestBounds:
 
     messages: int = 20_000
     tools: int = 2_000
+
+    def check_unread(self, body: bytes) -> None:
+        """As `check`, of a large body that is not parsed yet: no more of it is read than shows that there is too much."""
+        if len(body) > _DENSE_BYTES and has_more_than(body, b"{", max(self.messages, self.tools), 0, len(body)):
+            check_counts(body, {"messages": self.messages, "tools": self.tools, "functions": self.tools})
 
     def check(self, members: JsonMembers) -> None:
         """Raises BadInput(`too_many_messages`, `too_many_tools`, `too_many_functions`)."""

@@ -131,3 +131,13 @@ def test_a_prompt_goes_into_a_large_conversation_as_into_a_small_one(
 @given(st.binary(max_size=60), st.integers(0, 12), st.integers(0, 60), st.integers(0, 60))
 def test_counting_up_to_a_bound_agrees_with_counting(data: bytes, most: int, start: int, end: int) -> None:
     assert has_more_than(data, b"a", most, start, end) == (data[start:end].count(b"a") > most)
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+@pytest.mark.parametrize("param", ["messages", "tools"])
+def test_what_comes_behind_too_many_is_not_read(wire: Wire, param: str) -> None:
+    sent = b'{"model":"m","%b":[' % param.encode() + b'{"a":1},' * 200_000 + b"what is no JSON"
+    with pytest.raises(BadInput) as refusal:
+        at_once(wire.read_in_steps(sent))
+    assert refusal.value.code == f"too_many_{param}"
+    assert refusal.value.message == f"the request has more than {500 if param == 'messages' else 50} {param}"
