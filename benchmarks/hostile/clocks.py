@@ -43,7 +43,9 @@ async def attack(trial: Trial) -> list[Figure]:
                 problems.append(f"{now} calls in a window that was spent, at {days:+d} d")
             served[days] = served.get(days, 0) + now
         await product.stop()
-        negative = product.rows("SELECT count(*) FROM runs WHERE duration_ms < 0")[0][0]
+        negative = product.rows(
+            "SELECT count(*) FROM runs WHERE duration_microseconds < 0 OR provider_duration_microseconds < 0"
+        )[0][0]
     if negative:
         problems.append(f"{negative} negative durations")
     total = sum(served.values())

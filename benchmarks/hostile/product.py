@@ -24,7 +24,9 @@ from benchmarks import machine
 from tests.harness import Operator
 
 ROOT = Path(__file__).resolve().parents[2]
-AGENT, SMALL, UNCAPPED = "support", "small", "uncapped"
+AGENT, SMALL, UNCAPPED, VICTIM = "support", "small", "uncapped", "victim"
+#: Those that call the other provider.
+ANTHROPIC_AGENTS = SMALL, VICTIM
 _START_SECONDS = 60
 _STOP_SECONDS = 40
 _COMMAND = [sys.executable, "-m", "proxy"]
@@ -79,7 +81,7 @@ class Provider:
 
 
 class Product:
-    """One home. `openai` serves the agents AGENT and UNCAPPED, `anthropic` SMALL, so that each has a count of its own."""
+    """One home. `openai` serves the agents AGENT and UNCAPPED, `anthropic` the others, so that each has a count of its own."""
 
     def __init__(
         self, home: Path, openai: Provider, anthropic: Provider, session: aiohttp.ClientSession, workers: int, environment: Mapping[str, str]
@@ -197,6 +199,7 @@ class Product:
         operator = self.operator
         await operator.agent(AGENT, "Be kind.", model="gpt-4o-mini")
         await operator.agent(SMALL, "Be brief.", model="claude-sonnet-4-5")
+        await operator.agent(VICTIM, "Be gone.", model="claude-sonnet-4-5")
         await operator.agent(UNCAPPED, "Be free.", model="gpt-4o-mini")
         await self.cap(AGENT, 10_000_000)
 

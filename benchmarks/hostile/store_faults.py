@@ -19,7 +19,7 @@ import aiohttp
 
 from benchmarks.hostile.disk import Disk, is_available
 from benchmarks.hostile.figures import Figure
-from benchmarks.hostile.product import AGENT, Product, Trial, installed
+from benchmarks.hostile.product import AGENT, VICTIM, Product, Trial, installed
 from benchmarks.hostile.traffic import Traffic, flowing, request, status_of
 from tests.harness import Refused
 
@@ -167,6 +167,11 @@ class _Seen:
     answered_seconds: float = float("inf")
     problems: list[str] = field(default_factory=list[str])
 
+    def say(self, problem: str) -> None:
+        """Once each."""
+        if problem not in self.problems:
+            self.problems.append(problem[:200])
+
 
 async def attack(trial: Trial) -> list[Figure]:
     """Every fault as far as time allows, in an order of chance."""
@@ -188,19 +193,24 @@ async def attack(trial: Trial) -> list[Figure]:
         in_force.append(seen.in_force_seconds)
         answered.append(seen.answered_seconds)
         if traffic.statuses[200] < total:
-            seen.problems.append(f"calls {dict(traffic.statuses)}")
+            seen.say(f"calls {dict(traffic.statuses)}")
         line = (
             f"  {fault.name} ({trial.who}): {traffic.served_percent:.1f} % of {total} calls, 99 % within {traffic.slowest_ms():.0f} ms; "
             f"write {seen.slowest_write_seconds:.1f} s, switch in force {seen.in_force_seconds * 1000:.0f} ms, "
             f"answered {seen.answered_seconds * 1000:.0f} ms"
         )
         print(line + "".join(f"; {problem}" for problem in seen.problems), flush=True)
-        problems += [f"{fault.name}: {problem}" for problem in seen.problems]
+        if seen.problems:
+            problems.append(fault.name)
     share = 100 * served / calls if calls else 0
     text = f"{trial.who}: {done} of {len(FAULTS)} faults of {seconds:.0f} s, {share:.2f} % of {calls} calls, writes ≤ {max(writes):.1f} s"
     stop = f"{trial.who}, {done} faults: in force ≤ {max(in_force) * 1000:.0f} ms, answered ≤ {max(answered) * 1000:.0f} ms"
     return [
-        Figure("B1", "; ".join([text, *problems]), not problems and max(writes) <= _WRITE_BAR_SECONDS),
+        Figure(
+            "B1",
+            text + (f"; not all well: {', '.join(problems)}" if problems else ""),
+            not problems and max(writes) <= _WRITE_BAR_SECONDS,
+        ),
         Figure("B4", stop, max(in_force) <= _IN_FORCE_BAR_SECONDS and max(answered) <= _ANSWER_BAR_SECONDS),
     ]
 
@@ -211,7 +221,6 @@ async def _suffered(trial: Trial, fault: Fault, seconds: float) -> tuple[Traffic
     disk = Disk(folder, folder / "home")
     seen = _Seen()
     async with installed(folder, trial.workers, environment=disk.environment) as product:
-        await product.operator.agent("victim", "x")
         source = sqlite3.connect(product.database)
         older = sqlite3.connect(product.database.with_name("older"))
         source.backup(older)
@@ -229,9 +238,9 @@ async def _suffered(trial: Trial, fault: Fault, seconds: float) -> tuple[Traffic
             await asyncio.to_thread(fault.end, product, disk, what)
             await _recovered(token, seen)
         if product.process is None or product.process.returncode is not None:
-            seen.problems.append("the process is gone")
-        else:
-            await _looked_for(product, fault, seen)
+            seen.problems = ["the process is gone"]
+            await product.start()
+        await _looked_for(product, fault, seen)
     shutil.rmtree(folder, ignore_errors=True)
     return traffic, seen
 
@@ -257,9 +266,9 @@ async def _written(operator: Any, name: str, seen: _Seen) -> None:
         seen.agents.add(name)
     except Refused as refusal:
         if refusal.status != 503:
-            seen.problems.append(f"a change got {refusal.status}")
+            seen.say(f"a change got {refusal.status}")
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        seen.problems.append(f"a change was not answered: {type(error).__name__}")
+        seen.say(f"a change was not answered: {type(error).__name__}")
     seen.slowest_write_seconds = max(seen.slowest_write_seconds, time.monotonic() - began)
 
 
@@ -269,15 +278,15 @@ async def _pulled(product: Product, operator: Any, seen: _Seen) -> None:
 
     async def answered() -> None:
         try:
-            await operator.post("/switches", scope={"agent": "victim"}, mode="block", why="hostile")
+            await operator.post("/switches", scope={"agent": VICTIM}, mode="block", why="hostile")
             seen.answered_seconds = time.monotonic() - began
         except (aiohttp.ClientError, OSError, TimeoutError, Refused) as error:
-            seen.problems.append(f"the switch was not taken: {error}"[:120])
+            seen.say(f"the switch was not taken: {error}")
 
     async def in_force() -> None:
         while time.monotonic() - began < _WRITE_BAR_SECONDS * 2:
             sent = time.monotonic()
-            if await status_of(product.address, request("victim"), seconds=5) == 403:
+            if await status_of(product.address, request(VICTIM), seconds=5) == 403:
                 seen.in_force_seconds = sent - began
                 return
             await asyncio.sleep(0.005)
@@ -294,34 +303,34 @@ async def _recovered(operator: Any, seen: _Seen) -> None:
             if store["up"]:
                 return
         await asyncio.sleep(0.2)
-    seen.problems.append(f"the store did not come back: {store.get('problem')}"[:200])
+    seen.say(f"the store did not come back: {store.get('problem')}")
 
 
 async def _looked_for(product: Product, fault: Fault, seen: _Seen) -> None:
     """In the running process, and after a restart."""
     for moment in ("", " after a restart"):
         if moment:
-            await product.stop()
             try:
+                await product.stop()
                 await product.start()
             except (RuntimeError, TimeoutError) as error:
-                seen.problems.append(f"it does not start again: {error}"[:200])
+                seen.say(f"it does not start again: {error}")
                 return
         operator = product.operator
         try:
             proof = await operator.get("/audit/verify")
             if not proof["ok"]:
-                seen.problems.append(f"the audit log does not hold{moment}")
+                seen.say(f"the audit log does not hold{moment}")
             charged, billed = await product.counted(AGENT), await product.openai.received()
             if charged < billed:
-                seen.problems.append(f"a cap counted {charged} of {billed}{moment}")
-            if {"agent": "victim"} not in [one["scope"] for one in (await operator.get("/switches"))["items"]]:
-                seen.problems.append(f"the switch is gone{moment}")
+                seen.say(f"a cap counted {charged} of {billed}{moment}")
+            if {"agent": VICTIM} not in [one["scope"] for one in (await operator.get("/switches"))["items"]]:
+                seen.say(f"the switch is gone{moment}")
             missing = [name for name in sorted(seen.agents) if not await _is_there(operator, name)]
             if missing and fault.keeps_changes:
-                seen.problems.append(f"{len(missing)} acknowledged changes are gone{moment}: {missing[0]}")
+                seen.say(f"{len(missing)} acknowledged changes are gone{moment}: {missing[0]}")
         except (Refused, aiohttp.ClientError, OSError, TimeoutError) as error:
-            seen.problems.append(f"{error}{moment}"[:200])
+            seen.say(f"{error}{moment}")
 
 
 async def _is_there(operator: Any, name: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from random import Random
 
-from benchmarks.hostile.product import AGENT, SMALL, Product
+from benchmarks.hostile.product import AGENT, ANTHROPIC_AGENTS, Product
 from tests.hostile.conversation import Client, split_answers
 
 _CALL_SECONDS = 20
@@ -19,10 +19,11 @@ _CALL_SECONDS = 20
 
 def request(agent: str = AGENT, text: str = "hi", *, streamed: bool = False, **members: object) -> bytes:
     """A whole call, after which the proxy closes."""
-    is_small = agent == SMALL
     content = {"model": "x", "max_tokens": 8, "messages": [{"role": "user", "content": text}], **members}
     body = json.dumps(content | ({"stream": True} if streamed else {})).encode()
-    path, lines = ("messages", ("Anthropic-Version: 2023-06-01",)) if is_small else ("chat/completions", ())
+    path, lines = (
+        ("messages", ("Anthropic-Version: 2023-06-01",)) if agent in ANTHROPIC_AGENTS else ("chat/completions", ())
+    )
     return framed(f"/a/{agent}/v1/{path}", body, *lines)
 
 
