@@ -84,11 +84,12 @@ class Product:
     """One home. `openai` serves the agents AGENT and UNCAPPED, `anthropic` the others, so that each has a count of its own."""
 
     def __init__(
-        self, home: Path, openai: Provider, anthropic: Provider, session: aiohttp.ClientSession, workers: int, environment: Mapping[str, str]
+        self, home: Path, openai: Provider, anthropic: Provider, session: aiohttp.ClientSession, workers: int,
+        environment: Mapping[str, str], settings: Mapping[str, Any],
     ) -> None:  # fmt: skip
         self.home, self.openai, self.anthropic, self.workers = home, openai, anthropic, workers
         self._session = session
-        self._environment = environment
+        self._environment, self._settings = environment, settings
         self.process: asyncio.subprocess.Process | None = None
         self.address = ("127.0.0.1", 0)
         self.admin = ""
@@ -114,6 +115,7 @@ class Product:
                 "openai": {"wire": "openai", "base_url": self.openai.url},
                 "anthropic": {"wire": "anthropic", "base_url": self.anthropic.url},
             },
+            **self._settings,
         }
         config.write_text(json.dumps(content))
         began = time.monotonic()
@@ -224,14 +226,19 @@ class Product:
 
 @asynccontextmanager
 async def installed(
-    folder: Path, workers: int, *, environment: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()
+    folder: Path,
+    workers: int,
+    *,
+    environment: Mapping[str, str] | None = None,
+    prefix: tuple[str, ...] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Product]:
     """A product that runs and is set up; whatever is left of it is ended."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
         openai, anthropic = await asyncio.gather(Provider.start(session), Provider.start(session))
-        product = Product(folder / "home", openai, anthropic, session, workers, environment or {})
+        product = Product(folder / "home", openai, anthropic, session, workers, environment or {}, settings or {})
         try:
             await product.start(*prefix)
             await product.set_up()

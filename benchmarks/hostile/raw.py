@@ -13,8 +13,20 @@ from tests.hostile.account import OUR_FAULT
 from tests.hostile.case import Case
 from tests.hostile.conversation import converse
 from tests.hostile.raw_cases import CASES
+from tests.hostile.stage import BODY_LIMIT_BYTES
 
 _AT_ONCE = 20
+#: Some rows wait for a deadline.
+_IMPATIENT = {
+    "limits": {"body_bytes": BODY_LIMIT_BYTES},
+    "timeouts": {
+        "drain_seconds": 2,
+        "request_head_seconds": 3,
+        "request_body_idle_seconds": 3,
+        "request_body_seconds": 6,
+        "keep_alive_seconds": 3,
+    },
+}
 
 
 async def attack(trial: Trial) -> list[Figure]:
@@ -23,7 +35,7 @@ async def attack(trial: Trial) -> list[Figure]:
     said = 0
     ends = time.monotonic() + trial.seconds
 
-    async with installed(trial.folder, trial.workers) as product:
+    async with installed(trial.folder, trial.workers, settings=_IMPATIENT) as product:
         while True:
             order = trial.chance.sample(CASES, len(CASES))
             for start in range(0, len(order), _AT_ONCE):
