@@ -22,6 +22,8 @@ from tests.harness import Refused
 PER_SECOND = 50
 _FAULT_SECONDS, _WARM_SECONDS = 20.0, 12.0
 _RECOVERY_SECONDS = 30.0
+#: On the wire of VICTIM.
+_SWITCHED_OFF_STATUS = 400
 _WRITE_BAR_SECONDS = 5.0
 _IN_FORCE_BAR_SECONDS, _ANSWER_BAR_SECONDS = 0.1, 1.0
 
@@ -180,7 +182,7 @@ async def _pulled(product: Product, operator: Any, seen: _Seen) -> None:
     async def in_force() -> None:
         while time.monotonic() - began < _WRITE_BAR_SECONDS * 2:
             sent = time.monotonic()
-            if await status_of(product.address, request(VICTIM), seconds=5) == 403:
+            if await status_of(product.address, request(VICTIM), seconds=5) == _SWITCHED_OFF_STATUS:
                 seen.in_force_seconds = sent - began
                 return
             await asyncio.sleep(0.005)
