@@ -57,14 +57,23 @@ class Provider:
         process = await asyncio.create_subprocess_exec(
             *_COMMAND, "simulate", "--listen", "127.0.0.1:0", cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )  # fmt: skip
-        assert process.stdout is not None
-        async with asyncio.timeout(_START_SECONDS):
-            while True:
-                line = (await process.stdout.readline()).decode()
-                if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                    return cls(process, found[0], session)
-                if not line:
-                    raise RuntimeError("the simulator did not start")
+        provider = cls(process, "", session)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await provider._listens()
+        except BaseException:
+            await provider.stop()
+            raise
+        return provider
+
+    async def _listens(self) -> None:
+        assert self._process.stdout is not None
+        while not self.url:
+            line = (await self._process.stdout.readline()).decode()
+            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+                self.url = found[0]
+            elif not line:
+                raise RuntimeError("the simulator did not start")
 
     async def totals(self) -> dict[str, int]:
         """received, open_calls, billed_calls, billed_nanodollars, …"""
@@ -237,7 +246,7 @@ async def installed(
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
-        openai, anthropic = await asyncio.gather(Provider.start(session), Provider.start(session))
+        openai, anthropic = await Provider.start(session), await Provider.start(session)
         product = Product(folder / "home", openai, anthropic, session, workers, environment or {}, settings or {})
         try:
             await product.start(*prefix)

@@ -131,6 +131,8 @@ async def _one_home(report: _Report, faults: list[Fault], ends: float) -> None:
 
 async def _suffered(trial: Trial, product: Product, disk: Disk, fault: Fault, seconds: float, seen: _Seen) -> Traffic:
     operator = product.operator  # the token file may be away later
+    for switch in (await operator.get("/switches"))["items"]:  # of the fault before
+        await operator.request("DELETE", f"/switches/{switch['id']}", {"why": "hostile"})
     async with flowing(product, trial.chance, per_second=PER_SECOND) as traffic:
         await asyncio.sleep(1)
         what = await asyncio.to_thread(fault.begin, product, disk)
@@ -228,9 +230,6 @@ async def _looked_for(product: Product, seen: _Seen, moment: str = "") -> None:
         missing = [name for name in sorted(seen.agents) if not await _is_there(operator, name)]
         if missing:
             seen.say(f"{len(missing)} acknowledged changes are gone{moment}: {missing[0]}")
-        if not moment:
-            for switch in (await operator.get("/switches"))["items"]:
-                await operator.request("DELETE", f"/switches/{switch['id']}", {"why": "hostile"})
     except (Refused, aiohttp.ClientError, OSError, TimeoutError) as error:
         seen.say(f"{error}{moment}")
 
