@@ -16,6 +16,7 @@ import aiohttp
 from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, OpenAI
 
+from proxy.runtime.rollouts.rollout_loop import TICK_SECONDS
 from proxy.server import Server
 from proxy.settings import Settings
 from proxy.simulator.app import Simulator
@@ -166,14 +167,20 @@ def settings_for(home: Path, provider_url: str, **changes: Any) -> Settings:
 
 @asynccontextmanager
 async def deployed(
-    home: Path, *, simulator: Simulator | None = None, log: Callable[[bytes], object] | None = None, **changes: Any
+    home: Path,
+    *,
+    simulator: Simulator | None = None,
+    log: Callable[[bytes], object] | None = None,
+    rollout_tick_seconds: float = TICK_SECONDS,
+    **changes: Any,
 ) -> AsyncIterator[Deployment]:
     """A running deployment; give a started simulator to keep it over restarts."""
     own = simulator is None
     provider = simulator or Simulator()
     if own:
         await provider.start()
-    server = Server(settings_for(home, provider.url, **changes), log=log)
+    settings = settings_for(home, provider.url, **changes)
+    server = Server(settings, log=log, rollout_tick_seconds=rollout_tick_seconds)
     try:
         await server.start()
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:

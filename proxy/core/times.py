@@ -36,17 +36,21 @@ def parse_rfc3339(text: str, param: str) -> int:
 
 
 _SPAN: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(s|m|h|d|w)\Z")
+_MOST_SECONDS: Final = 1e9 - 1
 _UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 
 
 def parse_span(value: object, param: str) -> float:
-    """Seconds of a span such as `45s`, `15m`, `1.5h`, `7d`, `2w`, or of a plain number of seconds. Raises BadInput(`bad_span`)."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
-        return float(value)
-    found = _SPAN.match(value) if isinstance(value, str) else None
-    if found is None:
+    """Seconds, to the millisecond, of a span such as `45s`, `15m`, `1.5h`, `7d`, `2w`, or of a plain number of seconds; less
+    than 30 years. Raises BadInput(`bad_span`)."""
+    seconds = -1.0
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = value
+    elif isinstance(value, str) and (found := _SPAN.match(value)) is not None:
+        seconds = float(found[1]) * _UNIT_SECONDS[found[2]]
+    if not 0 <= seconds < _MOST_SECONDS:
         raise BadInput("bad_span", f"{param} must be a span of time such as 45s, 15m, 2h or 7d", param=param)
-    return float(found[1]) * _UNIT_SECONDS[found[2]]
+    return round(float(seconds), 3)
 
 
 def span_text(seconds: float) -> str:
@@ -54,4 +58,4 @@ def span_text(seconds: float) -> str:
     for unit in ("w", "d", "h", "m"):
         if seconds >= _UNIT_SECONDS[unit] and seconds % _UNIT_SECONDS[unit] == 0:
             return f"{seconds / _UNIT_SECONDS[unit]:.0f}{unit}"
-    return f"{seconds:g}s"
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.core.errors import BadInput
-from proxy.core.times import parse_rfc3339, rfc3339
+from proxy.core.times import parse_rfc3339, parse_span, rfc3339, span_text
 
 
 @given(st.integers(0, 4_102_444_800_000_000))
@@ -32,3 +32,22 @@ def test_a_time_without_a_zone_or_sense_is_refused(text: str) -> None:
     with pytest.raises(BadInput) as caught:
         parse_rfc3339(text, "from")
     assert (caught.value.code, caught.value.param) == ("bad_time", "from")
+
+
+@given(st.one_of(st.floats(0, 999_999_998), st.integers(0, 999_999_998)))
+def test_a_span_survives_the_way_out_and_back(seconds: float) -> None:
+    assert parse_span(span_text(parse_span(seconds, "watch")), "watch") == parse_span(seconds, "watch")
+
+
+@pytest.mark.parametrize(
+    ("written", "text"), [("90s", "90s"), (1_234_567, "1234567s"), ("1.5w", "252h"), (0.25, "0.25s")]
+)
+def test_a_span_is_written_short_and_exact(written: object, text: str) -> None:
+    assert span_text(parse_span(written, "watch")) == text
+
+
+@pytest.mark.parametrize("span", ["999999999w", -1, 1e12, float("nan"), float("inf"), "15", "", "never", True, None])
+def test_what_is_no_span_is_refused(span: object) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_span(span, "watch")
+    assert (caught.value.code, caught.value.param) == ("bad_span", "watch")

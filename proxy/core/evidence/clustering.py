@@ -43,6 +43,9 @@ def _of_arm(steps: Sequence[StepClusters]) -> float:
         if runs == 0:
             continue
         rate = sum(count.bad for count in step.values()) / runs
+        if not 0 < rate < 1:
+            # No run differs from the others.
+            continue
         expected += runs * rate * (1 - rate)
         for cluster, count in step.items():
             residuals[cluster] += count.bad - count.runs * rate

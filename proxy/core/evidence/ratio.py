@@ -49,12 +49,14 @@ def estimate_log_ratio(steps: Sequence[tuple[StepSums, StepSums]]) -> Estimate |
     weights = _weights(usable)
     effect = 0.0
     psi = dict.fromkeys(range(CLUSTERS), 0.0)
-    for weight, (candidate, stable) in zip(weights, usable, strict=True):
-        effect += weight * (math.log(_ratio(candidate)) - math.log(_ratio(stable)))
-        for sign, arm in ((1, candidate), (-1, stable)):
-            total, ratio = _total(arm), _ratio(arm)
+    for weight, arms in zip(weights, usable, strict=True):
+        for sign, arm in zip((1, -1), arms, strict=True):
+            total = _total(arm)
+            ratio = total.numerator / total.denominator
+            effect += sign * weight * math.log(ratio)
+            scale = sign * weight / total.numerator
             for cluster, sums in arm.items():
-                psi[cluster] += sign * weight * (sums.numerator - ratio * sums.denominator) / total.numerator
+                psi[cluster] += scale * (sums.numerator - ratio * sums.denominator)
     return _estimate(effect, psi, usable)
 
 

@@ -8,6 +8,7 @@ a hundred times is no hundred witnesses.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal
 
 from proxy.core.evidence.bernoulli import Arms, MarginEvidence, OddsEvidence, log_sum_exp
@@ -62,9 +63,10 @@ class Tick:
             self.sums[key] = Sums(was.numerator + sums.numerator, was.denominator + sums.denominator)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RateTally:
-    """Everything known of one rate: closed blocks as log evidence, and counts by step, side and cluster."""
+    """Everything known of one rate: closed blocks as log evidence, and counts by step, side and cluster. What is made of them
+    is computed once: a tick without runs leaves the tally as it is."""
 
     odds: OddsEvidence = field(default_factory=OddsEvidence)
     margin: MarginEvidence | None = None
@@ -87,31 +89,49 @@ class RateTally:
 
     def runs(self, side: Side) -> int:
         """Runs counted of one side, over all steps."""
-        return sum(count.runs for (_, of, _), count in self.clusters.items() if of == side)
+        return sum(runs for runs, _ in self.totals[side].values())
 
     def bad(self, side: Side) -> int:
         """Bad runs among them."""
-        return sum(count.bad for (_, of, _), count in self.clusters.items() if of == side)
+        return sum(bad for _, bad in self.totals[side].values())
+
+    @cached_property
+    def totals(self) -> dict[Side, dict[int, tuple[int, int]]]:
+        """(runs, bad runs) by side and step."""
+        return {
+            side: {
+                step: (sum(count.runs for count in counts.values()), sum(count.bad for count in counts.values()))
+                for step, counts in steps.items()
+            }
+            for side, steps in self._steps.items()
+        }
+
+    @cached_property
+    def _steps(self) -> dict[Side, dict[int, dict[int, ClusterCount]]]:
+        sides: dict[Side, dict[int, dict[int, ClusterCount]]] = {"candidate": {}, "stable": {}}
+        for (step, side, cluster), count in self.clusters.items():
+            sides[side].setdefault(step, {})[cluster] = count
+        return sides
 
     def of(self, side: Side) -> list[StepClusters]:
         """One side's counts, a mapping by cluster for each step."""
-        steps: dict[int, dict[int, ClusterCount]] = {}
-        for (step, of, cluster), count in self.clusters.items():
-            if of == side:
-                steps.setdefault(step, {})[cluster] = count
-        return list(steps.values())
+        return list(self._steps[side].values())
 
-    @property
+    @cached_property
     def deff(self) -> float:
         return design_effect(self.of("candidate"), self.of("stable"))
 
-    @property
+    @cached_property
     def is_active(self) -> bool:
         """Whether there are clusters enough for it to act."""
         return non_empty(self.of("candidate")) >= LEAST_RATE_CLUSTERS
 
     def log_e(self) -> float:
         """ln of the evidence that the candidate is worse; 0 while it may not act."""
+        return self._log_e
+
+    @cached_property
+    def _log_e(self) -> float:
         return self.odds.log_e(self.deff) if self.is_active else 0.0
 
     def log_e_within_margin(self) -> float:
@@ -129,9 +149,10 @@ def _block(tick: Tick, step: int) -> Arms:
     return Arms(runs["candidate"], bad["candidate"], runs["stable"], bad["stable"])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RatioTally:
-    """Everything known of one ratio or score: sums by step, side and cluster. `deviation`: of a score, frozen at the start."""
+    """Everything known of one ratio or score: sums by step, side and cluster, likewise computed once. `deviation`: of a score,
+    frozen at the start."""
 
     deviation: float | None = None
     candidate_runs: int = 0
@@ -147,15 +168,17 @@ class RatioTally:
 
     def steps(self) -> list[tuple[StepSums, StepSums]]:
         """(candidate, stable) sums by cluster, for each step."""
-        return [
-            (self._of(step, "candidate"), self._of(step, "stable")) for step in sorted({key[0] for key in self.sums})
-        ]
-
-    def _of(self, wanted: int, side: Side) -> StepSums:
-        return {c: sums for (step, of, c), sums in self.sums.items() if step == wanted and of == side}
+        steps: dict[int, dict[Side, dict[int, Sums]]] = {}
+        for (step, side, cluster), sums in self.sums.items():
+            steps.setdefault(step, {"candidate": {}, "stable": {}})[side][cluster] = sums
+        return [(steps[step]["candidate"], steps[step]["stable"]) for step in sorted(steps)]
 
     def estimate(self) -> Estimate | None:
         """The effect so far; positive is worse."""
+        return self._estimate
+
+    @cached_property
+    def _estimate(self) -> Estimate | None:
         if self.deviation is not None:
             return estimate_mean_difference(self.steps(), self.deviation)
         return estimate_log_ratio(self.steps())

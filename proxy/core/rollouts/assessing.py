@@ -149,10 +149,7 @@ def pooled_log_odds(rate: RateTally) -> tuple[float, float] | None:
 
 def _paired(rate: RateTally) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """((runs, bad) of the candidate, of stable) for each step."""
-    sides = {"candidate": 0, "stable": 1}
-    table: dict[int, list[list[int]]] = {}
-    for (step, side, _), count in rate.clusters.items():
-        cell = table.setdefault(step, [[0, 0], [0, 0]])[sides[side]]
-        cell[0] += count.runs
-        cell[1] += count.bad
-    return [((c[0], c[1]), (s[0], s[1])) for c, s in (table[step] for step in sorted(table))]
+    candidate, stable = rate.totals["candidate"], rate.totals["stable"]
+    return [
+        (candidate.get(step, (0, 0)), stable.get(step, (0, 0))) for step in sorted(candidate.keys() | stable.keys())
+    ]

@@ -59,7 +59,7 @@ class RolloutCounter:
         if side is None or unit is None or run.step is None or not counts(run):
             return
         if run.step == self.tallies.step:
-            self._count_step(side, unit)
+            self._count_step(side, unit, is_new=run.reason != "conversation")
         if not self._is_witness("", unit):
             return
         measured = measure(run, self.tallies.thresholds)
@@ -71,10 +71,12 @@ class RolloutCounter:
                 self._add_ratio(metric, run.step, side, cluster, pair)
 
     def count_outcome(self, run: Run, metric: str, value: bool | float) -> None:
-        """Count what people reported about a run: true or false as bad or not, a number as a score. It belongs to the step in
-        which the run began, and to the tick in which it came."""
+        """Count what people reported about a run: true or false as bad or not, a number as a score; a number tells a rate
+        nothing. It belongs to the step in which the run began, and to the tick in which it came."""
         guard, side, unit = self._guards.get(metric), _SIDES.get(run.arm or ""), run.user or run.conversation
         if guard is None or side is None or unit is None or run.step is None or not counts(run):
+            return
+        if guard.kind == "rate" and not isinstance(value, bool):
             return
         if not self._is_witness(metric, unit):
             return
@@ -114,13 +116,17 @@ class RolloutCounter:
         step = StepEvidence(tallies.candidate_runs, tallies.stable_runs, candidate, stable, users_are_uncounted=is_full)
         return Evidence(step, metrics)
 
-    def _count_step(self, side: Side, unit: str) -> None:
+    def _count_step(self, side: Side, unit: str, *, is_new: bool) -> None:
+        """A conversation keeps the arm it began on, under another share perhaps: its user says nothing about this one's."""
+        tallies = self.tallies
         if side == "candidate":
-            self.tallies.candidate_runs += 1
-            self.tallies.candidate_users.add(unit)
+            tallies.candidate_runs += 1
+            users = tallies.candidate_users
         else:
-            self.tallies.stable_runs += 1
-            self.tallies.stable_users.add(unit)
+            tallies.stable_runs += 1
+            users = tallies.stable_users
+        if is_new:
+            users.add(unit)
 
     def _is_witness(self, about: str, unit: str) -> bool:
         """Only the first runs of a user within a tick count, however they went."""

@@ -107,7 +107,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "on_inconclusive": plan.on_inconclusive,
         "at_end": plan.at_end,
         "promotion_odds_ratio": plan.promotion_odds_ratio,
-        "watch": span_text(plan.watch_seconds),
+        "watch": _span_or_never(plan.watch_seconds),
         "eligible": dict(plan.eligible),
         "max_step_duration": _span_or_never(plan.most_step_seconds),
     }

@@ -5,9 +5,11 @@ Each compares before it sets: where somebody else was first, nothing moves and t
 
 from typing import Final
 
+from proxy.core.errors import Conflict
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.rollouts.deciding import Decision
 from proxy.core.rollouts.progress import Phase
+from proxy.core.snapshot import Rollout
 from proxy.runtime.releasing.release_commands import ReleaseCommands
 from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.rollouts.judged import JudgedRollout, evidence_reference
@@ -28,22 +30,19 @@ class Applying:
     async def apply(self, judged: JudgedRollout, decision: Decision, told: str) -> Phase | None:
         """Do what was decided; the phase the rollout is in afterwards, where that is not the decision's own.
 
-        Raises what the commands raise: Conflict where somebody was first, Forbidden or Conflict where a label is protected,
-        Unavailable while the store is away (a rollback works all the same).
+        Raises what the commands raise: Conflict (`rollout_ended`, `rollout_moved`) where somebody was first, Forbidden or
+        Conflict where a label is protected, Unavailable while the store is away (a rollback works all the same).
         """
         rollout = judged.rollout
         evidence = [evidence_reference(judged, decision, told)]
         match decision.action:
             case "roll_back":
-                # Every release of the running rollout is in force; of one that somebody ended, none is.
-                state = self._live.agent(rollout.agent)
-                label = None if state is None else state.labels.get(rollout.label)
                 await self._releases.rollback(
                     CONTROLLER,
                     rollout.agent,
                     rollout.label,
                     told,
-                    undoes=None if label is None else label.release,
+                    undoes=self._release_of(rollout),
                     cause="controller",
                     evidence=evidence,
                 )
@@ -58,3 +57,12 @@ class Applying:
             case _:
                 pass
         return None
+
+    def _release_of(self, rollout: Rollout) -> int:
+        """The release in force, which is the rollout's own as long as it is active: what people did after they had ended it is
+        not the controller's to undo. Raises Conflict(`rollout_ended`)."""
+        state = self._live.agent(rollout.agent)
+        active = None if state is None else state.rollouts.get(rollout.label)
+        if state is None or active is None or active.id != rollout.id:
+            raise Conflict("rollout_ended", f"rollout {rollout.id} was ended by somebody else")
+        return state.labels[rollout.label].release

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from proxy.core.bucketing import BUCKETS
+from proxy.core.bucketing import BUCKETS, buckets_for
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Run
 from proxy.core.releasing.releases import CANDIDATE, STABLE
@@ -35,6 +35,8 @@ class JudgedRollout:
         tallies = Tallies(step=rollout.step) if kept is None else read_tallies(kept.tallies)
         self._counter = RolloutCounter(rollout.salt, plan, tallies)
         self._looked_at = at_microseconds
+        #: What was last said of it in the log; what stays as it is is said once.
+        self.said: object = None
         #: Stable's first runs, where it had none before that thresholds could be frozen by.
         self._first_runs: deque[Run] = deque(maxlen=2 * LEAST_RUNS)
 
@@ -72,7 +74,7 @@ class JudgedRollout:
         """Take over what became of it: another share begins another step, whoever set it."""
         if rollout.step != self.progress.step:
             self._counter.begin_step(rollout.step)
-            plan_step = self._plan_step_of(_share_of(rollout) * 100)
+            plan_step = self._plan_step_of(rollout)
             self.progress = replace(
                 self.progress, plan_step=plan_step, step=rollout.step, seconds_in_step=0.0, phase="running"
             )
@@ -127,9 +129,11 @@ class JudgedRollout:
             updated_at_microseconds=now_microseconds,
         )
 
-    def _plan_step_of(self, percentage: float) -> int:
-        """The first step of the plan with at least this share."""
-        enough = (index for index, step in enumerate(self.plan.steps) if step.percentage >= percentage)
+    def _plan_step_of(self, rollout: Rollout) -> int:
+        """The first step of the plan with at least the candidate's share, in buckets: 7 % is no exact float."""
+        candidate = rollout.arm(CANDIDATE)
+        share = 0 if candidate is None else candidate.share_buckets
+        enough = (index for index, step in enumerate(self.plan.steps) if buckets_for(step.percentage) >= share)
         return next(enough, len(self.plan.steps) - 1)
 
 

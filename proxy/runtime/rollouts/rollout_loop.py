@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Run
-from proxy.core.errors import Conflict, Refusal, Unavailable
+from proxy.core.errors import Refusal, Unavailable
 from proxy.core.rollouts.deciding import Decision
 from proxy.core.rollouts.plan import OUTCOME_PREFIX
 from proxy.core.rollouts.progress import progress_document
@@ -31,6 +31,8 @@ TICK_SECONDS: Final = 5.0
 _RUNS_BEFORE: Final = 500
 #: What stays as it is is written so seldom; what a crash loses of it is evidence that has to be gathered again.
 _TICKS_BETWEEN_KEEPING: Final = 6
+#: What becomes of a rollout by somebody who was quicker than a decision.
+_OVERTAKEN: Final = frozenset({"rollout_moved", "rollout_ended"})
 _Key = tuple[str, str]
 
 
@@ -54,12 +56,18 @@ class RolloutLoop:
         self._tick_seconds = tick_seconds
         self._judged: dict[_Key, JudgedRollout] = {}
         self._ticks = 0
+        #: Those whose plan or evidence cannot be read, told once.
+        self._unjudged: set[_Key] = set()
 
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
+            try:
+                await self.tick()
+            except Exception as error:
+                # Nobody would judge any rollout any more.
+                self._parts.on_error(error)
             await asyncio.sleep(self._tick_seconds)
-            await self.tick()
 
     def finished(self, runs: Sequence[Run]) -> None:
         """Count runs as they are recorded. Without a rollout it costs a look for each batch."""
@@ -70,12 +78,16 @@ class RolloutLoop:
                 judged.count(run)
 
     async def reported(self, outcomes: Sequence[Outcome]) -> None:
-        """Count facts that came later. Only those that a rollout's plan asks for are looked up."""
+        """Count facts that came later. Only those that a rollout's plan asks for are looked up; they are recorded already, so
+        that what cannot be looked up now fails nobody's report."""
         wanted = {guard.metric for judged in self._judged.values() for guard in judged.plan.metrics}
         for outcome in outcomes:
             if OUTCOME_PREFIX + outcome.name not in wanted:
                 continue
-            run = await self._parts.store.run(outcome.run)
+            try:
+                run = await self._parts.store.run(outcome.run)
+            except Unavailable:
+                return
             judged = None if run is None or run.rollout is None else self._judged.get((run.agent, run.rollout))
             if run is not None and judged is not None:
                 judged.count_outcome(run, outcome)
@@ -88,7 +100,9 @@ class RolloutLoop:
             try:
                 await self._judge(judged)
             except Exception as error:
-                self._parts.on_error(error)
+                if judged.said != (said := repr(error)):
+                    judged.said = said
+                    self._parts.on_error(error)
             # Calls go before: between two rollouts the loop is free.
             await asyncio.sleep(0)
         if self._ticks % _TICKS_BETWEEN_KEEPING == 0:
@@ -96,8 +110,13 @@ class RolloutLoop:
 
     async def keep(self) -> None:
         """Write what is known of every rollout; while the store is away it stays in memory."""
-        now = self._parts.clock.now_microseconds()
-        await self._keep([judged.kept(now) for judged in self._judged.values()])
+        clock = self._parts.clock
+        for judged in list(self._judged.values()):
+            # What was counted since the last tick is kept with the rest.
+            judged.measure(clock.monotonic_microseconds())
+            await self._keep([judged.kept(clock.now_microseconds())])
+            # It takes some milliseconds to write one down, in which no call is served.
+            await asyncio.sleep(0)
 
     async def standing(self, agent: str, rollout_id: str) -> dict[str, Any] | None:
         """How far a rollout has come and what was decided last, for people; of one that ended, as it was kept."""
@@ -110,8 +129,11 @@ class RolloutLoop:
     async def _follow(self, snapshot: Snapshot) -> None:
         """Begin to judge what is new, let go what has ended."""
         active = {(r.agent, r.id): r for state in snapshot.agents.values() for r in state.rollouts.values()}
-        for key in self._judged.keys() - active.keys():
-            del self._judged[key]
+        ended = [self._judged.pop(key) for key in self._judged.keys() - active.keys()]
+        now = self._parts.clock.now_microseconds()
+        # What is shown of a rollout that ended is what was known at its end.
+        await self._keep([judged.kept(now) for judged in ended])
+        self._unjudged &= active.keys()
         for key, rollout in active.items():
             if key in self._judged:
                 self._judged[key].follow(rollout)
@@ -121,7 +143,9 @@ class RolloutLoop:
                 except Unavailable:
                     continue
                 except (Refusal, ValueError, LookupError, TypeError) as error:
-                    self._parts.on_error(error)
+                    self._tell_unjudged(key, rollout, error)
+                else:
+                    self._unjudged.discard(key)
 
     async def _begun(self, rollout: Rollout) -> JudgedRollout:
         assert rollout.plan is not None
@@ -139,20 +163,19 @@ class RolloutLoop:
         parts = self._parts
         evidence = judged.measure(parts.clock.monotonic_microseconds())
         decision, told = judged.decide(evidence)
-        was = (judged.progress.phase, judged.progress.code)
-        phase = None
+        phase = refused = None
         try:
             phase = await parts.applying.apply(judged, decision, told)
-        except Conflict as refusal:
-            # Somebody was first, or the label is protected: what is there is judged again at the next tick.
-            told = f"{told} — not done: {refusal.message}"
-            phase = "waiting"
-        except Unavailable as refusal:
+        except Refusal as refusal:
+            # Tried again at the next tick: by then people may have made way for it, or decided themselves.
             told = f"{told} — not done yet: {refusal.message}"
-            phase = "holding"
+            refused = refusal.code
+            phase = judged.progress.phase if refused in _OVERTAKEN else "holding"
         now = parts.clock.now_microseconds()
         judged.decided(decision, told, now, phase=phase)
-        if decision.action != "stay" or was != (judged.progress.phase, judged.progress.code):
+        said = (judged.progress.phase, decision.action, decision.code, decision.metric, refused, judged.progress.step)
+        if said != judged.said:
+            judged.said = said
             self._tell(judged, decision, told, now)
             await self._keep([judged.kept(now)])
 
@@ -162,6 +185,15 @@ class RolloutLoop:
         named = {"agent": rollout.agent, "label": rollout.label, "rollout": rollout.id}
         line = event_line(now, level, "rollout_decided", **named, action=decision.action, code=decision.code, told=told)
         self._parts.log(line)
+
+    def _tell_unjudged(self, key: _Key, rollout: Rollout, error: Exception) -> None:
+        if key in self._unjudged:
+            return
+        self._unjudged.add(key)
+        named = {"agent": rollout.agent, "label": rollout.label, "rollout": rollout.id}
+        reason = error.message if isinstance(error, Refusal) else f"{type(error).__name__} in what was kept of it"
+        now = self._parts.clock.now_microseconds()
+        self._parts.log(event_line(now, "error", "rollout_unjudged", **named, reason=reason))
 
     async def _keep(self, kept: Sequence[KeptEvidence]) -> None:
         if not kept:

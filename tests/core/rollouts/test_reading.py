@@ -35,7 +35,17 @@ def test_a_plan_is_read_as_it_is_written() -> None:
     assert (plan.at_end, plan.most_step_seconds) == ("wait", 172_800)
 
 
-@pytest.mark.parametrize("plan", [DEFAULT_PLAN, fixed_share(10, {"tier": "trial"})])
+@pytest.mark.parametrize(
+    "plan",
+    [
+        DEFAULT_PLAN,
+        fixed_share(10, {"tier": "trial"}),
+        read_plan(
+            {"watch": "never", "max_step_duration": "never", "steps": [{"percentage": 7, "min_duration": "never"}]}
+        ),
+        read_plan({"watch": 1_234_567, "max_step_duration": 0.25}),
+    ],
+)
 def test_what_is_stored_is_read_again(plan: object) -> None:
     assert read_plan(plan_document(plan)) == plan
 

@@ -6,17 +6,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
 from proxy.core.calls.runs import Run
 from proxy.core.errors import Conflict, Unavailable
+from proxy.core.releasing.protection import Protection
 from proxy.core.rollouts.reading import fixed_share, plan_document, read_plan
 from proxy.core.snapshot import Agent, Rollout
 from proxy.runtime.releasing.release_commands import VersionDraft
 from proxy.runtime.releasing.release_rows import RolloutDraft
 from proxy.runtime.releasing.run_commands import OutcomeDraft
 from proxy.runtime.rollouts.applying import CONTROLLER, Applying
+from proxy.runtime.rollouts.judged import JudgedRollout
 from proxy.runtime.rollouts.rollout_loop import LoopParts, RolloutLoop
 from tests.edges.admin.composition import Commands, commands
 
@@ -71,6 +74,10 @@ class Stage:
         """So many runs of different users in the running step."""
         rollout = self.running()
         assert rollout is not None
+        return self.runs_of(rollout, candidate, stable, fails)
+
+    def runs_of(self, rollout: Rollout, candidate: int, stable: int, fails: Callable[[str], float]) -> list[Run]:
+        """The same of a rollout as it was."""
         runs: list[Run] = []
         for arm in ["candidate"] * candidate + ["stable"] * stable:
             self._runs += 1
@@ -241,6 +248,88 @@ async def test_a_paused_rollout_does_not_grow_and_is_still_taken_back(stage: Sta
         await stage.made.rollouts.resume("ana", "triage", rollout.id, "too late")
 
 
+async def test_what_is_refused_or_holds_is_told_once_and_done_as_soon_as_it_may_be(stage: Stage) -> None:
+    await stage.start({**PLAN, "steps": PLAN["steps"][:1]})
+    protection = Protection(agent="triage", label="prod", evaluation_required=True)
+    await stage.made.proposals.protect("ana", protection, "")
+    for _ in range(4):
+        await stage.tick(20, 180, seconds=60)
+    told = [line["told"] for line in stage.log if line.get("code") == "passed"]
+    assert len(told) == 1
+    assert "not done yet" in told[0]
+    shown = await stage.loop.standing("triage", "r1")
+    assert shown is not None
+    assert shown["phase"] == "holding"
+    await stage.made.proposals.unprotect("ana", "triage", "prod", "")
+    await stage.tick()
+    assert (stage.running(), stage.version()) == (None, 2)
+
+
+async def test_what_people_did_after_they_ended_a_rollout_is_not_undone(stage: Stage) -> None:
+    rollout = await stage.start(PLAN)
+    stage.loop.finished(stage.runs(60, 540, _worse))
+    seen = stage.made.live.current
+    await stage.made.rollouts.abort("ana", "triage", rollout.id, "no need")
+    await stage.made.releases.move_label("ana", "triage", "prod", 2, "for everyone")
+    # The controller had looked before.
+    judged = JudgedRollout(rollout, read_plan(PLAN), 0, None)
+    for run in stage.runs_of(seen.agents["triage"].rollouts["prod"], 60, 540, _worse):
+        judged.count(run)
+    decision, told = judged.decide(judged.measure(1))
+    assert decision.action == "roll_back"
+    with pytest.raises(Conflict, match="ended by somebody else"):
+        await Applying(stage.made.live, stage.made.releases, stage.made.rollouts).apply(judged, decision, told)
+    assert stage.version() == 2
+
+
+async def test_each_share_of_a_plan_is_its_step_whatever_floats_make_of_it(stage: Stage) -> None:
+    step = {"min_duration": "1m", "min_runs": 0, "min_users": 0}
+    shares = [7, 14, 28, 29, 57]
+    await stage.start({"steps": [{"percentage": share} | step for share in shares], "guards": {"errors": {}}})
+    seen: list[int] = []
+    while (rollout := stage.running()) is not None:
+        shown = await stage.loop.standing("triage", "r1")
+        assert shown is not None
+        seen.append(rollout.arms[1].share_buckets // 1000)
+        await stage.tick(5, 5, seconds=61)
+    assert seen == shares
+    assert stage.version() == 2
+
+
+async def test_conversations_that_keep_their_arm_over_a_step_are_no_wrong_split(stage: Stage) -> None:
+    await stage.start(PLAN)
+    await stage.tick(60, 540, seconds=61)
+    await stage.tick()
+    runs = stage.runs(300, 2700, lambda arm: 0.0)
+    stage.loop.finished([_with(run, reason="conversation") for run in runs])
+    await stage.tick(100, 100, seconds=61)
+    assert stage.version() == 2
+
+
+async def test_what_is_known_at_the_end_is_what_is_shown_of_it(stage: Stage) -> None:
+    rollout = await stage.start(PLAN)
+    await stage.tick(20, 180)
+    await stage.made.rollouts.abort("ana", "triage", rollout.id, "no need")
+    await stage.tick()
+    stage.loop = stage.new_loop()
+    shown = await stage.loop.standing("triage", rollout.id)
+    assert shown is not None
+    assert shown["decision"]["metrics"][0]["candidate"]["runs"] == 20
+
+
+async def test_a_number_tells_a_rate_of_outcomes_nothing(stage: Stage) -> None:
+    await stage.start(PLAN | {"guards": {"errors": {}, "outcome.quality": {"kind": "rate"}}})
+    runs = stage.runs(60, 540, lambda arm: 0.0)
+    stage.loop.finished(runs)
+    await stage.made.store.record_runs(runs, [])
+    drafts = [OutcomeDraft(run=run.id, name="quality", value=0.7) for run in runs if run.arm == "candidate"]
+    await stage.made.runs_into(stage.loop).record_outcomes("app", drafts)
+    await stage.tick(seconds=90)
+    shown = await stage.loop.standing("triage", "r1")
+    assert shown is not None
+    assert (shown["phase"], shown["code"]) == ("holding", "silent_metric")
+
+
 async def test_a_resumed_rollout_goes_on(stage: Stage) -> None:
     rollout = await stage.start(PLAN)
     await stage.made.rollouts.pause("ana", "triage", rollout.id, "lunch")
@@ -288,13 +377,13 @@ async def test_one_user_alone_convicts_nobody(stage: Stage) -> None:
     await stage.start(PLAN | {"hard_triggers": []})
     for _ in range(20):
         runs = stage.runs(50, 450, _worse)
-        stage.loop.finished([_of(run, "the-only-one") if run.arm == "candidate" else run for run in runs])
+        stage.loop.finished([_with(run, user="the-only-one") if run.arm == "candidate" else run for run in runs])
         await stage.tick(seconds=5)
     assert stage.running() is not None
 
 
-def _of(run: Run, user: str) -> Run:
-    return type(run)(**{name: getattr(run, name) for name in run.__struct_fields__} | {"user": user})
+def _with(run: Run, **members: Any) -> Run:
+    return msgspec.structs.replace(run, **members)
 
 
 async def test_an_outage_that_hits_both_arms_convicts_nobody(stage: Stage) -> None:
@@ -397,5 +486,8 @@ async def test_a_rollout_whose_plan_cannot_be_read_touches_no_other(tmp_path: Pa
         await made.rollouts.start_rollout("ana", "first", broken, "")
         await stage.start(PLAN)
         await stage.tick(60, 540, _worse)
+        await stage.tick()
         assert stage.running() is None
-        assert stage.errors != []
+        told = [line for line in stage.log if line["event"] == "rollout_unjudged"]
+        assert [(line["agent"], line["rollout"]) for line in told] == [("first", "r1")]
+        assert "steps must be a list" in told[0]["reason"]
