@@ -158,7 +158,8 @@ def list_releases(
 ) -> None:
     """List every change of what an agent's traffic gets, newest first."""
     page = api.items(f"/agents/{segment(agent)}/releases", limit, {"label": label})
-    show.items(page, RELEASES, f"nothing was released yet: switchback label {agent} prod 1")
+    none = "nothing was released yet: switchback label AGENT LABEL VERSION" if label is None else "had no release"
+    show.items(page, RELEASES, none if label is None else f"the label {label} of {agent} {none}")
 
 
 def _given(

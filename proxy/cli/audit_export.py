@@ -8,17 +8,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
-from proxy.core.proof.audit_proof import AuditHead, Proof, verify_lines
+from proxy.core.proof.audit_proof import EMPTY_HEAD, AuditHead, Proof, verify_lines
 
 _MAX_LINE_BYTES = 64 * 1024 * 1024
+_EMPTY = f"{EMPTY_HEAD.number}:{EMPTY_HEAD.hash}"
 
 
 def verify_export(path: Path, known_head: AuditHead | None = None) -> Proof:
-    """The proof of a file of JSON lines. Raises CommandFailed for a file that cannot be read."""
+    """The proof of a file of JSON lines. Raises CommandFailed for a file that cannot be read, or has nothing to prove."""
     try:
-        return verify_lines(_lines(path), known_head)
+        proof = verify_lines(_lines(path), known_head)
     except OSError as error:
         raise CommandFailed(f"{path}: cannot be read: {error.strerror}", EXIT_USAGE) from None
+    if proof.ok and not proof.entries and known_head is None:
+        # An export that was cut at its very beginning looks like this.
+        raise CommandFailed(f"{path} has no entry, which proves nothing; an empty log is proven with `--head {_EMPTY}`")
+    return proof
 
 
 def parse_head(text: str) -> AuditHead:

@@ -83,7 +83,7 @@ def kill(
     if listing:
         show.items(api.items("/switches", _ALL), SWITCHES, "no switch is on: all traffic flows")
         return
-    if not why:
+    if why is None or not why.strip():
         raise typer.BadParameter("say --why")
     scope = scope_of(agent=agent, version=version, label=label, model=model, provider=provider, tag=tag, tool=tool)
     if not scope and not yes:

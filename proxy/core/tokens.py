@@ -2,7 +2,7 @@
 
     viewer    reads
     operator  reads; labels, rollbacks, rollouts, switches, caps
-    author    reads; agents and versions, labels that are not protected
+    author    reads; agents and versions; proposes moves of labels, and makes none
     admin     everything, with tokens and protections
 
 A token is known by the SHA-256 of its text, which is in no store, log or answer but the one that made it. Its name is what the

@@ -44,6 +44,17 @@ def test_an_export_cut_at_its_end_fails_against_the_head_kept_outside(tmp_path: 
     assert verify_export(path, parse_head(f"5:{hashes[4]}")).first_broken == 4
 
 
+@pytest.mark.parametrize("content", [b"", b"\n\n"])
+def test_a_file_without_an_entry_proves_nothing_unless_the_empty_log_is_meant(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(CommandFailed, match="proves nothing"):
+        verify_export(path)
+    path.write_bytes(b"")
+    assert verify_export(path, parse_head(f"0:{NO_PREVIOUS}")).ok
+    assert not verify_export(path, parse_head(f"3:{NO_PREVIOUS}")).ok
+
+
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="cannot be read"):
         verify_export(tmp_path / "missing")

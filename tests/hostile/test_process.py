@@ -303,7 +303,7 @@ async def test_a_crowd_at_the_admin_port_takes_nothing_from_calls_and_keeps_no_o
             await client.send(b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nX: ")
         assert [await one_call(served) for _ in range(20)] == [200] * 20
         assert await is_well(served)
-        assert (await served.operator.post("/switches", scope={}, mode="observe"))["id"]
+        assert (await served.operator.post("/switches", scope={}, mode="observe", why="x"))["id"]
         assert served.process.returncode is None
 
 

@@ -117,7 +117,7 @@ ROUTES: tuple[Route, ...] = (
           labels.list_labels, "A page of labels", query=PageQuery),
     Route("PUT", _LABEL, "move_label", "Point a label at a version", "operator", labels.move_label,
           "What the label serves, and whether it moved; 202 with the proposal where somebody else must approve", LabelBody,
-          statuses=(200, 202), also=("author",)),
+          statuses=(200, 202)),
     Route("DELETE", _LABEL, "delete_label", "Remove a label", "operator", labels.delete_label,
           "The label that is gone", ReasonBody, query=ReasonQuery),
     Route("GET", _AGENT + "/protections", "list_protections", "An agent's protected labels and their rules", "viewer",

@@ -8,7 +8,7 @@ from proxy.core.errors import BadInput, Conflict, NotFound
 from proxy.core.names import RESERVED_LABEL, UNASSIGNED
 from proxy.core.proof.emergency import SwitchOrder
 from proxy.core.releasing.protection import check_falls_back
-from proxy.core.releasing.releases import check_versions_exist
+from proxy.core.releasing.releases import CANDIDATE, STABLE, check_versions_exist
 from proxy.core.scopes import Scope, parse_scope
 from proxy.core.snapshot import Snapshot
 from proxy.core.spending.caps import (
@@ -134,6 +134,7 @@ class LimitCommands:
         self._check_provider(scope)
         async with self._changes.begin() as work:
             await _check_scope(work, scope)
+            await _check_arm(work, scope)
             self._check_new(scope, draft)
             cap = Cap(
                 id=self._identifiers.new("cap"),
@@ -257,6 +258,18 @@ async def _check_scope(work: Work, scope: Scope) -> None:
         raise NotFound(
             "label_not_set", f"the label {scope.label!r} of agent {scope.agent!r} is not set", param="scope.label"
         )
+
+
+async def _check_arm(work: Work, scope: Scope) -> None:
+    """The same for the arm a cap names; its rollout may be one that has yet to start. Raises BadInput(`bad_scope`)."""
+    if scope.arm is None:
+        return
+    if scope.agent is None or scope.rollout is None:
+        raise BadInput("bad_scope", "scope.arm needs scope.rollout: an arm belongs to a rollout", param="scope.arm")
+    rollout = await work.change.rollout(scope.agent, scope.rollout)
+    known = (STABLE, CANDIDATE) if rollout is None else tuple(arm.name for arm in rollout.arms)
+    if scope.arm not in known:
+        raise BadInput("bad_scope", f"scope.arm {scope.arm!r} is none; there are {', '.join(known)}", param="scope.arm")
 
 
 async def _check_fallback(work: Work, scope: Scope, version: int | None) -> None:

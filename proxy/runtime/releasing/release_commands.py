@@ -79,18 +79,21 @@ class ReleaseCommands:
         self, who: str, name: str, changed: Mapping[str, Any], why: str, *, role: Role = "author"
     ) -> Agent:
         """Change description, default_label, allow_latest, unapplied. Raises NotFound(`agent_not_found`), and
-        Forbidden(`role_insufficient`) where calls would leave a protected label for another one."""
+        Forbidden(`role_insufficient`) where calls would leave the label they follow for another one: who writes versions does
+        not decide what is served."""
         if "default_label" in changed:
             check_label_name(changed["default_label"])
         async with self._changes.begin(name) as work:
-            before = await work.agent(name)
+            state = await work.state(name)
+            before = state.agent
             after = replace(before, **changed)
             if after == before:
                 work.nothing_changed()
                 return before
             if after.default_label != before.default_label:
                 is_protected = await work.change.protection(name, before.default_label) is not None
-                check_role(role, "admin" if is_protected else "author")
+                leads_calls = before.default_label in state.labels or after.default_label in state.labels
+                check_role(role, "admin" if is_protected or leads_calls else "author")
             await work.change.update_agent(after)
             documents = agent_document(before), agent_document(after)
             await work.audit(who, "agent.updated", f"agents/{name}", why, *documents)

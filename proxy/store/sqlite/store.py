@@ -192,7 +192,8 @@ class SqliteStore:
         warnings: list[str] = []
         if sqlite3.sqlite_version_info < _WAL_RESET_FIXED:
             warnings.append(
-                f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug, fixed in 3.51.3; no other program may write this file"
+                f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug, which needs two programs that write: let no other write "
+                "this file, read it with `switchback store backup`, and take a Python with SQLite 3.51.3 or newer when there is one"
             )
         return {
             "kind": "sqlite",

@@ -133,7 +133,7 @@ async def test_a_cap_that_counts_nothing_is_refused(changes: dict[str, Any], adm
 async def test_a_typing_error_makes_neither_a_switch_nor_a_cap(scope: dict[str, Any], code: str, admin: Admin) -> None:
     await admin.agent("support", "one")
     before = await admin.audited()
-    for path, body in (("/switches", {"scope": scope, "mode": "block"}), ("/caps", cap_of(scope=scope))):
+    for path, body in (("/switches", {"scope": scope, "mode": "block", "why": "x"}), ("/caps", cap_of(scope=scope))):
         reply = await admin.post(path, body)
         assert (reply.status, reply.code) == (404, code)
     assert await admin.audited() == before
@@ -142,8 +142,12 @@ async def test_a_typing_error_makes_neither_a_switch_nor_a_cap(scope: dict[str, 
 
 async def test_calls_that_name_no_agent_can_be_capped_and_stopped(admin: Admin) -> None:
     assert (await admin.post("/caps", cap_of(scope={"agent": "unassigned"}))).status == 201
-    assert (await admin.post("/switches", {"scope": {"agent": "unassigned"}, "mode": "block"})).status == 201
-    reply = await admin.post("/switches", {"scope": {"agent": "unassigned"}, "mode": "fallback", "fallback_version": 1})
+    assert (
+        await admin.post("/switches", {"scope": {"agent": "unassigned"}, "mode": "block", "why": "x"})
+    ).status == 201
+    reply = await admin.post(
+        "/switches", {"scope": {"agent": "unassigned"}, "mode": "fallback", "why": "x", "fallback_version": 1}
+    )
     assert reply.code == "agent_not_found"
 
 
@@ -209,15 +213,15 @@ async def test_a_cap_of_one_rollout_shows_its_rollout(admin: Admin) -> None:
 
 
 async def test_an_expired_switch_is_not_listed(admin: Admin) -> None:
-    await admin.post("/switches", {"scope": {}, "mode": "block", "expires": "2026-11-20T12:30:00Z"})
-    lasting = await admin.post("/switches", {"scope": {}, "mode": "observe"})
+    await admin.post("/switches", {"scope": {}, "mode": "block", "why": "x", "expires": "2026-11-20T12:30:00Z"})
+    lasting = await admin.post("/switches", {"scope": {}, "mode": "observe", "why": "x"})
     assert len((await admin.get("/switches"))["items"]) == 2
     admin.commands.clock.now += AN_HOUR
     assert [switch["id"] for switch in (await admin.get("/switches"))["items"]] == [lasting["id"]]
 
 
 async def test_lists_held_in_memory_have_pages_too(admin: Admin) -> None:
-    made = [(await admin.post("/switches", {"scope": {}, "mode": "observe"}))["id"] for _ in range(5)]
+    made = [(await admin.post("/switches", {"scope": {}, "mode": "observe", "why": "x"}))["id"] for _ in range(5)]
     found: list[str] = []
     cursor = ""
     while True:
@@ -230,12 +234,12 @@ async def test_lists_held_in_memory_have_pages_too(admin: Admin) -> None:
 
 
 async def test_a_switch_is_taken_off_once(admin: Admin) -> None:
-    switch = await admin.post("/switches", {"scope": {}, "mode": "reply", "reply": "We are closed"})
+    switch = await admin.post("/switches", {"scope": {}, "mode": "reply", "why": "x", "reply": "We are closed"})
     assert switch["reply"] == "We are closed"
     assert (await admin.call("DELETE", f"/switches/{switch['id']}", {"why": "open again"}))["removed"] is True
     again = await admin.call("DELETE", f"/switches/{switch['id']}")
     assert (again.status, again.code) == (404, "switch_not_found")
-    assert [entry["why"] for entry in (await admin.get("/audit"))["items"]] == ["open again", ""]
+    assert [entry["why"] for entry in (await admin.get("/audit"))["items"]] == ["open again", "x"]
 
 
 async def test_a_second_cap_of_one_scope_window_and_unit_is_refused_by_the_name_of_the_first(admin: Admin) -> None:
@@ -296,3 +300,33 @@ async def test_a_switch_whose_time_is_not_over_is_left_alone(admin: Admin) -> No
     commands.clock.now += AN_HOUR - 1
     await SwitchExpiry(commands.live, commands.limits, commands.clock).look()
     assert len(commands.live.current.switches) == 2
+
+
+@pytest.mark.parametrize("why", [None, "", " \t\n"])
+async def test_a_switch_says_why_it_is_on(admin: Admin, why: str | None) -> None:
+    body = {"scope": {}, "mode": "block"} | ({} if why is None else {"why": why})
+    refused = await admin.post("/switches", body)
+    assert (refused.status, refused.code, refused["param"]) == (400, "why_missing", "why")
+    assert admin.commands.live.current.switches == ()
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"rollout": "r1", "arm": "candidat"}, {"rollout": "r2", "arm": "candidat"}, {"arm": "candidate"}],
+)
+async def test_a_cap_on_an_arm_that_is_none_is_refused(admin: Admin, named: dict[str, str]) -> None:
+    await admin.agent("support", "one", "two")
+    rollout = {"label": "prod", "candidate": 2, "percentage": 10}
+    assert (await admin.post("/agents/support/rollouts", rollout)).status == 201
+    refused = await admin.post("/caps", cap_of(scope={"agent": "support", **named}))
+    assert (refused.status, refused.code, refused["param"]) == (400, "bad_scope", "scope.arm")
+    assert (
+        await admin.post("/caps", cap_of(scope={"agent": "support", "rollout": "r1", "arm": "candidate"}))
+    ).status == 201
+
+
+async def test_runs_of_an_arm_that_is_none_are_not_an_empty_list(admin: Admin) -> None:
+    assert (await admin.get("/runs?arm=candidate")).status == 200
+    refused = await admin.get("/runs?arm=candidat")
+    assert (refused.status, refused.code) == (400, "bad_filter")
+    assert (await admin.post("/runs/quarantine", {"arm": "canary"})).code == "bad_filter"

@@ -43,6 +43,7 @@ async def test_what_was_served_at_any_moment_follows_from_the_ledger(
 ) -> None:
     await tell(admin)
     seconds = int(minutes * 60)
+    admin.commands.clock.now = max(admin.commands.clock.now, NOON + seconds * 1_000_000)
     moment = f"2026-11-{20 + (43200 + seconds) // 86400}T{(43200 + seconds) % 86400 // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}Z"
     served = await admin.get(f"/agents/support/versions/at?label=prod&time={moment}")
     assert served.status == 200, served.content
@@ -78,6 +79,14 @@ async def test_a_label_that_served_nothing_then_is_not_found(admin: Admin) -> No
         assert (reply.status, reply.code) == (404, "label_not_set")
     assert (await admin.get("/agents/support/versions/at?label=staging&time=2026-11-20T12:05:30Z"))["version"] == 3
     assert (await admin.get("/agents/support/versions/at?time=yesterday")).code == "bad_time"
+
+
+async def test_what_a_label_will_serve_is_not_told(admin: Admin) -> None:
+    await tell(admin)
+    for later in ("2026-11-20T12:06:00.000001Z", "2031-01-01T00:00:00Z"):
+        reply = await admin.get(f"/agents/support/versions/at?time={later}")
+        assert (reply.status, reply.code) == (400, "bad_time")
+        assert "yet to come" in reply["detail"]
 
 
 async def test_a_long_ledger_is_read_back_only_as_far_as_needed(admin: Admin) -> None:

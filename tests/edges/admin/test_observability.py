@@ -24,8 +24,8 @@ async def samples(admin: Admin) -> dict[tuple[str, ...], float]:
 
 async def test_metrics_follow_what_is_in_force(admin: Admin) -> None:
     await admin.agent("support", "one")
-    await admin.post("/switches", {"scope": {"agent": "support"}, "mode": "observe"})
-    await admin.post("/switches", {"scope": {}, "mode": "observe", "expires": "2026-11-20T12:30:00Z"})
+    await admin.post("/switches", {"scope": {"agent": "support"}, "mode": "observe", "why": "look"})
+    await admin.post("/switches", {"scope": {}, "mode": "observe", "why": "look", "expires": "2026-11-20T12:30:00Z"})
     cap = await admin.post("/caps", {"scope": {}, "window": "day", "unit": "calls", "limit": 4})
     none = await admin.post("/caps", {"scope": {}, "window": "day", "unit": "tokens", "limit": 0})
     counted = next(one for one in admin.commands.live.current.caps if one.id == cap["id"])

@@ -39,7 +39,10 @@ class TestAProtection:
         refused(await team.admin.call("DELETE", PROD + "/protection"), 404, "protection_not_found")
 
     async def test_can_be_set_before_its_label_and_for_names_that_labels_have(self, team: Team) -> None:
-        await team.admin.call("PUT", "/agents/support/labels/canary/protection", {"approval_required": True})
+        made = await team.admin.call("PUT", "/agents/support/labels/canary/protection", {"approval_required": True})
+        assert made["warning"].startswith("the label 'canary' is not set; the agent's labels: prod")
+        assert "warning" not in (await team.admin.call("PUT", f"{PROD}/protection", {})).content
+        await team.admin.call("DELETE", f"{PROD}/protection")
         reply = await team.ann.put("/agents/support/labels/canary", {"version": 3})
         assert (reply.status, reply["before"], reply["if_release"]) == (202, None, 0)
         approved = await team.bob.post(f"{PROPOSALS}/{reply['id']}/approve")

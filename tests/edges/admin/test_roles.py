@@ -14,7 +14,7 @@ from tests.edges.admin.people import Person, person
 
 ALL = with_description(ROUTES, "1")
 #: What people with a role may order beside what everybody may read; whatever else changes something is an operator's.
-AUTHORS_TOO = {"move_label", "create_proposal", "reject_proposal"}
+AUTHORS_TOO = {"create_proposal", "reject_proposal"}
 AUTHORS = {"create_agent", "update_agent", "create_version"}
 ADMINS = {
     "back_up_store",
@@ -116,26 +116,42 @@ async def test_what_has_no_token_at_all_stays_open(admin: Admin) -> None:
             assert answer.status == 200
 
 
-async def test_an_author_moves_labels_that_are_not_protected_and_only_those(admin: Admin) -> None:
+async def test_an_author_moves_no_label_but_proposes_the_move_of_any(admin: Admin) -> None:
     await admin.agent("support", "one", "two")
     author, operator = await person(admin, "ann", "author"), await person(admin, "bob", "operator")
-    assert (await author.put("/agents/support/labels/prod", {"version": 2})).status == 200
-    await admin.call("PUT", "/agents/support/labels/prod/protection", {})
-    refused = await author.put("/agents/support/labels/prod", {"version": 1})
-    assert (refused.status, refused.code) == (403, "role_insufficient")
-    assert "role operator; yours is author; 'prod' is protected, so propose the move instead" in refused["detail"]
-    assert (await operator.put("/agents/support/labels/prod", {"version": 1})).status == 200
-    assert (await author.put("/agents/support/labels/staging", {"version": 1})).status == 200
+    for label in ("prod", "staging"):
+        refused = await author.put(f"/agents/support/labels/{label}", {"version": 2})
+        assert (refused.status, refused.code) == (403, "role_insufficient")
+        assert "role operator; yours is author" in refused["detail"]
+    assert (await admin.get("/agents/support/labels"))["items"][0]["version"] == 1
+    assert (await author.post("/agents/support/proposals", {"label": "prod", "version": 2, "why": "try"})).status == 201
+    assert (await operator.put("/agents/support/labels/prod", {"version": 2})).status == 200
+
+
+async def test_an_author_chooses_a_default_label_only_where_no_call_is_led_elsewhere_by_it(admin: Admin) -> None:
+    author = await person(admin, "ann", "author")
+    await author.post("/agents", {"agent": "fresh"})
+    assert (await author.call("PATCH", "/agents/fresh", {"default_label": "main"})).status == 200
+    await admin.agent("support", "one", "two")
+    await admin.call("PUT", "/agents/support/labels/mine", {"version": 2})
+    for default_label in ("staging", "mine"):
+        refused = await author.call("PATCH", "/agents/support", {"default_label": default_label})
+        assert (refused.status, refused.code) == (403, "role_insufficient")
+    # What nobody can call may not become what everybody calls either.
+    await admin.post("/agents", {"agent": "unset", "default_label": "prod"})
+    await admin.post("/agents/unset/versions", {"prompt": {"text": "one"}})
+    await admin.call("PUT", "/agents/unset/labels/mine", {"version": 1})
+    assert (await author.call("PATCH", "/agents/unset", {"default_label": "mine"})).status == 403
 
 
 async def test_an_author_cannot_lead_calls_away_from_a_protected_default_label(admin: Admin) -> None:
     await admin.agent("support", "one", "two")
     author = await person(admin, "ann", "author")
-    await author.put("/agents/support/labels/mine", {"version": 2})
+    await admin.call("PUT", "/agents/support/labels/mine", {"version": 2})
     await admin.call("PUT", "/agents/support/labels/prod/protection", {})
     refused = await author.call("PATCH", "/agents/support", {"default_label": "mine"})
     assert (refused.status, refused.code) == (403, "role_insufficient")
     assert admin.commands.live.agent("support").agent.default_label == "prod"
     assert (await author.call("PATCH", "/agents/support", {"description": "still mine"})).status == 200
     assert (await admin.call("PATCH", "/agents/support", {"default_label": "mine"})).status == 200
-    assert (await author.call("PATCH", "/agents/support", {"default_label": "prod"})).status == 200
+    assert (await author.call("PATCH", "/agents/support", {"default_label": "prod"})).status == 403

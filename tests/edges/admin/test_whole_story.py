@@ -162,7 +162,12 @@ async def tell_of_rollouts(story: Story) -> None:
 
 
 async def tell_of_switches_and_caps(story: Story) -> None:
-    order = {"scope": {"agent": "support", "version": 2}, "mode": "block", "expires": "2026-11-20T14:00:00+01:00"}
+    order = {
+        "scope": {"agent": "support", "version": 2},
+        "mode": "block",
+        "why": "w",
+        "expires": "2026-11-20T14:00:00+01:00",
+    }
     switch = await story.tell("switch_on", order, status=201)
     assert (switch["scope"], switch["mode"], switch["expires"]) == (
         {"agent": "support", "version": 2},

@@ -24,7 +24,13 @@ async def protect(parts: AdminParts, ask: Ask) -> Answer:
         evaluation_required=body.evaluation_required,
         approval_required=body.approval_required,
     )
-    return Answer(protection_document(await parts.proposals.protect(ask.who, protection, body.why)))
+    document = protection_document(await parts.proposals.protect(ask.who, protection, body.why))
+    state = await known_agent(parts, ask)
+    if protection.label not in state.labels:
+        # It may be set later; it may as well be a typing error.
+        there_are = ", ".join(sorted(state.labels)) or "none yet"
+        document["warning"] = f"the label {protection.label!r} is not set; the agent's labels: {there_are}"
+    return Answer(document)
 
 
 async def unprotect(parts: AdminParts, ask: Ask) -> Answer:

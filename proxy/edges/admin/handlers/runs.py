@@ -7,6 +7,7 @@ from proxy.core.calls.outcomes import outcome_document
 from proxy.core.calls.runs import attempt_document, run_document
 from proxy.core.errors import BadInput, NotFound
 from proxy.core.pages import MAX_PAGE
+from proxy.core.releasing.releases import CANDIDATE, STABLE
 from proxy.core.times import parse_rfc3339
 from proxy.edges.admin.bodies import OutcomeBody, OutcomesBody, QuarantineBody
 from proxy.edges.admin.handlers.run_export import RUN_FORMATS, RunFormat
@@ -101,6 +102,8 @@ def _filter(asked: RunsFilterQuery | QuarantineBody) -> RunFilter:
     named = next((name for name, value in numbered.items() if value is not None), None)
     if asked.agent is None and named is not None:
         raise BadInput("bad_filter", f"{named}s are numbered per agent: say the agent too", param=named)
+    if asked.arm is not None and asked.arm not in (STABLE, CANDIDATE):
+        raise BadInput("bad_filter", f"arm must be {STABLE} or {CANDIDATE}", param="arm")
     return RunFilter(
         agent=asked.agent,
         version=asked.version,

@@ -1,5 +1,10 @@
-"""Handlers: kill switches."""
+"""Handlers: kill switches.
 
+Decision (2026-11-28): of all changes only putting a switch on has to say why. Whoever meets it reads the reason, callers and the
+colleague who is to take it off; the way back, and everything else, is not held up for want of words.
+"""
+
+from proxy.core.errors import BadInput
 from proxy.core.switches import still_stopping, switch_document
 from proxy.core.times import parse_rfc3339
 from proxy.edges.admin.bodies import ReasonBody, SwitchBody
@@ -25,6 +30,8 @@ async def switch_on(parts: AdminParts, ask: Ask) -> Answer:
         fallback_version=body.fallback_version,
         cut_streams=body.cut_streams,
     )
+    if not body.why.strip():
+        raise BadInput("why_missing", "say why: callers and whoever takes the switch off will read it", param="why")
     switch = await parts.limits.switch_on(ask.who, draft, body.why)
     return Answer({**switch_document(switch), **parts.standby.journal.note(f"switches/{switch.id}")}, 201)
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-from proxy.core.errors import NotFound
+from proxy.core.errors import BadInput, NotFound
 from proxy.core.names import RESERVED_LABEL
 from proxy.core.pages import MAX_PAGE
 from proxy.core.releasing.releases import Release
@@ -74,7 +74,12 @@ async def get_versions_at(parts: AdminParts, ask: Ask) -> Answer:
     query = ask.query_as(VersionsAtQuery)
     state = await known_agent(parts, ask)
     name, label = state.agent.name, query.label or state.agent.default_label
-    moment = parts.clock.now_microseconds() if query.time is None else parse_rfc3339(query.time, "time")
+    now = parts.clock.now_microseconds()
+    moment = now if query.time is None else parse_rfc3339(query.time, "time")
+    if moment > now:
+        raise BadInput(
+            "bad_time", f"{rfc3339(moment)} is yet to come; what is served now is told without `time`", param="time"
+        )
     served = served_at(await _history(parts, name, label, moment), moment)
     if served is None:
         raise NotFound("label_not_set", f"{name}: {label} served nothing at {rfc3339(moment)}", param="label")
