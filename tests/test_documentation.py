@@ -15,6 +15,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from proxy.cli import failures
 from proxy.core.addresses import Address
 from proxy.core.errors import NotFound
 from proxy.data_plane import wires_of
@@ -123,6 +124,12 @@ def test_every_operation_that_a_wire_meters_is_in_the_table_of_endpoints() -> No
     metered = {path for path in known for wire in WIRES if wire.operation("POST", path) is not None}
     assert metered
     assert metered <= told
+
+
+def test_the_exit_codes_are_those_of_the_command() -> None:
+    told = dict(re.findall(r"^\| `(\d+)` \| (.+) \|$", section("exit-codes"), re.MULTILINE))
+    assert told == dict(re.findall(r"^(\d+)  +(.+)$", failures.__doc__ or "", re.MULTILINE))
+    assert {str(value) for name, value in vars(failures).items() if name.startswith("EXIT_")} <= set(told)
 
 
 async def test_the_tour_runs_as_it_is_written(tmp_path: Path) -> None:

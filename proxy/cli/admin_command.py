@@ -16,6 +16,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from proxy.cli.admin_client import connect
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
+from proxy.cli.nearest import with_nearest
 from proxy.cli.showing import Show, clean, note, note_json
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
@@ -38,6 +39,7 @@ AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="Name of the age
 
 NO_REASON = "no reason given"
 _ASKS_JSON = "switchback.asks_json"
+_NOT_FOUND = 404
 
 
 class PlainCommand(TyperCommand):
@@ -64,7 +66,8 @@ class PlainCommand(TyperCommand):
 
 def new_group(**settings: Any) -> typer.Typer:
     """A group of commands with plain help: text that reads the same in a terminal, a pipe and a log."""
-    return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, **settings)
+    plain: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "add_completion": False}
+    return typer.Typer(**(plain | settings))
 
 
 def example_text(*examples: str) -> str:
@@ -81,7 +84,12 @@ def admin_command(group: typer.Typer, name: str, *examples: str) -> Callable[[Ve
             with failures_explained(as_json, warnings):
                 api = connect(admin_url, token_file, os.environ)
                 api.warnings = warnings
-                verb(api, Show(as_json), **arguments)
+                try:
+                    verb(api, Show(as_json), **arguments)
+                except CommandFailed as failed:
+                    if failed.status != _NOT_FOUND:
+                        raise
+                    raise with_nearest(api, failed, arguments) from None
 
         own = list(inspect.signature(verb).parameters.values())[2:]
         shared = [_parameter("admin_url", AdminUrl, None), _parameter("token_file", TokenFile, None)]

@@ -37,6 +37,8 @@ from proxy.cli.showing import note, note_json
 app = new_group(
     cls=CommandGroup,
     no_args_is_help=True,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Switchback routes LLM traffic by version: point your base URL at it, then change what your agents say, "
     "which model answers and with which tools by moving a label, and take it back the same way.",
     epilog=example_text("switchback demo", "switchback serve", "switchback agents list"),

@@ -21,6 +21,7 @@ from proxy.cli.scope_options import (
     scope_of,
     scope_text,
 )
+from proxy.cli.short_ids import by_id
 from proxy.cli.showing import Columns, Show, dollars, member, shown_value
 
 commands = new_group(no_args_is_help=True, help="Spend limits: set, list with what is left, change, end.")
@@ -58,7 +59,7 @@ LimitNumber = Annotated[
 @admin_command(commands, "list", "switchback caps list")
 def list_caps(api: AdminClient, show: Show, limit: Limit = 1000) -> None:
     """List the caps with what is spent, held and left in their present window."""
-    show.items(api.items("/caps", limit), CAPS, "no caps: nothing limits what is spent")
+    show.items(api.items("/caps", limit), CAPS, "no caps: nothing limits what is spent", short_ids=True)
 
 
 @admin_command(
@@ -144,14 +145,14 @@ def change_cap(
     body: Document = {"limit": _number(limit), "why": why}
     if at_limit is not None:
         body["at_limit"] = at_limit
-    after = api.put(f"/caps/{segment(cap)}", body)
+    after = by_id(api, "/caps", cap, lambda one: api.put(f"/caps/{segment(one)}", body))
     show.document(after, f"cap {cap}: the limit is {_amount('limit', after) or limit} now")
 
 
 @admin_command(commands, "end", 'switchback caps end cap_06AWX3 --why "budget moved"')
 def end_cap(api: AdminClient, show: Show, cap: CapId, why: Why = NO_REASON) -> None:
     """Remove a cap."""
-    show.document(api.delete(f"/caps/{segment(cap)}", why), f"cap {cap} is gone")
+    show.document(by_id(api, "/caps", cap, lambda one: api.delete(f"/caps/{segment(one)}", why)), f"cap {cap} is gone")
 
 
 def _number(text: str) -> int | float:

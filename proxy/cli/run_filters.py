@@ -11,6 +11,7 @@ import typer
 
 from proxy.cli.admin_client import AdminClient
 from proxy.cli.showing import Show
+from proxy.cli.times import time_ago
 
 #: Member of the query or body, name on the command line, kind, help.
 _FILTERS = (
@@ -22,8 +23,8 @@ _FILTERS = (
     ("user", "--user", str, "Of this user."),
     ("conversation", "--conversation", str, "Of this conversation."),
     ("outcome", "--outcome", str, "ok, error, refused or client_left."),
-    ("from", "--from", str, "Started at or after (RFC 3339)."),
-    ("to", "--to", str, "Started before (RFC 3339)."),
+    ("from", "--from", str, "Started at or after: RFC 3339, or 15m, 2h, 7d ago."),
+    ("to", "--to", str, "Started before: the same forms."),
 )
 Quarantined = Annotated[
     bool | None, typer.Option("--quarantined/--not-quarantined", help="Only tagged runs, or only the others.")
@@ -35,7 +36,13 @@ def by_run_filters(verb: Callable[..., None]) -> Callable[..., None]:
 
     def run(api: AdminClient, show: Show, **given: Any) -> None:
         narrowed = {name: given.pop(f"by_{name}") for name, _, _, _ in _FILTERS}
-        verb(api, show, {name: value for name, value in narrowed.items() if value is not None}, **given)
+        said = {name: value for name, value in narrowed.items() if value is not None}
+        verb(
+            api,
+            show,
+            {name: time_ago(value) if name in ("from", "to") else value for name, value in said.items()},
+            **given,
+        )
 
     api, show, _, *rest = inspect.signature(verb).parameters.values()
     keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in rest]

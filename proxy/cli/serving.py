@@ -13,11 +13,19 @@ import typer
 
 from proxy.cli.admin_command import example_text, failures_explained, new_group
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
-from proxy.cli.showing import note
+from proxy.cli.showing import note, say
 
 commands = new_group()
 
 DEFAULT_SIMULATOR = "127.0.0.1:8200"
+#: Those of the simulator (simulator/scenario.py says what each does), which `--help` does not wait for.
+ORDERS = (
+    "delay_ms, event_delay_ms, jitter, slow, seed, events, output_tokens, cached_tokens, "
+    "cache_write_tokens, reasoning_tokens, echo_system, refuse, finish, model_answered, gzip, "
+    "end_delay_ms, no_usage, usage, status, retry_after, error_rate, redirect, status_line, "
+    "cut_before_answer, cut_after_events, close_after_events, end_after_events, stall_after_events, "
+    "error_after_events, malformed"
+)
 
 
 @commands.command(epilog=example_text("switchback serve", "switchback serve --config config/switchback.yaml"))
@@ -26,6 +34,7 @@ def serve(
         Path | None,
         typer.Option("--config", "-c", metavar="FILE", help="Settings (YAML); without, everything has a default."),
     ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only look whether the settings can be used.")] = False,
 ) -> None:
     """Run the proxy and its admin API until SIGTERM or Ctrl-C; calls in flight are finished first."""
     # Modules are never garbage, and looking for some among them costs a tenth of the start.
@@ -43,6 +52,9 @@ def serve(
             for problem in wrong.problems[:-1]:
                 note(f"error: {problem}")
             raise CommandFailed(wrong.problems[-1], EXIT_USAGE) from None
+    if check:
+        say("ok: the settings can be used")
+        return
     raise typer.Exit(serve_until_signal(settings))
 
 
@@ -67,7 +79,7 @@ def simulate(
     ] = None,
     order: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Any order of proxy/simulator/scenario.py; once for each."),
+        typer.Option(metavar="NAME=VALUE", help=f"How it behaves; once for each. Orders: {ORDERS}."),
     ] = None,
     ledger: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append every bill, before its answer, as a JSON line.")

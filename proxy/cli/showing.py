@@ -29,6 +29,10 @@ Spare = Sequence[Sequence[str]]
 _LINE_ENDS = re.compile(r"\r\n|[\u2028\u2029]")
 #: Wide enough that a table in a pipe or file is never wrapped.
 _PIPE_COLUMNS = 2000
+#: How many characters of an id are shown at least.
+_SHORT_ID = 12
+#: What a column of free text needs to be read when it is folded.
+_FOLDED_COLUMNS = 16
 
 
 def clean_block(text: object) -> str:
@@ -61,8 +65,8 @@ def moment(path: str) -> Callable[[Document], object]:
     def shown(document: Document) -> object:
         value = read(document)
         if isinstance(value, int):
-            return datetime.fromtimestamp(value // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        return str(value)[:19].replace("T", " ") if value else None
+            return datetime.fromtimestamp(value // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        return f"{str(value)[:19].replace('T', ' ')}Z" if value else None
 
     return shown
 
@@ -113,8 +117,9 @@ class Show:
             table.add_row(Text(clean(name)), Text(shown_value(value)))
         _print(table)
 
-    def items(self, page: Document, columns: Columns, none: str, *, spare: Spare = ()) -> None:
-        """A list as a table; `none` is said where it is empty. `spare` as in `print_table`."""
+    def items(self, page: Document, columns: Columns, none: str, *, spare: Spare = (), short_ids: bool = False) -> None:
+        """A list as a table; `none` is said where it is empty. `spare` as in `print_table`. `short_ids`: on a terminal ids are
+        cut to what tells them apart, which the verbs that take one understand."""
         if self.as_json:
             print_json(page)
             return
@@ -122,14 +127,20 @@ class Show:
         if not items:
             say(none)
             return
+        if short_ids and sys.stdout.isatty():
+            items = _with_short_ids(items)
         print_table(items, columns, spare)
         if page.get("next") is not None:
             note("there are more: raise --limit")
 
 
 def print_table(items: Sequence[Document], columns: Columns, spare: Spare = ()) -> None:
-    """One row an item. Columns that are `spare` are only shown where the terminal has room."""
+    """One row an item; where the terminal is too narrow for that, one line a member. Columns that are `spare` are only shown
+    where there is room."""
     shown = _that_fit(items, columns, spare)
+    if not spare and _is_too_narrow(items, columns):
+        _print_upright(items, columns)
+        return
     _print(_table_of(items, shown))
     left_out = [title for title in columns if title not in shown]
     if left_out:
@@ -147,6 +158,38 @@ def _that_fit(items: Sequence[Document], columns: Columns, spare: Spare) -> Colu
         if endless.measure(_table_of(items, wider)).maximum <= room:
             titles.update(group)
     return {name: read for name, read in columns.items() if name in titles}
+
+
+def _with_short_ids(items: Sequence[Document]) -> list[Document]:
+    ids = [str(item.get("id")) for item in items]
+    longest = max(map(len, ids))
+    length = next(
+        (size for size in range(_SHORT_ID, longest) if len({text[:size] for text in ids}) == len(ids)), longest
+    )
+    return [{**item, "id": text[:length]} for item, text in zip(items, ids, strict=True)]
+
+
+def _is_too_narrow(items: Sequence[Document], columns: Columns) -> bool:
+    """Whether more would have to be folded than the last column, which is where free text stands."""
+    if not sys.stdout.isatty() or len(columns) == 1:
+        return False
+    endless = Console(file=sys.stdout, width=_PIPE_COLUMNS)
+    *titles, last = columns
+    needed = endless.measure(_table_of(items, {title: columns[title] for title in titles})).maximum
+    widest = endless.measure(_table_of(items, {last: columns[last]})).maximum
+    return needed + min(_FOLDED_COLUMNS, widest) > _console().width
+
+
+def _print_upright(items: Sequence[Document], columns: Columns) -> None:
+    """An item under the other, a line for each member that is there."""
+    width = max(map(len, columns))
+    for number, item in enumerate(items):
+        if number:
+            say("")
+        for title, read in columns.items():
+            text = shown_value(read(item))
+            if text:
+                sys.stdout.write(f"{title:<{width}}  {text}\n")
 
 
 def _table_of(items: Sequence[Document], columns: Columns) -> Table:

@@ -3,10 +3,7 @@
 Without a scope everything is meant, which is asked for once more unless `--yes` says so. Counterpart: `/switches`.
 """
 
-import re
 import sys
-import time
-from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 import typer
@@ -23,12 +20,12 @@ from proxy.cli.scope_options import (
     scope_of,
     scope_text,
 )
+from proxy.cli.short_ids import by_id
 from proxy.cli.showing import Columns, Show, member, moment
+from proxy.cli.times import time_from_now
 
 commands = new_group()
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_SPAN = re.compile(r"(\d{1,6})([smhd])\Z")
 _ALL = 10_000
 
 SWITCHES: Columns = {
@@ -81,7 +78,7 @@ def kill(
 ) -> None:
     """Stop traffic: the next matching call is refused. Without a scope, everything stops."""
     if listing:
-        show.items(api.items("/switches", _ALL), SWITCHES, "no switch is on: all traffic flows")
+        show.items(api.items("/switches", _ALL), SWITCHES, "no switch is on: all traffic flows", short_ids=True)
         return
     if why is None or not why.strip():
         raise typer.BadParameter("say --why")
@@ -89,7 +86,7 @@ def kill(
     if not scope and not yes:
         _confirm_everything()
     body: Document = {"scope": scope, "mode": mode, "why": why, "cut_streams": cut_streams}
-    said = {"reply": reply, "fallback_version": fallback_version, "expires": expires and _moment(expires)}
+    said = {"reply": reply, "fallback_version": fallback_version, "expires": expires and time_from_now(expires)}
     made = api.post("/switches", {**body, **{name: value for name, value in said.items() if value is not None}})
     show.document(
         made,
@@ -111,8 +108,12 @@ def restore(
     """Take a switch off: its traffic flows again, unless another switch, which is then named, still stops it."""
     if (switch is None) != everything:
         raise typer.BadParameter("name one SWITCH (switchback kill --list shows them), or say --all")
-    wanted = [switch] if switch is not None else _switches_on(api)
-    removed = [api.delete(f"/switches/{segment(name)}", why) for name in wanted]
+    asked = [switch] if switch is not None else _switches_on(api)
+    removed = [
+        by_id(api, "/switches", name, lambda one: api.delete(f"/switches/{segment(one)}", why)) for name in asked
+    ]
+    ends = [(name, str(gone.get("id"))) for name, gone in zip(asked, removed, strict=True)]
+    wanted = [whole if whole.startswith(name) else name for name, whole in ends]
     lines = [f"switch {name} is off" for name in wanted] or ["nothing changed: no switch was on"]
     # Of several that went, only the last answer knows what is left.
     still_on = cast("list[Document]", removed[-1].get("still_on") or []) if removed else []
@@ -129,13 +130,3 @@ def _confirm_everything() -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter("this stops everything: narrow it (--agent, --model, …) or say --yes")
     typer.confirm("This stops ALL traffic through the proxy. Go on?", abort=True, err=True)
-
-
-def _moment(expires: str) -> str:
-    """`15m` as an RFC 3339 time from now on; anything else is a time already, for the server to judge."""
-    span = _SPAN.match(expires)
-    if span is None:
-        return expires
-    # The command line is the outside: here a person's "in 15 minutes" meets the wall clock.
-    seconds = time.time_ns() // 1_000_000_000 + int(span[1]) * _SECONDS[span[2]]
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

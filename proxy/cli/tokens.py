@@ -1,15 +1,19 @@
 """`switchback tokens`: who may use the admin API, as what, and until when.
 
-A token's text is shown once and to standard output only, alone on its line, so that it can go straight into a file or a secret
-store. Counterpart: `/tokens` of the admin API.
+A token's text is told once: in a new file that only its owner can read, or on standard output, alone on its line, so that it can
+go straight into a secret store. Counterpart: `/tokens` of the admin API.
 """
 
-from typing import Annotated
+import os
+from pathlib import Path
+from typing import IO, Annotated
 
 import typer
 
 from proxy.cli.admin_client import AdminClient, segment
 from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
+from proxy.cli.failures import EXIT_USAGE, CommandFailed
+from proxy.cli.short_ids import by_id
 from proxy.cli.showing import Columns, Show, member, moment, note
 
 commands = new_group(no_args_is_help=True, help="Tokens of the admin API: create, list, revoke. Needs the role admin.")
@@ -32,7 +36,7 @@ def register(app: typer.Typer) -> None:
 @admin_command(
     commands,
     "create",
-    "switchback tokens create ann --role operator > ann.token",
+    "switchback tokens create ann --role operator --output ann.token",
     'switchback tokens create ci --role author --why "sync from the main branch"',
 )
 def create_token(
@@ -40,23 +44,50 @@ def create_token(
     show: Show,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is; the audit log calls its owner so.")],
     role: Annotated[str, typer.Option(metavar="ROLE", help="viewer, operator, author or admin.")],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A new file for it, which only you can read [printed].")
+    ] = None,
     why: Why = NO_REASON,
 ) -> None:
-    """Make a token and print it. It cannot be shown again; a name may have several, to replace one without a gap.
+    """Make a token and print it, or keep it in a file. It cannot be shown again; a name may have several, to replace one
+    without a gap.
 
-    viewer reads; operator moves labels and rules rollouts, switches and caps; author makes agents and versions; admin may
-    do everything.
+    viewer reads; operator moves labels and rules rollouts, switches and caps; author makes agents and versions, and proposes moves;
+    admin may do everything.
     """
-    made = api.post("/tokens", {"name": name, "role": role, "why": why})
-    show.document(made, str(made.get("token")))
+    kept = None if output is None else _private_file(output)
+    try:
+        made = api.post("/tokens", {"name": name, "role": role, "why": why})
+    except CommandFailed:
+        if output is not None:
+            output.unlink()
+        raise
+    if kept is None:
+        show.document(made, str(made.get("token")))
+    else:
+        with kept:
+            kept.write(f"{made.pop('token', '')}\n")
+        show.document(made, f"the token is in {output}")
     if not show.as_json:
         note(f"token {made.get('id')} of {made.get('name')}, role {made.get('role')}: keep it, it is not shown again")
+
+
+def _private_file(path: Path) -> IO[str]:
+    """A new file that only its owner may read, made before there is a secret that could be lost. Raises CommandFailed."""
+    try:
+        return os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="ascii"
+        )
+    except OSError as error:
+        raise CommandFailed(f"{path} cannot be made: {(error.strerror or 'not a file').lower()}", EXIT_USAGE) from None
 
 
 @admin_command(commands, "list", "switchback tokens list")
 def list_tokens(api: AdminClient, show: Show, limit: Limit = 1000) -> None:
     """List tokens, newest first, with those that are revoked; never what they are."""
-    show.items(api.items("/tokens", limit), TOKENS, "no tokens but the first one, in the file the server made")
+    show.items(
+        api.items("/tokens", limit), TOKENS, "no tokens but the first one, in the file the server made", short_ids=True
+    )
 
 
 @admin_command(commands, "revoke", 'switchback tokens revoke tok_06AWX3 --why "left the team"')
@@ -67,5 +98,5 @@ def revoke_token(
     why: Why = NO_REASON,
 ) -> None:
     """End a token: the next request with it is refused."""
-    ended = api.delete(f"/tokens/{segment(token)}", why)
+    ended = by_id(api, "/tokens", token, lambda one: api.delete(f"/tokens/{segment(one)}", why))
     show.document(ended, f"token {token} of {ended.get('name')} is revoked")

@@ -24,5 +24,5 @@ def version_number(api: AdminClient, agent: str, name: str) -> int:
     labels = cast("list[Document]", found.get("labels") or [])
     number = next((label.get("version") for label in labels if label.get("label") == name), None)
     if not isinstance(number, int):
-        raise CommandFailed(f"{agent} has no version or label {name!r}", code="label_not_set")
+        raise CommandFailed(f"{agent} has no version or label {name!r}", code="label_not_set", status=404)
     return number

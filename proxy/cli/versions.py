@@ -13,6 +13,7 @@ from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import AgentName, Limit, admin_command, new_group
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.showing import Columns, Show, member, moment, say, say_block, say_exactly
+from proxy.cli.times import time_ago
 from proxy.cli.version_body import VersionOptions, says_nothing, version_body
 from proxy.cli.version_names import version_number
 
@@ -139,10 +140,10 @@ def served_at(
     show: Show,
     agent: AgentName,
     label: Annotated[str | None, typer.Option(metavar="TEXT", help="Which label [the agent's default label].")] = None,
-    time: Annotated[str | None, typer.Option(metavar="TIME", help="When, in RFC 3339 [now].")] = None,
+    time: Annotated[str | None, typer.Option(metavar="TIME", help="When: RFC 3339, or 15m, 2h, 7d ago [now].")] = None,
 ) -> None:
     """Tell what a label served at a moment, percentages of a rollout included: from the release ledger alone."""
-    served = api.get(f"/agents/{segment(agent)}/versions/at", {"label": label, "time": time})
+    served = api.get(f"/agents/{segment(agent)}/versions/at", {"label": label, "time": time and time_ago(time)})
     arms = cast("list[Document]", served.get("arms") or [])
     eligible = cast("dict[str, str]", served.get("eligible") or {})
     said = [f"{agent}: {served.get('label')} at {served.get('time')}"]

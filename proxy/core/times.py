@@ -8,7 +8,7 @@ from typing import Final
 from proxy.core.errors import BadInput
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SHAPE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)\Z")
+_SHAPE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,30})?)?([Zz]|[+-]\d\d:\d\d)\Z")
 
 
 def rfc3339(microseconds: int) -> str:
@@ -23,7 +23,8 @@ def _second(seconds: int) -> str:
 
 
 def parse_rfc3339(text: str, param: str) -> int:
-    """Microseconds of a moment with a zone, seconds optional. Raises BadInput(`bad_time`)."""
+    """Microseconds of a moment with a zone, seconds optional; what a fraction says beyond them is cut off. Raises
+    BadInput(`bad_time`)."""
     try:
         if not _SHAPE.match(text):
             raise ValueError

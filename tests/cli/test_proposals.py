@@ -47,7 +47,7 @@ async def test_proposals_are_listed_with_what_each_would_do(switchback, admin):
         " 5% of",
         "p1",
         "ann",
-        "2026-11-20 14:03:00",
+        "2026-11-20 14:03:00Z",
     ):
         assert words in result.stdout
     assert admin.last.query == {"limit": "50", "state": "waiting"}

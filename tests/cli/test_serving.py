@@ -8,10 +8,13 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from proxy.cli.serving import ORDERS
+from proxy.simulator.scenario import Scenario
 from tests.harness import signalled_until_gone
 
 DEADLINE_SECONDS = 60
@@ -186,3 +189,18 @@ async def test_every_admin_verb_is_understood_by_a_real_server(start, switchback
         assert (await switchback("caps", "end", cap["id"], **here)).exit_code == 0
     shown = await switchback("caps", "list", **here)
     assert shown.stdout == "no caps: nothing limits what is spent\n"
+
+
+async def test_the_settings_are_looked_at_without_serving(start, tmp_path: Path) -> None:
+    good = await start("serve", "--check", SWITCHBACK_LISTEN="127.0.0.1:1")
+    out, _ = await asyncio.wait_for(good.communicate(), DEADLINE_SECONDS)
+    assert (good.returncode, out) == (0, b"ok: the settings can be used\n")
+    assert not os.listdir(tmp_path)
+    bad = await start("serve", "--check", SWITCHBACK_LISTEM="127.0.0.1:1")
+    code, told = await _ends(bad)
+    assert code == 2
+    assert "did you mean listen?" in told
+
+
+def test_the_help_of_simulate_lists_every_order() -> None:
+    assert ORDERS.split(", ") == [field.name for field in fields(Scenario)]

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from proxy.cli.caps import CAPS
 from proxy.cli.runs import RUNS, SPARE
-from proxy.cli.showing import clean, clean_block, dollars, member, print_table
+from proxy.cli.showing import Show, clean, clean_block, dollars, member, print_table
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]no[/bold] :smile: \x9b2J\u202eevil\x7f\r\nnext"
 HARMFUL = "\x1b\x07\x9b\x7f\r\u202e\x08\x00"
@@ -101,6 +102,55 @@ def test_what_names_an_item_stays_in_one_piece_in_a_narrow_terminal(monkeypatch:
     assert "run_660c08a4b231d00007591183ade2" in out.getvalue()
 
 
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def _on_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> _Terminal:
+    out = _Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", str(width))
+    return out
+
+
+CAP = {
+    "id": "cap_66159784ad517000026647e945a4",
+    "scope": {"agent": "support-triage"},
+    "window": "day",
+    "unit": "usd",
+    "limit": 50.0,
+    "spent": 1.5,
+    "held": 0.0,
+    "remaining": 48.5,
+    "at_limit": "block",
+    "why": "the budget of the second half of November, as agreed",
+}
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_table_that_does_not_fit_stands_upright_with_nothing_cut(monkeypatch: pytest.MonkeyPatch, width: int):
+    out = _on_a_terminal(monkeypatch, width)
+    page = {"items": [CAP, {**CAP, "id": "cap_66159799a682a0104c2e238fd8cf"}], "next": None}
+    Show().items(page, CAPS, "none", short_ids=True)
+    lines = out.getvalue().splitlines()
+    assert [line.split() for line in lines if line.startswith("CAP ")] == [
+        ["CAP", "cap_66159784"],
+        ["CAP", "cap_66159799"],
+    ]
+    assert "SCOPE       agent support-triage" in lines
+    assert f"WHY         {CAP['why']}" in lines
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_table_that_fits_but_for_its_last_column_stays_a_table(monkeypatch: pytest.MonkeyPatch):
+    out = _on_a_terminal(monkeypatch, 60)
+    columns = {"LABEL": member("label"), "VERSION": member("version"), "WHY": member("why")}
+    print_table([{"label": "prod", "version": 7, "why": "because of it " * 9}], columns)
+    assert "LABEL   VERSION   WHY" in out.getvalue()
+
+
 RUN = {
     "id": "run_06awx3k1v7d2m0000a1b2c3",
     "agent": "support-triage",
@@ -121,7 +171,7 @@ RUN = {
     ("columns", "shown"),
     [
         (80, ["RUN", "VERSION", "ARM", "STATUS", "OUTCOME"]),
-        (100, ["RUN", "TIME", "VERSION", "ARM", "STATUS", "OUTCOME"]),
+        (101, ["RUN", "TIME", "VERSION", "ARM", "STATUS", "OUTCOME"]),
         (200, list(RUNS)),
     ],
 )

@@ -33,6 +33,27 @@ async def test_programs_get_the_document_with_the_token_in_it(switchback, admin)
     assert result.stderr == ""
 
 
+async def test_a_token_goes_into_a_new_file_that_only_its_owner_reads(switchback, admin, tmp_path):
+    admin.answer("POST", "/tokens", {**MADE, "token": "sb_the-secret"}, 201)
+    line = ("tokens", "create", "ann", "--role", "operator", "--output", "ann.token")
+    result = await switchback(*line)
+    assert (result.exit_code, result.stdout) == (0, "the token is in ann.token\n")
+    assert (tmp_path / "ann.token").read_text() == "sb_the-secret\n"
+    assert (tmp_path / "ann.token").stat().st_mode & 0o777 == 0o600
+    again = await switchback(*line)
+    assert (again.exit_code, len(admin.asked)) == (2, 1)
+    assert (tmp_path / "ann.token").read_text() == "sb_the-secret\n"
+    told = await switchback(*line[:-1], "other", "--json")
+    assert "sb_the-secret" not in told.output
+
+
+async def test_a_token_that_was_not_made_leaves_no_file(switchback, admin, tmp_path):
+    admin.refuse("POST", "/tokens", 403, "role_insufficient", "no")
+    result = await switchback("tokens", "create", "ann", "--role", "operator", "--output", "ann.token")
+    assert result.exit_code == 1
+    assert list(tmp_path.glob("*.token")) == []
+
+
 async def test_a_token_has_a_role(switchback, admin):
     result = await switchback("tokens", "create", "ann")
     assert (result.exit_code, admin.asked) == (2, [])
@@ -44,8 +65,8 @@ async def test_tokens_are_listed_without_their_texts(switchback, admin):
     admin.answer("GET", "/tokens", {"items": [MADE, ended], "next": None})
     result = await switchback("tokens", "list")
     first, second = result.stdout.splitlines()[-2:]
-    assert first.split() == ["tok_1", "ann", "operator", "2026-11-20", "14:03:00", "admin"]
-    assert "2026-11-21 00:00:00" in second
+    assert first.split() == ["tok_1", "ann", "operator", "2026-11-20", "14:03:00Z", "admin"]
+    assert "2026-11-21 00:00:00Z" in second
 
 
 async def test_a_token_is_revoked_with_a_reason(switchback, admin):

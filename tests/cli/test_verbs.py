@@ -86,7 +86,7 @@ READ = [
     Case("versions show a 2", "GET", "/agents/a/versions/2", {"version": 2, "prompt": {"text": "Hi\nyou"}}, ["Hi\nyou"]),
     Case("rollout list a", "GET", "/agents/a/rollouts", _page(ROLLOUT), ["r1", "90% v1, 10% v2"]),
     Case("rollout show a r1", "GET", "/agents/a/rollouts/r1", ROLLOUT, ["90% v1, 10% v2"]),
-    Case("kill --list", "GET", "/switches", _page(SWITCH), ["sw_1", "agent a", "2026-11-20 14:03:00"]),
+    Case("kill --list", "GET", "/switches", _page(SWITCH), ["sw_1", "agent a", "2026-11-20 14:03:00Z"]),
     Case("caps list", "GET", "/caps", _page(CAP), ["$50.000000", "$1.500000"]),
     Case(
         "runs list --agent a --version 2 --outcome error --from 2026-11-20T00:00:00Z", "GET", "/runs", _page(RUN),
