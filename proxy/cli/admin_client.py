@@ -293,6 +293,9 @@ def _warnings(document: Document) -> list[str]:
         found.append(f"not confirmed yet by {names}: calls they take may still see what was before")
     if document.get("journalled") is True:
         found.append(_JOURNALLED)
+    several = document.get("warnings")
+    if isinstance(several, list):
+        found += [f"warning: {said}" for said in cast("list[Any]", several)]
     if isinstance(document.get("warning"), str):
         found.append(f"warning: {document['warning']}")
     return found

@@ -19,6 +19,8 @@ DIMENSIONS = ("agent", "version", "arm", "rollout", "label", "user", "tag", "mod
 #: A call has one of each dimension, but any number of these, or one that goes by several names.
 _MANY = frozenset({"model", "tag", "tool"})
 
+_ONLY_FOR_SWITCHES = " (a switch can name a tool; what a call spends belongs to no one tool that it offers)"
+
 
 class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a call once it is resolved; the facts scopes are matched against."""
@@ -117,7 +119,8 @@ def parse_scope(content: Any, allowed: tuple[str, ...]) -> Scope:
     values: dict[str, Any] = {}
     for name, value in given.items():
         if name not in allowed:
-            raise _bad(f"scope.{name}", f"is unknown here; there are {', '.join(allowed)}")
+            hint = _ONLY_FOR_SWITCHES if name == "tool" else ""
+            raise _bad(f"scope.{name}", f"is unknown here; there are {', '.join(allowed)}{hint}")
         values[name] = _dimension(name, value)
     for name in ("version", "label", "rollout", "arm"):
         if name in values and "agent" not in values:

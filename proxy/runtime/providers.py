@@ -1,6 +1,6 @@
 """The configured providers: where they are, which family of wires they speak, whose key goes to them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proxy.core.calls.identity import CREDENTIAL_HEADERS
@@ -61,6 +61,9 @@ class Providers:
         self._defaults: dict[str, Provider] = {}
         for provider in providers:
             self._defaults.setdefault(provider.family, provider)
+
+    def __iter__(self) -> Iterator[Provider]:
+        return iter(self._by_name.values())
 
     def default(self, family: WireFamily) -> Provider:
         """The first configured provider of a family. Raises BadInput(`provider_not_configured`)."""

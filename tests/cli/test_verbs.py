@@ -288,6 +288,21 @@ async def test_restoring_a_switch_names_the_others_that_still_stop_its_calls(swi
     assert result.stdout.splitlines() == ["switch sw_1 is off", "still on: switch sw_2: block for everything"]
 
 
+@pytest.mark.parametrize(
+    ("line", "path", "made"),
+    [
+        ("kill --model gpt-4o-mni --why bad", "/switches", SWITCH),
+        ("caps set --model gpt-4o-mni --limit 5", "/caps", CAP),
+    ],
+)
+async def test_what_is_made_and_matches_nothing_known_is_told_as_a_warning(switchback, admin, line, path, made):
+    said = "no version names the model 'gpt-4o-mni'"
+    admin.answer("POST", path, {**made, "warnings": [said]}, 201)
+    result = await switchback(*line.split())
+    assert (result.exit_code, result.stderr) == (0, f"warning: {said}\n")
+    assert made["id"] in result.stdout
+
+
 async def test_setting_a_cap_that_is_there_gives_it_the_new_limit(switchback, admin):
     there = {**CAP, "id": "cap_7", "scope": {"agent": "a"}, "window": "day", "unit": "calls", "spent": 2}
     admin.answer("POST", "/caps", {"code": "cap_exists", "detail": "cap cap_7 is there", "status": 409}, 409)

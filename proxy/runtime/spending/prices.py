@@ -6,7 +6,7 @@ once per model and hour; prices that change by date or time of day take effect a
 Decision: the library's own calculation costs 50-70 µs a call; its rates as integers cost under 1 µs and give the same sum.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -14,6 +14,7 @@ from typing import Any, Final
 from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
+from proxy.core.model_names import means_model
 from proxy.core.spending.prices import PartRates, Price, Rates
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.providers import Provider
@@ -57,6 +58,16 @@ class PriceBook:
         if price is _UNSEEN:
             price = self._cache[key] = self._find(provider, model, service_tier, hour)
         return price
+
+    def knows(self, providers: Iterable[Provider], named: str) -> bool:
+        """Whether a price list names the model that a scope means so: with its provider or without, dated, in any case."""
+        if any(means_model(named, *key.split("/", 1)) for key in self._overrides):
+            return True
+        bare = named.lower()
+        return any(
+            _library_model(provider, bare.removeprefix(f"{provider.name.lower()}/")) is not None
+            for provider in providers
+        )
 
     def _find(self, provider: Provider, model: str, service_tier: str | None, hour: int) -> Price | None:
         override = self._overrides.get(f"{provider.name}/{model}")

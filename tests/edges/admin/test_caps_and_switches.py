@@ -140,6 +140,40 @@ async def test_a_typing_error_makes_neither_a_switch_nor_a_cap(scope: dict[str, 
     assert (await admin.get("/switches"))["items"] == (await admin.get("/caps"))["items"] == []
 
 
+@pytest.mark.parametrize(
+    ("scope", "known"),
+    [
+        ({"model": "gpt-4o-mni"}, False),
+        ({"model": "gpt-4o-mini"}, True),
+        ({"model": "GPT-4o-mini-2024-07-18"}, True),
+        ({"model": "openai/gpt-4o-mini"}, True),
+        ({"model": "OpenAI/gpt-4o-mini"}, True),
+        ({"model": "anthropic/gpt-4o-mini"}, False),
+        ({"agent": "support"}, True),
+    ],
+)
+async def test_a_switch_or_a_cap_that_matches_nothing_known_says_so_when_it_is_made(
+    scope: dict[str, Any], known: bool, admin: Admin
+) -> None:
+    await admin.agent("support", "Be kind")
+    switch = await admin.post("/switches", {"scope": scope, "mode": "observe", "why": "a look"})
+    cap = await admin.post("/caps", cap_of(scope=scope))
+    assert (switch.status, cap.status) == (201, 201)
+    assert len(switch["warnings"]) == len(cap["warnings"]) == (0 if known else 1)
+    assert all(scope["model"] in said for said in switch["warnings"] + cap["warnings"])
+
+
+async def test_a_switch_on_a_tool_that_no_version_offers_says_so(admin: Admin) -> None:
+    switch = await admin.post("/switches", {"scope": {"tool": "refund"}, "mode": "block", "why": "a bug"})
+    assert [("refund" in said) for said in switch["warnings"]] == [True]
+
+
+async def test_a_cap_cannot_name_a_tool_and_is_told_why(admin: Admin) -> None:
+    refused = await admin.post("/caps", cap_of(scope={"tool": "refund"}))
+    assert (refused.status, refused.code) == (400, "bad_scope")
+    assert "a switch can name a tool" in refused["detail"]
+
+
 async def test_calls_that_name_no_agent_can_be_capped_and_stopped(admin: Admin) -> None:
     assert (await admin.post("/caps", cap_of(scope={"agent": "unassigned"}))).status == 201
     assert (

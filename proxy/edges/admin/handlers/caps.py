@@ -7,6 +7,7 @@ from typing import Any
 from proxy.core.errors import BadInput, NotFound
 from proxy.core.spending.caps import Cap, cap_document, cap_state_document, counter_document
 from proxy.edges.admin.bodies import CapBody, CapChangesBody, ReasonBody
+from proxy.edges.admin.limit_warnings import warnings_of
 from proxy.edges.admin.pages import page_of_named
 from proxy.edges.admin.parts import AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PageQuery, ReasonQuery
@@ -52,7 +53,8 @@ def _position(cursor: str | None) -> tuple[int, int] | None:
 async def set_cap(parts: AdminParts, ask: Ask) -> Answer:
     body = ask.body_as(CapBody)
     draft = CapDraft(scope=body.scope, window=body.window, unit=body.unit, limit=body.limit, at_limit=body.at_limit)
-    return Answer(_with_counters(parts, await parts.limits.set_cap(ask.who, draft, body.why)), 201)
+    cap = await parts.limits.set_cap(ask.who, draft, body.why)
+    return Answer({**_with_counters(parts, cap), **warnings_of(parts, cap.scope)}, 201)
 
 
 async def change_cap(parts: AdminParts, ask: Ask) -> Answer:

@@ -8,6 +8,7 @@ from proxy.core.errors import BadInput
 from proxy.core.switches import still_stopping, switch_document
 from proxy.core.times import parse_rfc3339
 from proxy.edges.admin.bodies import ReasonBody, SwitchBody
+from proxy.edges.admin.limit_warnings import warnings_of
 from proxy.edges.admin.pages import page_of_named
 from proxy.edges.admin.parts import AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PageQuery, ReasonQuery
@@ -33,7 +34,8 @@ async def switch_on(parts: AdminParts, ask: Ask) -> Answer:
     if not body.why.strip():
         raise BadInput("why_missing", "say why: callers and whoever takes the switch off will read it", param="why")
     switch = await parts.limits.switch_on(ask.who, draft, body.why)
-    return Answer({**switch_document(switch), **parts.standby.journal.note(f"switches/{switch.id}")}, 201)
+    journalled = parts.standby.journal.note(f"switches/{switch.id}")
+    return Answer({**switch_document(switch), **journalled, **warnings_of(parts, switch.scope)}, 201)
 
 
 async def switch_off(parts: AdminParts, ask: Ask) -> Answer:
