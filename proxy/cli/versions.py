@@ -158,6 +158,8 @@ def served_at(
         f"release {served.get('release')} ({served.get('kind')}{rollout}) by {served.get('who')}: {served.get('why')}"
     )
     said.append(f"in force from {served.get('since')} to {served.get('until') or 'now'}")
+    if served.get("uncertain") is True:
+        said.append(f"UNCERTAIN: {served.get('uncertain_reason')}")
     show.document(served, *said)
 
 

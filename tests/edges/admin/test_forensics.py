@@ -35,7 +35,7 @@ async def tell(admin: Admin) -> None:
         (2.5, [("stable", 1, 50), ("candidate", 2, 50)]),
         (3, [("stable", 2, 100)]),
         (4, [("stable", 1, 100)]),
-        (10_000, [("stable", 1, 100)]),
+        (6, [("stable", 1, 100)]),
     ],
 )
 async def test_what_was_served_at_any_moment_follows_from_the_ledger(
@@ -87,6 +87,22 @@ async def test_what_a_label_will_serve_is_not_told(admin: Admin) -> None:
         reply = await admin.get(f"/agents/support/versions/at?time={later}")
         assert (reply.status, reply.code) == (400, "bad_time")
         assert "yet to come" in reply["detail"]
+
+
+async def test_a_clock_that_went_ahead_and_came_back_names_no_wrong_version(admin: Admin) -> None:
+    await admin.agent("support", "one", "two", "three")
+    clock = admin.commands.clock
+    clock.now = NOON + 1440 * MINUTE
+    assert (await admin.call("PUT", "/agents/support/labels/prod", {"version": 2})).status == 200
+    clock.now = NOON + 5 * MINUTE
+    now = await admin.get("/agents/support/versions/at")
+    assert (now["version"], now["uncertain"]) == (2, False)
+    then = await admin.get("/agents/support/versions/at?time=2026-11-20T12:03:00Z")
+    assert (then["version"], then["uncertain"]) == (1, True)
+    assert (await admin.call("PUT", "/agents/support/labels/prod", {"version": 3})).status == 200
+    clock.now = NOON + 9 * MINUTE
+    later = await admin.get("/agents/support/versions/at?time=2026-11-20T12:07:00Z")
+    assert (later["version"], later["uncertain"], later["uncertain_reason"]) == (3, False, None)
 
 
 async def test_a_long_ledger_is_read_back_only_as_far_as_needed(admin: Admin) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from proxy.core.errors import BadInput, NotFound
 from proxy.core.spending.caps import Cap, cap_document, cap_state_document, counter_document
 from proxy.edges.admin.bodies import CapBody, CapChangesBody, ReasonBody
-from proxy.edges.admin.limit_warnings import warnings_of
+from proxy.edges.admin.handlers.limit_warnings import warnings_of
 from proxy.edges.admin.pages import page_of_named
 from proxy.edges.admin.parts import AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PageQuery, ReasonQuery

@@ -8,7 +8,7 @@ from proxy.core.errors import BadInput
 from proxy.core.switches import still_stopping, switch_document
 from proxy.core.times import parse_rfc3339
 from proxy.edges.admin.bodies import ReasonBody, SwitchBody
-from proxy.edges.admin.limit_warnings import warnings_of
+from proxy.edges.admin.handlers.limit_warnings import warnings_of
 from proxy.edges.admin.pages import page_of_named
 from proxy.edges.admin.parts import AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PageQuery, ReasonQuery

@@ -7,7 +7,7 @@ from proxy.core.errors import BadInput, NotFound
 from proxy.core.names import RESERVED_LABEL
 from proxy.core.pages import MAX_PAGE
 from proxy.core.releasing.releases import Release
-from proxy.core.releasing.timeline import served_at
+from proxy.core.releasing.timeline import doubt_at, served_at
 from proxy.core.snapshot import AgentState
 from proxy.core.times import parse_rfc3339, rfc3339
 from proxy.core.versions.diffing import diff_versions
@@ -80,22 +80,27 @@ async def get_versions_at(parts: AdminParts, ask: Ask) -> Answer:
         raise BadInput(
             "bad_time", f"{rfc3339(moment)} is yet to come; what is served now is told without `time`", param="time"
         )
-    served = served_at(await _history(parts, name, label, moment), moment)
+    history = await _history(parts, name, label, moment)
+    served = served_at(history, moment, now)
     if served is None:
-        raise NotFound("label_not_set", f"{name}: {label} served nothing at {rfc3339(moment)}", param="label")
+        doubt = doubt_at(history, moment, now)
+        uncertain = "" if doubt is None else f"; this is uncertain: {doubt}"
+        raise NotFound(
+            "label_not_set", f"{name}: {label} served nothing at {rfc3339(moment)}{uncertain}", param="label"
+        )
     rollout = None if served.rollout is None else await find_rollout(parts, state, served.rollout)
     return Answer({**served.document(), "eligible": {} if rollout is None else dict(rollout.eligible)})
 
 
 async def _history(parts: AdminParts, agent: str, label: str, since_microseconds: int) -> list[Release]:
-    """A label's releases, oldest first, from the one in force at that moment on."""
+    """A label's releases, oldest first, back to a page that is wholly of before that moment: a clock may have been set."""
     newest_first: list[Release] = []
     cursor: str | None = None
     while True:
         page = await parts.store.releases(agent, label, cursor, MAX_PAGE)
         newest_first += page.items
         cursor = page.next_cursor
-        if cursor is None or any(row.created_at_microseconds <= since_microseconds for row in page.items):
+        if cursor is None or all(row.created_at_microseconds <= since_microseconds for row in page.items):
             return newest_first[::-1]
 
 
