@@ -34,6 +34,7 @@ _ALL: Final = (
     Declared("switchback_proxy_overhead_seconds", "histogram", "sum", "What a forwarded call took beside its time at the provider."),
     Declared("switchback_tokens", "counter", "sum", "Tokens that providers reported, by kind.", (*RUN_LABELS, "kind")),
     Declared("switchback_cost_usd", "counter", "sum", "Cost in US dollars.", RUN_LABELS),
+    Declared("switchback_unmetered_runs", "counter", "sum", "Runs that may have cost money, and nobody here can tell how much.", ("agent", "provider")),
     Declared("switchback_finishes", "counter", "sum", "Why answers ended, as the model said; refused: it would not answer.", (*RUN_LABELS, "finish")),
     Declared("switchback_tool_calls", "counter", "sum", "Tool calls that answers asked for.", RUN_LABELS),
     Declared("switchback_outcomes", "counter", "owner", "Facts told about runs later, by name and whether they hold.", ("agent", "version", "name", "value")),

@@ -66,7 +66,7 @@ class _Durations:
 class RunSeries:
     """The counts of one combination of labels."""
 
-    __slots__ = ("_overhead", "cost_nanodollars", "duration", "ends", "first_byte", "tokens", "tool_calls")
+    __slots__ = ("_overhead", "cost_nanodollars", "duration", "ends", "first_byte", "tokens", "tool_calls", "unmetered")
 
     def __init__(self, overhead: _Durations) -> None:
         #: How runs ended, counted at one place: the families that tell parts of it are made at a scrape.
@@ -77,6 +77,8 @@ class RunSeries:
         self.first_byte = _Durations()
         self.tokens: dict[str, int] = {}
         self.cost_nanodollars = 0
+        #: Runs that may have cost money nobody here can tell, and so are no part of the cost.
+        self.unmetered = 0
 
     def finished(self, run: Run) -> None:
         """Count one finished run."""
@@ -90,6 +92,8 @@ class RunSeries:
             self.first_byte.observe(run.time_to_first_byte_microseconds)
         if run.usage_source == "reported":
             self._count_tokens(run)
+        elif run.usage_source == "unmetered":
+            self.unmetered += 1
         if run.tool_call_count:
             self.tool_calls += run.tool_call_count
         if run.cost_nanodollars:
@@ -146,7 +150,19 @@ class RunCollector:
             cost.add_metric(labels, series.cost_nanodollars / 1e9)
             tool_calls.add_metric(labels, series.tool_calls)
         overhead.add_metric((), self._overhead.buckets(), self._overhead.total_microseconds / 1e6)
-        yield from (runs, duration, first_byte, overhead, tokens, cost, finishes, tool_calls)
+        yield from (runs, duration, first_byte, overhead, tokens, cost, finishes, tool_calls, self._unmetered())
+
+    def _unmetered(self) -> Metric:
+        """By agent and provider alone: what was not read has no model."""
+        counts: dict[tuple[str, str], int] = {}
+        for labels, series in list(self._series.items()):
+            if series.unmetered:
+                key = (labels.agent, labels.provider)
+                counts[key] = counts.get(key, 0) + series.unmetered
+        family = _counter("switchback_unmetered_runs")
+        for key, count in counts.items():
+            family.add_metric(key, count)
+        return family
 
 
 def _ends(series: RunSeries) -> tuple[dict[tuple[str, str, str], int], dict[str, int]]:

@@ -139,6 +139,19 @@ def test_what_was_not_reported_is_no_count_of_tokens() -> None:
     assert found["switchback_time_to_first_byte_seconds_count",] == 0
 
 
+def test_runs_that_nobody_could_meter_are_counted_by_agent_and_provider() -> None:
+    collector = RunCollector()
+    for labels in (LABELS, LABELS._replace(version="2"), LABELS._replace(agent="sales", provider="anthropic")):
+        collector.series(labels).finished(a_run(usage_source="unmetered"))
+    collector.series(LABELS).finished(a_run())
+    registry = CollectorRegistry()
+    registry.register(collector)
+    told = generate_latest(registry).decode()
+    assert 'switchback_unmetered_runs_total{agent="support",provider="openai"} 2.0' in told
+    assert 'switchback_unmetered_runs_total{agent="sales",provider="anthropic"} 1.0' in told
+    assert told.count("switchback_unmetered_runs_total{") == 2
+
+
 def test_beyond_the_bound_of_combinations_everything_is_counted_as_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_series, "_MAX_COMBINATIONS", 1)
     collector = RunCollector()
