@@ -96,6 +96,15 @@ def is_empty_list(raw: bytes) -> bool:
     return memoryview(raw)[after_bracket(raw)] == _CLOSING
 
 
+def is_list(data: bytes) -> bool:
+    """Whether bytes are one valid JSON list."""
+    try:
+        _raw_array.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return True
+
+
 def inserted_first(raw: bytes, new: bytes, *, is_empty: bool) -> Splice:
     """`new` before the first item of the list."""
     start = after_bracket(raw)

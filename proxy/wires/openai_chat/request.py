@@ -18,7 +18,15 @@ import orjson
 from proxy.core.errors import BadInput
 from proxy.core.versions.components import NEUTRAL_PARAMETERS, Bundle
 from proxy.wires.json.edits import MemberEdits
-from proxy.wires.json.items import LARGE_BYTES, JsonItems, inserted_first, is_empty_list, leading_spans, parse_items
+from proxy.wires.json.items import (
+    LARGE_BYTES,
+    JsonItems,
+    inserted_first,
+    is_empty_list,
+    is_list,
+    leading_spans,
+    parse_items,
+)
 from proxy.wires.json.members import JsonMembers, parse_members
 from proxy.wires.json.values import RawJson, decode, first_byte, json_text, wrong_kind
 from proxy.wires.openai_chat.input import TextMessage, text_messages
@@ -53,6 +61,9 @@ _SMALL = 4096
 _LIST = ord("[")
 #: A list whose first message is another one, to be seen at a glance.
 _OTHER_FIRST = re.compile(rb'\[\s*\{\s*"role"\s*:\s*"(?:user|assistant|tool)"')
+#: Where the first message that is another one begins, behind messages of the system.
+_OTHER_NEXT = re.compile(rb'\}\s*,\s*\{\s*"role"\s*:\s*"(?:user|assistant|tool)"')
+_BEGINNING = 64 * 1024
 #: With this member the model searches the web once for each call; its usage does not tell.
 SEARCH_MEMBER = "web_search_options"
 _BOUND_MEMBERS = ("max_tokens", "max_completion_tokens")
@@ -187,7 +198,7 @@ def _set_prompt_of_large(edits: MemberEdits, raw: bytes, bundle: Bundle, variabl
         return role in SYSTEM_ROLES
 
     is_other = _OTHER_FIRST.match(first_bytes) is not None
-    spans = [] if is_other else leading_spans(raw, "messages", is_leading)
+    spans = [] if is_other else leading_spans(_leading_alone(raw) or raw, "messages", is_leading)
     mode = bundle.prompt.mode
     if mode == "if_absent" and spans:
         return
@@ -198,6 +209,17 @@ def _set_prompt_of_large(edits: MemberEdits, raw: bytes, bundle: Bundle, variabl
         edits.set("messages", (spans[-1][1], spans[-1][1], b"," + message))
     else:
         edits.set("messages", (spans[0][0], spans[-1][1], message))
+
+
+def _leading_alone(raw: bytes) -> bytes:
+    """A list of the messages before the first that is another one; empty where the first 64 KB do not tell."""
+    beginning = bytes(memoryview(raw)[:_BEGINNING])
+    other = _OTHER_NEXT.search(beginning)
+    if other is None:
+        return b""
+    # Valid only where whole messages stand before that place: in a text, or in a list of parts, something is left open.
+    alone = beginning[: other.start() + 1] + b"]"
+    return alone if is_list(alone) else b""
 
 
 def _end_of_plain(raw: bytes, first: TextMessage) -> int:

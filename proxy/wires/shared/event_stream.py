@@ -158,6 +158,10 @@ def data_of(event: bytes) -> bytes | None:
         return event[6:end]
     if event.startswith(b"data: ", first + 1) and event.startswith(b"event") and event.find(b"\n", first + 1) == end:
         return event[first + 7 : end]
+    if first == end and event.startswith(b"data:"):
+        return event[5:end]
+    if first == end and event[0] == _COLON:
+        return None
     return _joined_data(event)
 
 

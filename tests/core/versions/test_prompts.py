@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,3 +63,16 @@ def test_text_without_double_braces_is_left_alone(text: str) -> None:
 @settings(max_examples=100)
 def test_values_are_never_scanned_again(texts: list[str], value: str) -> None:
     assert parse_template("{{x}}".join(texts)).render({"x": value}, {}) == value.join(texts)
+
+
+_BY_PATTERN = re.compile(r"\\\{\{|\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
+
+
+@given(st.lists(st.sampled_from(["{", "{{", "}", "}}", "\\", "a", " ", "{{a}}", "{{ b }}", "\\{{"]), max_size=12))
+def test_braces_that_are_searched_for_cut_a_prompt_as_a_pattern_does(parts):
+    text = "".join(parts)
+    template = parse_template(text)
+    matches = list(_BY_PATTERN.finditer(text))
+    assert list(template.names) == [match[1] for match in matches if match[1] is not None]
+    marked = _BY_PATTERN.sub(lambda match: "{{" if match[1] is None else "\0", text)
+    assert "\0".join(template.texts) == marked

@@ -128,6 +128,19 @@ def test_a_prompt_goes_into_a_large_conversation_as_into_a_small_one(
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("text", ['}, {"role": "user"', '"},{"role":"user","content":"', '}],{"role":"tool"'])
+@pytest.mark.parametrize("mode", ["replace", "append"])
+def test_a_system_text_that_looks_like_the_next_message_is_a_text(text: str, mode: str) -> None:
+    wire, plan = OpenAIChat(), InjectionPlan(bundle=parse_bundle(prompt(mode)))
+    leading = [{"role": "system", "content": text}, {"role": "system", "content": [{"type": "text", "text": text}]}]
+    found = []
+    for content in ("last", FILLING):
+        document = {"model": "m", "messages": [*leading, {"role": "user", "content": content}]}
+        sent = json.dumps(document, separators=(",", ":")).encode()
+        found.append(json.loads(wire.inject(at_once(wire.read_in_steps(sent)), plan).body)["messages"][:-1])
+    assert found[0] == found[1]
+
+
 @given(st.binary(max_size=60), st.integers(0, 12), st.integers(0, 60), st.integers(0, 60))
 def test_counting_up_to_a_bound_agrees_with_counting(data: bytes, most: int, start: int, end: int) -> None:
     assert has_more_than(data, b"a", most, start, end) == (data[start:end].count(b"a") > most)
