@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy.core.addresses import Address, ListenAddress, UnixAddress
 from proxy.core.spending.prices import FREE, Price
@@ -21,6 +21,7 @@ from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.calls.request_path import PathOptions, PathParts, RequestPath
 from proxy.runtime.calls.routing import Routes
+from proxy.runtime.calls.sent_variables import SentVariables
 from proxy.runtime.calls.upstream import Upstream
 from proxy.runtime.process.certificate_watch import CertificateWatch
 from proxy.runtime.process.clock import Clock, Identifiers
@@ -57,6 +58,7 @@ class DataPlaneParts:
     on_error: Callable[[BaseException], None]
     #: Descriptors that this process keeps for the admin API.
     admin_connections: int = 0
+    sent_variables: SentVariables = field(default_factory=SentVariables)
 
 
 class DataPlane:
@@ -80,7 +82,7 @@ class DataPlane:
         self.request_path = RequestPath(
             PathParts(
                 live=parts.live,
-                routes=Routes(wires_of(settings), parts.providers.takes_unknown),
+                routes=Routes(wires(settings), parts.providers.takes_unknown),
                 providers=parts.providers,
                 prices=parts.prices,
                 ledger=parts.ledger,
@@ -91,6 +93,7 @@ class DataPlane:
                 clock=parts.clock,
                 identifiers=parts.identifiers,
                 on_error=parts.on_error,
+                sent_variables=parts.sent_variables,
             ),
             PathOptions(
                 default_agent=settings.default_agent,
@@ -152,7 +155,7 @@ class DataPlane:
         await self._upstream.close()
 
 
-def wires_of(settings: Settings) -> tuple[Wire, ...]:
+def wires(settings: Settings) -> tuple[Wire, ...]:
     """Every wire the proxy speaks, with the bounds of the settings; the first of a family renders the paths no wire meters."""
     bounds = RequestBounds(messages=settings.limits.messages, tools=settings.limits.tools)
     return (OpenAIChat(bounds), AnthropicMessages(bounds))

@@ -20,11 +20,12 @@ from proxy.core.characters import plain_text
 from proxy.core.errors import Refusal
 from proxy.core.releasing.releases import CANDIDATE
 from proxy.core.snapshot import Snapshot
-from proxy.data_plane import DataPlane, DataPlaneParts, bind_unix, limited_connections, prices_of, providers_of
+from proxy.data_plane import DataPlane, DataPlaneParts, bind_unix, limited_connections, prices_of, providers_of, wires
 from proxy.edges.admin.admin_app import AdminParts, build_admin_app
 from proxy.edges.admin.admin_listener import AdminLimits, AdminListener
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.heartbeat import Heartbeat
+from proxy.runtime.preflight.facts import PreflightSource
 from proxy.runtime.process.admin_token import FILE_NAME, admin_token
 from proxy.runtime.process.clock import Identifiers, SystemClock
 from proxy.runtime.process.descriptors import admin_connections, raise_descriptor_limit
@@ -87,7 +88,7 @@ class Server:
     ) -> None:
         """`log` takes whole JSON lines; without it nothing is logged."""
         self._settings = settings
-        self._log = log or _discard
+        self._log = log or (lambda lines: None)
         self._stopped = False
         clock = self._clock = SystemClock()
         self._identifiers = Identifiers(clock, secrets.randbits(40))
@@ -106,15 +107,23 @@ class Server:
         batches = WhilePresent(self._store, self._standby.presence)
         self._ledger = SpendLedger(batches, clock)
         self._ledger.on_warning = self._metrics.warned
-        self._releases = ReleaseCommands(self._changes, self._metrics)
-        self._rollouts = RolloutCommands(self._changes)
+        self._providers = providers_of(settings)
+        self._prices = prices_of(settings, clock)
+        self._preflight = PreflightSource(
+            self._live,
+            self._store,
+            lambda: self._workers or self._recorder,
+            self._providers,
+            self._prices,
+            wires(settings),
+        )
+        self._releases = ReleaseCommands(self._changes, self._metrics, self._preflight)
+        self._rollouts = RolloutCommands(self._changes, self._preflight)
         self._rollout_loop = self._judging(rollout_tick_seconds)
         self._recorder = Recorder(batches, RunLog(self._log), self._rollout_loop.finished)
         rules = RetentionRules(**settings.retention.model_dump())
         self._retention = Retention(self._store, self._ledger, self._recorder, rules, clock, self._tell)
         self._conversations = Conversations()
-        self._providers = providers_of(settings)
-        self._prices = prices_of(settings, clock)
         #: One of the two serves the calls.
         self._plane: DataPlane | None = None
         self._workers: Workers | None = None
@@ -257,6 +266,7 @@ class Server:
                 identifiers=self._identifiers,
                 on_error=self._on_error,
                 admin_connections=admin_connections(),
+                sent_variables=self._preflight.sent_variables,
             )
             self._plane = DataPlane(settings, parts)
             return self._plane.request_path
@@ -287,7 +297,7 @@ class Server:
                 releases=self._releases,
                 rollouts=self._rollouts,
                 rollout_loop=self._rollout_loop,
-                proposals=ProposalCommands(changes),
+                proposals=ProposalCommands(changes, self._preflight),
                 tokens=TokenCommands(changes, self._identifiers),
                 limits=limit_commands,
                 runs=RunCommands(
@@ -392,7 +402,3 @@ def _url(address: ListenAddress, *, is_tls: bool = False) -> str:
     if isinstance(address, Address):
         return f"{'https' if is_tls else 'http'}://{address}"
     return str(address)
-
-
-def _discard(lines: bytes) -> None:
-    """Nobody wants the log."""

@@ -124,6 +124,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "state": {"process", "spending"},
         "releasing": {"state", "telemetry", "process"},
         "rollouts": {"releasing", "state", "telemetry", "process"},
+        "preflight": {"calls", "spending", "state", "telemetry", "providers"},
         "calls": {"spending", "state", "telemetry", "process", "providers"},
         "workers": {"calls", "spending", "state", "telemetry", "process"},
         # What is looked at once a second, wherever it is.

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from proxy.cli import failures
 from proxy.core.addresses import Address
 from proxy.core.errors import NotFound
-from proxy.data_plane import wires_of
+from proxy.data_plane import wires
 from proxy.runtime.calls.routing import Routes
 from proxy.settings import Settings, load_settings
 from proxy.simulator.app import Simulator
@@ -27,7 +27,7 @@ from tests.harness import Deployment, deployed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-WIRES = wires_of(Settings())
+WIRES = wires(Settings())
 
 
 def blocks(marker: str) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Why, admin_command, new_group
-from proxy.cli.protected_moves import Evaluations, is_proposal, waiting_lines, with_evidence
+from proxy.cli.protected_moves import Evaluations, Force, is_proposal, waiting_lines, with_evidence
 from proxy.cli.showing import Show
 
 commands = new_group()
@@ -35,14 +35,15 @@ def move_label(
         ),
     ] = None,
     evaluation: Evaluations = None,
+    force: Force = False,
     delete: Annotated[bool, typer.Option("--delete", help="Remove the label.")] = False,
     why: Why = NO_REASON,
 ) -> None:
     """Point a label at a version: the next call gets it. `switchback agents show` lists labels."""
     path = f"/agents/{segment(agent)}/labels/{segment(label)}"
     if delete:
-        if version is not None or if_release is not None or evaluation:
-            raise typer.BadParameter("--delete takes no VERSION, no --if-release and no --evaluation")
+        if version is not None or if_release is not None or evaluation or force:
+            raise typer.BadParameter("--delete takes no VERSION, no --if-release, no --evaluation and no --force")
         show.document(api.delete(path, why), f"removed the label {label} of {agent}")
         return
     if version is None:
@@ -50,6 +51,8 @@ def move_label(
     body: Document = {"version": version, "why": why}
     if if_release is not None:
         body["if_release"] = if_release
+    if force:
+        body["force"] = True
     moved = api.put(path, with_evidence(body, evaluation))
     if is_proposal(moved):
         show.document(moved, *waiting_lines(agent, moved))

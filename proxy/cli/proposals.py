@@ -11,7 +11,7 @@ import typer
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_command, new_group
 from proxy.cli.diff_view import print_diff
-from proxy.cli.protected_moves import Evaluations, with_evidence
+from proxy.cli.protected_moves import Evaluations, Force, with_evidence
 from proxy.cli.showing import Columns, Show, member, moment
 
 commands = new_group(
@@ -99,12 +99,15 @@ def create_proposal(
         typer.Option(metavar="N", min=0, help="The release you saw (0: not set yet); moved since is a conflict."),
     ] = None,
     evaluation: Evaluations = None,
+    force: Force = False,
     why: Why = NO_REASON,
 ) -> None:
     """Propose that a label serves a version: somebody else decides. For authors, and for whoever wants a second look."""
     body: Document = {"label": label, "version": version, "why": why}
     if if_release is not None:
         body["if_release"] = if_release
+    if force:
+        body["force"] = True
     made = api.post(_proposals(agent), with_evidence(body, evaluation))
     show.document(
         made,

@@ -15,6 +15,10 @@ Evaluations = Annotated[
     typer.Option("--evaluation", metavar="ID", help="An evaluation the version passed; once for each."),
 ]
 
+Force = Annotated[
+    bool, typer.Option("--force", help="Also where a preflight finds that the version would not work; it is audited.")
+]
+
 
 def with_evidence(body: Document, evaluations: Sequence[str] | None) -> Document:
     """`body` with the evaluations that were named, if any were."""

@@ -13,7 +13,7 @@ from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_comm
 from proxy.cli.agents import arms_text
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.plan_file import read_plan_file
-from proxy.cli.protected_moves import Evaluations, is_proposal, waiting_lines, with_evidence
+from proxy.cli.protected_moves import Evaluations, Force, is_proposal, waiting_lines, with_evidence
 from proxy.cli.rollout_view import rollout_lines
 from proxy.cli.showing import Columns, Show, member, moment
 
@@ -64,6 +64,7 @@ def start_rollout(
         list[str] | None, typer.Option(metavar="TAG=VALUE", help="Only calls with this tag; once for each.")
     ] = None,
     evaluation: Evaluations = None,
+    force: Force = False,
     why: Why = NO_REASON,
 ) -> None:
     """Give a candidate version a growing share of users; it is judged by evidence and taken back where it is worse.
@@ -77,6 +78,8 @@ def start_rollout(
         body["plan"] = read_plan_file(plan)
     if eligible:
         body["eligible"] = dict(_tag(pair) for pair in eligible)
+    if force:
+        body["force"] = True
     made = api.post(f"/agents/{segment(agent)}/rollouts", with_evidence(body, evaluation))
     if is_proposal(made):
         show.document(made, *waiting_lines(agent, made))

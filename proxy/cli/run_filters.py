@@ -22,7 +22,7 @@ _FILTERS = (
     ("arm", "--arm", str, "stable or candidate."),
     ("user", "--user", str, "Of this user."),
     ("conversation", "--conversation", str, "Of this conversation."),
-    ("outcome", "--outcome", str, "ok, error, refused or client_left."),
+    ("result", "--result", str, "ok, error, refused or client_left."),
     ("from", "--from", str, "Started at or after: RFC 3339, or 15m, 2h, 7d ago."),
     ("to", "--to", str, "Started before: the same forms."),
 )

@@ -45,7 +45,7 @@ RUNS: Columns = {
     "USER": member("user"),
     "MODEL": lambda run: run.get("model_answered") or run.get("model_asked"),
     "STATUS": member("status"),
-    "OUTCOME": lambda run: run.get("error_class") or run.get("outcome"),
+    "RESULT": lambda run: run.get("error_class") or run.get("result"),
     "TOKENS IN": member("tokens.input"),
     "OUT": member("tokens.output"),
     "COST": _cost,
@@ -58,7 +58,7 @@ SPARE = (("TIME",), ("ARM",), ("COST",), ("USER",), ("MS",), ("MODEL",), ("TOKEN
 @admin_command(
     commands,
     "list",
-    "switchback runs list --agent support-triage --version 8 --outcome error",
+    "switchback runs list --agent support-triage --version 8 --result error",
     "switchback runs list --user u-17 --from 2026-11-20T00:00:00Z --json",
 )
 @by_run_filters

@@ -212,7 +212,9 @@ class _Sync:
         now = next((label for label in labels if label.get("label") == self.label), Document())
         if self.dry_run:
             return self._would_move(file, outcome, now.get("version"), None if found is None else path)
-        body = {"version": outcome.version, "why": self._why(), "if_release": now.get("release") or 0}
+        body: Document = {"version": outcome.version, "why": self._why(), "if_release": now.get("release") or 0}
+        if self.force:
+            body["force"] = True
         try:
             moved = self.api.put(f"{path}/labels/{segment(self.label)}", with_evidence(body, file.evaluations))
         except CommandFailed as failed:

@@ -11,7 +11,7 @@ import typer
 from proxy.cli import version_options as options
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import AgentName, Limit, admin_command, new_group
-from proxy.cli.failures import EXIT_USAGE, CommandFailed
+from proxy.cli.failures import EXIT_FAILED, EXIT_USAGE, CommandFailed
 from proxy.cli.showing import Columns, Show, member, moment, say, say_block, say_exactly
 from proxy.cli.times import time_ago
 from proxy.cli.version_body import VersionOptions, says_nothing, version_body
@@ -128,6 +128,29 @@ def create_version(
         show.document(made, f"created version {number} of {agent}; next: switchback label {agent} LABEL {number}")
     else:
         show.document(made, f"nothing changed: version {number} of {agent} has the same content already")
+
+
+@admin_command(commands, "check", "switchback versions check support-triage 8 --label prod")
+def check_version(
+    api: AdminClient,
+    show: Show,
+    agent: AgentName,
+    version: VersionName,
+    label: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="For which label [the agent's default label].")
+    ] = None,
+) -> None:
+    """Tell what would go wrong if a label served a version: the preflight that a move or rollout makes. Exit code 1 if anything."""
+    checked = api.get(
+        f"/agents/{segment(agent)}/versions/{version_number(api, agent, version)}/preflight", {"label": label}
+    )
+    found = cast("list[Document]", checked.get("findings") or [])
+    lines = [f"{finding.get('code')}: {finding.get('message')}" for finding in found]
+    show.document(
+        checked, *(lines or [f"nothing found: {checked.get('label')} can serve version {checked.get('version')}"])
+    )
+    if found:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @admin_command(

@@ -65,6 +65,20 @@ class Providers:
     def __iter__(self) -> Iterator[Provider]:
         return iter(self._by_name.values())
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Of all, in the order of the settings."""
+        return tuple(self._by_name)
+
+    @property
+    def defaults(self) -> Sequence[Provider]:
+        """The default one of each family."""
+        return tuple(self._defaults.values())
+
+    def named(self, name: str) -> Provider | None:
+        """The provider of that name, if there is one."""
+        return self._by_name.get(name)
+
     def default(self, family: WireFamily) -> Provider:
         """The first configured provider of a family. Raises BadInput(`provider_not_configured`)."""
         provider = self._defaults.get(family)

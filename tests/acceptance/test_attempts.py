@@ -121,7 +121,7 @@ async def test_a_call_that_found_its_connection_closed_is_an_attempt_more_and_he
             assert answer.status == 200
         assert len(server.requests) == await spent(deployment) == 2
         run = (await deployment.operator.runs(2))[0]
-        assert (run["outcome"], run["status"], run["error_class"]) == ("ok", 200, None)
+        assert (run["result"], run["status"], run["error_class"]) == ("ok", 200, None)
         attempts = (await deployment.operator.get(f"/runs/{run['id']}"))["attempts"]
         assert [(one["number"], one["status"], one["error_class"]) for one in attempts] == [
             (1, None, "upstream_broken"),

@@ -51,7 +51,7 @@ async def test_a_client_that_leaves_midstream_ends_the_provider_s_work_and_is_re
     assert noticed is not None
     assert noticed - left_at < 0.25
     run = (await deployment.operator.runs(1))[0]
-    assert (run["outcome"], run["usage_source"], run["streamed"]) == ("client_left", "held", True)
+    assert (run["result"], run["usage_source"], run["streamed"]) == ("client_left", "held", True)
     assert 0 < run["estimated_cost_usd"] <= run["cost_usd"]
     cap = (await deployment.operator.get("/caps"))["items"][0]
     assert (cap["spent"], cap["held"]) == (pytest.approx(run["cost_usd"]), 0)
@@ -64,7 +64,7 @@ async def test_without_a_cap_the_cost_of_a_stream_nobody_finished_is_an_estimate
     await deployment.operator.agent("support", "[[simulate: stall_after_events=3]]")
     await leave_midstream(deployment, CHAT, STREAM)
     run = (await deployment.operator.runs(1))[0]
-    assert (run["outcome"], run["usage_source"]) == ("client_left", "estimated")
+    assert (run["result"], run["usage_source"]) == ("client_left", "estimated")
     assert run["cost_usd"] == run["estimated_cost_usd"] > 0
 
 
@@ -78,7 +78,7 @@ async def test_a_client_that_leaves_before_the_answer_stops_the_provider_too(dep
         ):
             pass
     await deployment.simulator.wait_for_clients_left()
-    assert (await deployment.operator.runs(1))[0]["outcome"] == "client_left"
+    assert (await deployment.operator.runs(1))[0]["result"] == "client_left"
     deployment.simulator.release_answers()
 
 
@@ -96,7 +96,7 @@ async def test_a_stream_that_ends_early_is_broken_for_the_client_and_an_error_of
             assert answer.status == 200
             await answer.read()
     run = (await deployment.operator.runs(1))[0]
-    assert (run["outcome"], run["version"], run["status"]) == ("error", 1, 200)
+    assert (run["result"], run["version"], run["status"]) == ("error", 1, 200)
     assert run["error_class"] in ("upstream_broken", "stream_incomplete")
 
 
@@ -117,7 +117,7 @@ async def test_a_provider_that_cannot_be_reached_is_a_502_the_sdk_may_retry(depl
     assert (caught.value.status_code, caught.value.code) == (502, "upstream_unreachable")
     assert "x-should-retry" not in caught.value.response.headers
     run = (await deployment.operator.runs(1))[0]
-    assert (run["outcome"], run["error_class"]) == ("error", "upstream_unreachable")
+    assert (run["result"], run["error_class"]) == ("error", "upstream_unreachable")
     cap = (await deployment.operator.get("/caps"))["items"][0]
     assert (cap["spent"], cap["held"]) == (0, 0)
 
@@ -169,7 +169,7 @@ async def test_bad_calls_get_a_clear_error_in_the_wire_s_shape_and_reach_no_prov
     assert "Traceback" not in error["message"]
     assert deployment.simulator.record.received == 0
     run = (await deployment.operator.runs(1))[0]
-    assert (run["outcome"], run["error_class"], run["status"]) == ("refused", code, status)
+    assert (run["result"], run["error_class"], run["status"]) == ("refused", code, status)
 
 
 async def test_an_oversized_body_is_refused_before_it_is_read(deployment: Deployment) -> None:

@@ -73,7 +73,7 @@ async def test_an_openai_stream_ends_with_the_error_event_its_sdk_raises_on(
     await deployment.simulator.wait_for_clients_left()
     await cutting
     (run,) = await reopened_runs(deployment, tmp_path)
-    assert (run["outcome"], run["error_class"]) == how_it_ended(code)
+    assert (run["result"], run["error_class"]) == how_it_ended(code)
     assert (run["status"], run["usage_source"]) == (200, "held")
 
 
@@ -93,7 +93,7 @@ async def test_an_anthropic_stream_ends_with_the_error_event_its_sdk_raises_on(
     await deployment.simulator.wait_for_clients_left()
     await cutting
     (run,) = await reopened_runs(deployment, tmp_path)
-    assert (run["outcome"], run["error_class"]) == how_it_ended(code)
+    assert (run["result"], run["error_class"]) == how_it_ended(code)
 
 
 @BY
@@ -114,7 +114,7 @@ async def test_a_call_that_has_no_answer_yet_is_refused_and_its_provider_stopped
     deployment.simulator.release_answers()
     await cutting
     (run,) = await reopened_runs(deployment, tmp_path)
-    assert (run["outcome"], run["error_class"], run["status"]) == (*how_it_ended(code), status)
+    assert (run["result"], run["error_class"], run["status"]) == (*how_it_ended(code), status)
     assert run["usage_source"] == "held"
 
 
@@ -152,7 +152,7 @@ async def cut_after(tmp_path: Path, provider: Provider, kind: Kind, head: bytes,
         await client.read_to_end()
         await client.close()
         (run,) = await running.operator.runs(1)
-        assert (run["outcome"], run["error_class"]) == ("client_left", "switched_off")
+        assert (run["result"], run["error_class"]) == ("client_left", "switched_off")
     ((said,), _) = split_answers(bytes(client.raw))
     assert (said.status, said.is_complete) == (200, False)
     return said.body

@@ -31,7 +31,7 @@ def deployment(over_either: Deployment) -> Deployment:
 
 
 def is_good(run: dict[str, Any]) -> bool:
-    ended = (run["outcome"], run["error_class"], run["finish"], run["usage_source"])
+    ended = (run["result"], run["error_class"], run["finish"], run["usage_source"])
     return ended == ("ok", None, "stop", "reported") and run["cost_usd"] > 0
 
 
@@ -87,7 +87,7 @@ async def test_before_the_last_event_the_client_has_left(
     await deployment.operator.agent("support", "[[simulate: events=2; stall_after_events=2]]", model=model)
     _, writer = await until_last(deployment, path, b"data:")
     writer.close()
-    assert (await deployment.operator.runs(1))[0]["outcome"] == "client_left"
+    assert (await deployment.operator.runs(1))[0]["result"] == "client_left"
 
 
 @pytest.mark.parametrize("how", ["a switch that cuts", "the end of the drain"])

@@ -58,7 +58,7 @@ async def test_metrics_tell_runs_tokens_and_cost_by_version(deployment: Deployme
             await answer.read()
     await deployment.operator.runs(3)
     text = await metrics(deployment)
-    labels = 'agent="support",arm="",error_class="",model="gpt-4o-mini",outcome="ok",provider="openai",'
+    labels = 'agent="support",arm="",error_class="",model="gpt-4o-mini",provider="openai",result="ok",'
     assert f'switchback_runs_total{{{labels}status_class="2xx",version="1"}} 3.0' in text
     billed = deployment.simulator.billed_nanodollars / 1e9
     cost = next(line for line in text.splitlines() if line.startswith("switchback_cost_usd_total{"))

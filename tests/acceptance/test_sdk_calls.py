@@ -60,7 +60,7 @@ async def test_an_anthropic_call_is_answered_by_the_labelled_version(deployment:
     call = deployment.simulator.calls[-1]
     assert (call.system, call.model) == ("You are version one.", CLAUDE)
     run = (await deployment.operator.runs(1))[0]
-    assert (run["wire"], run["outcome"], run["cost_usd"]) == ("anthropic_messages", "ok", call.billed_nanodollars / 1e9)
+    assert (run["wire"], run["result"], run["cost_usd"]) == ("anthropic_messages", "ok", call.billed_nanodollars / 1e9)
 
 
 async def test_a_coding_agents_account_is_the_user_and_its_session_the_conversation(deployment: Deployment) -> None:
@@ -227,7 +227,7 @@ async def test_a_provider_s_error_passes_untouched_and_counts_against_the_versio
     if "retry_after" in order:
         assert caught.value.response.headers["retry-after"] == "7"
     run = (await deployment.operator.runs(1))[0]
-    assert (run["outcome"], run["error_class"], run["version"]) == ("error", "provider_error", 1)
+    assert (run["result"], run["error_class"], run["version"]) == ("error", "provider_error", 1)
 
 
 async def test_an_overloaded_anthropic_answer_keeps_its_status_and_class(deployment: Deployment) -> None:

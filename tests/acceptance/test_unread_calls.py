@@ -70,7 +70,7 @@ async def test_what_cannot_be_read_is_a_refused_run_of_the_agent_its_path_names(
     assert orjson.loads(body)["error"]["code"] == code
     assert headers[b"switchback-agent"] == b"support"
     run = await the_run(deployment, headers[b"switchback-run-id"])
-    assert (run["agent"], run["outcome"], run["error_class"], run["status"]) == ("support", "refused", code, status)
+    assert (run["agent"], run["result"], run["error_class"], run["status"]) == ("support", "refused", code, status)
     async with deployment.session.get(deployment.server.admin_url + "/metrics") as metrics:
         assert f'code="{code}"' in await metrics.text()
 

@@ -160,7 +160,7 @@ RUN = {
     "user": "u-17@example.org",
     "model_answered": "gpt-4o-mini-2024-07-18",
     "status": 200,
-    "outcome": "ok",
+    "result": "ok",
     "tokens": {"input": 1200, "output": 300},
     "cost_usd": 0.000123,
     "duration_ms": 1234.5,
@@ -170,8 +170,8 @@ RUN = {
 @pytest.mark.parametrize(
     ("columns", "shown"),
     [
-        (80, ["RUN", "VERSION", "ARM", "STATUS", "OUTCOME"]),
-        (101, ["RUN", "TIME", "VERSION", "ARM", "STATUS", "OUTCOME"]),
+        (80, ["RUN", "VERSION", "ARM", "STATUS", "RESULT"]),
+        (101, ["RUN", "TIME", "VERSION", "ARM", "STATUS", "RESULT"]),
         (200, list(RUNS)),
     ],
 )

@@ -63,9 +63,7 @@ class Account:
     def bodies_sent(self) -> list[bytes]:
         """What the provider must have got, by our record: a body for every run that was not refused."""
         return [
-            _sent_body(call, run)
-            for call, run in zip(self.calls, self.runs, strict=True)
-            if run["outcome"] != "refused"
+            _sent_body(call, run) for call, run in zip(self.calls, self.runs, strict=True) if run["result"] != "refused"
         ]
 
 
@@ -145,7 +143,7 @@ def check_account(case: Case, account: Account) -> None:
             orjson.loads(answer.body)
     if case.code:
         assert orjson.loads(answers[-1].body)["error"]["code"] == case.code
-        assert (account.runs[-1]["outcome"], account.runs[-1]["error_class"]) == ("refused", case.code)
+        assert (account.runs[-1]["result"], account.runs[-1]["error_class"]) == ("refused", case.code)
     if not case.stays_open and answers and answers[-1].status >= 400:
         # Not a request at all: a fixed error, and nothing of what was said in it.
         assert orjson.loads(answers[-1].body)["error"]["code"]

@@ -58,11 +58,11 @@ async def reckon(stage: Stage) -> list[dict[str, Any]]:
     assert len(served) == simulator.record.received
     assert served.keys() <= runs.keys()
     for user, run in runs.items():
-        assert run["outcome"] in ("ok", "client_left"), run
+        assert run["result"] in ("ok", "client_left"), run
         if user in served:
             assert round(run["cost_usd"] * 1e9) >= served[user].billed_nanodollars, run
         else:
-            assert (run["outcome"], run["usage_source"], run["cost_usd"]) == ("client_left", "none", None)
+            assert (run["result"], run["usage_source"], run["cost_usd"]) == ("client_left", "none", None)
     cap = await stage.cap()
     assert (cap["held"], cap["spent"]) == (0, pytest.approx(sum(run["cost_usd"] or 0 for run in runs.values())))
     assert await stage.metric("switchback_holds_outstanding") == 0
@@ -103,7 +103,7 @@ async def test_a_client_that_leaves_at_any_byte_of_its_request_costs_nothing(sta
     await client.send(said)
     await client.read_to_end()
     await client.close()
-    assert [run["outcome"] for run in await reckon(stage)] == ["ok"]
+    assert [run["result"] for run in await reckon(stage)] == ["ok"]
 
 
 async def test_a_client_that_leaves_while_its_provider_is_dialled_costs_nothing(stage: Stage) -> None:
@@ -128,7 +128,7 @@ async def test_a_client_that_leaves_while_its_provider_is_dialled_costs_nothing(
     await eventually(lambda: flight.reply.client_gone)
     go_on.set()
     (run,) = await reckon(stage)
-    assert (run["outcome"], run["cost_usd"], stage.simulator.record.received) == ("client_left", None, 0)
+    assert (run["result"], run["cost_usd"], stage.simulator.record.received) == ("client_left", None, 0)
 
 
 @pytest.mark.parametrize("by_reset", [True, False], ids=["reset", "close"])
@@ -166,7 +166,7 @@ async def test_a_client_that_closes_its_sending_side_after_the_call_is_taken_for
 
     await at_once([one(number) for number in range(60)])
     runs = await reckon(stage)
-    assert {run["outcome"] for run in runs} == {"client_left"}
+    assert {run["result"] for run in runs} == {"client_left"}
 
 
 async def test_clients_that_ask_for_much_and_leave_get_only_what_was_begun(stage: Stage) -> None:
@@ -226,7 +226,7 @@ async def test_clients_that_never_read_slow_their_provider_down_and_are_dropped(
         # What the sockets of three machines in one hold, and no more.
         assert max(sent.values()) < 32 * 1024 * 1024
         runs = await stage.runs()
-        assert [(run["outcome"], run["usage_source"]) for run in runs] == [("client_left", "held")] * clients
+        assert [(run["result"], run["usage_source"]) for run in runs] == [("client_left", "held")] * clients
         cap = await stage.cap()
         assert (cap["held"], cap["spent"]) == (0, pytest.approx(sum(run["cost_usd"] for run in runs)))
         for client in silent:
@@ -252,7 +252,7 @@ async def test_a_slow_reader_of_a_fast_provider_gets_every_byte(tmp_path: Path, 
         (said,), rest = split_answers(bytes(client.raw))
         assert (said.body == stream, said.is_complete, rest) == (True, True, b"")
         await client.close()
-        assert [run["outcome"] for run in await stage.runs()] == ["ok"]
+        assert [run["result"] for run in await stage.runs()] == ["ok"]
 
 
 #: What an answer is like, and how much of it is certain to come.
@@ -292,5 +292,5 @@ async def test_after_random_disconnects_under_load_the_books_are_the_provider_s_
     async with asyncio.timeout(DISCONNECTS_SECONDS):
         await at_once([leaver.visit(stage.address) for leaver in leavers])
         runs = await reckon(stage)
-    assert sum(run["outcome"] == "client_left" for run in runs) > DISCONNECTS // 10
+    assert sum(run["result"] == "client_left" for run in runs) > DISCONNECTS // 10
     assert stage.simulator.record.received > DISCONNECTS // 3

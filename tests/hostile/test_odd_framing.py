@@ -64,7 +64,7 @@ async def test_a_stream_is_known_by_what_was_asked_and_what_comes(
     said = await ask(stage, kind, "length", asks_usage=asks_usage)
     assert (said.body, said.is_complete) == (for_the_client(stream, asks_usage=asks_usage), True)
     runs = await settled(stage, len(lines) + 1)
-    assert {(run["outcome"], run["usage_source"]) for run in runs} == {("ok", "reported")}
+    assert {(run["result"], run["usage_source"]) for run in runs} == {("ok", "reported")}
 
 
 @pytest.mark.parametrize("kind", STREAMS, ids=lambda kind: kind.name)
@@ -79,7 +79,7 @@ async def test_a_stream_under_another_type_that_lacks_its_end_is_broken(
     said = await ask(stage, kind, "part")
     assert (said.body, said.is_complete) == (part, False)
     (run,) = await settled(stage, 1)
-    assert (run["outcome"], run["error_class"], run["usage_source"]) == ("error", "stream_incomplete", "held")
+    assert (run["result"], run["error_class"], run["usage_source"]) == ("error", "stream_incomplete", "held")
 
 
 def raw_deflate(data: bytes) -> bytes:
@@ -108,7 +108,7 @@ async def test_an_answer_in_any_coding_passes_as_it_came(stage: Stage, provider:
         said = await ask(stage, kind, line.decode())
         assert (said.body, said.is_complete, said.headers[b"content-encoding"]) == (packed, True, coding)
     runs = await settled(stage, len(codings))
-    assert {run["outcome"] for run in runs} == {"ok"}
+    assert {run["result"] for run in runs} == {"ok"}
     assert [run["usage_source"] for run in runs] == ["reported"] * 5 + ["held"] * 3
 
 
@@ -137,7 +137,7 @@ async def test_an_error_inside_a_success_reaches_the_client_and_costs_nothing(
         assert said.is_complete, index
         assert error in said.body or said.body == gzip.compress(error), index
     runs = await settled(stage, len(raws))
-    assert {(run["outcome"], run["cost_usd"]) for run in runs} == {("error", None)}
+    assert {(run["result"], run["cost_usd"]) for run in runs} == {("error", None)}
 
 
 async def test_an_error_behind_part_of_an_answer_is_charged_as_a_broken_stream(
@@ -149,7 +149,7 @@ async def test_an_error_behind_part_of_an_answer_is_charged_as_a_broken_stream(
     said = await ask(stage, OPENAI_STREAM, "begun", asks_usage=False)
     assert (said.body, said.is_complete) == (begun, True)
     (run,) = await settled(stage, 1)
-    assert (run["outcome"], run["error_class"], run["usage_source"]) == ("error", "stream_error", "held")
+    assert (run["result"], run["error_class"], run["usage_source"]) == ("error", "stream_error", "held")
 
 
 @pytest.mark.parametrize("kind", WHOLE, ids=lambda kind: kind.name)

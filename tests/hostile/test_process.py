@@ -191,8 +191,8 @@ async def test_told_to_stop_it_finishes_what_can_be_finished_and_breaks_the_rest
         assert all(said.body.endswith(b"data: [DONE]\n\n") for said in ended if said is not None)
         assert all(said is not None and not said.is_complete for said in cut)
         assert all(error_code(said) == "proxy_stopped" for said in cut if said is not None)
-        outcomes = Counter(served.rows("SELECT outcome, error_class FROM runs"))
-        assert outcomes == {("ok", None): half, ("error", "proxy_stopped"): STREAMS_OPEN - half}
+        results = Counter(served.rows("SELECT result, error_class FROM runs"))
+        assert results == {("ok", None): half, ("error", "proxy_stopped"): STREAMS_OPEN - half}
         assert served.rows("SELECT count(*) FROM holds WHERE settled_by IS NULL") == [(0,)]
     assert simulator.record.received == STREAMS_OPEN
 
@@ -222,7 +222,7 @@ async def test_a_worker_told_to_stop_again_and_again_stops_once(tmp_path: Path, 
         assert (line["worker"], line["exit_code"]) == (worker["name"], 0)
         served.process.send_signal(signal.SIGTERM)
         assert (await served.ended(), await served.says()) == (0, "")
-        assert served.rows("SELECT outcome, count(*) FROM runs") == [("ok", 10)]
+        assert served.rows("SELECT result, count(*) FROM runs") == [("ok", 10)]
 
 
 async def test_idle_it_stops_at_once(tmp_path: Path, simulator: Simulator) -> None:
@@ -234,7 +234,7 @@ async def test_idle_it_stops_at_once(tmp_path: Path, simulator: Simulator) -> No
         assert await served.ended() == 0
         await idle.read_to_end()
         await idle.close()
-        assert served.rows("SELECT outcome FROM runs") == [("ok",)]
+        assert served.rows("SELECT result FROM runs") == [("ok",)]
 
 
 def limited_to(descriptors: int, *, kind: str = "") -> tuple[str, ...]:
@@ -285,7 +285,7 @@ async def test_short_of_descriptors_it_refuses_calls_answers_the_operator_and_re
         assert await is_well(served)
         served.process.send_signal(signal.SIGTERM)
         assert await served.ended() == 0
-        assert served.rows("SELECT count(*), min(outcome), max(outcome) FROM runs") == [(21, "ok", "ok")]
+        assert served.rows("SELECT count(*), min(result), max(result) FROM runs") == [(21, "ok", "ok")]
         (line,) = served.logged("connections_limited")
         assert line["connections"] < DESCRIPTORS / 2 < line["wanted"]
         assert served.logged("internal_error") == []
@@ -323,7 +323,7 @@ async def test_streams_of_as_many_clients_as_descriptors_allow_are_all_served(
         assert admitted + refused == DESCRIPTORS
         served.process.send_signal(signal.SIGTERM)
         assert await served.ended() == 0
-        assert served.rows("SELECT outcome, count(*) FROM runs") == [("ok", admitted)]
+        assert served.rows("SELECT result, count(*) FROM runs") == [("ok", admitted)]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

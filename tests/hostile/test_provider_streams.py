@@ -77,7 +77,7 @@ async def test_a_stream_cut_in_two_anywhere_arrives_byte_for_byte(
     cuts = range(0, len(stream), 3 if asks_usage and kind.wire == "openai" else 1)
     await asyncio.gather(*(one(cut) for cut in cuts))
     runs = await settled(stage, len(cuts))
-    assert {(run["outcome"], run["usage_source"]) for run in runs} == {("ok", "reported")}
+    assert {(run["result"], run["usage_source"]) for run in runs} == {("ok", "reported")}
     assert len({run["cost_usd"] for run in runs}) == 1
 
 
@@ -94,7 +94,7 @@ async def test_a_stream_that_drips_byte_by_byte_arrives_byte_for_byte(
     said = await ask(stage, kind, "drip", asks_usage=asks_usage)
     assert (said.body, said.is_complete) == (expected, True)
     (run,) = await settled(stage, 1)
-    assert (run["outcome"], run["usage_source"]) == ("ok", "reported")
+    assert (run["result"], run["usage_source"]) == ("ok", "reported")
 
 
 @pytest.mark.parametrize("kind", WHOLE, ids=lambda kind: kind.name)
@@ -106,7 +106,7 @@ async def test_a_whole_answer_that_drips_byte_by_byte_arrives_byte_for_byte(
     said = await ask(stage, kind, "drip")
     assert (said.body, said.is_complete) == (answer.said.body, True)
     (run,) = await settled(stage, 1)
-    assert (run["outcome"], run["usage_source"]) == ("ok", "reported")
+    assert (run["result"], run["usage_source"]) == ("ok", "reported")
 
 
 @pytest.mark.parametrize(("kind", "asks_usage"), ASKING, ids=ASKING_IDS)
@@ -121,7 +121,7 @@ async def test_an_event_of_sixteen_megabytes_passes(
     said = await ask(stage, kind, "large", asks_usage=asks_usage)
     assert (said.body == expected, said.is_complete) == (True, True)
     (run,) = await settled(stage, 1)
-    assert (run["outcome"], run["usage_source"]) == ("ok", "reported")
+    assert (run["result"], run["usage_source"]) == ("ok", "reported")
 
 
 def zipped(stream: bytes) -> list[bytes]:
@@ -148,7 +148,7 @@ async def test_a_stream_in_gzip_passes_as_it_is_and_is_metered(
     assert (said.body == b"".join(pieces), said.is_complete) == (True, True)
     assert said.headers[b"content-encoding"] == b"gzip"
     (run,) = await settled(stage, 1)
-    assert (run["outcome"], run["usage_source"]) == ("ok", "reported")
+    assert (run["result"], run["usage_source"]) == ("ok", "reported")
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -160,7 +160,7 @@ async def test_an_answer_of_the_other_kind_than_asked_for_passes_and_is_metered(
     said = await ask(stage, kind, "other", asks_usage=True)
     assert (said.status, said.body, said.is_complete) == (200, other.said.body, True)
     (run,) = await settled(stage, 1)
-    assert (run["outcome"], run["usage_source"]) == ("ok", "reported")
+    assert (run["result"], run["usage_source"]) == ("ok", "reported")
 
 
 ODD_BODIES: list[tuple[str, bytes]] = [

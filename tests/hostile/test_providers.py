@@ -112,7 +112,7 @@ async def test_an_answer_broken_off_at_any_byte_is_broken_for_the_client_and_cha
             assert (said.status, said.is_complete, kind.is_streamed) == (200, False, True), cut
             assert answer.said.body.startswith(said.body)
     runs = await settled(stage, len(cuts))
-    assert {(run["outcome"], run["error_class"]) for run in runs} == {("error", "upstream_broken")}
+    assert {(run["result"], run["error_class"]) for run in runs} == {("error", "upstream_broken")}
     assert all(run["cost_usd"] > 0 for run in runs)
     assert sorted(provider.calls) == sorted(f"cut {cut}" for cut in cuts)
 
@@ -133,7 +133,7 @@ async def test_a_provider_that_falls_silent_is_given_up_and_the_client_told(
         else:
             assert (said.status, said.is_complete) == (200, False), cut
     runs = await settled(impatient, len(cuts))
-    assert {(run["outcome"], run["error_class"]) for run in runs} == {("error", "upstream_timeout")}
+    assert {(run["result"], run["error_class"]) for run in runs} == {("error", "upstream_timeout")}
 
 
 @pytest.mark.parametrize("kind", STREAMS, ids=lambda kind: kind.name)
@@ -160,7 +160,7 @@ async def test_a_stream_without_end_stops_when_its_client_leaves(stage: Stage, p
     await client.close()
     await asyncio.wait_for(stopped.wait(), 5)
     (run,) = await settled(stage, 1)
-    assert (run["outcome"], run["usage_source"]) == ("client_left", "held")
+    assert (run["result"], run["usage_source"]) == ("client_left", "held")
 
 
 GOOD = b'{"id":"c","object":"chat.completion","model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant",' \
@@ -257,7 +257,7 @@ async def test_a_stream_whose_framing_breaks_is_cut_for_the_client(
         # Where the break came together with the head, the client need not see a broken answer.
         assert (said.status, said.is_complete) in ((200, False), (502, True)), name
     runs = await settled(stage, len(BROKEN_LATE))
-    assert {(run["outcome"], run["error_class"]) for run in runs} == {("error", "upstream_broken")}
+    assert {(run["result"], run["error_class"]) for run in runs} == {("error", "upstream_broken")}
 
 
 #: Answers that are odd, but sound: they pass. Name, bytes, how the provider leaves.
@@ -289,7 +289,7 @@ async def test_an_odd_but_sound_answer_passes_whole_and_harms_no_later_call(stag
             assert said.headers[b"switchback-version"] == b"support@1", name
             assert not {b"set-cookie", b"alt-svc", b"x-hop", b"link"} & said.headers.keys(), name
     runs = await settled(stage, 2 * len(ODD))
-    assert {(run["outcome"], run["usage_source"], run["tokens"]["output"]) for run in runs} == {("ok", "reported", 1)}
+    assert {(run["result"], run["usage_source"], run["tokens"]["output"]) for run in runs} == {("ok", "reported", 1)}
 
 
 async def test_an_answer_given_before_the_body_was_read_passes(stage: Stage, provider: Provider) -> None:
@@ -309,7 +309,7 @@ async def test_an_answer_given_before_the_body_was_read_passes(stage: Stage, pro
     said = await ask(stage, kind, "x" * 900_000)
     assert (said.status, said.body, said.is_complete) == (413, refusal, True)
     (run,) = await settled(stage, 1)
-    assert (run["outcome"], run["status"], run["cost_usd"]) == ("error", 413, None)
+    assert (run["result"], run["status"], run["cost_usd"]) == ("error", 413, None)
 
 
 async def test_a_call_that_a_pooled_connection_took_and_did_not_answer_is_broken_and_not_sent_again(
@@ -339,7 +339,7 @@ async def test_a_call_that_a_pooled_connection_took_and_did_not_answer_is_broken
         assert (broken.status, error_code(broken)) == (502, "upstream_broken")
         assert provider.calls[-1 - count :] == ["good", *["dead"] * count]
     runs = await settled(stage, 6)
-    assert [run["outcome"] for run in runs] == ["ok", "error", "ok", "ok", "error", "error"]
+    assert [run["result"] for run in runs] == ["ok", "error", "ok", "ok", "error", "error"]
 
 
 async def test_a_connection_closed_while_idle_is_not_used_again(stage: Stage, provider: Provider) -> None:

@@ -117,7 +117,7 @@ def run(run_id: str, **members: Any) -> Run:
         "wire": "openai_chat",
         "operation": "chat",
         "status": 200,
-        "outcome": "ok",
+        "result": "ok",
         "duration_microseconds": 250_000,
         "started_at_microseconds": NOON,
     }

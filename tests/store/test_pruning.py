@@ -17,11 +17,11 @@ DAY = 86_400_000_000
 HOUR = 3_600_000_000
 #: What the runs of a day come to, those that are there and those that are not.
 SUMS = """
-SELECT agent, day, version, arm, kind, outcome, SUM(runs), SUM(tokens), SUM(cost) FROM (
-    SELECT agent, day_microseconds AS day, version, arm, kind, outcome, runs, input_tokens + output_tokens AS tokens,
+SELECT agent, day, version, arm, kind, result, SUM(runs), SUM(tokens), SUM(cost) FROM (
+    SELECT agent, day_microseconds AS day, version, arm, kind, result, runs, input_tokens + output_tokens AS tokens,
         cost_nanodollars AS cost FROM run_days
     UNION ALL
-    SELECT agent, started_at_microseconds - started_at_microseconds % 86400000000, COALESCE(version, 0), COALESCE(arm, ''), kind, outcome,
+    SELECT agent, started_at_microseconds - started_at_microseconds % 86400000000, COALESCE(version, 0), COALESCE(arm, ''), kind, result,
         1, COALESCE(input_tokens, 0) + COALESCE(output_tokens, 0), COALESCE(cost_nanodollars, 0) FROM runs
 ) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
 """
@@ -36,7 +36,7 @@ def recorded_runs(seed: int, count: int):
             version=rng.choice([None, 1, 2]),
             arm=rng.choice([None, "stable", "candidate"]),
             kind=rng.choice(["live", "shadow"]),
-            outcome=rng.choice(["ok", "ok", "error"]),
+            result=rng.choice(["ok", "ok", "error"]),
             started_at_microseconds=NOON + (number * 4 * DAY) // count + rng.randrange(HOUR),
             user=rng.choice([None, f"u{rng.randrange(20)}"]),
             conversation=rng.choice([None, f"c{rng.randrange(50)}"]),
@@ -48,7 +48,7 @@ def recorded_runs(seed: int, count: int):
     ]
 
 
-def outcome(run_id: str) -> Outcome:
+def result(run_id: str) -> Outcome:
     return Outcome(
         id=f"out_{run_id}",
         run=run_id,
@@ -72,7 +72,7 @@ async def test_runs_that_are_pruned_leave_their_sums_and_nothing_else(store, row
     runs = recorded_runs(seed=3, count=SEGMENT_RUNS + 600)
     for start in range(0, len(runs), 700):
         await store.record_runs(runs[start : start + 700], [attempt(one.id) for one in runs[start : start + 3]])
-    await store.record_outcomes([outcome(runs[number].id) for number in range(0, len(runs), 100)])
+    await store.record_outcomes([result(runs[number].id) for number in range(0, len(runs), 100)])
     before, cutoff = rows(SUMS), NOON + DAY
     while await store.prune_runs(cutoff):
         assert rows(SUMS) == before
@@ -110,7 +110,7 @@ async def test_the_newest_run_stays_so_that_numbers_go_on_and_later_runs_are_fou
     await store.record_runs(later, [])
     assert rows("SELECT segment FROM run_segments") == [(1,), (2,)]
     assert await store.count_runs(RunFilter(user="ann")) == 5_000
-    assert len((await store.runs(RunFilter(outcome="ok", user="ann"), None, 100)).items) == 100
+    assert len((await store.runs(RunFilter(result="ok", user="ann"), None, 100)).items) == 100
 
 
 async def test_latency_counts_of_old_hours_go_for_every_version(store, rows):

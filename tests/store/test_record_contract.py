@@ -89,14 +89,14 @@ class TestRuns:
             (RunFilter(agent="support", rollout="r1", arm="candidate"), ["r4"]),
             (RunFilter(user="u1"), ["r2", "r1"]),
             (RunFilter(conversation="c1"), ["r2"]),
-            (RunFilter(outcome="error"), ["r1"]),
+            (RunFilter(result="error"), ["r1"]),
             (RunFilter(from_microseconds=NOON + 2, to_microseconds=NOON + 4), ["r3", "r2"]),
         ],
     )
     async def test_are_narrowed_by_what_is_asked_for(self, store, wanted, expected):
         await store.record_runs(
             [
-                run("r1", user="u1", outcome="error", started_at_microseconds=NOON + 1),
+                run("r1", user="u1", result="error", started_at_microseconds=NOON + 1),
                 run("r2", user="u1", conversation="c1", started_at_microseconds=NOON + 2),
                 run("r3", agent="other", started_at_microseconds=NOON + 3),
                 run("r4", version=2, rollout="r1", arm="candidate", started_at_microseconds=NOON + 4),
@@ -128,7 +128,7 @@ class TestLatencyHistograms:
                 run("r2", started_at_microseconds=start + hour - 1),
                 run("r3", started_at_microseconds=start + hour),
                 run("r4", version=None, started_at_microseconds=start),
-                run("r5", outcome="refused", started_at_microseconds=start),
+                run("r5", result="refused", started_at_microseconds=start),
                 run("r6", kind="replay", started_at_microseconds=start),
             ],
             [],

@@ -74,11 +74,11 @@ async def test_the_ids_of_runs_are_those_of_their_list_page_by_page(store):
 
 
 async def test_runs_are_counted_by_the_filters_of_their_list(store):
-    runs = [run("r1"), run("r2", agent="other"), run("r3", outcome="error", started_at_microseconds=NOON + 5)]
+    runs = [run("r1"), run("r2", agent="other"), run("r3", result="error", started_at_microseconds=NOON + 5)]
     await store.record_runs(runs, [])
     assert await store.count_runs(RunFilter()) == 3
     assert await store.count_runs(RunFilter(agent="support")) == 2
-    assert await store.count_runs(RunFilter(outcome="error", from_microseconds=NOON + 5)) == 1
+    assert await store.count_runs(RunFilter(result="error", from_microseconds=NOON + 5)) == 1
     assert await store.count_runs(RunFilter(to_microseconds=NOON)) == 0
 
 

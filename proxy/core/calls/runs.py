@@ -1,6 +1,6 @@
-"""A run: the record of one proxied LLM call, and how its outcome is judged.
+"""A run: the record of one proxied LLM call, and how its end is judged.
 
-Outcomes are judged in two steps, at the answer's head and at its end, because a stream that began with 200 can still break.
+It is judged in two steps, at the answer's head and at its end, because a stream that began with 200 can still break.
 Nothing here holds prompt text, answer text or a key.
 """
 
@@ -17,7 +17,7 @@ UsageSource = Literal["reported", "estimated", "held", "unmetered", "none"]
 Finish = Literal["stop", "length", "tool_call", "refused", "filtered", "paused", "other"]
 #: ok: a complete 2xx answer; error: the version's or provider's; refused: ours (switch, cap, bad input before sending);
 #: client_left: the client went away first.
-RunOutcome = Literal["ok", "error", "refused", "client_left"]
+RunResult = Literal["ok", "error", "refused", "client_left"]
 
 
 class Run(msgspec.Struct, frozen=True, gc=False):
@@ -51,7 +51,7 @@ class Run(msgspec.Struct, frozen=True, gc=False):
     wire: str = "none"
     operation: str = "none"
     status: int = 0
-    outcome: RunOutcome = "ok"
+    result: RunResult = "ok"
     #: A stable code: ours (`spend_cap_exceeded`, `upstream_reset`), `provider_error`, `stream_broken`; None when ok.
     error_class: str | None = None
     version: int | None = None
@@ -142,7 +142,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "model_asked": run.model_asked,
         "model_answered": run.model_answered,
         "status": run.status,
-        "outcome": run.outcome,
+        "result": run.result,
         "error_class": run.error_class,
         "finish": run.finish,
         "refusal": run.refusal,

@@ -46,7 +46,7 @@ def counts(run: Run) -> bool:
 def measure(run: Run, thresholds: Thresholds) -> Measured:
     """Every metric of one run that takes part."""
     rates: dict[str, tuple[bool, ...]] = {name: (is_bad(run),) for name, is_bad in _RATES.items()}
-    if run.outcome == "ok":
+    if run.result == "ok":
         for name, limits, taken in (
             ("latency", thresholds.latency_microseconds, run.duration_microseconds),
             ("time_to_first_byte", thresholds.first_byte_microseconds, run.time_to_first_byte_microseconds),
@@ -62,36 +62,36 @@ def _ratios(run: Run, thresholds: Thresholds) -> dict[str, tuple[float, float]]:
     if cost is not None:
         capped = float(cost if thresholds.cost_nanodollars is None else min(cost, thresholds.cost_nanodollars))
         ratios["cost"] = (capped, 1.0)
-        ratios["cost_per_success"] = (capped, 1.0 if run.outcome == "ok" else 0.0)
-    if run.outcome == "ok" and run.output_tokens is not None:
+        ratios["cost_per_success"] = (capped, 1.0 if run.result == "ok" else 0.0)
+    if run.result == "ok" and run.output_tokens is not None:
         ratios["output_tokens"] = (float(run.output_tokens), 1.0)
-    if run.outcome == "ok" and run.input_tokens:
+    if run.result == "ok" and run.input_tokens:
         ratios["uncached_input"] = (float(run.input_tokens - (run.cached_tokens or 0)), float(run.input_tokens))
     return ratios
 
 
 def _is_ours(run: Run) -> bool:
-    return run.outcome == "refused" and run.error_class in _OURS
+    return run.result == "refused" and run.error_class in _OURS
 
 
 def _is_error(run: Run) -> bool:
-    return run.outcome in ("error", "refused")
+    return run.result in ("error", "refused")
 
 
 def _is_empty(run: Run) -> bool:
-    return run.outcome == "ok" and not run.tool_call_count and run.output_tokens == 0
+    return run.result == "ok" and not run.tool_call_count and run.output_tokens == 0
 
 
 _RATES: Final[Mapping[str, Callable[[Run], bool]]] = {
     "errors": _is_error,
-    "errors.provider": lambda run: run.outcome == "error" and run.status >= 500 and not _is_cut(run),
-    "errors.rate_limited": lambda run: run.outcome == "error" and run.status == 429,
+    "errors.provider": lambda run: run.result == "error" and run.status >= 500 and not _is_cut(run),
+    "errors.rate_limited": lambda run: run.result == "error" and run.status == 429,
     "errors.rejected": lambda run: _is_error(run) and 400 <= run.status < 500 and run.status != 429,
     "errors.broken": lambda run: run.error_class in _BROKEN,
     "errors.timeout": lambda run: run.error_class in _TIMEOUTS,
     "refusals": lambda run: run.refusal or run.finish in ("refused", "filtered"),
     "empty_answers": _is_empty,
-    "truncated_answers": lambda run: run.outcome == "ok" and run.finish == "length",
+    "truncated_answers": lambda run: run.result == "ok" and run.finish == "length",
     "tool_call_rate": lambda run: run.tool_call_count > 0,
 }
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from proxy.core.calls.runs import RunOutcome
+from proxy.core.calls.runs import RunResult
 from proxy.core.releasing.protection import Mover
 from proxy.core.snapshot import Unapplied
 from proxy.core.spending.caps import AtLimit, CapUnit, CapWindow
@@ -92,11 +92,13 @@ EvidenceList = Annotated[list[Evidence], Field(max_length=20)]
 
 
 class LabelBody(ReasonBody):
-    """`if_release` is the label's release its mover saw, 0 for a label that is not set."""
+    """`if_release` is the label's release its mover saw, 0 for a label that is not set. `force`: also where a preflight
+    finds that the version would not work."""
 
     version: int
     if_release: int | None = None
     evidence: EvidenceList = []
+    force: bool = False
 
 
 class ProtectionBody(ReasonBody):
@@ -114,6 +116,7 @@ class ProposalBody(ReasonBody):
     version: int
     if_release: int | None = None
     evidence: EvidenceList = []
+    force: bool = False
 
 
 class RollbackBody(ReasonBody):
@@ -134,6 +137,7 @@ class RolloutBody(ReasonBody):
     plan: Annotated[dict[str, Any], Field(max_length=32)] | None = None
     eligible: Annotated[dict[str, str], Field(max_length=32)] = {}
     evidence: EvidenceList = []
+    force: bool = False
 
 
 class PromotionBody(ReasonBody):
@@ -173,7 +177,7 @@ class QuarantineBody(ReasonBody):
     arm: Text | None = None
     user: Text | None = None
     conversation: Text | None = None
-    outcome: RunOutcome | None = None
+    result: RunResult | None = None
     from_: Annotated[Text | None, Field(alias="from")] = None
     to: Text | None = None
     undo: bool = False

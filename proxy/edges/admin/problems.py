@@ -15,6 +15,7 @@ from aiohttp.typedefs import Middleware
 from pydantic import ValidationError
 
 from proxy.core.errors import Refusal, Unauthorized
+from proxy.core.releasing.preflight import PreflightFailed
 
 PROBLEM_TYPE = "application/problem+json"
 _MAX_ERRORS = 20
@@ -87,6 +88,7 @@ def problem(
     *,
     param: str | None = None,
     errors: list[dict[str, str]] | None = None,
+    findings: list[dict[str, str]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """One problem document."""
@@ -101,6 +103,8 @@ def problem(
         content["param"] = param
     if errors is not None:
         content["errors"] = errors
+    if findings is not None:
+        content["findings"] = findings
     return web.Response(status=status, body=orjson.dumps(content), content_type=PROBLEM_TYPE, headers=headers)
 
 
@@ -110,7 +114,10 @@ def _of_refusal(refusal: Refusal) -> web.Response:
         headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_seconds)
     if isinstance(refusal, Unauthorized):
         headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
-    return problem(refusal.status, refusal.code, refusal.message, param=refusal.param, headers=headers)
+    findings = [found.document() for found in refusal.findings] if isinstance(refusal, PreflightFailed) else None
+    return problem(
+        refusal.status, refusal.code, refusal.message, param=refusal.param, findings=findings, headers=headers
+    )
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from proxy.core.calls.runs import RunOutcome
+from proxy.core.calls.runs import RunResult
 from proxy.core.pages import DEFAULT_PAGE, MAX_PAGE
 from proxy.core.releasing.proposals import ProposalState
 
@@ -73,7 +73,7 @@ class RunsFilterQuery(Query):
     arm: Text | None = None
     user: Text | None = None
     conversation: Text | None = None
-    outcome: RunOutcome | None = None
+    result: RunResult | None = None
     quarantined: Flag | None = None
     from_: Annotated[Text | None, Field(alias="from")] = None
     to: Text | None = None
@@ -94,6 +94,12 @@ class VersionsAtQuery(Query):
 
     label: Text | None = None
     time: Text | None = None
+
+
+class PreflightQuery(Query):
+    """`label` left out is the agent's default label."""
+
+    label: Text | None = None
 
 
 class ProofQuery(Query):

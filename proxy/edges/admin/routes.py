@@ -47,6 +47,7 @@ from proxy.edges.admin.handlers import (
 from proxy.edges.admin.parts import Handler
 from proxy.edges.admin.queries import (
     PageQuery,
+    PreflightQuery,
     PriceQuery,
     ProofQuery,
     ProposalsQuery,
@@ -110,6 +111,8 @@ ROUTES: tuple[Route, ...] = (
           "viewer", versions.get_versions_at, "The release in force then", query=VersionsAtQuery),
     Route("GET", _AGENT + "/versions/{a}/diff/{b}", "get_diff", "What changed between two versions", "viewer",
           versions.get_diff, "Changed fields by group, and the prompt by words"),
+    Route("GET", _AGENT + "/versions/{n}/preflight", "check_version", "What would go wrong if a label served a version",
+          "viewer", versions.check_version, "Whether nothing is found, else every finding", query=PreflightQuery),
     Route("GET", _AGENT + "/versions/{n}", "get_version", "One version by number, or `latest`", "viewer",
           versions.get_version, "The version with its components"),
 

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.resolution import PASSED_THROUGH, Resolution
-from proxy.core.calls.runs import Attempt, Run, RunOutcome, UsageSource, only_attempt
+from proxy.core.calls.runs import Attempt, Run, RunResult, UsageSource, only_attempt
 from proxy.core.errors import BadInput, Refusal
 from proxy.core.names import UNASSIGNED
 from proxy.core.scopes import CallFacts
@@ -27,7 +27,7 @@ class Cut:
     """Why this process breaks calls off: what their clients are told, and how their runs are recorded."""
 
     refusal: Refusal
-    outcome: RunOutcome
+    result: RunResult
     error_class: str
 
 
@@ -57,7 +57,6 @@ class Flight:
         "known_label",
         "lane",
         "origin_lines",
-        "outcome",
         "passed",
         "price",
         "problem",
@@ -65,6 +64,7 @@ class Flight:
         "request",
         "request_id",
         "resolution",
+        "result",
         "route",
         "run_id",
         "sent_at",
@@ -105,7 +105,7 @@ class Flight:
     takes_events: bool
     first_byte_monotonic: int | None
     status: int
-    outcome: RunOutcome
+    result: RunResult
     error_class: str | None
     cost_nanodollars: int | None
     estimated_cost_nanodollars: int | None
@@ -134,7 +134,7 @@ class Flight:
         self.sent_bytes = 0
         self.status = 0
         self.takes_events = False
-        self.outcome = "ok"
+        self.result = "ok"
         self.usage_source = "none"
 
     @property
@@ -163,9 +163,9 @@ class Flight:
         stream = self.stream
         return stream is not None and stream.is_stream and stream.facts.is_complete and not self.reply.undelivered
 
-    def failed(self, outcome: RunOutcome, error_class: str) -> None:
+    def failed(self, result: RunResult, error_class: str) -> None:
         """Note how the call ended badly."""
-        self.outcome = outcome
+        self.result = result
         self.error_class = error_class
 
     def saw_first_byte(self) -> None:
@@ -246,7 +246,7 @@ class Flight:
             "none" if route is None else route.wire.name,
             "none" if route is None else route.operation.name,
             self.status,
-            self.outcome,
+            self.result,
             self.error_class,
             None if version is None else version.number,
             bundle_hash,
@@ -298,7 +298,7 @@ class Flight:
             cost_nanodollars=None,
         )
         self.earlier_attempts = (*self.earlier_attempts, attempt)
-        self.outcome, self.error_class, self.sent_at = "ok", None, None
+        self.result, self.error_class, self.sent_at = "ok", None, None
 
     def attempts_apart(self, run: Run) -> tuple[Attempt, ...]:
         """The tries of the run at a provider that its record does not tell: all where there were several, else the only one

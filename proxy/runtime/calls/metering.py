@@ -80,7 +80,7 @@ def settle(flight: Flight, hold: Ticket, answered_price: Price | None) -> None:
         usage is not None
         and facts is not None
         and _is_counted(usage, facts)
-        and (facts.is_complete or flight.outcome == "ok")
+        and (facts.is_complete or flight.result == "ok")
     ):
         _settle_reported(flight, hold, usage, price)
         return

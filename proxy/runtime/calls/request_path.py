@@ -8,7 +8,7 @@ record and a settled hold. What the provider cannot have begun is tried once mor
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.identity import check_agent_known, identify
@@ -32,6 +32,7 @@ from proxy.runtime.calls.model_list import deliver_model_list, is_model_list
 from proxy.runtime.calls.passing import check_upgrade, know_caller, pass_body, pass_unjudged, read_request
 from proxy.runtime.calls.refusing import answer_with_refusal, answer_with_text, provider_failed
 from proxy.runtime.calls.routing import Route, Routes
+from proxy.runtime.calls.sent_variables import SentVariables
 from proxy.runtime.calls.turns import Turns, is_large
 from proxy.runtime.calls.upstream import ClientGone, Upstream, UpstreamError, may_try_again
 from proxy.runtime.process.clock import Clock, Identifiers
@@ -76,6 +77,7 @@ class PathParts:
     clock: Clock
     identifiers: Identifiers
     on_error: Callable[[BaseException], None]
+    sent_variables: SentVariables = field(default_factory=SentVariables)
 
 
 class RequestPath:
@@ -278,9 +280,10 @@ class RequestPath:
                 wire_version=None if version is None else version.decode("latin-1"),
                 asks_usage=is_counted and flight.provider.takes_stream_options,
             )
+            if flight.resolution is not None:
+                self._parts.sent_variables.note(flight.resolution.version.agent, caller.variables)
             flight.injection = route.wire.inject(request, plan)
-        injection = flight.injection
-        if injection is None:
+        if (injection := flight.injection) is None:
             return
         if injection.ignored_variables:
             self._parts.metrics.ignored_variables.inc(injection.ignored_variables)
@@ -338,7 +341,7 @@ class RequestPath:
         """Settle what was held; runs also when the answer broke off or nobody waits for it any more."""
         if flight.broke_off and not flight.has_stream_ended():
             cut = flight.cut
-            flight.failed(*("client_left", "client_left") if cut is None else (cut.outcome, cut.error_class))
+            flight.failed(*("client_left", "client_left") if cut is None else (cut.result, cut.error_class))
             if flight.answer is not None:
                 flight.answer.close()
         facts, answer = flight.answer_facts, flight.answer
@@ -367,7 +370,7 @@ class RequestPath:
         refusal = provider_failed(flight, failure) if isinstance(failure, UpstreamError) else failure
         if flight.sent_at is None and refusal.status < 500:
             flight.failed("refused", refusal.code)
-        elif flight.outcome != "error":
+        elif flight.result != "error":
             flight.failed("error", refusal.code)
         answer_with_refusal(flight, refusal, self._wire_of(flight))
         self._parts.metrics.refused(flight.agent_label, refusal.code)

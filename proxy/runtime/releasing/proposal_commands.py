@@ -22,6 +22,7 @@ from proxy.core.snapshot import AgentState
 from proxy.core.tokens import Caller
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, propose
+from proxy.runtime.releasing.preflight import Preflight, look_ahead
 from proxy.runtime.releasing.release_rows import Cause, RolloutDraft, check_movable, running_rollout
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.work import Work
@@ -30,8 +31,10 @@ from proxy.runtime.state.work import Work
 class ProposalCommands:
     """Protected labels, and what waits for a second person."""
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: Changes, preflight: Preflight | None = None) -> None:
+        """Without a `preflight` nobody looks ahead."""
         self._changes = changes
+        self._preflight = preflight
 
     # Protections
 
@@ -72,13 +75,16 @@ class ProposalCommands:
         *,
         if_release: int | None = None,
         evidence: Sequence[Mapping[str, Any]] = (),
+        force: bool = False,
     ) -> Proposal:
         """Ask somebody else to point a label at a version, also where one could do it oneself.
 
         Raises NotFound (`agent_not_found`, `version_not_found`), BadInput(`same_version`), Conflict (`label_moved`,
-        `rollout_running`, `evaluation_required`).
+        `rollout_running`, `evaluation_required`), PreflightFailed unless forced. What was looked at now is not looked at
+        again when somebody approves.
         """
         check_label_name(label)
+        ahead = await look_ahead(self._preflight, agent)
         async with self._changes.begin(agent) as work:
             state = await work.state(agent)
             await check_movable(work, state, label, version, if_release)
@@ -89,6 +95,7 @@ class ProposalCommands:
             if protection is not None:
                 protection.check_evidence(evidence)
             cause = Cause(who=who, why=why, evidence=evidence)
+            cause = await ahead.check(work, state, label, version, cause, force=force)
             return await propose(work, state, Wanted(action="move", label=label, version=version), cause)
 
     async def approve(self, caller: Caller, agent: str, proposal_id: str, why: str) -> Proposal:

@@ -15,6 +15,7 @@ from proxy.core.calls.identity import check_agent_known
 from proxy.core.errors import Conflict, NotFound
 from proxy.core.names import check_agent_name, check_label_name
 from proxy.core.proof.emergency import RollbackOrder
+from proxy.core.releasing.preflight import Finding
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.protection import check_goes_back
 from proxy.core.releasing.releases import Release, check_versions_exist, plan_rollback, release_document, whole
@@ -25,6 +26,7 @@ from proxy.core.versions.new_versions import check_new_version
 from proxy.core.versions.versions import Version, version_summary
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, clear
+from proxy.runtime.releasing.preflight import Preflight, look_ahead
 from proxy.runtime.releasing.release_rows import Cause, check_movable, end_rollout, rollout_running
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.work import Work
@@ -57,9 +59,11 @@ class Moved:
 class ReleaseCommands:
     """Agents, versions, labels."""
 
-    def __init__(self, changes: Changes, metrics: Metrics) -> None:
+    def __init__(self, changes: Changes, metrics: Metrics, preflight: Preflight | None = None) -> None:
+        """Without a `preflight` nobody looks ahead."""
         self._changes = changes
         self._metrics = metrics
+        self._preflight = preflight
 
     # Agents
 
@@ -158,6 +162,16 @@ class ReleaseCommands:
             await work.audit(who, "version.created", subject, why or draft.message, after=version_summary(version))
         return version, True
 
+    async def preflight(self, agent: str, label: str | None, version: int) -> list[Finding]:
+        """What would go wrong if a label (the agent's default one) served a version. Raises NotFound (`agent_not_found`,
+        `version_not_found`)."""
+        ahead = await look_ahead(self._preflight, agent)
+        async with self._changes.begin(agent) as work:
+            work.nothing_changed()
+            state = await work.state(agent)
+            check_versions_exist(agent, state.agent.newest, version)
+            return await ahead.findings(work, state, label or state.agent.default_label, version)
+
     # Labels
 
     async def move_label(
@@ -171,13 +185,16 @@ class ReleaseCommands:
         role: Role = "operator",
         if_release: int | None = None,
         evidence: Sequence[Mapping[str, Any]] = (),
+        force: bool = False,
     ) -> Moved | Proposal:
-        """Point a label at a version; the proposal to where a second person must approve.
+        """Point a label at a version; the proposal to where a second person must approve. `force`: also where a preflight
+        finds that the version would not work.
 
         Raises NotFound (`agent_not_found`, `version_not_found`), Conflict (`label_moved`, `rollout_running`,
-        `evaluation_required`), Forbidden(`role_insufficient`).
+        `evaluation_required`), PreflightFailed, Forbidden(`role_insufficient`).
         """
         check_label_name(label)
+        ahead = await look_ahead(self._preflight, agent)
         async with self._changes.begin(agent) as work:
             state = await work.state(agent)
             await check_movable(work, state, label, version, if_release)
@@ -186,6 +203,7 @@ class ReleaseCommands:
                 work.nothing_changed()
                 return Moved(False, label, version, current.release, f"{label} serves version {version} already")
             cause = Cause(who=who, why=why, evidence=evidence)
+            cause = await ahead.check(work, state, label, version, cause, force=force)
             proposal = await clear(work, state, Wanted(action="move", label=label, version=version), cause, role)
             if proposal is not None:
                 return proposal

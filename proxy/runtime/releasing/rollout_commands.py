@@ -17,6 +17,7 @@ from proxy.core.snapshot import Rollout, RolloutState
 from proxy.core.tokens import Role
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, check_growth, clear, clear_promotion
+from proxy.runtime.releasing.preflight import Preflight, look_ahead
 from proxy.runtime.releasing.release_rows import Cause, RolloutDraft, arm_of, check_unmoved, running_rollout
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.work import Work
@@ -25,8 +26,10 @@ from proxy.runtime.state.work import Work
 class RolloutCommands:
     """The gradual moves of labels."""
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: Changes, preflight: Preflight | None = None) -> None:
+        """Without a `preflight` nobody looks ahead."""
         self._changes = changes
+        self._preflight = preflight
 
     async def start_rollout(
         self,
@@ -37,17 +40,20 @@ class RolloutCommands:
         *,
         role: Role = "operator",
         evidence: Sequence[Mapping[str, Any]] = (),
+        force: bool = False,
     ) -> Rollout | Proposal:
         """Give a share of a label's traffic to a candidate; the proposal to where a second person must approve.
 
         The salt is that of the last rollout of the same candidate, so that a retry meets the same users. Raises NotFound
         (`label_not_set`, `version_not_found`), Conflict (`rollout_running`, `evaluation_required`), BadInput
-        (`bad_percentage`, `same_version`), Forbidden(`role_insufficient`).
+        (`bad_percentage`, `same_version`), PreflightFailed unless forced, Forbidden(`role_insufficient`).
         """
         cause = Cause(who=who, why=why, evidence=evidence)
+        ahead = await look_ahead(self._preflight, agent)
         async with self._changes.begin(agent) as work:
             state = await work.state(agent)
             release_rows.check_startable(state, draft)
+            cause = await ahead.check(work, state, draft.label, draft.candidate, cause, force=force)
             order = {"percentage": draft.percentage, "eligible": dict(draft.eligible), "plan": draft.plan}
             wanted = Wanted(action="start_rollout", label=draft.label, version=draft.candidate, order=order)
             proposal = await clear(work, state, wanted, cause, role)

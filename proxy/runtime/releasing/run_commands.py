@@ -149,7 +149,7 @@ def filter_document(wanted: RunFilter) -> dict[str, Any]:
         "arm": wanted.arm,
         "user": wanted.user,
         "conversation": wanted.conversation,
-        "outcome": wanted.outcome,
+        "result": wanted.result,
         "quarantined": wanted.quarantined,
         **{name: None if moment is None else rfc3339(moment) for name, moment in times.items()},
     }

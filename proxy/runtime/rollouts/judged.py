@@ -52,7 +52,7 @@ class JudgedRollout:
 
     def count(self, run: Run) -> None:
         """Count one finished run that the rollout decided."""
-        if not self.knows_thresholds and run.arm == STABLE and run.outcome == "ok":
+        if not self.knows_thresholds and run.arm == STABLE and run.result == "ok":
             self._first_runs.append(run)
             if len(self._first_runs) == self._first_runs.maxlen:
                 self.freeze(list(self._first_runs))

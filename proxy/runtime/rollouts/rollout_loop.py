@@ -154,7 +154,7 @@ class RolloutLoop:
         judged = JudgedRollout(rollout, read_plan(rollout.plan), now, kept)
         judged.follow(rollout)
         if not judged.knows_thresholds:
-            wanted = RunFilter(agent=rollout.agent, version=rollout.arms[0].version, outcome="ok")
+            wanted = RunFilter(agent=rollout.agent, version=rollout.arms[0].version, result="ok")
             page = await self._parts.store.runs(replace(wanted, quarantined=False), None, _RUNS_BEFORE)
             judged.freeze(list(page.items))
         return judged

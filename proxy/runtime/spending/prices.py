@@ -69,6 +69,11 @@ class PriceBook:
             for provider in providers
         )
 
+    def is_retired(self, provider: Provider, model: str) -> bool | None:
+        """Whether the library says that a model is offered no more; None where it does not know the model."""
+        found = _library_model(provider, model)
+        return None if found is None else found.deprecated is True
+
     def _find(self, provider: Provider, model: str, service_tier: str | None, hour: int) -> Price | None:
         override = self._overrides.get(f"{provider.name}/{model}")
         if override is not None:

@@ -28,7 +28,7 @@ _CAP: Final = ("cap", "scope", "window", "unit")
 
 _ALL: Final = (
     # Runs, by version (run_series.py).
-    Declared("switchback_runs", "counter", "sum", "Finished runs, by how they ended.", (*RUN_LABELS, "outcome", "status_class", "error_class")),
+    Declared("switchback_runs", "counter", "sum", "Finished runs, by how they ended.", (*RUN_LABELS, "result", "status_class", "error_class")),
     Declared("switchback_run_duration_seconds", "histogram", "sum", "From the call's arrival to the end of its answer.", RUN_LABELS),
     Declared("switchback_time_to_first_byte_seconds", "histogram", "sum", "From the call's arrival to the first byte of the provider's answer.", RUN_LABELS),
     Declared("switchback_proxy_overhead_seconds", "histogram", "sum", "What a forwarded call took beside its time at the provider."),

@@ -22,7 +22,7 @@ class LogLine(msgspec.Struct, gc=False):
     provider: str | None
     model: str | None
     status: int
-    outcome: str
+    result: str
     error_class: str | None
     finish: str | None
     streamed: bool

@@ -35,7 +35,7 @@ def _line(run: Run) -> LogLine:
     first_byte = run.time_to_first_byte_microseconds
     return LogLine(
         rfc3339(run.started_at_microseconds),
-        "error" if run.outcome == "error" else "info",
+        "error" if run.result == "error" else "info",
         "run",
         run.id,
         run.agent,
@@ -50,7 +50,7 @@ def _line(run: Run) -> LogLine:
         run.provider,
         run.model_answered or run.model_asked,
         run.status,
-        run.outcome,
+        run.result,
         run.error_class,
         run.finish,
         run.streamed,

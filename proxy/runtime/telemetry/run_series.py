@@ -15,7 +15,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.utils import floatToGoString  # pyright: ignore[reportUnknownVariableType] it is untyped there
 
-from proxy.core.calls.runs import Finish, Run, RunOutcome
+from proxy.core.calls.runs import Finish, Run, RunResult
 from proxy.core.characters import plain
 from proxy.runtime.telemetry.declared import DECLARED
 
@@ -25,7 +25,7 @@ _MAX_COMBINATIONS = 20_000  # not Final, which compiled code would take for gran
 #: In seconds, up to the time a provider has for its first byte. What the proxy adds is told apart by the tenth of a millisecond.
 _BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 300, 600)
 _OVERHEAD_BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
-_End = tuple[RunOutcome, int, str | None, Finish | None]
+_End = tuple[RunResult, int, str | None, Finish | None]
 
 
 class RunLabels(NamedTuple):
@@ -82,7 +82,7 @@ class RunSeries:
 
     def finished(self, run: Run) -> None:
         """Count one finished run."""
-        end = run.outcome, run.status, run.error_class, run.finish
+        end = run.result, run.status, run.error_class, run.finish
         self.ends[end] = self.ends.get(end, 0) + 1
         duration = run.duration_microseconds
         self.duration.observe(duration)
@@ -166,11 +166,11 @@ class RunCollector:
 
 
 def _ends(series: RunSeries) -> tuple[dict[tuple[str, str, str], int], dict[str, int]]:
-    """How runs ended by outcome, class of status and class of error; and by what the model said."""
+    """How runs ended by result, class of status and class of error; and by what the model said."""
     ended: dict[tuple[str, str, str], int] = {}
     finished: dict[str, int] = {}
-    for (outcome, status, error_class, finish), count in list(series.ends.items()):
-        end = outcome, f"{status // 100}xx" if status else "none", error_class or ""
+    for (result, status, error_class, finish), count in list(series.ends.items()):
+        end = result, f"{status // 100}xx" if status else "none", error_class or ""
         ended[end] = ended.get(end, 0) + count
         if finish is not None:
             finished[finish] = finished.get(finish, 0) + count

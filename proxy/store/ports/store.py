@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from proxy.core.calls.outcomes import Outcome
-from proxy.core.calls.runs import Attempt, Run, RunOutcome
+from proxy.core.calls.runs import Attempt, Run, RunResult
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.proof.audit import AuditDraft, AuditEntry
 from proxy.core.proof.audit_proof import AuditHead
@@ -47,7 +47,7 @@ class RunFilter:
     arm: str | None = None
     user: str | None = None
     conversation: str | None = None
-    outcome: RunOutcome | None = None
+    result: RunResult | None = None
     quarantined: bool | None = None
     from_microseconds: int | None = None
     to_microseconds: int | None = None

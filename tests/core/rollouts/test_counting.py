@@ -23,7 +23,7 @@ def _run(user: str | None, arm: str = "candidate", **changes: Any) -> Run:
         started_at_microseconds=0,
         duration_microseconds=600_000,
         status=200,
-        outcome="ok",
+        result="ok",
         cost_nanodollars=5_000,
         in_analysis=True,
         arm=arm,
@@ -51,11 +51,11 @@ def test_runs_of_both_arms_become_evidence_of_every_metric_of_the_plan() -> None
 
 def test_two_runs_of_a_user_count_in_a_tick_however_they_went() -> None:
     counter = _counter()
-    for outcome in ("ok", "ok", "error", "error"):
-        counter.count(_run("u1", outcome=outcome, status=200 if outcome == "ok" else 500))
+    for result in ("ok", "ok", "error", "error"):
+        counter.count(_run("u1", result=result, status=200 if result == "ok" else 500))
     errors = counter.close().metrics["errors"].rates[0]
     assert (errors.runs("candidate"), errors.bad("candidate")) == (2, 0)
-    counter.count(_run("u1", outcome="error", status=500))
+    counter.count(_run("u1", result="error", status=500))
     errors = counter.close().metrics["errors"].rates[0]
     assert (errors.runs("candidate"), errors.bad("candidate")) == (3, 1)
 
@@ -114,7 +114,7 @@ def test_a_counter_goes_on_after_a_restart_as_if_there_had_been_none() -> None:
             run = _run(
                 f"u{draw.randrange(200)}",
                 draw.choice(["candidate", "stable"]),
-                outcome="error" if is_error else "ok",
+                result="error" if is_error else "ok",
                 status=500 if is_error else 200,
                 duration_microseconds=draw.randrange(1_500_000),
                 cost_nanodollars=draw.randrange(12_000),

@@ -16,7 +16,7 @@ OK = Run(
     duration_microseconds=900_000,
     time_to_first_byte_microseconds=200_000,
     status=200,
-    outcome="ok",
+    result="ok",
     finish="stop",
     input_tokens=100,
     cached_tokens=60,
@@ -52,13 +52,13 @@ def test_a_good_run_is_bad_only_where_it_was_slow() -> None:
 @pytest.mark.parametrize(
     ("changes", "bad"),
     [
-        ({"outcome": "error", "status": 503, "error_class": "provider_error"}, {"errors", "errors.provider"}),
-        ({"outcome": "error", "status": 429, "error_class": "provider_error"}, {"errors", "errors.rate_limited"}),
-        ({"outcome": "error", "status": 400, "error_class": "provider_error"}, {"errors", "errors.rejected"}),
-        ({"outcome": "refused", "status": 400, "error_class": "variable_missing"}, {"errors", "errors.rejected"}),
-        ({"outcome": "error", "status": 200, "error_class": "stream_broken"}, {"errors", "errors.broken"}),
-        ({"outcome": "error", "status": 504, "error_class": "upstream_timeout"}, {"errors", "errors.timeout"}),
-        ({"outcome": "client_left", "status": 200, "error_class": "client_left"}, set()),
+        ({"result": "error", "status": 503, "error_class": "provider_error"}, {"errors", "errors.provider"}),
+        ({"result": "error", "status": 429, "error_class": "provider_error"}, {"errors", "errors.rate_limited"}),
+        ({"result": "error", "status": 400, "error_class": "provider_error"}, {"errors", "errors.rejected"}),
+        ({"result": "refused", "status": 400, "error_class": "variable_missing"}, {"errors", "errors.rejected"}),
+        ({"result": "error", "status": 200, "error_class": "stream_broken"}, {"errors", "errors.broken"}),
+        ({"result": "error", "status": 504, "error_class": "upstream_timeout"}, {"errors", "errors.timeout"}),
+        ({"result": "client_left", "status": 200, "error_class": "client_left"}, set()),
         ({"refusal": True, "duration_microseconds": 1}, {"refusals"}),
         ({"finish": "filtered", "duration_microseconds": 1}, {"refusals"}),
         ({"finish": "length", "duration_microseconds": 1}, {"truncated_answers"}),
@@ -72,8 +72,8 @@ def test_each_end_counts_where_it_belongs(changes: dict[str, Any], bad: set[str]
 
 @pytest.mark.parametrize("code", ["agent_disabled", "spend_cap_exceeded", "unpriceable", "rate_limit_exceeded"])
 def test_our_own_refusals_by_switch_and_cap_take_no_part(code: str) -> None:
-    assert not counts(_run(outcome="refused", status=403, error_class=code))
-    assert counts(_run(outcome="refused", status=400, error_class="variable_missing"))
+    assert not counts(_run(result="refused", status=403, error_class=code))
+    assert counts(_run(result="refused", status=400, error_class="variable_missing"))
 
 
 @pytest.mark.parametrize(

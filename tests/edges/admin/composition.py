@@ -17,7 +17,9 @@ from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.calls.request_path import PathOptions, PathParts, RequestPath
 from proxy.runtime.calls.routing import Routes
+from proxy.runtime.calls.sent_variables import SentVariables
 from proxy.runtime.calls.upstream import Upstream
+from proxy.runtime.preflight.facts import PreflightSource
 from proxy.runtime.process.clock import Identifiers
 from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.releasing.limit_commands import LimitCommands
@@ -40,6 +42,8 @@ from proxy.runtime.telemetry.recorder import Recorder
 from proxy.store.files.journal_file import JournalFile
 from proxy.store.files.snapshot_file import SnapshotFile
 from proxy.store.sqlite import SqliteStore
+from proxy.wires.anthropic_messages.wire import AnthropicMessages
+from proxy.wires.openai_chat.wire import OpenAIChat
 
 TOKEN = "sb_a-token-that-only-these-tests-know-0123456789"
 NOON = 1_795_176_000_000_000
@@ -84,6 +88,7 @@ class Commands:
     conversations: Conversations
     providers: Providers
     prices: PriceBook
+    sent_variables: SentVariables
 
     def runs_into(self, loop: RolloutLoop) -> RunCommands:
         """Outcomes told to another controller than its own."""
@@ -134,7 +139,11 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
             known_good=LastKnownGood(SnapshotFile(folder / "last-known-good.json")),
         )
         changes = Changes(store, live, clock, standby)
-        releases, rollouts = ReleaseCommands(changes, parts.metrics), RolloutCommands(changes)
+        preflight = PreflightSource(
+            live, store, lambda: parts.recorder, providers, parts.prices, (OpenAIChat(), AnthropicMessages())
+        )
+        releases = ReleaseCommands(changes, parts.metrics, preflight)
+        rollouts = RolloutCommands(changes, preflight)
         rollout_loop = RolloutLoop(
             LoopParts(
                 live=live,
@@ -155,7 +164,7 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
             metrics=parts.metrics,
             releases=releases,
             rollouts=rollouts,
-            proposals=ProposalCommands(changes),
+            proposals=ProposalCommands(changes, preflight),
             tokens=TokenCommands(changes, identifiers),
             limits=LimitCommands(changes, identifiers, request_path),
             rollout_loop=rollout_loop,
@@ -166,6 +175,7 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
             conversations=parts.conversations,
             providers=providers,
             prices=parts.prices,
+            sent_variables=preflight.sent_variables,
         )
     finally:
         await upstream.close()

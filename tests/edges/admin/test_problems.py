@@ -171,7 +171,7 @@ async def test_a_value_that_means_nothing_is_refused_by_its_name(
         "cursor=",
         "cursor=%25%25",
         "cursor=WzFd" + "A" * 9,
-        "outcome=fine",
+        "result=fine",
         "from=yesterday",
         "to=2026-11-20",
         "version=seven",

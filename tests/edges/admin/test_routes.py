@@ -103,7 +103,7 @@ async def test_the_description_is_complete_and_its_references_lead_somewhere(adm
         assert found
     runs = document["paths"]["/runs"]["get"]["parameters"]
     assert next(item for item in runs if item["name"] == "limit")["schema"]["maximum"] == 500
-    assert {item["name"] for item in runs} >= {"agent", "from", "to", "outcome", "limit", "cursor"}
+    assert {item["name"] for item in runs} >= {"agent", "from", "to", "result", "limit", "cursor"}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def run(number: int, **members: Any) -> Run:
         "wire": "openai",
         "operation": "chat",
         "status": 200,
-        "outcome": "ok",
+        "result": "ok",
         "duration_microseconds": 2500,
         "started_at_microseconds": NOON + number,
     }

@@ -138,6 +138,8 @@ async def tell_of_rollouts(story: Story) -> None:
     assert [step["percentage"] for step in wider["plan"]["steps"]] == [10]
     assert (await story.tell("pause_rollout", {"why": "lunch"}, agent="support", id="r1"))["state"] == "paused"
     assert (await story.tell("resume_rollout", {"why": "back"}, agent="support", id="r1"))["state"] == "running"
+    checked = await story.tell("check_version", agent="support", n="latest", query="?label=prod")
+    assert (checked["ok"], checked["findings"]) == (True, [])
     served = await story.tell("get_versions_at", agent="support", query="?label=prod&time=2026-11-20T12:00:00Z")
     assert (served["rollout"], served["arms"]) == ("r1", wider["arms"])
     aborted = await story.tell("abort_rollout", {"why": "no"}, agent="support", id="r1")
@@ -201,7 +203,7 @@ async def tell_of_runs(story: Story) -> None:
         wire="openai",
         operation="chat",
         status=200,
-        outcome="ok",
+        result="ok",
         cost_nanodollars=1500,
         duration_microseconds=2500,
         started_at_microseconds=NOON,
@@ -218,7 +220,7 @@ async def tell_of_runs(story: Story) -> None:
         cost_nanodollars=1500,
     )
     await story.admin.commands.store.record_runs([run], [attempt])
-    fitting = "?agent=support&version=2&release=9&user=u1&outcome=ok&from=2026-11-20T12:00:00Z&to=2026-11-20T12:00:01Z"
+    fitting = "?agent=support&version=2&release=9&user=u1&result=ok&from=2026-11-20T12:00:00Z&to=2026-11-20T12:00:01Z"
     found = (await story.tell("list_runs", query=fitting))["items"]
     assert [(item["id"], item["cost_usd"], item["duration_ms"]) for item in found] == [("run_1", 0.0000015, 2.5)]
     for other in (

@@ -89,7 +89,7 @@ class Stage:
                     started_at_microseconds=self.made.clock.now,
                     duration_microseconds=500_000,
                     status=500 if is_error else 200,
-                    outcome="error" if is_error else "ok",
+                    result="error" if is_error else "ok",
                     error_class="provider_error" if is_error else None,
                     version=2 if arm == "candidate" else 1,
                     arm=arm,

@@ -15,7 +15,7 @@ def a_run(number: int) -> Run:
         wire="openai_chat",
         operation="chat_completions",
         status=200,
-        outcome="ok",
+        result="ok",
         duration_microseconds=1,
         started_at_microseconds=1,
     )

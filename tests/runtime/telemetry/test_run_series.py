@@ -14,7 +14,7 @@ LABELS = RunLabels("support", "1", "stable", "openai", "gpt-4o-mini")
 
 
 def a_run(**members: Any) -> Run:
-    given = {"duration_microseconds": 20_000, "outcome": "ok", "usage_source": "reported", "status": 200, **members}
+    given = {"duration_microseconds": 20_000, "result": "ok", "usage_source": "reported", "status": 200, **members}
     return Run(
         id="run_1",
         agent="support",
@@ -32,7 +32,7 @@ def scraped(collector: RunCollector) -> dict[tuple[str, ...], float]:
     return {
         (
             sample.name,
-            *(sample.labels[name] for name in ("outcome", "kind", "le") if name in sample.labels),
+            *(sample.labels[name] for name in ("result", "kind", "le") if name in sample.labels),
         ): sample.value
         for family in text_string_to_metric_families(generate_latest(registry).decode())
         for sample in family.samples
@@ -47,7 +47,7 @@ def ends(collector: RunCollector) -> dict[tuple[str, ...], float]:
     registry = CollectorRegistry()
     registry.register(collector)
     return {
-        tuple(sample.labels[name] for name in ("outcome", *LABELLED) if name in sample.labels): sample.value
+        tuple(sample.labels[name] for name in ("result", *LABELLED) if name in sample.labels): sample.value
         for family in text_string_to_metric_families(generate_latest(registry).decode())
         if family.name in ("switchback_runs", "switchback_finishes")
         for sample in family.samples
@@ -61,9 +61,9 @@ def test_how_runs_ended_is_told_by_class_of_status_and_of_error_and_by_what_the_
         for _ in range(count):
             series.finished(a_run(finish=finish))
     for status in (500, 503, 429):
-        series.finished(a_run(status=status, outcome="error", error_class="provider_error"))
-    series.finished(a_run(status=402, outcome="refused", error_class="spend_cap_exceeded"))
-    series.finished(a_run(status=0, outcome="client_left", error_class="client_left"))
+        series.finished(a_run(status=status, result="error", error_class="provider_error"))
+    series.finished(a_run(status=402, result="refused", error_class="spend_cap_exceeded"))
+    series.finished(a_run(status=0, result="client_left", error_class="client_left"))
     assert ends(collector) == {
         ("ok", "2xx", ""): 3,
         ("error", "5xx", "provider_error"): 2,
@@ -132,7 +132,7 @@ def test_buckets_are_cumulative_and_the_last_one_holds_all() -> None:
 
 def test_what_was_not_reported_is_no_count_of_tokens() -> None:
     collector = RunCollector()
-    collector.series(LABELS).finished(a_run(usage_source="held", input_tokens=9, outcome="client_left"))
+    collector.series(LABELS).finished(a_run(usage_source="held", input_tokens=9, result="client_left"))
     found = scraped(collector)
     assert not any(key[0] == "switchback_tokens_total" for key in found)
     assert found["switchback_runs_total", "client_left"] == 1

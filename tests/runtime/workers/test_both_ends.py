@@ -316,7 +316,7 @@ async def test_pinned_versions_come_from_the_owner() -> None:
 async def test_runs_are_recorded_by_the_owner_with_their_attempts() -> None:
     def run(run_id: str) -> Run:
         return Run(
-            id=run_id, agent="a", wire="w", operation="o", status=200, outcome="ok", duration_microseconds=1,
+            id=run_id, agent="a", wire="w", operation="o", status=200, result="ok", duration_microseconds=1,
             started_at_microseconds=1,
         )  # fmt: skip
 

@@ -89,7 +89,7 @@ def test_holds_and_runs_arrive_as_they_are() -> None:
     wanted = HoldWanted(1, "run_1", facts, HoldBound(nanodollars=None, tokens=5, unbounded_because="no price"))
     assert decode_from_worker(encode(wanted)) == wanted
     run = Run(
-        id="run_1", agent="support", wire="openai", operation="chat", status=200, outcome="ok", tags={"a": "b"},
+        id="run_1", agent="support", wire="openai", operation="chat", status=200, result="ok", tags={"a": "b"},
         duration_microseconds=5, started_at_microseconds=6, tool_calls=("t",), tool_call_count=1,
     )  # fmt: skip
     attempt = Attempt(

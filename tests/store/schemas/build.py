@@ -4,7 +4,8 @@ Run once by the program whose schema it is, before the next migration is written
 program writes other rows. The real server, the simulator and an operator make it, and it is copied while calls are
 under way, so that it has open holds and leases like the database of a process that was killed.
 
-`schema-1.db.xz` was made on 2026-11-28 by the program of commit 25e3d3a, `schema-2.db.xz` by that of 19cd9b4.
+`schema-1.db.xz` was made on 2026-11-28 by the program of commit 25e3d3a, `schema-2.db.xz` by that of
+19cd9b4, `schema-3.db.xz` by that of 795e53f.
 """
 
 import asyncio

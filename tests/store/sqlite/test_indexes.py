@@ -27,11 +27,11 @@ def plan(database):
     [
         (RunFilter(), "runs_by_start"),
         (RunFilter(agent="a"), "runs_by_agent"),
-        (RunFilter(agent="a", outcome="error", from_microseconds=1, to_microseconds=2), "runs_by_agent"),
+        (RunFilter(agent="a", result="error", from_microseconds=1, to_microseconds=2), "runs_by_agent"),
         (RunFilter(agent="a", version=1), "runs_by_agent"),
         (RunFilter(agent="a", release=1), "runs_by_agent"),
         (RunFilter(quarantined=True), "runs_quarantined"),
-        (RunFilter(agent="a", outcome="ok", quarantined=True), "runs_quarantined"),
+        (RunFilter(agent="a", result="ok", quarantined=True), "runs_quarantined"),
     ],
 )
 def test_runs_are_listed_by_the_index_of_what_is_asked_for(plan, wanted, index):

@@ -30,7 +30,7 @@ async def test_runs_that_differ_only_in_their_own_values_share_a_lane(store, row
     alike = [
         run(f"r{number}", user=f"u{number}", cost_nanodollars=number, tags={"n": str(number)}) for number in range(5)
     ]
-    others = [run("r5", status=500, outcome="error"), run("r6", tool_calls=("a", "b"), dropped_parameters=("seed",))]
+    others = [run("r5", status=500, result="error"), run("r6", tool_calls=("a", "b"), dropped_parameters=("seed",))]
     await store.record_runs(alike[:2], [])
     await store.record_runs([*alike[2:], *others], [])
     assert rows("SELECT lane, COUNT(*) FROM run_records GROUP BY lane") == [(1, 5), (2, 1), (3, 1)]

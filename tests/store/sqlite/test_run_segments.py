@@ -24,7 +24,7 @@ def recorded_runs(seed: int):
             started_at_microseconds=NOON + number + rng.randrange(_SPREAD_MICROSECONDS),
             user=rng.choice([None, "busy", f"u{rng.randrange(3_000)}"]),
             conversation=rng.choice([None, f"c{rng.randrange(200)}"]),
-            outcome=rng.choice(["ok", "error"]),
+            result=rng.choice(["ok", "error"]),
         )
         for number in range(_RUNS)
     ]
@@ -46,7 +46,7 @@ async def pages_of(store, wanted: RunFilter, limit: int) -> list[str]:
 def expected(runs, wanted: RunFilter) -> list[str]:
     asked = {
         name: getattr(wanted, name)
-        for name in ("agent", "user", "conversation", "outcome")
+        for name in ("agent", "user", "conversation", "result")
         if getattr(wanted, name) is not None
     }
     matching = [
@@ -71,7 +71,7 @@ async def test_runs_of_one_owner_are_listed_and_counted_over_all_segments(store,
     assert rows("SELECT segment FROM run_segments") == [(0,), (1,)]
     for wanted, limit in [
         (RunFilter(user="busy"), 199),
-        (RunFilter(user="busy", agent="other", outcome="error"), 50),
+        (RunFilter(user="busy", agent="other", result="error"), 50),
         (RunFilter(user="u17"), 1),
         (RunFilter(conversation="c5"), 7),
         (RunFilter(conversation="c5", user="busy"), 3),
@@ -116,7 +116,7 @@ async def test_what_is_asked_of_a_lane_is_found_over_all_segments(store, databas
             user=rng.choice([None, "busy"]),
             started_at_microseconds=NOON + number + rng.randrange(_SPREAD_MICROSECONDS),
             # None in the first segment, few in the second, and in what is in no segment yet.
-            outcome="error" if number > SEGMENT_RUNS and number % 97 == 0 else "ok",
+            result="error" if number > SEGMENT_RUNS and number % 97 == 0 else "ok",
             arm="candidate" if number in (17, _RUNS - 1) else None,
             quarantined=number % 501 == 0,
         )
@@ -127,17 +127,17 @@ async def test_what_is_asked_of_a_lane_is_found_over_all_segments(store, databas
 
     async def all_are_right() -> None:
         for wanted, limit in [
-            (RunFilter(outcome="error"), 10),
-            (RunFilter(outcome="error", agent="other"), 3),
-            (RunFilter(outcome="error", user="busy"), 5),
-            (RunFilter(outcome="ok", agent="support", to_microseconds=NOON + 4_000), 199),
+            (RunFilter(result="error"), 10),
+            (RunFilter(result="error", agent="other"), 3),
+            (RunFilter(result="error", user="busy"), 5),
+            (RunFilter(result="ok", agent="support", to_microseconds=NOON + 4_000), 199),
             (RunFilter(arm="candidate"), 1),
-            (RunFilter(quarantined=True, outcome="ok"), 4),
+            (RunFilter(quarantined=True, result="ok"), 4),
             (RunFilter(quarantined=True, agent="other"), 2),
             (RunFilter(version=1, from_microseconds=NOON + 3_900, to_microseconds=NOON + 4_300), 50),
             (RunFilter(to_microseconds=NOON + 1_500), 70),
         ]:
-            names = ("agent", "user", "outcome", "arm", "version", "quarantined")
+            names = ("agent", "user", "result", "arm", "version", "quarantined")
             asked = {name: getattr(wanted, name) for name in names if getattr(wanted, name) is not None}
             matching = [
                 one
@@ -151,7 +151,7 @@ async def test_what_is_asked_of_a_lane_is_found_over_all_segments(store, databas
         assert await pages_of(store, RunFilter(arm="nobody"), 5) == []
 
     assert rows(
-        "SELECT segment FROM run_segment_lanes WHERE lane IN (SELECT lane FROM run_lanes WHERE outcome = 'error')"
+        "SELECT segment FROM run_segment_lanes WHERE lane IN (SELECT lane FROM run_lanes WHERE result = 'error')"
     )
     await all_are_right()
     # As an older release left it, and half-way through what is made good.

@@ -32,6 +32,7 @@ async def move_label(parts: AdminParts, ask: Ask) -> Answer:
         role=ask.caller.role,
         if_release=body.if_release,
         evidence=evidence_of(body.evidence),
+        force=body.force,
     )
     if isinstance(moved, Proposal):
         return await proposal_answer(parts, moved, 202)

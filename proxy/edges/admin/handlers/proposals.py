@@ -30,6 +30,7 @@ async def create_proposal(parts: AdminParts, ask: Ask) -> Answer:
         body.why,
         if_release=body.if_release,
         evidence=evidence_of(body.evidence),
+        force=body.force,
     )
     return await proposal_answer(parts, proposal, 201)
 

@@ -35,7 +35,13 @@ async def start_rollout(parts: AdminParts, ask: Ask) -> Answer:
         plan=plan_document(plan),
     )
     started = await parts.rollouts.start_rollout(
-        ask.who, ask.path["agent"], draft, body.why, role=ask.caller.role, evidence=evidence_of(body.evidence)
+        ask.who,
+        ask.path["agent"],
+        draft,
+        body.why,
+        role=ask.caller.role,
+        evidence=evidence_of(body.evidence),
+        force=body.force,
     )
     if isinstance(started, Proposal):
         return await proposal_answer(parts, started, 202)

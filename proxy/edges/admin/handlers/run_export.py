@@ -70,7 +70,7 @@ def _written(rows: Iterator[list[Any]] | list[list[str]]) -> bytes:
 
 
 _ANY_RUN = Run(
-    id="", agent="", wire="", operation="", status=0, outcome="ok", duration_microseconds=0, started_at_microseconds=0
+    id="", agent="", wire="", operation="", status=0, result="ok", duration_microseconds=0, started_at_microseconds=0
 )
 _HEAD = [name for name, _ in _cells(run_document(_ANY_RUN))]
 

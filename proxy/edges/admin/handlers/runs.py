@@ -112,7 +112,7 @@ def _filter(asked: RunsFilterQuery | QuarantineBody) -> RunFilter:
         arm=asked.arm,
         user=asked.user,
         conversation=asked.conversation,
-        outcome=asked.outcome,
+        result=asked.result,
         quarantined=asked.quarantined if isinstance(asked, RunsFilterQuery) else None,
         from_microseconds=None if asked.from_ is None else parse_rfc3339(asked.from_, "from"),
         to_microseconds=None if asked.to is None else parse_rfc3339(asked.to, "to"),

@@ -17,7 +17,7 @@ from proxy.edges.admin.handlers.agents import known_agent
 from proxy.edges.admin.handlers.rollouts import find_rollout
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.parts import AdminParts, Answer, Ask
-from proxy.edges.admin.queries import PageQuery, VersionsAtQuery
+from proxy.edges.admin.queries import PageQuery, PreflightQuery, VersionsAtQuery
 from proxy.runtime.releasing.release_commands import VersionDraft
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}\Z")
@@ -53,6 +53,23 @@ async def create_version(parts: AdminParts, ask: Ask) -> Answer:
 async def get_version(parts: AdminParts, ask: Ask) -> Answer:
     state, wanted = await known_agent(parts, ask), ask.path["n"]
     return Answer(version_document(await _version(parts, state, wanted, _number(state, wanted))))
+
+
+async def check_version(parts: AdminParts, ask: Ask) -> Answer:
+    """What a preflight finds, before anything is ordered."""
+    state, wanted = await known_agent(parts, ask), ask.path["n"]
+    number, label = _number(state, wanted), ask.query_as(PreflightQuery).label or state.agent.default_label
+    version = await _version(parts, state, wanted, number)
+    found = await parts.releases.preflight(state.agent.name, label, version.number)
+    return Answer(
+        {
+            "agent": state.agent.name,
+            "version": version.number,
+            "label": label,
+            "ok": not found,
+            "findings": [finding.document() for finding in found],
+        }
+    )
 
 
 async def get_diff(parts: AdminParts, ask: Ask) -> Answer:

@@ -59,7 +59,7 @@ def write_runs(plain: sqlite3.Connection, lanes: RunLanes, runs: Sequence[Run], 
     new = runs if inserted == len(runs) else _written_after(plain, newest_before, runs)
     counts: dict[tuple[str, int, int, int], int] = {}
     for run in new:
-        if run.kind == "live" and run.outcome != "refused":
+        if run.kind == "live" and run.result != "refused":
             started = run.started_at_microseconds
             hour = started - started % _HOUR_MICROSECONDS
             key = (run.agent, run.version or 0, hour, latency_bucket(run.duration_microseconds))

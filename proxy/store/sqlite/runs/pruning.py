@@ -30,8 +30,8 @@ WHERE started_at_microseconds < ? AND number < (SELECT MAX(number) FROM run_reco
 ORDER BY started_at_microseconds LIMIT ?
 """
 _ADD_TO_DAYS: Final = f"""
-INSERT INTO run_days (agent, day_microseconds, version, arm, kind, outcome, runs, {", ".join(_SUMMED)})
-SELECT agent, started_at_microseconds - started_at_microseconds % 86400000000, COALESCE(version, 0), COALESCE(arm, ''), kind, outcome,
+INSERT INTO run_days (agent, day_microseconds, version, arm, kind, result, runs, {", ".join(_SUMMED)})
+SELECT agent, started_at_microseconds - started_at_microseconds % 86400000000, COALESCE(version, 0), COALESCE(arm, ''), kind, result,
     COUNT(*), {", ".join(f"SUM(MIN(MAX(COALESCE({name}, 0), 0), {_MOST_OF_A_RUN}))" for name in _SUMMED)}
 FROM json_each(?) AS pruned CROSS JOIN run_records ON number = pruned.value CROSS JOIN run_lanes USING (lane)
 WHERE TRUE GROUP BY 1, 2, 3, 4, 5, 6

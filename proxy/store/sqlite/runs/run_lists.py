@@ -1,10 +1,10 @@
 """Runs by page, newest first, and their number: by the index of what is asked for, or by segments for those of one owner and
-for what is asked of a lane (version, release, rollout, arm, outcome).
+for what is asked of a lane (version, release, rollout, arm, result).
 
 Segments are made in run_segments.py. Other lists are in lists.py, cursors in paging.py.
 
 Decision: each full segment has a row for every lane and agent among its runs, with the first and the last of their numbers, so
-that a page looks only where something is. Of 3 million runs a page of 60 by any one filter takes at most 30 ms of CPU; an outcome
+that a page looks only where something is. Of 3 million runs a page of 60 by any one filter takes at most 30 ms of CPU; a result
 that 24 of them had 18 ms instead of 2.5 s, `arm` 15 ms instead of 4 s, quarantined (an index of those that are, alone) 3 ms instead
 of 1.7 s, an end of time that was passed over run by run 3 ms instead of 320 ms (2026-11-28). It costs a tenth of a byte and 0.5 us a
 run, worked out once a segment. Not taken: an index that begins with the lane (20 to 30 bytes and an insertion a run, and it would
@@ -189,7 +189,7 @@ def _of_lane(wanted: RunFilter) -> tuple[str, list[Any]]:
         ("release = ?", wanted.release),
         ("rollout = ?", wanted.rollout),
         ("arm = ?", wanted.arm),
-        ("outcome = ?", wanted.outcome),
+        ("result = ?", wanted.result),
     )
 
 

@@ -1,0 +1,205 @@
+"""Preflight: what would go wrong once a version serves a label, found before it does.
+
+A finding that is only probable rests on the agent's recent calls; without any it is not made, because unknown is not "no". What
+is looked at is gathered by runtime/preflight; whoever knows better orders the release all the same, and the findings are then
+part of its evidence. Rollbacks, aborts and switches are never asked: the way back must not wait for an opinion.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from proxy.core.errors import Conflict
+from proxy.core.scopes import EACH, CallFacts
+from proxy.core.spending.caps import Cap
+from proxy.core.versions.components import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that would go wrong: `code` is stable, `message` says what to do."""
+
+    code: str
+    message: str
+
+    def document(self) -> dict[str, str]:
+        return {"code": self.code, "message": self.message}
+
+
+class PreflightFailed(Conflict):
+    """A release that is certain to fail is not made."""
+
+    def __init__(self, version: int, findings: Sequence[Finding]) -> None:
+        what = "; ".join(finding.message for finding in findings)
+        super().__init__(
+            "preflight_failed",
+            f"version {version} would not work: {what}. Mend it, or order it all the same with force (--force)",
+        )
+        self.findings = tuple(findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentCalls:
+    """What is known of an agent's last calls; nothing where none was seen."""
+
+    #: Families of the wires they came on.
+    families: frozenset[str] = frozenset()
+    #: Of each call that was seen with its variables: their names.
+    variables: Sequence[frozenset[str]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A provider that the version's calls may go to, and what is known of the version's model there."""
+
+    provider: str
+    family: str
+    #: Whether its calls carry a key: one of the settings, or the caller's own.
+    has_key: bool
+    is_priced: bool = False
+    #: None: the price list does not know the model.
+    is_retired: bool | None = None
+    refused_parameters: frozenset[str] = frozenset()
+
+    @property
+    def knows_model(self) -> bool:
+        return self.is_priced or self.is_retired is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightFacts:
+    """Everything a preflight looks at beside the version itself."""
+
+    agent: str
+    label: str | None
+    version: int
+    #: Names of the providers in the settings.
+    providers: Sequence[str]
+    #: The provider that the version names (none where the settings lack it), else every family's default.
+    places: Sequence[Place]
+    caps: Sequence[Cap] = ()
+    recent: RecentCalls = field(default_factory=RecentCalls)
+    #: Whether the version that the label serves now has a prompt.
+    replaces_prompt: bool = False
+
+
+def findings_of(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
+    """What would go wrong, in the order of a call."""
+    places = _likely(facts.places, facts.recent)
+    return [
+        *_of_provider(bundle, facts),
+        *_of_prompt(bundle, facts),
+        *_of_variables(bundle, facts.recent),
+        *_of_model(bundle, facts, places),
+    ]
+
+
+def forced(findings: Sequence[Finding]) -> dict[str, Any]:
+    """The evidence of a release that was made in spite of its findings."""
+    return {"kind": "preflight", "id": "forced", "findings": [finding.document() for finding in findings]}
+
+
+def _likely(places: Sequence[Place], recent: RecentCalls) -> Sequence[Place]:
+    """Where calls go: by the wires that recent ones spoke, else by who knows the model."""
+    spoken = [place for place in places if place.family in recent.families]
+    return spoken or [place for place in places if place.knows_model] or places
+
+
+def _of_provider(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
+    name = bundle.model.provider
+    if name is None:
+        return []
+    place = next((place for place in facts.places if place.provider == name), None)
+    if place is None:
+        there_are = ", ".join(facts.providers) or "none"
+        return [Finding("provider_unknown", f"the provider {name!r} is not in the settings; there are {there_are}")]
+    found: list[Finding] = []
+    if not place.has_key:
+        found.append(
+            Finding(
+                "provider_key_missing",
+                f"the provider {name!r} has no api_key in the settings, and callers' keys are never sent to it",
+            )
+        )
+    spoken = facts.recent.families
+    if spoken and place.family not in spoken:
+        wires = ", ".join(sorted(spoken))
+        found.append(
+            Finding(
+                "wire_not_spoken",
+                f"the provider {name!r} speaks {place.family}, but recent calls of {facts.agent!r} came as {wires}",
+            )
+        )
+    return found
+
+
+def _of_prompt(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
+    text = bundle.prompt.text
+    if text and not text.strip():
+        return [Finding("prompt_empty", "the prompt holds white space alone")]
+    if text:
+        return []
+    if facts.replaces_prompt:
+        what = "the version has no prompt, and the one that serves now has: callers' own would stand alone"
+        return [Finding("prompt_empty", what)]
+    if bundle.model.content() == {"provider": None, "name": None, "parameters": {}} and bundle.tools.mode == "keep":
+        return [Finding("prompt_empty", "the version has no prompt, no model and no tools: it would change nothing")]
+    return []
+
+
+def _of_variables(bundle: Bundle, recent: RecentCalls) -> list[Finding]:
+    needed = [name for name in dict.fromkeys(bundle.prompt.template.names) if bundle.prompt.variables[name] is None]
+    if not recent.variables:
+        return []
+    sent = frozenset[str]().union(*recent.variables)
+    count = len(recent.variables)
+    calls = "the last call" if count == 1 else f"the last {count} calls"
+    return [
+        Finding(
+            "variable_not_sent",
+            f"the variable {name!r} has no default and none of {calls} sent it: each would be refused",
+        )
+        for name in needed
+        if name not in sent
+    ]
+
+
+def _of_model(bundle: Bundle, facts: PreflightFacts, places: Sequence[Place]) -> list[Finding]:
+    name = bundle.model.name
+    if not places:
+        return []
+    found: list[Finding] = []
+    if name is not None:
+        known = [place.is_retired for place in places if place.is_retired is not None]
+        if known and all(known):
+            found.append(Finding("model_retired", f"the price list says that the model {name!r} is retired"))
+        cap = next((cap for cap in facts.caps if _counts(cap, facts, places, name)), None)
+        if cap is not None and not any(place.is_priced for place in places):
+            found.append(
+                Finding(
+                    "model_unpriced",
+                    f"nobody knows what the model {name!r} costs, and cap {cap.id} is in dollars: each call would be "
+                    "refused; state its price under `prices` in the settings",
+                )
+            )
+    refused = frozenset(bundle.model.parameters).intersection(*(place.refused_parameters for place in places))
+    found += [
+        Finding("parameter_refused", f"the model does not take the parameter {parameter!r}, which would be left out")
+        for parameter in sorted(refused)
+    ]
+    return found
+
+
+def _counts(cap: Cap, facts: PreflightFacts, places: Sequence[Place], model: str) -> bool:
+    """Whether calls of the version need a price because of a cap. One of a single user or tag is not about all of them."""
+    if not (cap.is_hard and cap.needs_price) or cap.scope.tag is not None or cap.scope.user not in (None, EACH):
+        return False
+    scope = replace(cap.scope, user=None)
+    call: Mapping[str, Any] = {
+        "agent": facts.agent,
+        "model": model,
+        "version": facts.version,
+        "label": facts.label,
+        "tags": {},
+    }
+    return any(scope.matches(CallFacts(provider=place.provider, **call)) for place in places)

@@ -1,0 +1,103 @@
+"""What a preflight looks at: where a version's calls would go, what is known of its model there, and what calls were like lately.
+
+Which parameters a model refuses is asked of the wire itself, by putting the version into a smallest call, so that both can never
+disagree.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import orjson
+
+from proxy.core.errors import Refusal
+from proxy.core.releasing.preflight import Place, PreflightFacts, RecentCalls
+from proxy.core.snapshot import AgentState
+from proxy.core.versions.components import Bundle
+from proxy.core.versions.versions import Version
+from proxy.runtime.calls.sent_variables import SentVariables
+from proxy.runtime.providers import Provider, Providers
+from proxy.runtime.spending.prices import PriceBook
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.telemetry.recorder import Flushes
+from proxy.store.ports.store import RunFilter, Store
+from proxy.wires.wire import InjectionPlan, Wire
+
+_RUNS_SEEN: Final = 100
+
+
+class PreflightSource:
+    """Gathers facts; changes nothing. `recorder` is whoever has the runs that wait to be written."""
+
+    def __init__(
+        self,
+        live: LiveSnapshot,
+        store: Store,
+        recorder: Callable[[], Flushes],
+        providers: Providers,
+        prices: PriceBook,
+        wires: Sequence[Wire],
+    ) -> None:
+        self._live = live
+        self._store = store
+        self._recorder = recorder
+        self._providers = providers
+        self._prices = prices
+        self._wires = wires
+        self._families: Mapping[str, str] = {wire.name: wire.family for wire in wires}
+        #: Told of by the data path.
+        self.sent_variables = SentVariables()
+
+    async def recent_calls(self, agent: str) -> RecentCalls:
+        """Of an agent's last calls. Raises Unavailable."""
+        await self._recorder().flush()
+        runs = (await self._store.runs(RunFilter(agent=agent), None, _RUNS_SEEN)).items
+        spoken = {self._families.get(run.wire) for run in runs if run.kind == "live"}
+        return RecentCalls(
+            families=frozenset(family for family in spoken if family is not None),
+            variables=self.sent_variables.recent(agent),
+        )
+
+    def facts(self, state: AgentState, label: str | None, version: Version, recent: RecentCalls) -> PreflightFacts:
+        """Everything beside the version itself."""
+        serving = None if label is None else state.labels.get(label)
+        served = None if serving is None else state.versions.get(serving.version)
+        return PreflightFacts(
+            agent=state.agent.name,
+            label=label,
+            version=version.number,
+            providers=self._providers.names,
+            places=[self._place(provider, version.bundle) for provider in self._providers_for(version.bundle)],
+            caps=self._live.current.caps,
+            recent=recent,
+            replaces_prompt=served is not None and bool(served.bundle.prompt.text.strip()),
+        )
+
+    def _providers_for(self, bundle: Bundle) -> Sequence[Provider]:
+        if bundle.model.provider is None:
+            return self._providers.defaults
+        named = self._providers.named(bundle.model.provider)
+        return () if named is None else (named,)
+
+    def _place(self, provider: Provider, bundle: Bundle) -> Place:
+        model = bundle.model.name
+        return Place(
+            provider=provider.name,
+            family=provider.family,
+            has_key=provider.api_key is not None or provider in self._providers.defaults,
+            is_priced=model is not None and self._prices.price(provider, model) is not None,
+            is_retired=None if model is None else self._prices.is_retired(provider, model),
+            refused_parameters=self._refused(provider, bundle),
+        )
+
+    def _refused(self, provider: Provider, bundle: Bundle) -> frozenset[str]:
+        wire = next((wire for wire in self._wires if wire.family == provider.family), None)
+        if wire is None or bundle.model.name is None:
+            return frozenset()
+        call = {"model": bundle.model.name, "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]}
+        variables = dict.fromkeys(bundle.prompt.variables, "x")
+        try:
+            injection = wire.inject(wire.read(orjson.dumps(call)), InjectionPlan(bundle=bundle, variables=variables))
+        except Refusal:
+            # A version that cannot be put into this call says nothing of others.
+            return frozenset()
+        return frozenset(injection.dropped_parameters)
