@@ -84,9 +84,9 @@ class Operator:
         return await self.post(f"/agents/{agent}/versions", **(body | components))
 
     async def label(self, agent: str, label: str, version: int, **more: Any) -> Any:
-        return await self.request(
-            "PUT", f"/agents/{agent}/labels/{label}", {"version": version, "why": "a test", **more}
-        )
+        """Move it, also to a version of which a preflight thinks little."""
+        body = {"version": version, "why": "a test", "force": True, **more}
+        return await self.request("PUT", f"/agents/{agent}/labels/{label}", body)
 
     async def runs(self, count: int, query: str = "") -> list[dict[str, Any]]:
         """The newest runs, once at least `count` are recorded."""
