@@ -109,14 +109,7 @@ class Server:
         self._ledger.on_warning = self._metrics.warned
         self._providers = providers_of(settings)
         self._prices = prices_of(settings, clock)
-        self._preflight = PreflightSource(
-            self._live,
-            self._store,
-            lambda: self._workers or self._recorder,
-            self._providers,
-            self._prices,
-            wires(settings),
-        )
+        self._preflight = PreflightSource(self._live, self._store, self._providers, self._prices, wires(settings))
         self._releases = ReleaseCommands(self._changes, self._metrics, self._preflight)
         self._rollouts = RolloutCommands(self._changes, self._preflight)
         self._rollout_loop = self._judging(rollout_tick_seconds)
@@ -192,6 +185,7 @@ class Server:
         self._tell_of_store(self._standby.presence.problem)
         self._tasks.spawn(self._standby.known_good.run(), "last known good")
         data_path = self._data_path()
+        self._preflight.recorder = self._workers or self._recorder
         self._tasks.spawn(self._ledger.run(), "spend ledger")
         self._tasks.spawn(self._recorder.run(), "recorder")
         self._tasks.spawn(self._rollout_loop.run(), "rollouts")

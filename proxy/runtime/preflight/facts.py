@@ -4,7 +4,7 @@ Which parameters a model refuses is asked of the wire itself, by putting the ver
 disagree.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -26,20 +26,20 @@ _RUNS_SEEN: Final = 100
 
 
 class PreflightSource:
-    """Gathers facts; changes nothing. `recorder` is whoever has the runs that wait to be written."""
+    """Gathers facts; changes nothing."""
 
     def __init__(
         self,
         live: LiveSnapshot,
         store: Store,
-        recorder: Callable[[], Flushes],
         providers: Providers,
         prices: PriceBook,
         wires: Sequence[Wire],
     ) -> None:
         self._live = live
         self._store = store
-        self._recorder = recorder
+        #: Who has the runs that wait to be written; known once calls are taken.
+        self.recorder: Flushes | None = None
         self._providers = providers
         self._prices = prices
         self._wires = wires
@@ -49,7 +49,8 @@ class PreflightSource:
 
     async def recent_calls(self, agent: str) -> RecentCalls:
         """Of an agent's last calls. Raises Unavailable."""
-        await self._recorder().flush()
+        if self.recorder is not None:
+            await self.recorder.flush()
         runs = (await self._store.runs(RunFilter(agent=agent), None, _RUNS_SEEN)).items
         spoken = {self._families.get(run.wire) for run in runs if run.kind == "live"}
         return RecentCalls(

@@ -139,9 +139,8 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
             known_good=LastKnownGood(SnapshotFile(folder / "last-known-good.json")),
         )
         changes = Changes(store, live, clock, standby)
-        preflight = PreflightSource(
-            live, store, lambda: parts.recorder, providers, parts.prices, (OpenAIChat(), AnthropicMessages())
-        )
+        preflight = PreflightSource(live, store, providers, parts.prices, (OpenAIChat(), AnthropicMessages()))
+        preflight.recorder = parts.recorder
         releases = ReleaseCommands(changes, parts.metrics, preflight)
         rollouts = RolloutCommands(changes, preflight)
         rollout_loop = RolloutLoop(
