@@ -1,4 +1,4 @@
-"""`switchback demo`: a provider, a proxy and users on this machine, and a canary that goes bad and is taken back.
+"""`switchback demo`: a provider, a proxy and users on this machine, a canary that is promoted and one that is taken back.
 
 Here everything is started and stopped again, down to the temporary directory; the story is in `demo_story.py`, the users
 are in `demo_traffic.py`, what is seen is in `demo_screen.py`.
@@ -15,7 +15,7 @@ from proxy.cli.showing import note
 
 commands = new_group()
 
-NORMAL_SECONDS = 17.0
+NORMAL_SECONDS = 45.0
 FAST_SECONDS = 4.0
 
 
@@ -26,9 +26,9 @@ def demo(
     ] = NORMAL_SECONDS,
     fast: Annotated[bool, typer.Option("--fast", help="As short as it can be.")] = False,
 ) -> None:
-    """Watch a canary go bad and be rolled back: no key and no network needed, nothing is left behind.
+    """Watch one canary be promoted and one be taken back on evidence: no key, no network, nothing is left behind.
 
-    Exit code 0 says that the canary got its share and that nobody got the bad version after the rollback.
+    Exit code 0 says that the canary got its share and that nobody got the bad version after it was taken back.
     """
     # Heavy: a whole proxy, a provider and users.
     import uvloop  # noqa: PLC0415

@@ -21,6 +21,8 @@ from proxy.simulator.scenario import Scenario
 
 #: A provider that takes its time, so that calls are in flight when the rollback comes.
 _PROVIDER = Scenario(delay_ms=40, jitter=0.5)
+#: As in a story that is over in a minute.
+_JUDGED_EVERY_SECONDS = 0.25
 
 
 async def play(screen: Screen, length_seconds: float) -> list[str]:
@@ -31,7 +33,8 @@ async def play(screen: Screen, length_seconds: float) -> list[str]:
         undo.push_async_callback(simulator.stop)
         try:
             await simulator.start()
-            server = Server(load_settings(None, _environment(home, simulator.url)))
+            settings = load_settings(None, _environment(home, simulator.url))
+            server = Server(settings, rollout_tick_seconds=_JUDGED_EVERY_SECONDS)
             undo.push_async_callback(server.stop)
             await server.start()
         except (Refusal, OSError) as error:

@@ -1,7 +1,8 @@
-"""The demo's story: a good version, a worse one at 10 %, a rollback, a cap, a kill switch; and what came of it.
+"""The demo's story: a good version, a candidate that is promoted and a worse one that is taken back, both on evidence; a
+rollback by hand, a cap, a kill switch; and what came of it.
 
 Each step is one command a person would type, sent to the admin API as that command would. At the end the answers the users
-got are judged: did the canary get its share, and did anybody get the bad version after the rollback?
+got are judged: did the candidate get its share, and did anybody get the bad version after it was taken back?
 """
 
 import asyncio
@@ -16,12 +17,13 @@ AGENT = "support-triage"
 CANARY_PERCENT = 10.0
 #: Three standard deviations of a tenth of the users.
 _TOLERANCE_PERCENT = 4.5
-_PATIENCE_SECONDS = 15.0
+_PATIENCE_SECONDS = 30.0
 _TICK_SECONDS = 0.15
 _TRIAL_CALLS = 5
 
 # The marker is an order to the simulator, which is told by the prompt how to answer: so a bad prompt can behave badly.
 _GOOD = "You route support tickets. Answer with the name of one team. [[simulate: output_tokens=40]]"
+_BETTER = "You route support tickets. Answer with a team and one reason. [[simulate: output_tokens=50]]"
 _WORSE = "You route support tickets. Think aloud, weigh every team. [[simulate: output_tokens=160; error_rate=0.3]]"
 
 
@@ -34,7 +36,7 @@ def canary_problems(answers: Sequence[Answer]) -> list[str]:
     """What is wrong with the answers to calls sent while the canary ran; nothing where the list is empty."""
     problems: list[str] = []
     lucky = {answer.user for answer in answers if answer.version == 2}
-    share = 100 * len(lucky) / USERS
+    share = 100 * len(lucky) / max(1, len({answer.user for answer in answers}))
     if abs(share - CANARY_PERCENT) > _TOLERANCE_PERCENT:
         problems.append(f"{share:.1f}% of the users got the canary, not about {CANARY_PERCENT:g}%")
     if lucky & {answer.user for answer in answers if answer.version == 1}:
@@ -42,10 +44,10 @@ def canary_problems(answers: Sequence[Answer]) -> list[str]:
     return problems
 
 
-def rollback_problems(answers: Sequence[Answer]) -> list[str]:
-    """What is wrong with the answers to calls sent after the rollback was confirmed."""
-    late = sum(answer.version == 2 for answer in answers)
-    return [f"{late} calls sent after the rollback were answered by version 2"] if late else []
+def rollback_problems(answers: Sequence[Answer], version: int) -> list[str]:
+    """What is wrong with the answers to calls sent after the rollback of `version` was confirmed."""
+    late = sum(answer.version == version for answer in answers)
+    return [f"{late} calls sent after the rollback were answered by version {version}"] if late else []
 
 
 def switch_problems(answers: Sequence[Answer]) -> list[str]:
@@ -68,7 +70,8 @@ class _Story:
 
     async def play(self) -> list[str]:
         await self._first_version()
-        await self._canary()
+        await self._better()
+        await self._worse()
         await self._rollback()
         await self._cap()
         await self._kill()
@@ -84,38 +87,97 @@ class _Story:
         await self._version("good.md", _GOOD, None)
         await self._command(f"switchback label {AGENT} prod 1", "PUT", f"/agents/{AGENT}/labels/prod", {"version": 1})
         since = self._now()
-        await self._watch(0.15, lambda: self._seen(since, lambda answer: answer.is_served), "version 1 served nobody")
+        await self._watch(0.08, lambda: self._seen(since, lambda answer: answer.is_served), "version 1 served nobody")
 
-    async def _canary(self) -> None:
-        await self._version("worse.md", _WORSE, 1)
-        await self._command(
-            f"switchback rollout start {AGENT} --label prod --candidate 2 --percentage {CANARY_PERCENT:g}",
-            "POST",
-            f"/agents/{AGENT}/rollouts",
-            {"label": "prod", "candidate": 2, "percentage": CANARY_PERCENT},
-        )
-        since = self._now()
-        everybody = "not every user was answered while the canary ran"
-        await self._watch(0.35, lambda: self._all_answered(since), everybody)
-        answers = self._since(since)
+    async def _better(self) -> None:
+        """A candidate that is no worse goes up its steps and is promoted, on what its runs said."""
+        await self._version("better.md", _BETTER, 1)
+        rollout, since = await self._ramp("better-plan.yaml", 2, (CANARY_PERCENT, 0.14, 40), (50.0, 0.05, 40))
+        first_share_until = self._now()
+        while (shown := await self._shown(rollout)).get("state") == "running":
+            if shown.get("step") == 0:
+                first_share_until = self._now()
+            if not await self._look(since, "the better version was not promoted"):
+                return
+        answers = [answer for answer in self._since(since) if answer.sent_at < first_share_until]
         lucky = len({answer.user for answer in answers if answer.version == 2})
-        calls = 100 * sum(answer.version == 2 for answer in answers) / max(1, len(answers))
         self._say(
-            f"Version 2 went to {lucky} of {USERS} users ({100 * lucky / USERS:.1f}%), {calls:.1f}% of the calls."
+            f"At {CANARY_PERCENT:g}% version 2 went to {lucky} of {len({a.user for a in answers})} users who called."
         )
+        self._say_verdict(shown)
         self._problems += canary_problems(answers)
+        if shown.get("state") != "promoted":
+            self._problems.append(f"the better version was {shown.get('state')}, not promoted")
+
+    async def _worse(self) -> None:
+        """A candidate that fails is taken back by the controller, with nobody at the keyboard."""
+        await self._version("worse.md", _WORSE, 2)
+        rollout, since = await self._ramp("worse-plan.yaml", 3, (CANARY_PERCENT, 0.5, 200), (50.0, 0.1, 60))
+        while (shown := await self._shown(rollout)).get("state") == "running":
+            if not await self._look(since, "the worse version was not taken back"):
+                return
+        effective_at = self._now()
+        failed = sum(answer.version == 3 and not answer.is_served for answer in self._since(since))
+        self._say_verdict(shown)
+        self._say(f"Nobody typed anything: {self._now() - since:.1f} s after its start, and {failed} failed calls.")
+        await self._watch(
+            0.08, lambda: self._all_answered(effective_at), "not every user was answered after it was taken back"
+        )
+        self._problems += rollback_problems(self._since(effective_at), 3)
+        if shown.get("state") != "rolled_back":
+            self._problems.append(f"the worse version was {shown.get('state')}, not taken back")
+
+    async def _ramp(self, file: str, candidate: int, *steps: tuple[float, float, int]) -> tuple[str, float]:
+        """Start a rollout by a plan of (percentage, share of the story's length, runs); its id, and since when it runs."""
+        plan = {
+            "steps": [
+                {
+                    "percentage": percentage,
+                    "min_duration": round(share * self._length_seconds, 1),
+                    "min_runs": runs,
+                    "min_users": 10,
+                }
+                for percentage, share, runs in steps
+            ],
+            "guards": {"errors": {}, "refusals": {}},
+            "hard_triggers": [],
+        }
+        words = f"switchback rollout start {AGENT} --candidate {candidate} --plan {file}"
+        body = {"label": "prod", "candidate": candidate, "plan": plan}
+        started = await self._command(words, "POST", f"/agents/{AGENT}/rollouts", body)
+        shares = " → ".join(f"{percentage:g}%" for percentage, _, _ in steps)
+        self._say(f"{shares} of the users; guarded by errors and refusals.")
+        return str(started.get("id")), self._now()
+
+    async def _shown(self, rollout: str) -> Document:
+        path = f"/agents/{AGENT}/rollouts/{rollout}"
+        return (await asyncio.to_thread(self._api.request, "GET", path))[1]
+
+    async def _look(self, since: float, problem: str) -> bool:
+        """One look at the traffic; False, and `problem` is said, when it has taken too long."""
+        if self._now() > since + _PATIENCE_SECONDS + self._length_seconds:
+            self._problems.append(problem)
+            return False
+        await asyncio.sleep(_TICK_SECONDS)
+        await self._frame()
+        return True
+
+    def _say_verdict(self, shown: Document) -> None:
+        progress = shown.get("progress")
+        sentence = progress.get("sentence") if isinstance(progress, dict) else None
+        self._say(f"rollout-controller: {sentence}")
 
     async def _rollback(self) -> None:
         commanded_at = self._now()
         answer = await self._command(
-            f'switchback rollback {AGENT} --why "errors"', "POST", f"/agents/{AGENT}/rollback", {}
+            f'switchback rollback {AGENT} --to 1 --why "too chatty"', "POST", f"/agents/{AGENT}/rollback", {"to": 1}
         )
         effective_at = self._now()
         self._say(
             f"Answered after {1000 * (effective_at - commanded_at):.0f} ms: version {answer.get('version')} serves."
         )
         everybody = "not every user was answered after the rollback"
-        await self._watch(0.2, lambda: self._all_answered(effective_at), everybody)
+        await self._watch(0.12, lambda: self._all_answered(effective_at), everybody)
         after = self._since(effective_at)
         last = max((answer.ended_at for answer in self._traffic.answers if answer.version == 2), default=0.0)
         milliseconds = max(0.0, 1000 * (last - commanded_at))
@@ -124,7 +186,7 @@ class _Story:
         )
         late = sum(answer.version == 2 for answer in after)
         self._say(f"Sent after the rollback and answered by version 2: {late} calls.")
-        self._problems += rollback_problems(after)
+        self._problems += rollback_problems(after, 2)
 
     async def _cap(self) -> None:
         cap = await self._command(

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from proxy.cli.demo_story import canary_problems, rollback_problems, switch_prob
 from proxy.cli.demo_traffic import USERS, Answer
 from tests.harness import signalled_until_gone
 
-DEADLINE_SECONDS = 90
+DEADLINE_SECONDS = 150
 ROWS = [Row(1, 90.0, 900, 0, 3, 0.5), Row(2, 10.0, 100, 30, 0, 0.2)]
 
 
@@ -28,12 +29,15 @@ async def _demo(directory: Path) -> asyncio.subprocess.Process:
     )  # fmt: skip
 
 
-async def test_the_demo_shows_a_rollback_and_ends_by_itself(tmp_path: Path):
+async def test_the_demo_shows_a_promotion_and_a_rollback_on_evidence_and_ends_by_itself(tmp_path: Path):
     demo = await _demo(tmp_path)
     out, err = await asyncio.wait_for(demo.communicate(), DEADLINE_SECONDS)
     text = out.decode()
     assert (demo.returncode, err.decode()) == (0, ""), text
     assert "All of it went as it should." in text
+    promoted, taken_back = re.findall("rollout-controller: (.+)", text)
+    assert promoted.endswith("promoted")
+    assert re.fullmatch("candidate errors .+ against 0 of .+ rolled back", taken_back)
     assert "$ switchback rollback support-triage" in text
     assert "answered by version 2: 0 calls" in text
     assert "\x1b" not in text
@@ -74,8 +78,8 @@ def test_a_user_who_got_both_versions_fails_the_demo():
 
 
 def test_one_call_answered_by_the_bad_version_after_the_rollback_fails_the_demo():
-    assert rollback_problems([_answer(1, 1), _answer(2, None, 402)]) == []
-    assert rollback_problems([_answer(1, 1), _answer(2, 2, 500)]) != []
+    assert rollback_problems([_answer(1, 1), _answer(2, None, 402)], 2) == []
+    assert rollback_problems([_answer(1, 1), _answer(2, 2, 500)], 2) != []
 
 
 def test_one_call_served_while_the_switch_is_on_fails_the_demo():
