@@ -19,6 +19,22 @@ def rollout_lines(found: Document) -> dict[str, object]:
         for metric in cast("list[Document]", (decision or {}).get("metrics") or []):
             if metric.get("role") != "hard_trigger":
                 lines[str(metric.get("metric"))] = _metric_text(metric)
+    watch = found.get("watch")
+    if isinstance(watch, dict):
+        lines |= _watch_lines(cast("Document", watch))
+    return lines
+
+
+def _watch_lines(watch: Document) -> dict[str, object]:
+    """What came of taking the candidate away, and the label's traffic around it."""
+    lines: dict[str, object] = {"watch": watch.get("sentence")}
+    for name, period in cast("dict[str, Document]", watch.get("periods") or {}).items():
+        p50, p95 = (period.get(f"latency_{quantile}_microseconds") for quantile in ("p50", "p95"))
+        cost = period.get("cost_per_run_nanodollars")
+        latency = "" if not p50 or not p95 else f", latency {p50 / 1000:,.0f} ms, p95 {p95 / 1000:,.0f} ms"
+        price = "" if cost is None else f", ${cost / 1e9:.6f} a run"
+        counts = f"{period.get('runs')} runs, {period.get('errors')} errors, {period.get('refusals')} refusals"
+        lines[f"watch {name}"] = counts + latency + price
     return lines
 
 

@@ -104,7 +104,7 @@ def show_rollout(api: AdminClient, show: Show, agent: AgentName, rollout: Rollou
     if show.as_json:
         show.document(found)
         return
-    rest = {name: value for name, value in found.items() if name not in ("progress", "plan")}
+    rest = {name: value for name, value in found.items() if name not in ("progress", "plan", "watch")}
     show.fields({**rest, "arms": arms_text(found), **rollout_lines(found)})
 
 

@@ -8,4 +8,5 @@ statistics (core/evidence), carrying a decision out and storing it (runtime). Va
     evidence  what is known of a rollout at one moment, metric by metric
     deciding  decide(): roll back, hold, advance, promote, wait
     telling   the sentences that people read
+    watching  whether it is over once the candidate was taken away
 """

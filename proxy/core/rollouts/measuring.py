@@ -40,7 +40,17 @@ class Measured:
 
 def counts(run: Run) -> bool:
     """Whether a run takes part at all."""
-    return run.in_analysis and not run.quarantined and run.kind == "live" and not _is_ours(run)
+    return run.in_analysis and counts_for_anybody(run)
+
+
+def counts_for_anybody(run: Run) -> bool:
+    """Whether a run says something about the version it had, in a rollout or not."""
+    return not run.quarantined and run.kind == "live" and not _is_ours(run)
+
+
+def is_bad(metric: str, run: Run) -> bool:
+    """Whether a run is bad by a rate that needs no thresholds, such as errors."""
+    return _RATES[metric](run)
 
 
 def measure(run: Run, thresholds: Thresholds) -> Measured:

@@ -26,6 +26,8 @@ class Progress:
     decided_at_microseconds: int | None = None
     #: The last decision with every number, as it is shown.
     decision: Mapping[str, Any] | None = None
+    #: The label's traffic before, during and after, as core/rollouts/watching.py keeps it.
+    watch: Mapping[str, Any] | None = None
 
 
 def progress_document(progress: Progress) -> dict[str, Any]:
@@ -39,6 +41,7 @@ def progress_document(progress: Progress) -> dict[str, Any]:
         "sentence": progress.sentence,
         "decided_at_microseconds": progress.decided_at_microseconds,
         "decision": None if progress.decision is None else dict(progress.decision),
+        "watch": None if progress.watch is None else dict(progress.watch),
     }
 
 

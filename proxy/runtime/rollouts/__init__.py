@@ -6,5 +6,6 @@ telemetry and process.
 
     rollout_loop  the conductor: measure -> assess -> decide -> apply, once a tick
     judged        one rollout under judgement: its counter, its clock, its progress
+    watched       one label after its candidate was taken away
     applying      what a decision does: the same commands that people order
 """

@@ -17,6 +17,7 @@ from proxy.core.rollouts.plan import OUTCOME_PREFIX, Plan
 from proxy.core.rollouts.progress import Phase, Progress, decision_document, progress_document, read_progress
 from proxy.core.rollouts.telling import sentence
 from proxy.core.rollouts.thresholds import LEAST_RUNS, frozen
+from proxy.core.rollouts.watching import Watch, kept_watch, read_watch
 from proxy.core.snapshot import Rollout
 from proxy.store.ports.rollouts import KeptEvidence
 
@@ -35,6 +36,7 @@ class JudgedRollout:
         tallies = Tallies(step=rollout.step) if kept is None else read_tallies(kept.tallies)
         self._counter = RolloutCounter(rollout.salt, plan, tallies)
         self._looked_at = at_microseconds
+        self.watch = Watch() if self.progress.watch is None else read_watch(self.progress.watch)
         #: What was last said of it in the log; what stays as it is is said once.
         self.said: object = None
         #: Stable's first runs, where it had none before that thresholds could be frozen by.
@@ -57,6 +59,8 @@ class JudgedRollout:
             if len(self._first_runs) == self._first_runs.maxlen:
                 self.freeze(list(self._first_runs))
         self._counter.count(run)
+        if run.arm in self.watch.periods:
+            self.watch.periods[run.arm].count(run)
 
     def count_outcome(self, run: Run, outcome: Outcome) -> None:
         """Count what was reported about one of its runs; a value that is neither yes or no nor a number tells nothing."""
@@ -124,7 +128,7 @@ class JudgedRollout:
         return KeptEvidence(
             agent=self.rollout.agent,
             rollout=self.rollout.id,
-            progress=progress_document(self.progress),
+            progress=progress_document(replace(self.progress, watch=kept_watch(self.watch))),
             tallies=tallies_document(self._counter.tallies),
             updated_at_microseconds=now_microseconds,
         )

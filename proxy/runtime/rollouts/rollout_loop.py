@@ -17,11 +17,13 @@ from proxy.core.rollouts.deciding import Decision
 from proxy.core.rollouts.plan import OUTCOME_PREFIX
 from proxy.core.rollouts.progress import progress_document
 from proxy.core.rollouts.reading import read_plan
+from proxy.core.rollouts.watching import read_watch, watch_document, watch_sentence
 from proxy.core.snapshot import Rollout, Snapshot
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.event_line import event_line
 from proxy.runtime.rollouts.applying import Applying
 from proxy.runtime.rollouts.judged import JudgedRollout
+from proxy.runtime.rollouts.watched import WatchedLabel, serves_stable
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.store.ports.rollouts import KeptEvidence, RolloutEvidenceStore
 from proxy.store.ports.store import RunFilter
@@ -58,6 +60,9 @@ class RolloutLoop:
         self._ticks = 0
         #: Those whose plan or evidence cannot be read, told once.
         self._unjudged: set[_Key] = set()
+        #: Labels whose candidate was taken away, by agent and label.
+        self._watched: dict[_Key, WatchedLabel] = {}
+        self._knows_open_watches = False
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -71,9 +76,11 @@ class RolloutLoop:
 
     def finished(self, runs: Sequence[Run]) -> None:
         """Count runs as they are recorded. Without a rollout it costs a look for each batch."""
-        if not self._judged:
+        if not self._judged and not self._watched:
             return
         for run in runs:
+            if run.label is not None and (watched := self._watched.get((run.agent, run.label))) is not None:
+                watched.count(run)
             if run.rollout is not None and (judged := self._judged.get((run.agent, run.rollout))) is not None:
                 judged.count(run)
 
@@ -96,6 +103,7 @@ class RolloutLoop:
         """One pass over all rollouts."""
         self._ticks += 1
         await self._follow(self._parts.live.current)
+        await self._watch(self._parts.live.current)
         for judged in list(self._judged.values()):
             try:
                 await self._judge(judged)
@@ -117,14 +125,30 @@ class RolloutLoop:
             await self._keep([judged.kept(clock.now_microseconds())])
             # It takes some milliseconds to write one down, in which no call is served.
             await asyncio.sleep(0)
+        await self._keep([watched.kept(clock.now_microseconds()) for watched in self._watched.values()])
 
     async def standing(self, agent: str, rollout_id: str) -> dict[str, Any] | None:
         """How far a rollout has come and what was decided last, for people; of one that ended, as it was kept."""
         judged = self._judged.get((agent, rollout_id))
         if judged is not None:
-            return progress_document(judged.progress)
+            document = progress_document(judged.progress)
+        else:
+            kept = await self._parts.store.evidence(agent, rollout_id)
+            if kept is None:
+                return None
+            document = dict(kept.progress)
+        # What is kept of the watch is shown by `watch`.
+        document.pop("watch", None)
+        return document
+
+    async def watch(self, agent: str, rollout_id: str) -> dict[str, Any] | None:
+        """What was seen of the label since its candidate was taken away; None where it was not, or is not watched."""
+        for watched in self._watched.values():
+            if (watched.rollout.agent, watched.rollout.id) == (agent, rollout_id):
+                return watch_document(watched.watch)
         kept = await self._parts.store.evidence(agent, rollout_id)
-        return None if kept is None else dict(kept.progress)
+        found = None if kept is None else kept.progress.get("watch")
+        return None if found is None or found["state"] is None else watch_document(read_watch(found))
 
     async def _follow(self, snapshot: Snapshot) -> None:
         """Begin to judge what is new, let go what has ended."""
@@ -133,6 +157,8 @@ class RolloutLoop:
         now = self._parts.clock.now_microseconds()
         # What is shown of a rollout that ended is what was known at its end.
         await self._keep([judged.kept(now) for judged in ended])
+        for judged in ended:
+            await self._begin_watch(judged.rollout, judged.kept(now), judged.plan.watch_seconds)
         self._unjudged &= active.keys()
         for key, rollout in active.items():
             if key in self._judged:
@@ -147,6 +173,40 @@ class RolloutLoop:
                 else:
                     self._unjudged.discard(key)
 
+    async def _begin_watch(self, rollout: Rollout, kept: KeptEvidence, watch_seconds: float) -> None:
+        """Watch the label of a rollout that ended with stable serving everyone, whoever ended it."""
+        parts = self._parts
+        if watch_seconds <= 0 or not serves_stable(rollout, parts.live.current):
+            return
+        watched = WatchedLabel(rollout, kept, parts.clock.monotonic_microseconds())
+        self._watched[rollout.agent, rollout.label] = watched
+        await self._keep([watched.kept(parts.clock.now_microseconds())])
+
+    async def _watch(self, snapshot: Snapshot) -> None:
+        """Go on with what was watched before a restart; conclude what has been watched long enough."""
+        parts = self._parts
+        if not self._knows_open_watches:
+            try:
+                found = await parts.store.open_watches()
+            except Unavailable:
+                found = None
+            for rollout, kept in found or ():
+                self._watched.setdefault(
+                    (rollout.agent, rollout.label), WatchedLabel(rollout, kept, parts.clock.monotonic_microseconds())
+                )
+            self._knows_open_watches = found is not None
+        for key, watched in list(self._watched.items()):
+            if not watched.is_over(snapshot, parts.clock.monotonic_microseconds()):
+                continue
+            del self._watched[key]
+            watched.watch.conclude()
+            now, rollout = parts.clock.now_microseconds(), watched.rollout
+            named = {"agent": rollout.agent, "label": rollout.label, "rollout": rollout.id}
+            level = "warning" if watched.watch.state == "not_cured" else "info"
+            told = watch_sentence(watched.watch)
+            parts.log(event_line(now, level, "rollout_watched", **named, state=watched.watch.state, told=told))
+            await self._keep([watched.kept(now)])
+
     async def _begun(self, rollout: Rollout) -> JudgedRollout:
         assert rollout.plan is not None
         kept = await self._parts.store.evidence(rollout.agent, rollout.id)
@@ -157,6 +217,14 @@ class RolloutLoop:
             wanted = RunFilter(agent=rollout.agent, version=rollout.arms[0].version, result="ok")
             page = await self._parts.store.runs(replace(wanted, quarantined=False), None, _RUNS_BEFORE)
             judged.freeze(list(page.items))
+        if kept is None:
+            # Newest first: with those of the rollout itself left out, what is left is what was before it.
+            wanted = RunFilter(agent=rollout.agent, version=rollout.arms[0].version, quarantined=False)
+            page = await self._parts.store.runs(
+                replace(wanted, to_microseconds=rollout.created_at_microseconds), None, _RUNS_BEFORE
+            )
+            for run in page.items:
+                judged.watch.periods["before"].count(run)
         return judged
 
     async def _judge(self, judged: JudgedRollout) -> None:

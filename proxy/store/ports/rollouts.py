@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from proxy.core.calls.runs import Run
 from proxy.core.pages import DEFAULT_PAGE, Page
+from proxy.core.snapshot import Rollout
 from proxy.store.ports.store import RunFilter
 
 
@@ -28,6 +29,10 @@ class RolloutEvidenceStore(Protocol):
         ...
 
     async def evidence(self, agent: str, rollout_id: str) -> KeptEvidence | None: ...
+
+    async def open_watches(self) -> Sequence[tuple[Rollout, KeptEvidence]]:
+        """Ended rollouts whose label is still watched."""
+        ...
 
     async def run(self, run_id: str) -> Run | None: ...
     async def runs(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Run]: ...

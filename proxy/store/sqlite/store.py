@@ -154,6 +154,9 @@ class SqliteStore:
     async def evidence(self, agent: str, rollout_id: str) -> KeptEvidence | None:
         return await self._database.read_for_lists(evidence.read, agent, rollout_id)
 
+    async def open_watches(self) -> Sequence[tuple[Rollout, KeptEvidence]]:
+        return await self._database.read_for_lists(evidence.read_open_watches)
+
     async def write_ledger(self, writes: LedgerWrites) -> None:
         await self._database.write(ledger.write_ledger, writes)
 

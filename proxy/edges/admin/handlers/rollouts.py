@@ -55,7 +55,8 @@ async def get_rollout(parts: AdminParts, ask: Ask) -> Answer:
     if rollout is None:
         raise NotFound("rollout_not_found", f"agent {state.agent.name!r} has no rollout {wanted!r}", param="rollout")
     progress = await parts.rollout_loop.standing(rollout.agent, rollout.id)
-    return Answer({**rollout_document(rollout), "progress": progress})
+    watch = await parts.rollout_loop.watch(rollout.agent, rollout.id)
+    return Answer({**rollout_document(rollout), "progress": progress, "watch": watch})
 
 
 async def promote(parts: AdminParts, ask: Ask) -> Answer:

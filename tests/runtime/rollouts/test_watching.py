@@ -1,0 +1,107 @@
+"""After a candidate was taken away: cured, not cured, or too little traffic to say; over a restart too."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from proxy.core.calls.runs import Run
+from tests.runtime.rollouts.test_rollout_loop import PLAN, Stage, _stage, _worse
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with _stage(tmp_path) as made:
+        await made.made.store.record_runs(_label_runs(made, 200, 10, "before"), [])
+        made.made.clock.now += 1_000_000
+        yield made
+
+
+def _label_runs(stage: Stage, count: int, errors: int, name: str) -> list[Run]:
+    """Runs of the label while no rollout is on it."""
+    run = Run(
+        id="",
+        agent="triage",
+        started_at_microseconds=stage.made.clock.now,
+        duration_microseconds=500_000,
+        status=200,
+        version=1,
+        label="prod",
+    )
+    failed = msgspec.structs.replace(run, status=500, outcome="error", error_class="provider_error")
+    return [msgspec.structs.replace(failed if n < errors else run, id=f"{name}_{n}") for n in range(count)]
+
+
+async def _taken_back(stage: Stage) -> None:
+    await stage.start(PLAN | {"watch": "30m"})
+    await stage.tick(60, 540, _worse)
+    assert stage.running() is None
+    await stage.tick()
+
+
+async def _watched(stage: Stage, count: int, errors: int) -> dict[str, object]:
+    stage.loop.finished(_label_runs(stage, count, errors, "after"))
+    await stage.tick(seconds=1801)
+    shown = await stage.loop.watch("triage", "r1")
+    assert shown is not None
+    return shown
+
+
+async def test_errors_as_before_are_a_cure(stage: Stage) -> None:
+    await _taken_back(stage)
+    shown = await _watched(stage, 300, 15)
+    assert shown["state"] == "cured"
+    assert str(shown["sentence"]).startswith("cured: errors 15 of 300 since, ")
+    assert str(shown["sentence"]).endswith("10 of 200 before")
+    assert [line["state"] for line in stage.log if line["event"] == "rollout_watched"] == ["cured"]
+
+
+async def test_errors_that_stay_have_another_cause(stage: Stage) -> None:
+    await _taken_back(stage)
+    shown = await _watched(stage, 300, 120)
+    assert (shown["state"], shown["metric"]) == ("not_cured", "errors")
+    assert [line["level"] for line in stage.log if line["event"] == "rollout_watched"] == ["warning"]
+
+
+async def test_answers_that_stay_slow_have_another_cause(stage: Stage) -> None:
+    await _taken_back(stage)
+    slow = [msgspec.structs.replace(run, duration_microseconds=900_000) for run in _label_runs(stage, 300, 15, "slow")]
+    stage.loop.finished(slow)
+    await stage.tick(seconds=1801)
+    shown = await stage.loop.watch("triage", "r1")
+    assert shown is not None
+    assert (shown["state"], shown["metric"]) == ("not_cured", "latency")
+
+
+async def test_too_little_traffic_is_said(stage: Stage) -> None:
+    await _taken_back(stage)
+    assert (await _watched(stage, 10, 5))["state"] == "not_enough_traffic"
+
+
+async def test_a_watch_goes_on_after_a_restart(stage: Stage) -> None:
+    await _taken_back(stage)
+    stage.loop.finished(_label_runs(stage, 200, 10, "first"))
+    await stage.tick(seconds=60)
+    await stage.loop.keep()
+    stage.loop = stage.new_loop()
+    await stage.tick()
+    shown = await _watched(stage, 100, 5)
+    assert shown["state"] == "cured"
+    assert str(shown["sentence"]).startswith("cured: errors 15 of 300 since")
+
+
+async def test_a_candidate_that_was_promoted_is_not_watched(stage: Stage) -> None:
+    rollout = await stage.start(PLAN)
+    await stage.made.rollouts.promote("ana", "triage", rollout.id, "good")
+    await stage.tick()
+    assert await stage.loop.watch("triage", "r1") is None
+
+
+async def test_a_new_rollout_ends_the_watch_with_what_is_known(stage: Stage) -> None:
+    await _taken_back(stage)
+    stage.loop.finished(_label_runs(stage, 100, 5, "after"))
+    await stage.start(PLAN)
+    shown = await stage.loop.watch("triage", "r1")
+    assert shown is not None
+    assert shown["state"] == "cured"
