@@ -7,7 +7,7 @@ got are judged: did the candidate get its share, and did anybody get the bad ver
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from proxy.cli.admin_client import AdminClient, Document
 from proxy.cli.demo_screen import Row, Screen
@@ -129,7 +129,7 @@ class _Story:
 
     async def _ramp(self, file: str, candidate: int, *steps: tuple[float, float, int]) -> tuple[str, float]:
         """Start a rollout by a plan of (percentage, share of the story's length, runs); its id, and since when it runs."""
-        plan = {
+        plan: Document = {
             "steps": [
                 {
                     "percentage": percentage,
@@ -143,7 +143,7 @@ class _Story:
             "hard_triggers": [],
         }
         words = f"switchback rollout start {AGENT} --candidate {candidate} --plan {file}"
-        body = {"label": "prod", "candidate": candidate, "plan": plan}
+        body: Document = {"label": "prod", "candidate": candidate, "plan": plan}
         started = await self._command(words, "POST", f"/agents/{AGENT}/rollouts", body)
         shares = " → ".join(f"{percentage:g}%" for percentage, _, _ in steps)
         self._say(f"{shares} of the users; guarded by errors and refusals.")
@@ -163,9 +163,8 @@ class _Story:
         return True
 
     def _say_verdict(self, shown: Document) -> None:
-        progress = shown.get("progress")
-        sentence = progress.get("sentence") if isinstance(progress, dict) else None
-        self._say(f"rollout-controller: {sentence}")
+        progress = cast("Document", shown.get("progress") or {})
+        self._say(f"rollout-controller: {progress.get('sentence')}")
 
     async def _rollback(self) -> None:
         commanded_at = self._now()
