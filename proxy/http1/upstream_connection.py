@@ -192,6 +192,12 @@ class UpstreamConnection:
         else:
             answer.fail("bad_framing")
 
+    def pause_writing(self) -> None:
+        """Nothing follows a request, so nothing has to wait."""
+
+    def resume_writing(self) -> None:
+        """Nothing waited."""
+
     def eof_received(self) -> bool:
         answer = self._answer
         if answer is not None:

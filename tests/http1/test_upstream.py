@@ -62,9 +62,12 @@ async def test_a_header_cannot_become_two():
 @pytest.mark.parametrize("size", [0, 65_535, 65_536, 5_000_000])
 async def test_a_body_arrives_whole(size):
     body = bytes(range(250)) * (size // 250 + 1)
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
     async with upstream(OK) as server, Client() as client:
         assert (await client.ask(server, body=body[:size]))[2] == b"abc"
         assert server.requests[0][1] == body[:size]
+    assert complaints == []
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
