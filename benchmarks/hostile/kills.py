@@ -121,7 +121,7 @@ async def _next_life(trial: Trial, product: Product, books: _Books) -> None:
         books.check(plain.execute("PRAGMA integrity_check").fetchall() == [("ok",)], "a broken file")
         stored = {name for (name,) in plain.execute("SELECT name FROM agents")}
     books.starts_seconds.append(await product.start())
-    switches = {switch["id"] for switch in (await product.operator.get("/switches"))["items"]}
+    switches = {switch["id"] for switch in await product.listed("/switches")}
     books.lost |= (books.agents - stored) | (books.switches - switches)
     for agent, provider in ((AGENT, product.openai), (SMALL, product.anthropic)):
         charged, billed = await product.counted(agent), await provider.received()

@@ -221,6 +221,16 @@ class Product:
         )
         return cap["id"]
 
+    async def listed(self, path: str) -> list[Any]:
+        """All items of a list, page by page."""
+        items: list[Any] = []
+        page = await self.operator.get(f"{path}?limit=500")
+        while True:
+            items += page["items"]
+            if page["next"] is None:
+                return items
+            page = await self.operator.get(f"{path}?limit=500&cursor={page['next']}")
+
     async def counted(self, agent: str) -> int:
         """What the agent's only cap says was spent or is held."""
         caps = (await self.operator.get("/caps"))["items"]

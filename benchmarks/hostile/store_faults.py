@@ -131,7 +131,7 @@ async def _one_home(report: _Report, faults: list[Fault], ends: float) -> None:
 
 async def _suffered(trial: Trial, product: Product, disk: Disk, fault: Fault, seconds: float, seen: _Seen) -> Traffic:
     operator = product.operator  # the token file may be away later
-    for switch in (await operator.get("/switches"))["items"]:  # of the fault before
+    for switch in await product.listed("/switches"):  # of the fault before
         await operator.request("DELETE", f"/switches/{switch['id']}", {"why": "hostile"})
     async with flowing(product, trial.chance, per_second=PER_SECOND) as traffic:
         await asyncio.sleep(1)
@@ -224,7 +224,7 @@ async def _looked_for(product: Product, seen: _Seen, moment: str = "") -> None:
         charged, billed = await product.counted(AGENT), await product.openai.received()
         if charged < billed:
             seen.say(f"a cap counted {charged} of {billed}{moment}")
-        switches = [one["scope"] for one in (await operator.get("/switches"))["items"]]
+        switches = [one["scope"] for one in await product.listed("/switches")]
         if {"agent": VICTIM} not in switches:
             seen.say(f"the switch is gone{moment}")
         missing = [name for name in sorted(seen.agents) if not await _is_there(operator, name)]
