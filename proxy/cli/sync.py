@@ -15,7 +15,9 @@ from proxy.cli.agent_files import AgentFile, read_agents
 from proxy.cli.agent_writing import write_agent
 from proxy.cli.failures import EXIT_CONFLICT, EXIT_FAILED, EXIT_UNREACHABLE, CommandFailed
 from proxy.cli.protected_moves import is_proposal, with_evidence
+from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
+from proxy.core.versions.new_versions import check_new_version
 
 Document = dict[str, Any]
 SyncResult = Literal["created", "unchanged", "refused"]
@@ -151,6 +153,8 @@ class _Sync:
         newest = None if found is None else found.get("newest_version")
         current = None if newest is None else self.api.get(f"{path}/versions/{newest}")
         outcome = self._outcome(file, found, current)
+        if outcome.result == "created":
+            outcome = self._refused_as_new(file, outcome)
         if outcome.result == "refused":
             return outcome
         try:
@@ -188,6 +192,14 @@ class _Sync:
             reason = f"{_NO_GIT} (version {number} by {author}): export it, or build over it with --force"
             return replace(plain, result="refused", version=number, code=NOT_FROM_GIT, reason=reason)
         return replace(plain, version=number + 1)
+
+    def _refused_as_new(self, file: AgentFile, outcome: AgentOutcome) -> AgentOutcome:
+        """What the server would refuse of a new version is refused in a dry run as well."""
+        try:
+            check_new_version(file.version)
+        except BadInput as bad:
+            return replace(outcome, result="refused", version=None, code=bad.code, reason=bad.message)
+        return outcome
 
     def _settings(self, file: AgentFile, found: Document | None, path: str) -> tuple[str, ...]:
         """Settings of an agent that exists are changed only by force: nothing tells who set them last."""

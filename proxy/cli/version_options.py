@@ -43,8 +43,12 @@ Parent = Annotated[
     typer.Option(metavar="N", min=1, help="The newest version you saw; another one since is a conflict [the newest]."),
 ]
 Start = Annotated[
-    int | None,
-    typer.Option("--from", metavar="N", min=1, help="Begin with this version's components, change only what is said."),
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="N",
+        help="Begin with this version's components, change only what is said; none: empty [the newest].",
+    ),
 ]
 PromptOf = Annotated[int | None, typer.Option(metavar="N", min=1, help="The prompt of this version.")]
 ModelOf = Annotated[int | None, typer.Option(metavar="N", min=1, help="The model of this version.")]

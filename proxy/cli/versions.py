@@ -104,7 +104,8 @@ def create_version(
 ) -> None:
     """Create a version. It serves nobody before a label points to it.
 
-    Content identical to the newest version makes no new one.
+    What is not said is that of the newest version, or of the one that --from names; --from none begins with nothing. Content
+    identical to the newest version makes no new one.
     """
     said = VersionOptions(
         prompt=prompt, prompt_file=prompt_file, mode=mode, variables=variable or (),
@@ -117,15 +118,19 @@ def create_version(
     }  # fmt: skip
     if says_nothing(said) and start is None and not any(numbers.values()):
         raise CommandFailed("say what the version shall be: --prompt-file, --model, --from … (see --help)", EXIT_USAGE)
-    body = version_body(said, _components(api, agent, {kind: number or start for kind, number in numbers.items()}))
     # Read before the new one is sent, so that somebody who was quicker makes a conflict instead of being overlooked.
     newest = api.get(f"/agents/{segment(agent)}").get("newest_version") if parent is None else parent
+    begun = cast("int | None", newest) if start is None else _start(start)
+    body = version_body(said, _components(api, agent, {kind: number or begun for kind, number in numbers.items()}))
+    inherited = f" (what was not said is that of version {begun})" if begun is not None and start is None else ""
     status, made = api.request(
         "POST", f"/agents/{segment(agent)}/versions", {**body, "parent": newest, "message": message}
     )
     number = made.get("version")
     if status == 201:
-        show.document(made, f"created version {number} of {agent}; next: switchback label {agent} LABEL {number}")
+        show.document(
+            made, f"created version {number} of {agent}{inherited}; next: switchback label {agent} LABEL {number}"
+        )
     else:
         show.document(made, f"nothing changed: version {number} of {agent} has the same content already")
 
@@ -184,6 +189,15 @@ def served_at(
     if served.get("uncertain") is True:
         said.append(f"UNCERTAIN: {served.get('uncertain_reason')}")
     show.document(served, *said)
+
+
+def _start(name: str) -> int | None:
+    """The version that --from names, None for `none`."""
+    if name == "none":
+        return None
+    if not (name.isascii() and name.isdigit() and int(name)):
+        raise CommandFailed(f"--from takes the number of a version, or none, not {name!r}", EXIT_USAGE)
+    return int(name)
 
 
 def _components(api: AdminClient, agent: str, numbers: Mapping[str, int | None]) -> Document:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from proxy.core.errors import BadInput
 from proxy.core.versions.components import parse_bundle
+from proxy.core.versions.new_versions import check_new_version
 
 Document = dict[str, Any]
 
@@ -79,6 +80,7 @@ class Draft:
         }
         if not self.problems:
             try:
+                check_new_version(body)
                 parse_bundle(body)
             except BadInput as bad:
                 self.problems.append(bad.message)

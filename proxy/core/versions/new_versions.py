@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from proxy.core.characters import is_plain
 from proxy.core.errors import BadInput
+from proxy.core.versions.prompts import look_alike
 
 #: Each is looked up in every call; 400,000 took a quarter of a second to cut, in which nothing else ran.
 MAX_PLACEHOLDERS = 10_000
@@ -16,11 +17,19 @@ MAX_MODEL_NAME = 200
 
 
 def check_new_version(components: Mapping[str, Any]) -> None:
-    """Raises BadInput(`bad_version`) for a prompt with too many placeholders, a model name that is no name. What is of the
+    """Raises BadInput(`bad_version`) for a prompt with too many placeholders or with what only looks like one, a model name that is no name. What is of the
     wrong kind altogether is left to `parse_bundle`."""
     text = _member(components, "prompt", "text")
     if isinstance(text, str) and text.count("{{") > MAX_PLACEHOLDERS:
         raise _bad("prompt.text", f"has more than {MAX_PLACEHOLDERS} placeholders")
+    strange = look_alike(text) if isinstance(text, str) else None
+    if strange is not None:
+        raise _bad(
+            "prompt.text",
+            f"holds {strange}, which looks like a template and would reach the model as it stands: placeholders are {{{{name}}}} "
+            "with letters, digits and _; a backslash before it (\\{{) makes it plain text, and what begins with {% or {# can be "
+            "a variable's default",
+        )
     name = _member(components, "model", "name")
     if isinstance(name, str) and not (is_plain(name) and name == name.strip() and len(name) <= MAX_MODEL_NAME):
         raise _bad(

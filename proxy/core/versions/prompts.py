@@ -64,6 +64,27 @@ def parse_template(text: str) -> Template:
     return Template(tuple(texts), tuple(names))
 
 
+#: What parse_template reads.
+_KNOWN = re.compile(r"\\\{\{|\{\{ *+([A-Za-z_][A-Za-z0-9_]*+) *+\}\}")
+#: Braces that a template language would read: an expression, a section, a partial, a statement, a comment. JSON in double braces
+#: begins with a quote, a bracket or a brace, and is text.
+_LOOK_ALIKE = re.compile(
+    r"\{\{[^{}\"':\n]*\}\}|\{\{\{?\s*+[#/^>!&~*-]*+\s*+[A-Za-z_][^{}]*\}\}|\{%[^{}]*%\}|\{#[^{}]*#\}"
+)
+
+
+def look_alike(text: str) -> str | None:
+    """The first thing in a prompt that looks like a placeholder or a template and is none, at most 60 characters of it."""
+    rest = _KNOWN.sub(lambda match: "\0" if match[1] is None or not _is_in_three(text, match) else match[0], text)
+    found = _LOOK_ALIKE.search(rest)
+    return None if found is None else found[0][:60]
+
+
+def _is_in_three(text: str, match: re.Match[str]) -> bool:
+    """Whether a placeholder stands in three braces, which other languages take for a raw value."""
+    return text[max(0, match.start() - 1)] == "{" and match.start() > 0 and text[match.end() : match.end() + 1] == "}"
+
+
 def _value_of(name: str, values: Mapping[str, str], defaults: Mapping[str, str | None]) -> str:
     value = values.get(name)
     if value is None:

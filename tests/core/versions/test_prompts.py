@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.core.errors import BadInput
-from proxy.core.versions.prompts import MAX_VALUE_BYTES, parse_template
+from proxy.core.versions.prompts import MAX_VALUE_BYTES, look_alike, parse_template
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,26 @@ def test_braces_that_are_searched_for_cut_a_prompt_as_a_pattern_does(parts):
     assert list(template.names) == [match[1] for match in matches if match[1] is not None]
     marked = _BY_PATTERN.sub(lambda match: "{{" if match[1] is None else "\0", text)
     assert "\0".join(template.texts) == marked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{user-name}}", "{{ first name }}", "{{customer.name}}", "{{#if x}}A{{/if}}", "{{> header}}", "{{{name}}}", "{{}}",
+        "{% if x %}A{% endif %}", "{%- set a = 1 -%}", "{# a note #}", "{{\tname }}", "{{\nname\n}}", '{{ name | default("x") }}',
+        "{{ a['b'] }}", "{{ 7*7 }}", "{{name}} and {{user-name}}", "\\{{a}} {{b.c}}",
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_template_and_is_none_is_told(text: str) -> None:
+    assert look_alike(f"Hi {text}!")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{{name}} {{ _x1 }}", "\\{{user-name}} \\{{#if x}}", '{"a": {"b": {}}}', '{{"a": 1}}', "{x} {{ 50 % }", "{{[1]: 2}}",
+        "f(x) { return { y: {} } }", "{ {{name}} }", "a {{", "}}", "100 %} of {",
+    ],
+)  # fmt: skip
+def test_what_is_plain_text_or_a_placeholder_is_not_told(text: str) -> None:
+    assert look_alike(text) is None
