@@ -39,6 +39,7 @@ from proxy.runtime.releasing.emergencies import carry_out
 from proxy.runtime.releasing.limit_commands import LimitCommands
 from proxy.runtime.releasing.proposal_commands import ProposalCommands
 from proxy.runtime.releasing.release_commands import ReleaseCommands
+from proxy.runtime.releasing.retention_commands import RetentionCommands
 from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.releasing.run_commands import RunCommands
 from proxy.runtime.releasing.switch_expiry import SwitchExpiry
@@ -305,6 +306,7 @@ class Server:
                     ).reported,
                 ),
                 store=self._store,
+                retention=RetentionCommands(changes, self._retention),
                 standby=self._standby,
                 live=self._live,
                 ledger=self._ledger,

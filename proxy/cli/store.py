@@ -11,11 +11,20 @@ from typing import Annotated, Any
 import typer
 
 from proxy.cli.admin_client import LONG_TIMEOUT_SECONDS, AdminClient
-from proxy.cli.admin_command import AsJson, PlainCommand, admin_command, example_text, failures_explained, new_group
+from proxy.cli.admin_command import (
+    NO_REASON,
+    AsJson,
+    PlainCommand,
+    Why,
+    admin_command,
+    example_text,
+    failures_explained,
+    new_group,
+)
 from proxy.cli.failures import EXIT_CONFLICT, EXIT_FAILED, EXIT_USAGE, CommandFailed
 from proxy.cli.showing import Show, note
 
-commands = new_group(no_args_is_help=True, help="The database: backup, check, restore.")
+commands = new_group(no_args_is_help=True, help="The database: backup, check, restore, compact.")
 
 Config = Annotated[
     Path | None,
@@ -53,6 +62,22 @@ def backup(
         {"file": str(file), "size_bytes": size, "audit_head": head},
         f"wrote {size} bytes to {file}; the audit head is {head}",
     )
+
+
+@admin_command(commands, "compact", 'switchback store compact --why "the disk is full"')
+def compact(api: AdminClient, show: Show, why: Why = NO_REASON) -> None:
+    """Do now what retention does in its own time, beside traffic: old runs go and leave their sums, holds that ended long ago become
+    sums; then give what is free in the file back to the disk. Takes minutes for millions of runs."""
+    done = api.post("/store/compact", {"why": why}, timeout_seconds=LONG_TIMEOUT_SECONDS)
+    lines = [
+        f"pruned {done['runs_pruned']} runs, made sums of {done['holds_carried']} holds",
+        f"gave {done['bytes_given_back']} bytes back to the disk; {done['bytes_free']} are free in the file and will be used again",
+    ]
+    if done["unproven_rows"]:
+        lines.append(
+            f"KEPT: {done['unproven_rows']} rows of the spend ledger that do not add up; see `switchback store check`"
+        )
+    show.document(done, *lines)
 
 
 @commands.command(

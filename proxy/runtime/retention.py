@@ -9,7 +9,7 @@ What is old is old by both clocks: where the wall clock leaps while this runs, n
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -58,6 +58,9 @@ class RetentionRound:
     runs_pruned: int = 0
     latency_counts_pruned: int = 0
     holds_carried: int = 0
+    bytes_given_back: int = 0
+    #: Free in the store's files, and used again.
+    bytes_free: int = 0
     #: Rows of the ledger that stay whole, because their sum is not what they say.
     unproven_rows: int = 0
 
@@ -96,20 +99,35 @@ class Retention:
 
     async def round(self) -> RetentionRound:
         """One round to its end. Raises Unavailable; what was done until then stays done."""
-        done = RetentionRound()
         async with self._turn:
-            now = self._now()
-            while await self._step(self._store.sort_lanes):
-                pass
-            before = now - self._rules.runs_days * _DAY_MICROSECONDS
-            while runs := await self._step(partial(self._store.prune_runs, before)):
-                done.runs_pruned += runs
-            while counts := await self._step(partial(self._store.prune_latencies, before)):
-                done.latency_counts_pruned += counts
-            await self._carry(done, now - self._rules.holds_days * _DAY_MICROSECONDS)
+            return await self._round(gives_back=False)
+
+    async def compact(self) -> RetentionRound:
+        """A round, and what is free goes back to the disk. Raises as `round` does."""
+        async with self._turn:
+            return await self._round(gives_back=True)
+
+    async def _round(self, *, gives_back: bool) -> RetentionRound:
+        done = RetentionRound()
+        now = self._now()
+        while await self._step(self._store.sort_lanes):
+            pass
+        before = now - self._rules.runs_days * _DAY_MICROSECONDS
+        while runs := await self._step(partial(self._store.prune_runs, before)):
+            done.runs_pruned += runs
+        while counts := await self._step(partial(self._store.prune_latencies, before)):
+            done.latency_counts_pruned += counts
+        await self._carry(done, now - self._rules.holds_days * _DAY_MICROSECONDS)
+        while gives_back and (given := await self._step(self._store.give_back)):
+            done.bytes_given_back += given
+        done.bytes_free = await self._store.free_bytes()
         if done.unproven_rows:
             self._tell("ledger_rows_unproven", rows=done.unproven_rows)
         return done
+
+    async def compacted(self) -> dict[str, Any]:
+        """`compact`, as a document."""
+        return asdict(await self.compact())
 
     async def _carry(self, done: RetentionRound, settled_before: int) -> None:
         # What was written and reported as failed is written again: before that nothing of it may have become a sum.

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from proxy.cli.app import app
 from proxy.simulator.app import Simulator
 from tests.harness import Deployment, deployed
+from tests.store.given import run
 
 
 @pytest.fixture
@@ -137,8 +138,26 @@ async def test_a_file_with_a_log_beside_it_is_restored_only_once_it_is_said_whet
         assert labels == {"prod", "staging"}
 
 
-@pytest.mark.parametrize("verb", ["backup", "check", "restore"])
+@pytest.mark.parametrize("verb", ["backup", "check", "restore", "compact"])
 def test_every_verb_shows_an_example(verb: str) -> None:
     shown = CliRunner().invoke(app, ["store", verb, "--help"])
     assert shown.exit_code == 0
     assert f"switchback store {verb}" in shown.output.split("Example", 1)[1]
+
+
+async def test_compact_prunes_by_the_settings_gives_space_back_and_is_audited(home, simulator: Simulator):
+    async with deployed(home, simulator=simulator) as deployment:
+        old = [run(f"r{number:06}", tags={"text": "x" * 1_500}) for number in range(2_500)]
+        await deployment.server._store.record_runs(old, [])
+        before = (await deployment.operator.get("/status"))["store"]["size_bytes"]
+        at = ["--admin-url", deployment.server.admin_url, "--token-file", deployment.server.admin_token_path]
+        done = await switchback("store", "compact", "--why", "the disk is full", *at)
+        assert (done["runs_pruned"], done["unproven_rows"]) == (len(old) - 1, 0)
+        assert done["bytes_given_back"] > 3_000_000
+        assert done["bytes_free"] < 100_000
+        newest = (await deployment.operator.get("/audit"))["items"][0]
+        assert (newest["what"], newest["why"]) == ("store.compacted", "the disk is full")
+        assert (await deployment.operator.get("/audit/verify"))["ok"]
+        assert before > 3_000_000
+    assert (home / "switchback.db").stat().st_size < 1_500_000
+    assert (await switchback("store", "check"))["ok"]

@@ -17,6 +17,7 @@ from proxy.runtime.providers import Providers
 from proxy.runtime.releasing.limit_commands import LimitCommands
 from proxy.runtime.releasing.proposal_commands import ProposalCommands
 from proxy.runtime.releasing.release_commands import ReleaseCommands
+from proxy.runtime.releasing.retention_commands import RetentionCommands
 from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.releasing.run_commands import RunCommands
 from proxy.runtime.releasing.token_commands import TokenCommands
@@ -46,6 +47,7 @@ class AdminParts:
     limits: LimitCommands
     runs: RunCommands
     store: Store
+    retention: RetentionCommands
     standby: Standby
     live: LiveSnapshot
     ledger: SpendLedger

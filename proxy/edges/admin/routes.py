@@ -214,6 +214,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/store/backup", "back_up_store", "One moment of the whole database, as a file", "admin", store.back_up,
           "The file; its head is in Switchback-Audit-Head, its length in Switchback-Count",
           streams=("application/vnd.sqlite3",)),
+    Route("POST", "/store/compact", "compact_store", "Prune what retention lets go, and give space back", "admin", store.compact,
+          "What was done", ReasonBody),
 
     Route("GET", "/prices", "get_price", "What a model costs", "viewer", status.get_price,
           "The price, or that it is unknown", query=PriceQuery),

@@ -41,3 +41,11 @@ class Upkeep(Protocol):
     async def carry_sums(self, settled_before_microseconds: int, after: CarryPosition | None) -> Carried:
         """Make one sum of each counter's holds that were settled before, where they prove; begins where `after` says."""
         ...
+
+    async def give_back(self) -> int:
+        """Give some of what is free in its files back to the disk; how many bytes, 0 at the end or where that cannot be done."""
+        ...
+
+    async def free_bytes(self) -> int:
+        """What is free in its files and will be used again."""
+        ...

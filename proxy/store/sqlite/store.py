@@ -27,7 +27,7 @@ from proxy.core.versions.versions import Version, VersionSummary
 from proxy.store.ports.rollouts import KeptEvidence
 from proxy.store.ports.store import RunFilter, StoreCopy, UnauditedChange
 from proxy.store.ports.upkeep import Carried, CarryPosition
-from proxy.store.sqlite import access, carrying, evidence, ledger, lists, traffic
+from proxy.store.sqlite import access, carrying, evidence, giving_back, ledger, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
 from proxy.store.sqlite.opening.database import Database
 from proxy.store.sqlite.opening.migrate import migrations
@@ -180,6 +180,12 @@ class SqliteStore:
 
     async def carry_sums(self, settled_before_microseconds: int, after: CarryPosition | None) -> Carried:
         return await self._database.write(carrying.carry_sums, settled_before_microseconds, after)
+
+    async def give_back(self) -> int:
+        return await self._database.tend(giving_back.give_back)
+
+    async def free_bytes(self) -> int:
+        return await self._database.read_for_lists(giving_back.free_bytes)
 
     async def ping(self) -> None:
         await self._database.tend(batches.try_write)

@@ -25,9 +25,11 @@ from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.releasing.limit_commands import LimitCommands
 from proxy.runtime.releasing.proposal_commands import ProposalCommands
 from proxy.runtime.releasing.release_commands import ReleaseCommands
+from proxy.runtime.releasing.retention_commands import RetentionCommands
 from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.releasing.run_commands import RunCommands
 from proxy.runtime.releasing.token_commands import TokenCommands
+from proxy.runtime.retention import Retention, RetentionRules
 from proxy.runtime.rollouts.applying import Applying
 from proxy.runtime.rollouts.rollout_loop import LoopParts, RolloutLoop
 from proxy.runtime.spending.ledger import SpendLedger
@@ -230,6 +232,17 @@ class Admin:
             limits=made.limits,
             runs=made.runs,
             store=made.store,
+            retention=RetentionCommands(
+                made.changes,
+                Retention(
+                    made.store,
+                    made.ledger,
+                    made.recorder,
+                    RetentionRules(runs_days=400, holds_days=7),
+                    made.clock,
+                    lambda event, **members: None,
+                ),
+            ),
             standby=made.standby,
             live=made.live,
             ledger=made.ledger,

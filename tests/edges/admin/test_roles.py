@@ -18,6 +18,7 @@ AUTHORS_TOO = {"create_proposal", "reject_proposal"}
 AUTHORS = {"create_agent", "update_agent", "create_version"}
 ADMINS = {
     "back_up_store",
+    "compact_store",
     "archive_agent",
     "unarchive_agent",
     "protect_label",

@@ -268,6 +268,8 @@ async def tell_of_memory(story: Story) -> None:
     backup = await story.tell("back_up_store")
     assert backup.headers["Switchback-Audit-Head"] == f"{head['number']}:{head['hash']}"
     assert backup.content.startswith("SQLite format 3\0")
+    compacted = await story.tell("compact_store", {"why": "room"})
+    assert (compacted["runs_pruned"], compacted["holds_carried"], compacted["unproven_rows"]) == (0, 0, 0)
     status = await story.tell("get_status")
     assert (status["version"], status["agents"], status["draining"]) == ("9.9.9", 1, False)
     assert status["compiled"] is IS_COMPILED

@@ -1,6 +1,7 @@
 """Handlers: the database as a whole."""
 
-from proxy.edges.admin.parts import AdminParts, Ask, Streamed
+from proxy.edges.admin.bodies import ReasonBody
+from proxy.edges.admin.parts import AdminParts, Answer, Ask, Streamed
 from proxy.edges.admin.streaming import AUDIT_HEAD_HEADER, COUNT_HEADER
 
 _SQLITE = "application/vnd.sqlite3"
@@ -10,3 +11,7 @@ async def back_up(parts: AdminParts, ask: Ask) -> Streamed:
     copy = await parts.store.backup()
     head = f"{copy.audit_head.number}:{copy.audit_head.hash}"
     return Streamed(copy.pieces, _SQLITE, {COUNT_HEADER: str(copy.size_bytes), AUDIT_HEAD_HEADER: head})
+
+
+async def compact(parts: AdminParts, ask: Ask) -> Answer:
+    return Answer(await parts.retention.compact(ask.who, ask.body_as(ReasonBody).why))

@@ -77,6 +77,9 @@ def migrate(plain: sqlite3.Connection, known: Mapping[int, str]) -> int:
     """
     newest = max(known)
     current = checked_schema(plain, newest)
+    if current == 0:
+        # Decided when a file is made: what is pruned can then be given back in steps (giving_back.py).
+        plain.execute("PRAGMA auto_vacuum = INCREMENTAL")
     if plain.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
         raise DatabaseFailed("the file system cannot hold SQLite's write-ahead log", needs_reopening=True)
     for number in range(current + 1, newest + 1):
