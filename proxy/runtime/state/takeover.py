@@ -82,6 +82,7 @@ class Takeover:
         await standby.known_good.read()
         await standby.journal.open()
         tasks.spawn(self.run(), "takeover")
+        tasks.spawn(self._scrub(), "scrubbing")
         patience = _FIRST_PATIENCE_SECONDS if standby.known_good.latest is None else _PATIENCE_SECONDS
         with suppress(TimeoutError):
             await asyncio.wait_for(self._knows_more.wait(), patience)
@@ -118,6 +119,14 @@ class Takeover:
             self._knows_more.set()
             await self._standby.journal.keep()
             await asyncio.sleep(_LOOK_SECONDS if self._is_open else self._retry_seconds(failures))
+
+    async def _scrub(self) -> None:
+        """Have the store looked through. Apart from `run`, which must not wait for lists; what is found there `run` meets."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if self._is_open and not self._standby.presence.is_away:
+                with suppress(Unavailable):
+                    await self._parts.store.scrub()
 
     def _retry_seconds(self, failures: int) -> float:
         longest = min(_LONGEST_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2 ** min(failures, 10))

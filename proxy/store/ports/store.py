@@ -258,6 +258,11 @@ class Store(Protocol):
         """Raises Unavailable where a write could not succeed now."""
         ...
 
+    async def scrub(self) -> None:
+        """Look through a little more of what is kept, so that damage is known before it is needed; from then on the store is
+        unavailable. To be called once a second or so. Raises Unavailable."""
+        ...
+
     async def backup(self) -> StoreCopy:
         """One moment of everything, as a file that another store can be made of. Raises Unavailable(`store_unavailable`)."""
         ...

@@ -190,6 +190,9 @@ class SqliteStore:
     async def ping(self) -> None:
         await self._database.tend(batches.try_write)
 
+    async def scrub(self) -> None:
+        await self._database.scrub()
+
     async def backup(self) -> StoreCopy:
         """Copied on a connection of its own, so that no write and no list waits for it."""
         path, head = await self._database.copied()

@@ -39,6 +39,7 @@ from proxy.store.sqlite.opening.open_database import OpenDatabase, open_database
 from proxy.store.sqlite.opening.open_file import FilesChanged, OpenFile
 from proxy.store.sqlite.opening.ownership import OwnershipLock
 from proxy.store.sqlite.opening.presence import LOG_MOVES_IN, REOPENED_IN, Presence
+from proxy.store.sqlite.opening.scrubbing import ScrubPosition, look_further
 from proxy.store.sqlite.opening.whole_copies import copy_whole, free_name
 
 #: A log this long is moved without waiting for the next look.
@@ -73,6 +74,7 @@ class Database:
         #: Where the content of a deleted file was kept.
         self._kept: Path | None = None
         self._move_due_at = 0.0
+        self._scrub_position = ScrubPosition()
         self._is_closed = True
 
     async def open(self) -> None:
@@ -131,6 +133,11 @@ class Database:
             answer = await opening.writer.run(_batch, opening.file, work, *args, **kwargs)
             await self._move_log(opening)
             return answer
+
+    async def scrub(self) -> None:
+        """One step of looking through the content, behind the lists asked for before. Damage it finds is what everything is refused
+        for from then on. Raises Unavailable."""
+        await self.read_for_lists(look_further, self._scrub_position)
 
     async def read_for_traffic(
         self, work: Work[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs

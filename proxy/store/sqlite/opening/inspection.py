@@ -78,12 +78,17 @@ def check_is_sound(plain: sqlite3.Connection) -> None:
     """Raises DatabaseFailed where the content is damaged."""
     found = findings(plain)
     if found:
-        raise DatabaseFailed(
-            f"the database file is damaged ({found[0]}); stop Switchback and put a backup in place with "
-            "`switchback store restore FILE`",
-            needs_reopening=True,
-            is_damage=True,
-        )
+        raise damaged(found[0])
+
+
+def damaged(finding: str) -> DatabaseFailed:
+    """The refusal for content that SQLite's check found wrong."""
+    return DatabaseFailed(
+        f"the database file is damaged ({finding}); stop Switchback and put a backup in place with "
+        "`switchback store restore FILE`",
+        needs_reopening=True,
+        is_damage=True,
+    )
 
 
 def check_is_whole_copy(path: Path, known: Identity, log_path: Path) -> None:
