@@ -43,7 +43,7 @@ class Period:
         self.runs += 1
         for metric in _COUNTED:
             self.bad[metric] += is_bad(metric, run)
-        if run.outcome == "ok":
+        if run.result == "ok":
             self.latencies[latency_bucket(run.duration_microseconds)] += 1
         if run.cost_nanodollars is not None:
             self.priced_runs += 1

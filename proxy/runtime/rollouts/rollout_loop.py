@@ -190,11 +190,9 @@ class RolloutLoop:
                 found = await parts.store.open_watches()
             except Unavailable:
                 found = None
-            for rollout, kept in found or ():
-                self._watched.setdefault(
-                    (rollout.agent, rollout.label), WatchedLabel(rollout, kept, parts.clock.monotonic_microseconds())
-                )
             self._knows_open_watches = found is not None
+            for rollout, kept in found or ():
+                self._resume_watch(rollout, kept)
         for key, watched in list(self._watched.items()):
             if not watched.is_over(snapshot, parts.clock.monotonic_microseconds()):
                 continue
@@ -206,6 +204,14 @@ class RolloutLoop:
             told = watch_sentence(watched.watch)
             parts.log(event_line(now, level, "rollout_watched", **named, state=watched.watch.state, told=told))
             await self._keep([watched.kept(now)])
+
+    def _resume_watch(self, rollout: Rollout, kept: KeptEvidence) -> None:
+        try:
+            watched = WatchedLabel(rollout, kept, self._parts.clock.monotonic_microseconds())
+        except (Refusal, ValueError, LookupError, TypeError) as error:
+            self._tell_unjudged((rollout.agent, rollout.id), rollout, error)
+        else:
+            self._watched.setdefault((rollout.agent, rollout.label), watched)
 
     async def _begun(self, rollout: Rollout) -> JudgedRollout:
         assert rollout.plan is not None

@@ -1,6 +1,7 @@
 """After a candidate was taken away: cured, not cured, or too little traffic to say; over a restart too."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -29,7 +30,7 @@ def _label_runs(stage: Stage, count: int, errors: int, name: str) -> list[Run]:
         version=1,
         label="prod",
     )
-    failed = msgspec.structs.replace(run, status=500, outcome="error", error_class="provider_error")
+    failed = msgspec.structs.replace(run, status=500, result="error", error_class="provider_error")
     return [msgspec.structs.replace(failed if n < errors else run, id=f"{name}_{n}") for n in range(count)]
 
 
@@ -105,3 +106,16 @@ async def test_a_new_rollout_ends_the_watch_with_what_is_known(stage: Stage) -> 
     shown = await stage.loop.watch("triage", "r1")
     assert shown is not None
     assert shown["state"] == "cured"
+
+
+async def test_a_kept_watch_that_cannot_be_read_is_told_and_stops_nothing(stage: Stage) -> None:
+    await _taken_back(stage)
+    kept = await stage.made.store.evidence("triage", "r1")
+    assert kept is not None
+    broken = {**kept.progress, "watch": {"state": "watching"}}
+    await stage.made.store.keep_evidence([replace(kept, progress=broken)])
+    stage.loop = stage.new_loop()
+    await stage.start(PLAN)
+    await stage.tick(60, 540, _worse)
+    assert stage.running() is None
+    assert [line["rollout"] for line in stage.log if line["event"] == "rollout_unjudged"] == ["r1"]
