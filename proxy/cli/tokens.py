@@ -59,7 +59,8 @@ def create_token(
     try:
         made = api.post("/tokens", {"name": name, "role": role, "why": why})
     except CommandFailed:
-        if output is not None:
+        if kept is not None and output is not None:
+            kept.close()
             output.unlink()
         raise
     if kept is None:
