@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -44,6 +45,7 @@ ATTACKS = {
 
 def main() -> int:
     """Run what was chosen; 1 where a bar does not hold."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is ended
     options = _options()
     wanted = set(options.only.split(",")) if options.only else set(BARS)
     chosen = {name: one for name, one in ATTACKS.items() if wanted & {name, *one.bars}}
