@@ -105,3 +105,18 @@ def test_a_prompt_has_a_bound_of_placeholders() -> None:
 )
 def test_what_is_of_the_wrong_kind_is_not_its_matter(components: dict[str, object]) -> None:
     check_new_version(components)
+
+
+@pytest.mark.parametrize(
+    ("policy", "param", "hint"),
+    [
+        ({"max_output_token": 3}, "policy.max_output_token", "did you mean max_output_tokens?"),
+        ({"tone": "formal"}, "policy.tone", "policy.recorded"),
+        ({"recorded": 1}, "policy.recorded", "must be an object"),
+    ],
+)
+def test_a_policy_of_a_new_version_holds_nothing_that_nobody_reads(policy: object, param: str, hint: str) -> None:
+    check_new_version({"policy": {"max_output_tokens": 3, "max_tool_calls": 1, "recorded": {"tone": "formal"}}})
+    with pytest.raises(BadInput) as refused:
+        check_new_version({"policy": policy})
+    assert (refused.value.param, hint in refused.value.message) == (param, True)

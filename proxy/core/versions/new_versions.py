@@ -4,6 +4,7 @@ Versions are never changed, so a rule that came later than some of them stands h
 all of them pass again at every start.
 """
 
+import difflib
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -14,11 +15,14 @@ from proxy.core.versions.prompts import look_alike
 #: Each is looked up in every call; 400,000 took a quarter of a second to cut, in which nothing else ran.
 MAX_PLACEHOLDERS = 10_000
 MAX_MODEL_NAME = 200
+#: Enforced, counted in each run but not enforced, and only written down.
+POLICY_KEYS = ("max_output_tokens", "max_tool_calls", "recorded")
 
 
 def check_new_version(components: Mapping[str, Any]) -> None:
-    """Raises BadInput(`bad_version`) for a prompt with too many placeholders or with what only looks like one, a model name that is no name. What is of the
-    wrong kind altogether is left to `parse_bundle`."""
+    """Raises BadInput(`bad_version`) for a prompt with too many placeholders or with what only looks like one, a model name that
+    is no name, a policy key that nobody reads. What is of the wrong kind altogether is left to `parse_bundle`."""
+    _check_policy(components.get("policy"))
     text = _member(components, "prompt", "text")
     if isinstance(text, str) and text.count("{{") > MAX_PLACEHOLDERS:
         raise _bad("prompt.text", f"has more than {MAX_PLACEHOLDERS} placeholders")
@@ -36,6 +40,19 @@ def check_new_version(components: Mapping[str, Any]) -> None:
             "model.name",
             f"must be at most {MAX_MODEL_NAME} characters without control or invisible ones, and without spaces around it",
         )
+
+
+def _check_policy(policy: Any) -> None:
+    """What stands beside the keys that are read would look like a rule: it goes to `recorded`, which says what it is."""
+    if not isinstance(policy, Mapping):
+        return
+    for key, value in cast("Mapping[Any, Any]", policy).items():
+        if key == "recorded" and not isinstance(value, Mapping):
+            raise _bad("policy.recorded", "must be an object")
+        if key not in POLICY_KEYS:
+            close = difflib.get_close_matches(str(key), POLICY_KEYS, n=1, cutoff=0.6)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(POLICY_KEYS)}"
+            raise _bad(f"policy.{key}", f"is unknown; {hint} What is only written down goes to policy.recorded")
 
 
 def _member(components: Mapping[str, Any], kind: str, name: str) -> Any:
