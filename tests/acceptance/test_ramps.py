@@ -68,12 +68,16 @@ async def test_a_failing_candidate_is_taken_back_at_a_tenth_of_the_users(tmp_pat
         newest = await _newest_release(deployment)
         assert (newest["kind"], newest["who"]) == ("rolled_back", "rollout-controller")
         assert newest["why"].startswith("candidate errors ")
-        told = next(metric for metric in newest["evidence"][0]["metrics"] if metric["role"] == "guard")
-        # The runs of every worker reach the one who judges.
-        runs = await deployment.operator.runs(1, "agent=support&arm=candidate")
-        assert told["candidate"]["runs"] >= 0.8 * sum(run["started_at"] < newest["created_at"] for run in runs)
         async with deployment.post(CHAT, BODY, Switchback_User="user-1") as answer:
             assert answer.headers["switchback-version"] == "support@1"
+
+
+async def test_every_run_of_every_worker_is_counted(tmp_path: Path) -> None:
+    async with _ramping(tmp_path / "home", f"{GOOD} And polite.", 3) as deployment:
+        rollout = await _start(deployment, {"errors": {}}, 1)
+        await eventually(lambda: _has_counted(deployment, rollout, 0))
+        await _calls(deployment, itertools.count(), 200)
+        await eventually(lambda: _has_counted(deployment, rollout, 200))
 
 
 async def test_refusals_take_a_candidate_back(tmp_path: Path) -> None:
