@@ -18,8 +18,9 @@ A folder says what its code may do; a module imports only downward (held by test
     core/        THINKS.     Pure: values in, values out. No clock, no randomness, no I/O, no logging
     simulator/   a provider to run against. Imports nothing of ours, so that it can contradict us
 
-Two conductors tell the story: runtime/calls/request_path.py (identify -> resolve -> guard -> inject -> forward -> meter ->
-record) and runtime/releasing/release_commands.py (create version -> label -> roll out -> promote or roll back).
+Three conductors tell the story: runtime/calls/request_path.py (identify -> resolve -> guard -> inject -> forward -> meter ->
+record), runtime/releasing/release_commands.py (create version -> label -> roll out -> promote or roll back) and
+runtime/rollouts/rollout_loop.py (measure -> assess -> decide -> apply).
 
 The modules a call passes through can be compiled (pyproject.toml names them, core/compiled.py says whether they are); what
 msgspec declares stands apart from them, in modules of values alone.

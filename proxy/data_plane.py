@@ -22,7 +22,6 @@ from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.calls.request_path import PathOptions, PathParts, RequestPath
 from proxy.runtime.calls.routing import Routes
 from proxy.runtime.calls.sent_variables import SentVariables
-from proxy.runtime.calls.upstream import Upstream
 from proxy.runtime.process.certificate_watch import CertificateWatch
 from proxy.runtime.process.clock import Clock, Identifiers
 from proxy.runtime.process.descriptors import TURNED_AWAY, connections_within_limits
@@ -33,6 +32,7 @@ from proxy.runtime.spending.prices import PriceBook, override_price
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
+from proxy.runtime.transport.upstream import Upstream
 from proxy.settings import PriceSettings, Settings, TlsSettings
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from proxy.wires.openai_chat.wire import OpenAIChat

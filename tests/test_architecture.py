@@ -125,7 +125,8 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "releasing": {"state", "telemetry", "process"},
         "rollouts": {"releasing", "state", "telemetry", "process"},
         "preflight": {"calls", "spending", "state", "telemetry", "providers"},
-        "calls": {"spending", "state", "telemetry", "process", "providers"},
+        "transport": {"providers"},
+        "calls": {"transport", "spending", "state", "telemetry", "process", "providers"},
         "workers": {"calls", "spending", "state", "telemetry", "process"},
         # What is looked at once a second, wherever it is.
         "heartbeat": {"spending", "state", "telemetry", "process"},
@@ -154,7 +155,7 @@ PROTOCOLS = {
     "wires": ("proxy.wires.wire", "proxy.wires.model_list", "proxy.wires.families", "proxy.wires.passed_bodies"),
 }
 #: runtime meets http1 in one module
-ONLY_UPSTREAM_MAY_IMPORT_HTTP1 = PACKAGE / "runtime" / "calls" / "upstream.py"
+ONLY_UPSTREAM_MAY_IMPORT_HTTP1 = PACKAGE / "runtime" / "transport" / "upstream.py"
 
 MAX_ROOM_MODULES = 18
 MAX_FILE_LINES = 400
@@ -222,7 +223,7 @@ def test_runtime_and_edges_see_stores_and_wires_only_as_protocols(path: Path) ->
             )
         if target == "http1":
             assert path == ONLY_UPSTREAM_MAY_IMPORT_HTTP1, (
-                f"{named(path)}:{node.lineno}: only runtime/calls/upstream.py meets http1"
+                f"{named(path)}:{node.lineno}: only runtime/transport/upstream.py meets http1"
             )
 
 

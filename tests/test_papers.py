@@ -35,5 +35,5 @@ def test_every_paragraph_that_says_it_is_a_decision_is_in_the_index() -> None:
     found = DECISIONS["decisions"]()
     assert told
     assert told - set(found) == set()
-    assert found["proxy/runtime/process/turns.py"][0].startswith("Decision: no threads.")
+    assert found["proxy/runtime/calls/turns.py"][0].startswith("Decision: no threads.")
     assert "no threads." in DECISIONS["index"]()

@@ -26,7 +26,6 @@ from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.calls.request_path import PathOptions, PathParts, RequestPath
 from proxy.runtime.calls.routing import Routes
-from proxy.runtime.calls.upstream import Upstream
 from proxy.runtime.process.clock import Identifiers
 from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.spending.ledger import SpendLedger
@@ -35,6 +34,7 @@ from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.telemetry.run_log import RunLog
+from proxy.runtime.transport.upstream import Upstream
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from proxy.wires.openai_chat.wire import OpenAIChat
 

@@ -4,6 +4,7 @@
     telemetry/   metrics, the run log, runs on their way to the store
     spending/    hold, send, settle; the ledger and its writer, prices
     state/       live snapshot, one change at a time, standing in for the store and taking it over
+    transport/   calls, answers and header fields on their way; the upstream
     calls/       conductor of the data path (request_path.py) and its steps
     releasing/   conductor of the control path (release_commands.py) and the other commands
     workers/     several processes on one host

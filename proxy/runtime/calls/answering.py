@@ -9,9 +9,9 @@ from typing import Final
 
 from proxy.core.errors import UpstreamFailed
 from proxy.runtime.calls.flight import Flight
-from proxy.runtime.calls.header_fields import AnswerFields
-from proxy.runtime.calls.inflate import TapOfCopy, coding_of
-from proxy.runtime.calls.upstream import UpstreamError
+from proxy.runtime.transport.header_fields import AnswerFields
+from proxy.runtime.transport.inflate import TapOfCopy, coding_of
+from proxy.runtime.transport.upstream import UpstreamError
 from proxy.wires.wire import AnswerReader, Wire
 
 #: Up to this size a whole answer is sent in one write; larger ones are relayed.

@@ -12,10 +12,10 @@ from collections.abc import Collection
 from typing import Final
 
 from proxy.core.errors import Refusal
-from proxy.runtime.calls.exchange import Call, Reply
-from proxy.runtime.calls.header_fields import STAMPS
 from proxy.runtime.calls.refusing import answer_base_url
 from proxy.runtime.calls.routing import Routes, is_base_url
+from proxy.runtime.transport.exchange import Call, Reply
+from proxy.runtime.transport.header_fields import STAMPS
 from proxy.wires.wire import Headers, Wire
 
 ANY: Final = "*"

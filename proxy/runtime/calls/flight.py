@@ -12,13 +12,13 @@ from proxy.core.errors import BadInput, Refusal
 from proxy.core.names import UNASSIGNED
 from proxy.core.scopes import CallFacts
 from proxy.core.spending.prices import Price
-from proxy.runtime.calls.exchange import Answer, Call, Reply
-from proxy.runtime.calls.header_fields import RequestFields, agent_lines, stamp_lines
 from proxy.runtime.calls.lanes import Lane, Passed
 from proxy.runtime.calls.routing import Route
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.providers import Provider
 from proxy.runtime.telemetry.run_series import OTHER
+from proxy.runtime.transport.exchange import Answer, Call, Reply
+from proxy.runtime.transport.header_fields import RequestFields, agent_lines, stamp_lines
 from proxy.wires.wire import AnswerFacts, AnswerReader, Injection, RequestFacts
 
 

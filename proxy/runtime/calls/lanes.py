@@ -18,12 +18,12 @@ from proxy.core.names import UNASSIGNED
 from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import Snapshot
 from proxy.core.spending.caps import Cap
-from proxy.runtime.calls.header_fields import agent_lines, stamp_lines
 from proxy.runtime.calls.routing import Route
 from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.run_series import OTHER, RunLabels, RunSeries
+from proxy.runtime.transport.header_fields import agent_lines, stamp_lines
 from proxy.wires.wire import RequestFacts
 
 _MAX_LANES: Final = 50_000

@@ -5,7 +5,7 @@ from typing import Final
 from proxy.core.snapshot import Snapshot
 from proxy.runtime.calls.answering import deliver
 from proxy.runtime.calls.flight import Flight
-from proxy.runtime.calls.header_fields import AnswerFields
+from proxy.runtime.transport.header_fields import AnswerFields
 from proxy.wires.families import FAMILIES
 from proxy.wires.model_list import append_agents
 

@@ -14,10 +14,10 @@ from proxy.core.calls.resolving import resolve
 from proxy.core.errors import BadInput, Refusal
 from proxy.core.steps import Steps, at_once
 from proxy.runtime.calls.flight import Flight
-from proxy.runtime.calls.inflate import plain_body
 from proxy.runtime.calls.routing import Route, agent_of
 from proxy.runtime.calls.turns import LARGE_BYTES
 from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.transport.inflate import plain_body
 from proxy.wires.passed_bodies import read_passed, without_ours
 from proxy.wires.wire import Injection, RequestFacts
 

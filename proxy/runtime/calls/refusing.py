@@ -3,10 +3,10 @@
 from typing import Final
 
 from proxy.core.errors import Refusal
-from proxy.runtime.calls.exchange import Reply
 from proxy.runtime.calls.flight import Flight
-from proxy.runtime.calls.upstream import ProviderFailed, UpstreamError
 from proxy.runtime.process.clock import Clock
+from proxy.runtime.transport.exchange import Reply
+from proxy.runtime.transport.upstream import ProviderFailed, UpstreamError
 from proxy.wires.wire import Headers, Wire
 
 _JSON: Final = (b"content-type", b"application/json")

@@ -23,7 +23,6 @@ from proxy.runtime.calls.answering import deliver
 from proxy.runtime.calls.asides import Asides, Origins
 from proxy.runtime.calls.breaking_off import STOPPED, break_off
 from proxy.runtime.calls.conversations import Conversations
-from proxy.runtime.calls.exchange import Answer, Call, Reply, Unread
 from proxy.runtime.calls.flight import Cut, Flight
 from proxy.runtime.calls.guarding import caps_of, guard, switched_off
 from proxy.runtime.calls.lanes import Lanes, Passed
@@ -34,7 +33,6 @@ from proxy.runtime.calls.refusing import answer_with_refusal, answer_with_text, 
 from proxy.runtime.calls.routing import Route, Routes
 from proxy.runtime.calls.sent_variables import SentVariables
 from proxy.runtime.calls.turns import Turns, is_large
-from proxy.runtime.calls.upstream import ClientGone, Upstream, UpstreamError, may_try_again
 from proxy.runtime.process.clock import Clock, Identifiers
 from proxy.runtime.providers import Providers
 from proxy.runtime.spending.holding import Ledger, Spent, Ticket
@@ -44,6 +42,8 @@ from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.telemetry.run_series import OTHER, RunLabels
 from proxy.runtime.telemetry.trace_context import trace_id
+from proxy.runtime.transport.exchange import Answer, Call, Reply, Unread
+from proxy.runtime.transport.upstream import ClientGone, Upstream, UpstreamError, may_try_again
 from proxy.wires.wire import InjectionPlan, Wire
 
 

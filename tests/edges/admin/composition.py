@@ -18,7 +18,6 @@ from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.calls.request_path import PathOptions, PathParts, RequestPath
 from proxy.runtime.calls.routing import Routes
 from proxy.runtime.calls.sent_variables import SentVariables
-from proxy.runtime.calls.upstream import Upstream
 from proxy.runtime.preflight.facts import PreflightSource
 from proxy.runtime.process.clock import Identifiers
 from proxy.runtime.providers import Provider, Providers
@@ -41,6 +40,7 @@ from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.state.standby import Standby, StorePresence
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
+from proxy.runtime.transport.upstream import Upstream
 from proxy.store.files.journal_file import JournalFile
 from proxy.store.files.snapshot_file import SnapshotFile
 from proxy.store.sqlite import SqliteStore

@@ -14,12 +14,12 @@ from proxy.core.spending.usage import Usage
 from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.versions import Version
 from proxy.http1.message import Call
-from proxy.runtime.calls.exchange import Answer, Reply
 from proxy.runtime.calls.flight import Flight
 from proxy.runtime.calls.lanes import Lane
 from proxy.runtime.calls.routing import Routes
 from proxy.runtime.providers import Provider
 from proxy.runtime.telemetry.run_series import RunSeries
+from proxy.runtime.transport.exchange import Answer, Reply
 from proxy.wires.openai_chat.wire import OpenAIChat
 from proxy.wires.wire import AnswerFacts, Injection, RequestFacts
 

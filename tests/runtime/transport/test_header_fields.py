@@ -1,7 +1,7 @@
 """Which headers cross: ours never, another origin's key never, what frames one connection never."""
 
-from proxy.runtime.calls.header_fields import AnswerFields, RequestFields
 from proxy.runtime.providers import Provider
+from proxy.runtime.transport.header_fields import AnswerFields, RequestFields
 
 OWN_KEY = Provider(name="openai", family="openai", base_url="https://api.openai.com", api_key="sk-ours")
 CALLERS = Provider(name="openai", family="openai", base_url="https://api.openai.com")

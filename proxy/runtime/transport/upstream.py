@@ -11,8 +11,8 @@ from typing import Final, cast
 from proxy.core.errors import UpstreamFailed
 from proxy.http1.reply import Reply as Http1Reply
 from proxy.http1.upstream import ClientGone, Origin, UpstreamClient, UpstreamError
-from proxy.runtime.calls.exchange import Answer, Reply
 from proxy.runtime.providers import Provider
+from proxy.runtime.transport.exchange import Answer, Reply
 from proxy.wires.wire import Headers
 
 __all__ = ["ClientGone", "ProviderFailed", "Upstream", "UpstreamError", "may_try_again"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.core.errors import BadInput, TooLarge
 from proxy.core.steps import at_once
-from proxy.runtime.calls.inflate import FLOOR_BYTES, MAX_RATIO, TapOfCopy, coding_of, plain_body
+from proxy.runtime.transport.inflate import FLOOR_BYTES, MAX_RATIO, TapOfCopy, coding_of, plain_body
 
 LIMIT = 32 * 1024 * 1024
 

@@ -14,8 +14,8 @@ from typing import Final
 from proxy.core.calls.identity import CREDENTIAL_HEADERS, OUR_PREFIX
 from proxy.core.calls.resolution import Resolution
 from proxy.core.errors import BadInput
-from proxy.runtime.calls.inflate import coding_of
 from proxy.runtime.providers import Provider
+from proxy.runtime.transport.inflate import coding_of
 from proxy.wires.families import is_anthropic_key
 from proxy.wires.wire import Headers
 
