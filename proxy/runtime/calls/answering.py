@@ -81,10 +81,9 @@ async def _relay(flight: Flight, reader: AnswerReader | None, fields: AnswerFiel
     try:
         await answer.relay(reply, tap, flight.saw_first_byte, flight.has_stream_ended)
     except UpstreamError:
-        if not flight.has_stream_ended():
-            # The client gets every byte there was, also of an event that never came to its end.
-            reply.write(reader.held_back())
-            raise
+        # The client gets every byte there was, also of an event that never came to its end.
+        reply.write(reader.held_back())
+        raise
     reply.write(reader.finish())
     if _judge(flight, reader, fields, copy):
         raise _incomplete()
