@@ -89,7 +89,7 @@ class Server:
     ) -> None:
         """`log` takes whole JSON lines; without it nothing is logged."""
         self._settings = settings
-        self._log = log or (lambda lines: None)
+        self._log: Callable[[bytes], object] = log or bytes.__len__
         self._stopped = False
         clock = self._clock = SystemClock()
         self._identifiers = Identifiers(clock, secrets.randbits(40))

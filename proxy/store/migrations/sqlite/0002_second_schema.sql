@@ -1,4 +1,4 @@
--- The second schema. It is open until it lands: what else comes with it is added here, as 0003 only after that.
+-- What agents say of calls that no version can be applied to, and what rollouts are judged on.
 
 -- What becomes of an agent's call that its version could have had a say in, but has not: `refuse` or `pass`.
 ALTER TABLE agents ADD COLUMN unapplied TEXT NOT NULL DEFAULT 'refuse' CHECK (unapplied IN ('refuse', 'pass'));
