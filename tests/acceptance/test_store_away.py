@@ -189,9 +189,9 @@ async def test_a_fallback_switch_goes_to_a_version_in_memory_or_nowhere(deployme
     async with moved_away(deployment, tmp_path / "home"):
         scope = {"agent": "support", "version": 2}
         with pytest.raises(Refused) as refused:
-            await operator.post("/switches", scope=scope, mode="fallback", fallback_version=3, why="")
+            await operator.post("/switches", scope=scope, mode="fallback", fallback_version=3, why="a test")
         assert "possible are 1, 2" in refused.value.problem["detail"]
-        await operator.post("/switches", scope=scope, mode="fallback", fallback_version=1, why="")
+        await operator.post("/switches", scope=scope, mode="fallback", fallback_version=1, why="a test")
         assert await version_served(deployment) == "support@1"
     await eventually(lambda: is_up(operator))
     assert await version_served(deployment) == "support@1"

@@ -38,8 +38,8 @@ async def test_a_switch_blocks_the_next_call_and_lifting_it_serves_again(
 async def test_a_switch_of_another_agent_or_version_leaves_the_call_alone(deployment: Deployment) -> None:
     await deployment.operator.agent("support", "one", "two")
     await deployment.operator.agent("other", "one")
-    await deployment.operator.post("/switches", scope={"agent": "other"}, mode="block", why="")
-    await deployment.operator.post("/switches", scope={"agent": "support", "version": 2}, mode="block", why="")
+    await deployment.operator.post("/switches", scope={"agent": "other"}, mode="block", why="a test")
+    await deployment.operator.post("/switches", scope={"agent": "support", "version": 2}, mode="block", why="a test")
     await deployment.openai().chat.completions.create(model="x", messages=USER)
     with pytest.raises(openai.PermissionDeniedError):
         await deployment.openai("support@2").chat.completions.create(model="x", messages=USER)
@@ -83,7 +83,7 @@ async def test_a_fixed_reply_is_a_valid_completion_and_a_valid_stream_on_both_wi
 async def test_a_fallback_serves_another_version_but_never_swaps_a_pin(deployment: Deployment) -> None:
     await deployment.operator.agent("support", "one", "two")
     scope = {"agent": "support", "version": 1}
-    await deployment.operator.post("/switches", scope=scope, mode="fallback", fallback_version=2, why="")
+    await deployment.operator.post("/switches", scope=scope, mode="fallback", fallback_version=2, why="a test")
     raw = await deployment.openai().chat.completions.with_raw_response.create(model="x", messages=USER)
     assert (raw.headers["switchback-version"], raw.headers["switchback-reason"]) == ("support@2", "fallback")
     with pytest.raises(openai.PermissionDeniedError):
@@ -92,7 +92,7 @@ async def test_a_fallback_serves_another_version_but_never_swaps_a_pin(deploymen
 
 async def test_an_observing_switch_only_counts(deployment: Deployment) -> None:
     await deployment.operator.agent("support", "one")
-    await deployment.operator.post("/switches", scope={}, mode="observe", why="")
+    await deployment.operator.post("/switches", scope={}, mode="observe", why="a test")
     await deployment.openai().chat.completions.create(model="x", messages=USER)
     async with deployment.session.get(f"{deployment.server.admin_url}/metrics") as answer:
         assert "switchback_switch_observed_total 1.0" in await answer.text()

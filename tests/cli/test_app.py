@@ -49,7 +49,7 @@ def test_the_verbs_of_the_design_are_there():
         "tokens create", "tokens list", "tokens revoke",
         "proposals create", "proposals list", "proposals show", "proposals approve", "proposals reject",
         "protection list", "protection set", "protection end",
-        "store backup", "store check", "store restore",
+        "store backup", "store compact", "store check", "store restore",
     }  # fmt: skip
 
 

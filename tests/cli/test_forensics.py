@@ -82,7 +82,9 @@ async def test_a_version_is_composed_of_components_of_others(admin: Any, switchb
         "parent": 9,
         "message": "",
         "prompt": {"text": "p9"},
-        "model": {"parameters": {"temperature": 0.0}},
+        "model": {"name": "m9", "parameters": {"temperature": 0.0}},
+        "tools": {"mode": "keep"},
+        "policy": {"max_tool_calls": 9},
     }
 
 
@@ -147,7 +149,14 @@ def test_a_download_that_breaks_off_leaves_its_beginning_under_another_name(tmp_
 
 async def test_a_server_that_breaks_the_connection_is_exit_code_1(switchback: Any, tmp_path: Path) -> None:
     async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        asked = await reader.readuntil(b"\r\n\r\n")
+        if asked.startswith(b"GET /api/v1 "):  # who is asked before a token is sent
+            content = b'{"api": "switchback-admin"}'
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content)
+            )
+            writer.close()
+            return
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(LINES), LINES))
         writer.close()
         await writer.wait_closed()

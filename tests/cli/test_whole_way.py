@@ -73,7 +73,7 @@ async def test_a_version_composed_of_two_is_what_its_parts_are_and_is_made_once(
     (tmp_path / "tools.json").write_text('[{"name": "refund"}]')
     await switchback("agents", "create", "a")
     await switchback("versions", "create", "a", "--prompt", "one", "--tools-file", tmp_path / "tools.json")
-    await switchback("versions", "create", "a", "--prompt", "two", "--model", "gpt-4o-mini")
+    await switchback("versions", "create", "a", "--from", "none", "--prompt", "two", "--model", "gpt-4o-mini")
     made = json.loads((await switchback("versions", "create", "a", "--from", "2", "--tools-of", "1", "--json")).stdout)
     assert (made["version"], made["parent"], made["prompt"]["text"]) == (3, 2, "two")
     assert (made["tools"]["items"], made["model"]["name"]) == ([{"name": "refund"}], "gpt-4o-mini")

@@ -284,7 +284,7 @@ class Checker:
     async def _ledger_says(self, agent: str, label: str) -> None:
         history = list(reversed((await self.world.store.releases(agent, label, None, 500)).items))
         for moment, serves in self.past[agent, label].items():
-            served = served_at(history, moment)
+            served = served_at(history, moment, self.world.clock.now)
             told = None if served is None else {arm.version: arm.share_buckets for arm in served.arms}
             assert told == serves, (agent, label, moment)
 

@@ -84,6 +84,7 @@ class ProposalCommands:
         again when somebody approves.
         """
         check_label_name(label)
+        self._changes.check_present()
         ahead = await look_ahead(self._preflight, agent)
         async with self._changes.begin(agent) as work:
             state = await work.state(agent)

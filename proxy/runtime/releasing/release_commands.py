@@ -165,6 +165,7 @@ class ReleaseCommands:
     async def preflight(self, agent: str, label: str | None, version: int) -> list[Finding]:
         """What would go wrong if a label (the agent's default one) served a version. Raises NotFound (`agent_not_found`,
         `version_not_found`)."""
+        self._changes.check_present()
         ahead = await look_ahead(self._preflight, agent)
         async with self._changes.begin(agent) as work:
             work.nothing_changed()
@@ -194,6 +195,7 @@ class ReleaseCommands:
         `evaluation_required`), PreflightFailed, Forbidden(`role_insufficient`).
         """
         check_label_name(label)
+        self._changes.check_present()
         ahead = await look_ahead(self._preflight, agent)
         async with self._changes.begin(agent) as work:
             state = await work.state(agent)

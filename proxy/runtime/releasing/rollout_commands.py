@@ -49,6 +49,7 @@ class RolloutCommands:
         (`bad_percentage`, `same_version`), PreflightFailed unless forced, Forbidden(`role_insufficient`).
         """
         cause = Cause(who=who, why=why, evidence=evidence)
+        self._changes.check_present()
         ahead = await look_ahead(self._preflight, agent)
         async with self._changes.begin(agent) as work:
             state = await work.state(agent)

@@ -95,9 +95,9 @@ class Changes:
     async def begin(self, agent: str | None = None, patience_seconds: float | None = None) -> AsyncGenerator[Work]:
         """A change about one agent, or (None) about switches, caps and tokens. Raises what the store raises, and Unavailable where
         changes before this one take longer than `patience_seconds`."""
-        self._check_present()
+        self.check_present()
         async with self._ordinary_turn(patience_seconds):
-            self._check_present()
+            self.check_present()
             async with self._transaction(agent, self._clock.now_microseconds(), then=self._committed) as work:
                 yield work
                 if work.has_effect:
@@ -375,7 +375,8 @@ class Changes:
         if agent is not None and any(entry.order.agent == agent for entry in entries):
             raise Conflict("emergency_meanwhile", f"agent {agent!r} was taken back meanwhile; look at it again")
 
-    def _check_present(self) -> None:
+    def check_present(self) -> None:
+        """Raises Unavailable(`store_unavailable`) while the store is away: what is only read before a change asks first."""
         if self._standby is not None:
             self._standby.presence.check()
 

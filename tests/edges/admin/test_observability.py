@@ -56,7 +56,7 @@ async def test_labels_say_which_version_they_serve(admin: Admin) -> None:
 
 async def test_what_switches_and_caps_are_about_is_readable_and_names_no_user(admin: Admin) -> None:
     await admin.agent("support", "one")
-    await admin.post("/switches", {"scope": {"agent": "support", "tag": "tenant=a"}, "mode": "block"})
+    await admin.post("/switches", {"scope": {"agent": "support", "tag": "tenant=a"}, "mode": "block", "why": "a test"})
     for user in ("ada", "*"):
         await admin.post("/caps", {"scope": {"user": user}, "window": "day", "unit": "usd", "limit": 4})
     found = await samples(admin)

@@ -88,7 +88,7 @@ async def test_a_change_is_in_force_before_its_answer(admin: Admin) -> None:
         ("POST", "/agents", {"agent": "support"}),
         ("POST", "/agents/support/versions", {"prompt": {"text": "one"}}),
         ("PUT", "/agents/support/labels/prod", {"version": 1}),
-        ("POST", "/switches", {"scope": {}, "mode": "block"}),
+        ("POST", "/switches", {"scope": {}, "mode": "block", "why": "a test"}),
         ("POST", "/caps", {"scope": {}, "window": "day", "unit": "usd", "limit": 1}),
     ]
     for number, (method, path, body) in enumerate(orders, start=1):
@@ -102,7 +102,7 @@ async def test_a_change_is_in_force_before_its_answer(admin: Admin) -> None:
 
 async def test_what_cannot_be_audited_does_not_happen(admin: Admin) -> None:
     await admin.agent("support", "one", "two")
-    switch = await admin.post("/switches", {"scope": {}, "mode": "observe"})
+    switch = await admin.post("/switches", {"scope": {}, "mode": "observe", "why": "a test"})
     cap = await admin.post("/caps", {"scope": {}, "window": "day", "unit": "usd", "limit": 1})
     before = await admin.commands.store.load_snapshot()
     lists = ["/agents", "/agents/support/versions", "/agents/support/releases", "/agents/support/rollouts", "/audit"]
@@ -119,7 +119,7 @@ async def test_what_cannot_be_audited_does_not_happen(admin: Admin) -> None:
         ("PUT", "/agents/support/labels/canary", {"version": 2}),
         ("POST", "/agents/support/rollback", {"to": 2}),
         ("POST", "/agents/support/rollouts", {"label": "prod", "candidate": 2, "percentage": 5}),
-        ("POST", "/switches", {"scope": {}, "mode": "block"}),
+        ("POST", "/switches", {"scope": {}, "mode": "block", "why": "a test"}),
         ("DELETE", f"/switches/{switch['id']}", {}),
         ("POST", "/caps", {"scope": {}, "window": "day", "unit": "calls", "limit": 1}),
         ("PUT", f"/caps/{cap['id']}", {"limit": 2}),

@@ -18,7 +18,8 @@ from proxy.runtime.calls.flight import Flight
 from proxy.runtime.calls.lanes import Lane
 from proxy.runtime.calls.routing import Routes
 from proxy.runtime.providers import Provider
-from proxy.runtime.telemetry.run_series import RunSeries
+from proxy.runtime.telemetry.metrics import Metrics
+from proxy.runtime.telemetry.run_series import RunLabels
 from proxy.runtime.transport.exchange import Answer, Reply
 from proxy.wires.openai_chat.wire import OpenAIChat
 from proxy.wires.wire import AnswerFacts, Injection, RequestFacts
@@ -87,7 +88,7 @@ def a_full_flight() -> Flight:
     )
     flight.lane = Lane(
         provider=Provider(name="openai", family="openai", base_url="https://api.openai.com"),
-        series=RunSeries(),
+        series=Metrics("test").runs.series(RunLabels("support", "1", "", "", "other")),
         stamps=b"",
         caps=(),
         caps_are_certain=True,
