@@ -196,8 +196,8 @@ PATHS = [
     ),
     forwarded("an upgrade to another protocol", request(KEY, b"Connection: Upgrade", b"Upgrade: h2c", method=b"GET", target=FORWARDED)),
     forwarded("a name with a slash", request(KEY, method=b"GET", target=b"/v1/models/a%2Fb%3A1")),
-    forwarded("a page's preflight is not allowed", request(KEY, b"Origin: http://evil.example",
-              b"Access-Control-Request-Method: POST", method=b"OPTIONS"), status=405),
+    refused("a page's preflight is not allowed", request(KEY, b"Origin: http://evil.example",
+            b"Access-Control-Request-Method: POST", method=b"OPTIONS"), 403, ""),
     *(
         forwarded(f"{method.decode()} of a file", request(KEY, method=method, target=b"/v1/files/file-1"))
         for method in (b"GET", b"PUT", b"PATCH", b"DELETE", b"HEAD")
