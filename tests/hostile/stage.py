@@ -17,6 +17,7 @@ import orjson
 from proxy.http1.message import Call
 from proxy.http1.reply import Reply
 from proxy.http1.request_head import Refused
+from proxy.runtime.calls.routing import is_base_url
 from tests.harness import CLAUDE, MODEL, PATIENCE_SECONDS, Deployment, deployed, eventually
 
 PROMPT = "Be kind."
@@ -110,9 +111,7 @@ class Stage:
         assert refuse is not None
 
         async def recorded(call: Call, reply: Reply) -> None:
-            if call.method == "OPTIONS" and any(
-                name.lower() == b"origin" for name, _ in call.headers
-            ):  # a page's question whether it may call is no call, and no run
+            if _is_aside(call):
                 await handle(call, reply)
                 return
             self.heard.append(call)
@@ -127,6 +126,13 @@ class Stage:
             self.finished += 1
 
         plane._listener._handler, plane._listener._refuse = recorded, refused
+
+
+def _is_aside(call: Call) -> bool:
+    """Whether the proxy answers it as no call: is anybody there, or may a page of this origin call. No run is made of it."""
+    if call.method in ("GET", "HEAD"):
+        return is_base_url(call.target)
+    return call.method == "OPTIONS" and any(name.lower() == b"origin" for name, _ in call.headers)
 
 
 @asynccontextmanager
