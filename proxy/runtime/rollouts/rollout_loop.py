@@ -237,16 +237,20 @@ class RolloutLoop:
         parts = self._parts
         evidence = judged.measure(parts.clock.monotonic_microseconds())
         decision, told = judged.decide(evidence)
-        phase = refused = None
+        refused = None
+        phase_before = judged.progress.phase
+        # Shown before it is done: whoever sees the rollout taken back sees why, also while the disk takes its time.
+        judged.decided(decision, told, parts.clock.now_microseconds())
         try:
             phase = await parts.applying.apply(judged, decision, told)
         except Refusal as refusal:
             # Tried again at the next tick: by then people may have made way for it, or decided themselves.
             told = f"{told} — not done yet: {refusal.message}"
             refused = refusal.code
-            phase = judged.progress.phase if refused in _OVERTAKEN else "holding"
+            phase = phase_before if refused in _OVERTAKEN else "holding"
         now = parts.clock.now_microseconds()
-        judged.decided(decision, told, now, phase=phase)
+        if phase is not None:
+            judged.decided(decision, told, now, phase=phase)
         said = (judged.progress.phase, decision.action, decision.code, decision.metric, refused, judged.progress.step)
         if said != judged.said:
             judged.said = said
