@@ -37,3 +37,19 @@ def test_every_paragraph_that_says_it_is_a_decision_is_in_the_index() -> None:
     assert told - set(found) == set()
     assert found["proxy/runtime/calls/turns.py"][0].startswith("Decision: no threads.")
     assert "no threads." in DECISIONS["index"]()
+
+
+DESIGN = (ROOT / "proxy" / "DESIGN.md").read_text()
+_SOURCES = "\n".join(path.read_text() for path in sorted((ROOT / "proxy").rglob("*.py")))
+
+
+def test_every_module_that_the_design_links_is_there() -> None:
+    linked = re.findall(r"\]\(([^)]+)\)", DESIGN)
+    assert linked
+    assert [name for name in linked if not (ROOT / "proxy" / name).exists()] == []
+
+
+def test_every_code_and_setting_that_the_design_names_is_the_code_s() -> None:
+    named = set(re.findall(r"`([a-z]+(?:[._][a-z]+)+)`", DESIGN))
+    assert named
+    assert {name for name in named if name.rsplit(".", 1)[-1] not in _SOURCES} == set()
