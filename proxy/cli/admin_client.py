@@ -103,8 +103,9 @@ class AdminClient:
             page = self.get(path, asked)
             fresh = cast("list[Any]", page.get("items") or [])
             found += fresh
-            cursor = page.get("next")
-            if cursor is None or not fresh or len(found) >= limit:
+            before, cursor = cursor, page.get("next")
+            # A page may be empty and the list go on; one that leads to itself would go on for ever.
+            if cursor is None or cursor == before or len(found) >= limit:
                 return {"items": found[:limit], "next": cursor}
 
     def request(

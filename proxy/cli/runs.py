@@ -1,9 +1,9 @@
-"""`switchback runs` and `switchback outcome`: the record of proxied calls, and what is said about them afterwards.
+"""`switchback runs`, `outcome` and `outcomes`: the record of proxied calls, and what is said about them afterwards.
 
 Counterparts: `/runs` and `/outcomes` of the admin API. Runs hold no prompt, no answer and no key.
 """
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -11,11 +11,13 @@ from proxy.cli.admin_client import LONG_TIMEOUT_SECONDS, AdminClient, Document, 
 from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
 from proxy.cli.downloads import Output, save
 from proxy.cli.run_filters import Quarantined, by_run_filters
-from proxy.cli.showing import Columns, Show, dollars, member, moment
+from proxy.cli.showing import Columns, Show, dollars, member, moment, print_table, say, shown_value
+from proxy.cli.times import time_ago
 from proxy.cli.version_body import json_or_text
 
 commands = new_group(no_args_is_help=True, help="Calls that went through the proxy.")
 outcome_commands = new_group()
+outcomes_commands = new_group(no_args_is_help=True, help="Later facts about runs: scores, escalations, incidents.")
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run (header Switchback-Run-Id).")]
 
@@ -37,6 +39,17 @@ def _milliseconds(run: Document) -> str:
     return f"{duration:.0f}" if isinstance(duration, int | float) else ""
 
 
+def _outcomes(run: Document) -> str:
+    """What was told of a run, the newest word on each name."""
+    told = {str(outcome.get("name")): _told(outcome) for outcome in cast("list[Document]", run.get("outcomes") or [])}
+    return ", ".join(f"{name} {value}".rstrip() for name, value in told.items())
+
+
+def _told(outcome: Document) -> str:
+    severity, value = outcome.get("severity"), shown_value(outcome.get("value"))
+    return " ".join(filter(None, (str(severity or ""), value)))
+
+
 RUNS: Columns = {
     "RUN": member("id"),
     "TIME": moment("started_at"),
@@ -50,9 +63,24 @@ RUNS: Columns = {
     "OUT": member("tokens.output"),
     "COST": _cost,
     "MS": _milliseconds,
+    "OUTCOMES": _outcomes,
 }
 #: Shown where there is room, the dearest first.
-SPARE = (("TIME",), ("ARM",), ("COST",), ("USER",), ("MS",), ("MODEL",), ("TOKENS IN", "OUT"))
+SPARE = (("TIME",), ("ARM",), ("COST",), ("OUTCOMES",), ("USER",), ("MS",), ("MODEL",), ("TOKENS IN", "OUT"))
+
+OUTCOMES: Columns = {
+    "RUN": member("run"),
+    "TOLD": moment("recorded_at"),
+    "VERSION": _version,
+    "ARM": member("arm"),
+    "LABEL": member("label"),
+    "NAME": member("name"),
+    "VALUE": _told,
+    "BY": member("recorded_by"),
+    "WHY": member("why"),
+}
+OF_RUN: Columns = {title: OUTCOMES[title] for title in ("TOLD", "NAME", "VALUE", "BY", "WHY")}
+SPARE_OF_OUTCOMES = (("TOLD",), ("WHY",), ("ARM",), ("LABEL",), ("BY",))
 
 
 @admin_command(
@@ -117,7 +145,41 @@ def quarantine_runs(
 @admin_command(commands, "show", "switchback runs show run_06AWX3")
 def show_run(api: AdminClient, show: Show, run: RunId) -> None:
     """Show everything that is recorded of a run, its attempts and outcomes included."""
-    show.fields(api.get(f"/runs/{segment(run)}"))
+    found = api.get(f"/runs/{segment(run)}")
+    outcomes = cast("list[Document]", found.get("outcomes") or [])
+    if show.as_json or not outcomes:
+        show.fields(found)
+        return
+    show.fields({name: value for name, value in found.items() if name != "outcomes"})
+    say("")
+    print_table(outcomes, OF_RUN)
+
+
+@admin_command(
+    outcomes_commands,
+    "list",
+    "switchback outcomes list --agent support-triage --version 8 --name score",
+    "switchback outcomes list --from 1d --json",
+)
+def list_outcomes(
+    api: AdminClient,
+    show: Show,
+    run: Annotated[str | None, typer.Option(metavar="RUN", help="Of this run.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="Of this name.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="AGENT", help="Of runs of this agent.")] = None,
+    version: Annotated[int | None, typer.Option(metavar="N", help="Of runs that this version served.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="LABEL", help="Of runs under this label.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Told at or after: RFC 3339, or 15m, 2h, 7d ago.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Told before: the same forms.")] = None,
+    limit: Limit = 50,
+) -> None:
+    """List later facts about runs, newest first."""
+    asked = {"run": run, "name": name, "agent": agent, "version": version, "label": label}
+    times = {"from": start and time_ago(start), "to": end and time_ago(end)}
+    found = api.items("/outcomes", limit, {**asked, **times})
+    show.items(found, OUTCOMES, "no outcomes", spare=SPARE_OF_OUTCOMES)
 
 
 @admin_command(

@@ -264,3 +264,41 @@ async def test_the_log_is_exported_to_a_file(admin: Any, switchback: Any, tmp_pa
     done = await switchback("audit", "export", "--output", "audit.jsonl", "--json")
     assert orjson.loads(done.stdout) == {"file": "audit.jsonl", "lines": 2}
     assert (tmp_path / "audit.jsonl").read_bytes() == LINES
+
+
+TOLD = [
+    {"run": "run_1", "name": "score", "value": 0.4, "recorded_at": "2026-11-20T12:00:00Z", "recorded_by": "ann", "why": ""},
+    {"run": "run_1", "name": "score", "value": 0.9, "recorded_at": "2026-11-20T12:00:01Z", "recorded_by": "ann", "why": ""},
+    {"run": "run_1", "name": "incident", "severity": "high", "value": None, "recorded_at": "2026-11-20T12:00:02Z",
+     "recorded_by": "bob", "why": "refunded twice"},
+]  # fmt: skip
+
+
+async def test_outcomes_are_listed_by_what_they_are_about(admin: Any, switchback: Any) -> None:
+    served = {"agent": "a", "version": 8, "label": "prod", "arm": None}
+    admin.answer("GET", "/outcomes", {"items": [{**told, **served} for told in TOLD[::-1]], "next": None})
+    done = await switchback("outcomes", "list", "--agent", "a", "--version", "8", "--from", "2026-11-20T00:00Z")
+    assert admin.last.query == {"agent": "a", "version": "8", "from": "2026-11-20T00:00Z", "limit": "50"}
+    first = done.stdout.splitlines()[2]
+    for shown in ("run_1", "a@8", "incident", "high", "bob", "refunded twice"):
+        assert shown in first
+    admin.answers.clear()
+    admin.answer("GET", "/outcomes", {"items": [], "next": None})
+    assert (await switchback("outcomes", "list", "--run", "run_2")).stdout == "no outcomes\n"
+
+
+async def test_a_list_goes_on_behind_a_page_without_any(admin: Any, switchback: Any) -> None:
+    admin.answer("GET", "/outcomes", {"items": [], "next": "further"})
+    admin.answer("GET", "/outcomes", {"items": TOLD[:1], "next": None})
+    done = await switchback("outcomes", "list", "--json")
+    assert [item["value"] for item in orjson.loads(done.stdout)["items"]] == [0.4]
+    assert admin.last.query == {"limit": "50", "cursor": "further"}
+
+
+async def test_a_run_is_shown_with_the_newest_word_of_each_outcome(admin: Any, switchback: Any) -> None:
+    run = {"id": "run_1", "agent": "a", "version": 8, "status": 200, "outcomes": TOLD}
+    admin.answer("GET", "/runs", {"items": [run], "next": None})
+    assert "score 0.9, incident high" in (await switchback("runs", "list")).stdout
+    admin.answer("GET", "/runs/run_1", run)
+    lines = (await switchback("runs", "show", "run_1")).stdout.splitlines()
+    assert [line.split()[2:4] for line in lines[-3:]] == [["score", "0.4"], ["score", "0.9"], ["incident", "high"]]

@@ -4,7 +4,8 @@ import pytest
 
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.errors import BadInput
-from proxy.store.ports.store import RunFilter, UnauditedChange
+from proxy.store.ports.store import OutcomeFilter, RunFilter, UnauditedChange
+from proxy.store.sqlite.runs import outcome_lists
 from tests.store.given import NOON, an_agent, audited, run
 
 
@@ -44,6 +45,75 @@ class TestOutcomes:
         with pytest.raises(BadInput):
             await store.record_outcomes([outcome(1), outcome(2, value="\ud800")])
         assert await store.outcomes("r1") == []
+
+
+class TestOutcomesOfManyRuns:
+    async def test_are_read_for_a_page_of_runs_at_once(self, store):
+        await store.record_runs([run("r1"), run("r2"), run("r3")], [])
+        told = [outcome(number, f"r{number % 2 + 1}") for number in range(6)]
+        await store.record_outcomes(told[::-1])
+        found = await store.outcomes_of(["r3", "r2", "r1", "nobody"])
+        assert {run_id: (list(of.newest), of.count) for run_id, of in found.items()} == {
+            "r1": (told[0::2], 3),
+            "r2": (told[1::2], 3),
+        }
+        assert await store.outcomes_of([]) == {}
+
+    async def test_are_the_newest_where_a_run_has_many(self, store):
+        await store.record_runs([run("r1")], [])
+        told = [outcome(number) for number in range(103)]
+        await store.record_outcomes(told)
+        found = (await store.outcomes_of(["r1"]))["r1"]
+        assert (list(found.newest), found.count) == (told[3:], 103)
+
+    async def test_are_listed_newest_first_page_by_page(self, store):
+        await store.record_runs([run("r1", label="prod", version=4, arm="candidate")], [])
+        told = [outcome(number) for number in range(7)]
+        await store.record_outcomes(told)
+        first = await store.served_outcomes(OutcomeFilter(), None, 4)
+        await store.record_outcomes([outcome(9)])
+        second = await store.served_outcomes(OutcomeFilter(), first.next_cursor, 4)
+        assert [served.outcome for served in (*first.items, *second.items)] == told[::-1]
+        assert second.next_cursor is None
+        one = first.items[0]
+        assert (one.agent, one.version, one.label, one.arm) == ("support", 4, "prod", "candidate")
+
+    @pytest.mark.parametrize(
+        ("narrowed", "found"),
+        [
+            ({"run": "r1"}, [3, 0]),
+            ({"run": "nobody"}, []),
+            ({"name": "score"}, [3, 2, 1, 0]),
+            ({"name": "incident"}, []),
+            ({"agent": "support"}, [3, 1, 0]),
+            ({"agent": "support", "version": 4}, [3, 0]),
+            ({"label": "staging"}, [1]),
+            ({"from_microseconds": NOON + 1}, [3, 2, 1]),
+            ({"to_microseconds": NOON + 1}, [0]),
+            ({"from_microseconds": NOON + 1, "to_microseconds": NOON + 3, "agent": "support"}, [1]),
+            ({"first_id": "out_0001", "before_id": "out_0003"}, [2, 1]),
+            ({"first_id": "out_0003", "before_id": "out_0001"}, []),
+        ],
+    )
+    async def test_are_narrowed_by_themselves_and_by_their_run(self, store, narrowed, found):
+        runs = [run("r1", version=4), run("r2", version=5, label="staging"), run("r3", agent="other", version=4)]
+        await store.record_runs(runs, [])
+        await store.record_outcomes([outcome(number, f"r{number % 3 + 1}") for number in range(4)])
+        page = await store.served_outcomes(OutcomeFilter(**narrowed))
+        assert [served.outcome.recorded_at_microseconds - NOON for served in page.items] == found
+        assert page.next_cursor is None
+
+    async def test_that_are_rare_among_many_come_after_pages_without_any(self, store, monkeypatch):
+        monkeypatch.setattr(outcome_lists, "LOOKED_AT", 3)
+        await store.record_runs([run("r1"), run("r2", agent="rare")], [])
+        await store.record_outcomes([outcome(number, "r2" if number in (1, 6) else "r1") for number in range(10)])
+        found, pages, cursor = [], 0, None
+        while pages == 0 or cursor is not None:
+            page = await store.served_outcomes(OutcomeFilter(agent="rare"), cursor, 5)
+            found += [served.outcome.id for served in page.items]
+            pages, cursor = pages + 1, page.next_cursor
+        assert found == ["out_0006", "out_0001"]
+        assert pages == 4
 
 
 class TestQuarantine:

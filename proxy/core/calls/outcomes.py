@@ -38,6 +38,17 @@ class Outcome:
     recorded_at_microseconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class ServedOutcome:
+    """An outcome beside what had served its run."""
+
+    outcome: Outcome
+    agent: str
+    version: int | None
+    label: str | None
+    arm: str | None
+
+
 def check_outcome(name: str, value: Any, severity: str | None) -> tuple[OutcomeValue, Severity | None]:
     """Value and severity of an outcome, as they are kept.
 
@@ -76,4 +87,14 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
         "why": outcome.why,
         "recorded_by": outcome.recorded_by,
         "recorded_at": rfc3339(outcome.recorded_at_microseconds),
+    }
+
+
+def served_outcome_document(served: ServedOutcome) -> dict[str, Any]:
+    return {
+        **outcome_document(served.outcome),
+        "agent": served.agent,
+        "version": served.version,
+        "label": served.label,
+        "arm": served.arm,
     }

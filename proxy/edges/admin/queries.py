@@ -89,6 +89,19 @@ class RunsExportQuery(RunsFilterQuery):
     format: Literal["jsonl", "csv"] = "jsonl"
 
 
+class OutcomesQuery(PageQuery):
+    """Facts that fit all of them: of a run, by name, by what served the run, and by when they were told, `to` exclusive. A page
+    may be short, also empty, while `next` leads on."""
+
+    run: Text | None = None
+    name: Text | None = None
+    agent: Text | None = None
+    version: Whole | None = None
+    label: Text | None = None
+    from_: Annotated[Text | None, Field(alias="from")] = None
+    to: Text | None = None
+
+
 class VersionsAtQuery(Query):
     """`label` left out is the agent's default label, `time` (RFC 3339) left out is now."""
 

@@ -34,6 +34,7 @@ from proxy.edges.admin.handlers import (
     audit,
     caps,
     labels,
+    outcomes,
     proposals,
     protections,
     rollouts,
@@ -46,6 +47,7 @@ from proxy.edges.admin.handlers import (
 )
 from proxy.edges.admin.parts import Handler
 from proxy.edges.admin.queries import (
+    OutcomesQuery,
     PageQuery,
     PreflightQuery,
     PriceQuery,
@@ -190,9 +192,11 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/runs/quarantine", "quarantine_runs", "Tag runs, so that reports can leave them out", "operator",
           runs.quarantine_runs, "How many changed, and which were meant", QuarantineBody),
     Route("GET", "/runs/{id}", "get_run", "One run with its attempts and outcomes", "viewer", runs.get_run, "The run"),
-    Route("POST", "/runs/{id}/outcomes", "record_outcome", "A later fact about a run", "operator", runs.record_outcome,
+    Route("POST", "/runs/{id}/outcomes", "record_outcome", "A later fact about a run", "operator", outcomes.record_outcome,
           "The outcome", OutcomeBody, statuses=(201,)),
-    Route("POST", "/outcomes", "record_outcomes", "Later facts about many runs", "operator", runs.record_outcomes,
+    Route("GET", "/outcomes", "list_outcomes", "Later facts about runs, newest first", "viewer", outcomes.list_outcomes,
+          "A page of outcomes, each with what served its run; it may be short while `next` leads on", query=OutcomesQuery),
+    Route("POST", "/outcomes", "record_outcomes", "Later facts about many runs", "operator", outcomes.record_outcomes,
           "The outcomes, and the runs that nobody knows", OutcomesBody, statuses=(201,)),
 
     Route("GET", "/tokens", "list_tokens", "Tokens of the admin API, newest first, also revoked ones", "admin",

@@ -3,6 +3,9 @@
 from time import monotonic_ns, time_ns
 from typing import Protocol
 
+#: The last that 13 hex digits hold.
+_LAST_MOMENT = 16**13 - 1
+
 
 class Clock(Protocol):
     """Where time comes from."""
@@ -24,6 +27,11 @@ class SystemClock:
 
     def monotonic_microseconds(self) -> int:
         return monotonic_ns() // 1000
+
+
+def first_id(prefix: str, microseconds: int) -> str:
+    """Not greater than any id that Identifiers make from this moment on, and greater than those made before."""
+    return "%s_%013x" % (prefix, max(0, min(microseconds, _LAST_MOMENT)))  # noqa: UP031 (as they are made)
 
 
 class Identifiers:

@@ -12,12 +12,14 @@ from proxy.core.calls.outcomes import Outcome, check_outcome
 from proxy.core.errors import BadInput, NotFound, Unavailable
 from proxy.core.pages import MAX_PAGE
 from proxy.core.times import rfc3339
-from proxy.runtime.process.clock import Clock, Identifiers
+from proxy.runtime.process.clock import Clock, Identifiers, first_id
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.telemetry.recorder import Flushes
 from proxy.store.ports.store import RunFilter, Store
 
 _RUNS_A_CHANGE = 5000
+_PREFIX = "out"
+_CLOCK_SET_MICROSECONDS = 60_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ class RunCommands:
     def _outcome(self, who: str, draft: OutcomeDraft, now: int) -> Outcome:
         value, severity = check_outcome(draft.name, draft.value, draft.severity)
         return Outcome(
-            id=self._identifiers.new("out"),
+            id=self._identifiers.new(_PREFIX),
             run=draft.run,
             name=draft.name,
             value=value,
@@ -136,6 +138,14 @@ class RunCommands:
             recorded_by=who,
             recorded_at_microseconds=now,
         )
+
+
+def outcome_ids_around(from_microseconds: int | None, to_microseconds: int | None) -> tuple[str, str | None]:
+    """The first id and the end of ids of outcomes told between these times. An id is made a moment after the time is read, and
+    the clock may be set in between."""
+    first = "" if from_microseconds is None else first_id(_PREFIX, from_microseconds - _CLOCK_SET_MICROSECONDS)
+    end = None if to_microseconds is None else first_id(_PREFIX, to_microseconds + _CLOCK_SET_MICROSECONDS)
+    return first, end
 
 
 def filter_document(wanted: RunFilter) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from proxy.core.calls.outcomes import Outcome
+from proxy.core.calls.outcomes import Outcome, ServedOutcome
 from proxy.core.calls.runs import Attempt, Run, RunResult
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.proof.audit import AuditDraft, AuditEntry
@@ -51,6 +51,31 @@ class RunFilter:
     quarantined: bool | None = None
     from_microseconds: int | None = None
     to_microseconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeFilter:
+    """Which outcomes are wanted; unset members do not narrow. Agent, version and label are their run's; times, of the telling,
+    are UTC microseconds, `to` exclusive."""
+
+    run: str | None = None
+    name: str | None = None
+    agent: str | None = None
+    version: int | None = None
+    label: str | None = None
+    from_microseconds: int | None = None
+    to_microseconds: int | None = None
+    #: Between which ids they are in any case, `before_id` exclusive, so that times far back are found at once.
+    first_id: str = ""
+    before_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomesOfRun:
+    """The newest outcomes of a run, in the order they were recorded, and how many it has in all."""
+
+    newest: Sequence[Outcome]
+    count: int
 
 
 class UnauditedChange(AssertionError):
@@ -214,6 +239,16 @@ class Store(Protocol):
 
     async def outcomes(self, run_id: str) -> Sequence[Outcome]:
         """In the order they were recorded."""
+        ...
+
+    async def outcomes_of(self, run_ids: Sequence[str]) -> Mapping[str, OutcomesOfRun]:
+        """By run, of a page of them; those without any are left out."""
+        ...
+
+    async def served_outcomes(
+        self, wanted: OutcomeFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    ) -> Page[ServedOutcome]:
+        """The newest first. So many are looked at for a page that it may be short, or empty, and the list go on."""
         ...
 
     # The audit log, oldest first

@@ -1,18 +1,16 @@
 """Lists by page: newest first where there is a time, each page one range of an index however far back it begins.
 
-Counterparts: paging.py (cursors), access.py (tokens and proposals), run_lists.py.
+Counterparts: paging.py (cursors), access.py (tokens and proposals), run_lists.py, outcome_lists.py.
 """
 
 import sqlite3
 from collections.abc import Sequence
 
-from proxy.core.calls.outcomes import Outcome
 from proxy.core.pages import Page
 from proxy.core.proof.audit import AuditEntry
 from proxy.core.releasing.releases import Release
 from proxy.core.snapshot import Agent, Rollout
 from proxy.core.versions.versions import VersionSummary
-from proxy.store.rows.runs import outcome_of
 from proxy.store.rows.values import Row, agent_of, audit_entry_of, release_of, summary_of
 from proxy.store.sqlite.statements.paging import BEFORE_FIRST, fetched, key_of, page_of
 from proxy.store.sqlite.traffic import arms_of, rollouts_of
@@ -28,7 +26,6 @@ _LABEL_HISTORY = "SELECT * FROM releases WHERE agent = ? AND label = ? ORDER BY 
 _ROLLOUTS = "SELECT * FROM rollouts WHERE agent = ? AND number < ? ORDER BY number DESC LIMIT ?"
 _AUDIT = "SELECT * FROM audit WHERE number < ? ORDER BY number DESC LIMIT ?"
 _AUDIT_AFTER = "SELECT * FROM audit WHERE number > ? ORDER BY number LIMIT ?"
-_OUTCOMES = "SELECT * FROM outcomes WHERE run = ? ORDER BY id"
 
 
 def list_agents(plain: sqlite3.Connection, cursor: str | None, limit: int) -> Page[Agent]:
@@ -75,11 +72,6 @@ def list_audit(plain: sqlite3.Connection, cursor: str | None, limit: int) -> Pag
 def list_audit_after(plain: sqlite3.Connection, number: int, limit: int) -> list[AuditEntry]:
     """Oldest first."""
     return [audit_entry_of(row) for row in plain.execute(_AUDIT_AFTER, (number, limit))]
-
-
-def read_outcomes(plain: sqlite3.Connection, run_id: str) -> list[Outcome]:
-    """In the order they were recorded."""
-    return [outcome_of(row) for row in plain.execute(_OUTCOMES, (run_id,))]
 
 
 def _releases_of(plain: sqlite3.Connection, rows: Sequence[Row]) -> list[Release]:

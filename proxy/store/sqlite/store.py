@@ -1,7 +1,7 @@
 """The SQLite store: the Store protocol, each promise handed to the module that keeps it.
 
 Nothing is decided here. Files, connections and transactions are database.py's; the SQL is in changes.py, traffic.py,
-lists.py, run_lists.py, access.py, batches.py and ledger.py.
+lists.py, run_lists.py, outcome_lists.py, access.py, batches.py and ledger.py.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from proxy.core.calls.outcomes import Outcome
+from proxy.core.calls.outcomes import Outcome, ServedOutcome
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.proof.audit import AuditEntry
@@ -25,7 +25,7 @@ from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version, VersionSummary
 from proxy.store.ports.rollouts import KeptEvidence
-from proxy.store.ports.store import RunFilter, StoreCopy, UnauditedChange
+from proxy.store.ports.store import OutcomeFilter, OutcomesOfRun, RunFilter, StoreCopy, UnauditedChange
 from proxy.store.ports.upkeep import Carried, CarryPosition
 from proxy.store.sqlite import access, carrying, evidence, giving_back, ledger, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
@@ -33,7 +33,7 @@ from proxy.store.sqlite.opening.database import Database
 from proxy.store.sqlite.opening.migrate import migrations
 from proxy.store.sqlite.opening.ownership import size_in_bytes
 from proxy.store.sqlite.proof import prove_more
-from proxy.store.sqlite.runs import batches, pruning, run_lists, run_segments
+from proxy.store.sqlite.runs import batches, outcome_lists, pruning, run_lists, run_segments
 from proxy.store.sqlite.runs.run_lanes import RunLanes
 
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -133,7 +133,15 @@ class SqliteStore:
         return await self._database.read_for_lists(run_lists.read_attempts, run_id)
 
     async def outcomes(self, run_id: str) -> Sequence[Outcome]:
-        return await self._database.read_for_lists(lists.read_outcomes, run_id)
+        return await self._database.read_for_lists(outcome_lists.read_outcomes, run_id)
+
+    async def outcomes_of(self, run_ids: Sequence[str]) -> Mapping[str, OutcomesOfRun]:
+        return await self._database.read_for_lists(outcome_lists.read_outcomes_of, run_ids)
+
+    async def served_outcomes(
+        self, wanted: OutcomeFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE
+    ) -> Page[ServedOutcome]:
+        return await self._database.read_for_lists(outcome_lists.list_outcomes, wanted, cursor, limit)
 
     async def audit_after(self, number: int, limit: int = DEFAULT_PAGE) -> Sequence[AuditEntry]:
         return await self._database.read_for_lists(lists.list_audit_after, number, limit)

@@ -108,14 +108,14 @@ async def test_csv_has_a_column_for_every_member_and_neutral_cells(admin: Admin)
     assert (first["tags"], first["tool_calls"], first["tokens.input"]) == ('{"plan":"=x"}', '["refund"]', "7")
     assert (first["quarantined"], first["version"], first["cost_usd"]) == ("false", "", "1.5e-06")
     described = (await admin.get("/runs/run_0000006")).content
-    flat = {name for name in described if name not in ("tokens", "attempts", "outcomes")}
+    flat = {name for name in described if name not in ("tokens", "attempts")}
     assert set(first) == flat | {f"tokens.{name}" for name in described["tokens"]}
 
 
 def test_an_empty_csv_still_has_its_head() -> None:
     form = RUN_FORMATS["csv"]
     assert form.head.startswith(b"id,kind,")
-    assert form.render([]) == b""
+    assert form.render([], {}) == b""
 
 
 async def test_a_broken_export_has_no_clean_end(admin: Admin) -> None:

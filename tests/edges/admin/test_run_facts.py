@@ -1,8 +1,11 @@
 """What is said about runs afterwards: quarantine, which is audited to the run, and outcomes, which are only ever added."""
 
 import asyncio
+import csv
+import io
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.edges.admin.composition import Admin
@@ -146,3 +149,47 @@ async def test_an_outcome_may_come_before_the_recorder_has_written_its_run(admin
     )
     assert (first.status, second.status) == (201, 201)
     assert (await admin.post("/runs/run_0000003/outcomes", {"name": "score", "value": 1})).code == "run_not_found"
+
+
+async def test_outcomes_are_listed_newest_first_with_what_served_their_run(admin: Admin) -> None:
+    served = {"version": 8, "label": "prod", "arm": "candidate"}
+    await admin.commands.store.record_runs([run(1, **served), run(2, agent="other", version=8)], [])
+    for number, name in ((1, "score"), (2, "score"), (1, "incident")):
+        admin.commands.clock.now += 1_000_000
+        fact = {"name": name, "severity": "high"} if name == "incident" else {"name": name, "value": number}
+        assert (await admin.post(f"/runs/run_000000{number}/outcomes", fact)).status == 201
+
+    async def found(query: str) -> list[tuple[str, str]]:
+        return [(item["run"][-1], item["name"]) for item in (await admin.get(f"/outcomes?{query}"))["items"]]
+
+    assert await found("") == [("1", "incident"), ("2", "score"), ("1", "score")]
+    assert await found("name=score") == [("2", "score"), ("1", "score")]
+    assert await found("run=run_0000002") == [("2", "score")]
+    assert await found("agent=support&version=8&label=prod") == [("1", "incident"), ("1", "score")]
+    assert await found("agent=support&version=7") == []
+    assert await found("from=2026-11-20T12:00:02Z") == [("1", "incident"), ("2", "score")]
+    assert await found("from=2026-11-20T12:00:02Z&to=2026-11-20T12:00:03Z") == [("2", "score")]
+    assert await found("from=0001-01-01T00:00:00Z&to=9999-12-31T00:00:00Z&limit=1") == [("1", "incident")]
+    item = (await admin.get("/outcomes?limit=1"))["items"][0]
+    assert {name: item[name] for name in ("agent", "version", "label", "arm", "severity", "value")} == {
+        "agent": "support", **served, "severity": "high", "value": None,
+    }  # fmt: skip
+    assert [(await admin.get(f"/outcomes?{query}")).code for query in ("version=8", "from=soon", "cursor=x", "user=u")] == [
+        "bad_filter", "bad_time", "bad_cursor", "bad_query",
+    ]  # fmt: skip
+
+
+async def test_a_run_carries_its_outcomes_in_lists_and_exports(admin: Admin) -> None:
+    await admin.commands.store.record_runs([run(1), run(2)], [])
+    for value in (0.5, 0.9):
+        admin.commands.clock.now += 1
+        await admin.post("/runs/run_0000001/outcomes", {"name": "score", "value": value, "why": "=1+1"})
+    whole = await admin.get("/runs/run_0000001")
+    without, told = (await admin.get("/runs"))["items"]
+    assert (without["outcome_count"], without["outcomes"]) == (0, [])
+    assert (told["outcome_count"], told["outcomes"]) == (2, whole["outcomes"])
+    lines = (await admin.get("/runs/export")).content.splitlines()
+    assert [orjson.loads(line) for line in lines] == [without, told]
+    rows = list(csv.DictReader(io.StringIO((await admin.get("/runs/export?format=csv")).content, newline="")))
+    assert [row["outcome_count"] for row in rows] == ["0", "2"]
+    assert [outcome["value"] for outcome in orjson.loads(rows[1]["outcomes"])] == [0.5, 0.9]

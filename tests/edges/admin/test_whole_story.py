@@ -245,6 +245,9 @@ async def tell_of_runs(story: Story) -> None:
     assert ([item["name"] for item in batch["items"]], batch["unknown_runs"]) == (["incident"], ["run_2"])
     outcomes = (await story.tell("get_run", id="run_1"))["outcomes"]
     assert outcomes == [told.content, *batch["items"]]
+    served = {"agent": "support", "version": whole["version"], "label": whole["label"], "arm": whole["arm"]}
+    listed = (await story.tell("list_outcomes", query="?agent=support&name=score"))["items"]
+    assert listed == [{**told.content, **served}]
     tagged = await story.tell("quarantine_runs", {"agent": "support", "release": 9, "why": "wrong refunds"})
     assert (tagged["changed"], tagged["quarantined"]) == (1, True)
     exported = await story.tell("export_runs", query="?quarantined=true&format=jsonl")

@@ -8,7 +8,7 @@ import pytest
 from proxy.store.ports.store import RunFilter
 from proxy.store.sqlite import access, changes, ledger, lists, proof, traffic
 from proxy.store.sqlite.opening.migrate import migrate, migrations
-from proxy.store.sqlite.runs import batches, run_lists
+from proxy.store.sqlite.runs import batches, outcome_lists, run_lists
 
 
 @pytest.fixture
@@ -66,7 +66,10 @@ def test_the_runs_of_one_owner_are_found_by_their_numbers(plan, place, values):
         (lists._ROLLOUTS, ("a", 9, 1)),
         (lists._AUDIT, (9, 1)),
         (lists._AUDIT_AFTER, (9, 1)),
-        (lists._OUTCOMES, ("r",)),
+        (outcome_lists._OF_RUN, ("r",)),
+        (outcome_lists._OF_RUNS, ("[]", 1)),
+        (outcome_lists._LAST_LOOKED_AT, ("b", "a", 1)),
+        (outcome_lists._PAGE.format(where=""), ("b", "a", 1)),
         (proof._ENTRIES, (9, 1)),
         (proof._COMPONENTS, (9, 1)),
         *((statement, ("[]",)) for statement in proof._ROWS.values()),

@@ -8,14 +8,16 @@ and small forms of these signs, which some of them take for the same, or with a 
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import orjson
 
-from proxy.core.calls.runs import Run, run_document
+from proxy.core.calls.runs import Run
 from proxy.core.characters import escaped_json, plain_text
+from proxy.edges.admin.handlers.outcomes import judged_run_document
+from proxy.store.ports.store import OutcomesOfRun
 
 _FORMULA = re.compile(
     r"[\t\r\n]|[\s\ufffd]*[=+\-@|%\u2212\ufe62\ufe63\ufe66\ufe6b\uff05\uff0b\uff0d\uff1d\uff20\uff5c]"
@@ -30,17 +32,18 @@ class RunFormat:
 
     content_type: str
     head: bytes
-    render: Callable[[Sequence[Run]], bytes]
+    render: Callable[[Sequence[Run], Mapping[str, OutcomesOfRun]], bytes]
 
 
-def json_lines(runs: Sequence[Run]) -> bytes:
-    """One document of `GET /runs/{id}` a line, without attempts and outcomes."""
-    return b"".join(orjson.dumps(run_document(run), option=orjson.OPT_APPEND_NEWLINE) for run in runs)
+def json_lines(runs: Sequence[Run], outcomes: Mapping[str, OutcomesOfRun]) -> bytes:
+    """One document of `GET /runs` a line."""
+    documents = (judged_run_document(run, outcomes) for run in runs)
+    return b"".join(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE) for document in documents)
 
 
-def csv_rows(runs: Sequence[Run]) -> bytes:
+def csv_rows(runs: Sequence[Run], outcomes: Mapping[str, OutcomesOfRun]) -> bytes:
     """The same members as cells, in the order of the head."""
-    return _written([cell for _, cell in _cells(run_document(run))] for run in runs)
+    return _written([cell for _, cell in _cells(judged_run_document(run, outcomes))] for run in runs)
 
 
 def _cells(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -72,7 +75,7 @@ def _written(rows: Iterator[list[Any]] | list[list[str]]) -> bytes:
 _ANY_RUN = Run(
     id="", agent="", wire="", operation="", status=0, result="ok", duration_microseconds=0, started_at_microseconds=0
 )
-_HEAD = [name for name, _ in _cells(run_document(_ANY_RUN))]
+_HEAD = [name for name, _ in _cells(judged_run_document(_ANY_RUN, {}))]
 
 RUN_FORMATS: dict[Literal["jsonl", "csv"], RunFormat] = {
     "jsonl": RunFormat("application/x-ndjson", b"", json_lines),

@@ -1,4 +1,4 @@
-"""Handlers: runs with their attempts and outcomes, their export, and what is said about them afterwards."""
+"""Handlers: runs with their attempts and outcomes, their export, and their quarantine."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,19 +9,22 @@ from proxy.core.errors import BadInput, NotFound
 from proxy.core.pages import MAX_PAGE
 from proxy.core.releasing.releases import CANDIDATE, STABLE
 from proxy.core.times import parse_rfc3339
-from proxy.edges.admin.bodies import OutcomeBody, OutcomesBody, QuarantineBody
+from proxy.edges.admin.bodies import QuarantineBody
+from proxy.edges.admin.handlers.outcomes import judged_run_document, outcomes_of
 from proxy.edges.admin.handlers.run_export import RUN_FORMATS, RunFormat
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.parts import AdminParts, Answer, Ask, Streamed
 from proxy.edges.admin.queries import RunsExportQuery, RunsFilterQuery, RunsQuery
 from proxy.edges.admin.streaming import COUNT_HEADER
-from proxy.runtime.releasing.run_commands import OutcomeDraft, filter_document
+from proxy.runtime.releasing.run_commands import filter_document
 from proxy.store.ports.store import RunFilter
 
 
 async def list_runs(parts: AdminParts, ask: Ask) -> Answer:
     query = ask.query_as(RunsQuery)
-    return page_answer(await parts.store.runs(_filter(query), query.cursor, query.limit), run_document)
+    page = await parts.store.runs(_filter(query), query.cursor, query.limit)
+    outcomes = await outcomes_of(parts, page.items)
+    return page_answer(page, lambda run: judged_run_document(run, outcomes))
 
 
 async def get_run(parts: AdminParts, ask: Ask) -> Answer:
@@ -34,6 +37,7 @@ async def get_run(parts: AdminParts, ask: Ask) -> Answer:
         {
             **run_document(run),
             "attempts": [attempt_document(attempt) for attempt in attempts],
+            "outcome_count": len(outcomes),
             "outcomes": [outcome_document(outcome) for outcome in outcomes],
         }
     )
@@ -55,7 +59,8 @@ async def _batches(parts: AdminParts, wanted: RunFilter, form: RunFormat) -> Asy
     while True:
         page = await parts.store.runs(wanted, cursor, MAX_PAGE)
         # On another thread, so that calls in flight do not wait for a batch to be written out.
-        yield head + await asyncio.to_thread(form.render, page.items)
+        outcomes = await outcomes_of(parts, page.items)
+        yield head + await asyncio.to_thread(form.render, page.items, outcomes)
         head, cursor = b"", page.next_cursor
         if cursor is None:
             return
@@ -73,27 +78,6 @@ async def quarantine_runs(parts: AdminParts, ask: Ask) -> Answer:
     else:
         raise BadInput("bad_filter", "name runs by `runs` or by filters, not by both", param="runs")
     return Answer({"changed": changed, "quarantined": not body.undo, **named})
-
-
-async def record_outcome(parts: AdminParts, ask: Ask) -> Answer:
-    draft = _draft(ask.body_as(OutcomeBody), ask.path["id"])
-    return Answer(outcome_document(await parts.runs.record_outcome(ask.who, draft)), 201)
-
-
-async def record_outcomes(parts: AdminParts, ask: Ask) -> Answer:
-    body = ask.body_as(OutcomesBody)
-    recorded = await parts.runs.record_outcomes(ask.who, [_draft(one, one.run, body.why) for one in body.outcomes])
-    return Answer(
-        {
-            "items": [outcome_document(outcome) for outcome in recorded.outcomes],
-            "unknown_runs": list(recorded.unknown_runs),
-        },
-        201,
-    )
-
-
-def _draft(body: OutcomeBody, run: str, why: str = "") -> OutcomeDraft:
-    return OutcomeDraft(run=run, name=body.name, value=body.value, severity=body.severity, why=body.why or why)
 
 
 def _filter(asked: RunsFilterQuery | QuarantineBody) -> RunFilter:

@@ -26,7 +26,7 @@ def page_of(
     size = fetched(limit) - 1
     shown = rows[:size]
     goes_on = len(rows) > size
-    return Page(items_of(shown), _cursor_of([shown[-1][column] for column in key]) if goes_on else None)
+    return Page(items_of(shown), cursor_of([shown[-1][column] for column in key]) if goes_on else None)
 
 
 def fetched(limit: int) -> int:
@@ -34,7 +34,8 @@ def fetched(limit: int) -> int:
     return max(1, min(limit, MAX_PAGE)) + 1
 
 
-def _cursor_of(key: Sequence[str | int]) -> str:
+def cursor_of(key: Sequence[str | int]) -> str:
+    """The cursor of a page that begins behind this key."""
     return base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")
 
 

@@ -1,0 +1,74 @@
+"""Handlers: facts about runs that are told later, one by one or many at once, and the list of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from proxy.core.calls.outcomes import outcome_document, served_outcome_document
+from proxy.core.calls.runs import Run, run_document
+from proxy.core.errors import BadInput
+from proxy.core.times import parse_rfc3339
+from proxy.edges.admin.bodies import OutcomeBody, OutcomesBody
+from proxy.edges.admin.pages import page_answer
+from proxy.edges.admin.parts import AdminParts, Answer, Ask
+from proxy.edges.admin.queries import OutcomesQuery
+from proxy.runtime.releasing.run_commands import OutcomeDraft, outcome_ids_around
+from proxy.store.ports.store import OutcomeFilter, OutcomesOfRun
+
+_NONE: Final = OutcomesOfRun((), 0)
+
+
+async def list_outcomes(parts: AdminParts, ask: Ask) -> Answer:
+    query = ask.query_as(OutcomesQuery)
+    if query.agent is None and query.version is not None:
+        raise BadInput("bad_filter", "versions are numbered per agent: say the agent too", param="version")
+    start = None if query.from_ is None else parse_rfc3339(query.from_, "from")
+    end = None if query.to is None else parse_rfc3339(query.to, "to")
+    first_id, before_id = outcome_ids_around(start, end)
+    wanted = OutcomeFilter(
+        run=query.run,
+        name=query.name,
+        agent=query.agent,
+        version=query.version,
+        label=query.label,
+        from_microseconds=start,
+        to_microseconds=end,
+        first_id=first_id,
+        before_id=before_id,
+    )
+    return page_answer(await parts.store.served_outcomes(wanted, query.cursor, query.limit), served_outcome_document)
+
+
+async def record_outcome(parts: AdminParts, ask: Ask) -> Answer:
+    draft = _draft(ask.body_as(OutcomeBody), ask.path["id"])
+    return Answer(outcome_document(await parts.runs.record_outcome(ask.who, draft)), 201)
+
+
+async def record_outcomes(parts: AdminParts, ask: Ask) -> Answer:
+    body = ask.body_as(OutcomesBody)
+    recorded = await parts.runs.record_outcomes(ask.who, [_draft(one, one.run, body.why) for one in body.outcomes])
+    return Answer(
+        {
+            "items": [outcome_document(outcome) for outcome in recorded.outcomes],
+            "unknown_runs": list(recorded.unknown_runs),
+        },
+        201,
+    )
+
+
+def judged_run_document(run: Run, outcomes: Mapping[str, OutcomesOfRun]) -> dict[str, Any]:
+    """A run with what was told of it: `outcomes` are the newest, `outcome_count` how many there are."""
+    told = outcomes.get(run.id, _NONE)
+    return {
+        **run_document(run),
+        "outcome_count": told.count,
+        "outcomes": [outcome_document(outcome) for outcome in told.newest],
+    }
+
+
+async def outcomes_of(parts: AdminParts, runs: Sequence[Run]) -> Mapping[str, OutcomesOfRun]:
+    """What was told of these runs, of all in one read."""
+    return await parts.store.outcomes_of([run.id for run in runs]) if runs else {}
+
+
+def _draft(body: OutcomeBody, run: str, why: str = "") -> OutcomeDraft:
+    return OutcomeDraft(run=run, name=body.name, value=body.value, severity=body.severity, why=body.why or why)
