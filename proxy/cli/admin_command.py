@@ -1,7 +1,7 @@
 """Turns a function into an admin verb: adds the options every one has, connects, and explains failures.
 
 The function is written as `verb(api, show, …)`; what follows the first two are its own arguments and options. Each verb
-has an example, shown at the end of its `--help`.
+has an example, shown at the end of its `--help`, and the least role that may use it, as the server's route table says.
 """
 
 import inspect
@@ -75,8 +75,13 @@ def example_text(*examples: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  {example}" for example in examples)
 
 
-def admin_command(group: typer.Typer, name: str, *examples: str) -> Callable[[Verb], Verb]:
-    """Register `verb(api, show, …)` as command `name` of `group`."""
+def help_text(says: str | None, role: str) -> str:
+    """What a verb does, and who may use it."""
+    return f"{says}\n\nLeast role: {role}."
+
+
+def admin_command(group: typer.Typer, name: str, *examples: str, role: str = "viewer") -> Callable[[Verb], Verb]:
+    """Register `verb(api, show, …)` as command `name` of `group`. `role`: the least that may use it, besides admin."""
 
     def register(verb: Verb) -> Verb:
         def run(*, admin_url: str | None, token_file: Path | None, as_json: bool, **arguments: Any) -> None:
@@ -98,7 +103,9 @@ def admin_command(group: typer.Typer, name: str, *examples: str) -> Callable[[Ve
         # Typer learns a command's options from its signature, so the signature is what is put together here.
         run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess] standard protocol of inspect
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        group.command(name, cls=PlainCommand, help=inspect.getdoc(verb), epilog=example_text(*examples))(run)
+        group.command(
+            name, cls=PlainCommand, help=help_text(inspect.getdoc(verb), role), epilog=example_text(*examples)
+        )(run)
         return verb
 
     return register

@@ -85,7 +85,9 @@ def list_agents(api: AdminClient, show: Show, limit: Limit = 1000) -> None:
     show.items(api.items("/agents", limit), AGENTS, "no agents yet: switchback agents create NAME")
 
 
-@admin_command(commands, "create", 'switchback agents create support-triage --description "Routes tickets"')
+@admin_command(
+    commands, "create", 'switchback agents create support-triage --description "Routes tickets"', role="author"
+)
 def create_agent(
     api: AdminClient,
     show: Show,
@@ -118,7 +120,9 @@ def show_agent(api: AdminClient, show: Show, agent: AgentName) -> None:
         say("no labels yet: switchback label AGENT LABEL VERSION")
 
 
-@admin_command(commands, "update", 'switchback agents update support-triage --default-label staging --why "tests"')
+@admin_command(
+    commands, "update", 'switchback agents update support-triage --default-label staging --why "tests"', role="author"
+)
 def update_agent(
     api: AdminClient,
     show: Show,
@@ -136,13 +140,15 @@ def update_agent(
     show.document(api.patch(f"/agents/{segment(agent)}", {**changes, "why": why}), f"changed {agent}")
 
 
-@admin_command(commands, "archive", 'switchback agents archive support-triage --why "replaced by triage-2"')
+@admin_command(
+    commands, "archive", 'switchback agents archive support-triage --why "replaced by triage-2"', role="admin"
+)
 def archive_agent(api: AdminClient, show: Show, agent: AgentName, why: Why = NO_REASON) -> None:
     """Take an agent out of service: calls that name it get 404. Its history stays."""
     show.document(api.post(f"/agents/{segment(agent)}/archive", {"why": why}), f"archived {agent}")
 
 
-@admin_command(commands, "unarchive", 'switchback agents unarchive support-triage --why "still in use"')
+@admin_command(commands, "unarchive", 'switchback agents unarchive support-triage --why "still in use"', role="admin")
 def unarchive_agent(api: AdminClient, show: Show, agent: AgentName, why: Why = NO_REASON) -> None:
     """Put an archived agent back in service: its labels serve what they served."""
     show.document(api.post(f"/agents/{segment(agent)}/unarchive", {"why": why}), f"{agent} is in service again")

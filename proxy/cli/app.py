@@ -19,6 +19,7 @@ from proxy.cli import (
     demo,
     diff_view,
     git_verbs,
+    help_pages,
     importing,
     labels,
     proposals,
@@ -82,6 +83,7 @@ app.add_typer(audit.status_commands)
 app.add_typer(store.commands, name="store")
 proposals.register(app)
 tokens.register(app)
+help_pages.register(app)
 
 
 def main() -> None:

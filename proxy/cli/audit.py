@@ -88,7 +88,10 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Prove the audit log and every row it speaks about: what was released, and rollouts, switches, caps, tokens, agents,
-    protections and proposals as they are now. Exit code 1 if not."""
+    protections and proposals as they are now. Exit code 1 if not.
+
+    Least role: viewer.
+    """
     with failures_explained(as_json):
         proof = _proof(head, file, admin_url, token_file)
         Show(as_json).document(proof, *_proof_lines(proof))

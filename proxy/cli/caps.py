@@ -67,6 +67,7 @@ def list_caps(api: AdminClient, show: Show, limit: Limit = 1000) -> None:
     "set",
     'switchback caps set --agent support-triage --limit 50 --unit usd --window day --why "budget"',
     "switchback caps set --user '*' --limit 100 --unit calls --window hour",
+    role="operator",
 )
 def set_cap(
     api: AdminClient,
@@ -132,7 +133,7 @@ def _set(api: AdminClient, body: Document) -> tuple[Document, bool]:
     return api.put(f"/caps/{segment(str(there.get('id')))}", changes), False
 
 
-@admin_command(commands, "change", 'switchback caps change cap_06AWX3 --limit 80 --why "busy week"')
+@admin_command(commands, "change", 'switchback caps change cap_06AWX3 --limit 80 --why "busy week"', role="operator")
 def change_cap(
     api: AdminClient,
     show: Show,
@@ -149,7 +150,7 @@ def change_cap(
     show.document(after, f"cap {cap}: the limit is {_amount('limit', after) or limit} now")
 
 
-@admin_command(commands, "end", 'switchback caps end cap_06AWX3 --why "budget moved"')
+@admin_command(commands, "end", 'switchback caps end cap_06AWX3 --why "budget moved"', role="operator")
 def end_cap(api: AdminClient, show: Show, cap: CapId, why: Why = NO_REASON) -> None:
     """Remove a cap."""
     show.document(by_id(api, "/caps", cap, lambda one: api.delete(f"/caps/{segment(one)}", why)), f"cap {cap} is gone")

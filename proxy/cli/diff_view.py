@@ -152,7 +152,7 @@ def _elided(text: str, *, is_first: bool, is_last: bool) -> Iterator[tuple[str, 
 def print_diff(document: Mapping[str, Any]) -> None:
     """To standard output: coloured where that is a terminal that wants colour, marked elsewhere."""
     console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False, soft_wrap=True)
-    in_colour = console.is_terminal and console.color_system is not None
+    in_colour = console.is_terminal and console.color_system is not None and not console.no_color
     console.print(render(document, in_colour=in_colour), end="")
 
 

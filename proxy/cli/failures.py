@@ -1,12 +1,4 @@
-"""How a command fails: one line on stderr, with --json one JSON object there, and an exit code that scripts can rely on.
-
-0  done, also where nothing had to be changed
-1  refused or failed: the server said no, or a file could not be written
-2  wrong usage: the command line, the settings file, or a file it names that cannot be used
-3  the server could not be reached, or did not answer in time
-4  conflict: somebody else was first; look again and repeat
-130  interrupted by Ctrl-C
-"""
+"""How a command fails: one line on stderr, with --json one JSON object there, and an exit code that scripts can rely on."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +8,15 @@ EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 EXIT_CONFLICT = 4
 EXIT_INTERRUPTED = 130
-
+#: What each means, as `switchback help exit-codes` and the README tell it.
+EXIT_CODES = {
+    0: "done, also where nothing had to be changed",
+    EXIT_FAILED: "refused or failed: the server said no, or a file could not be written",
+    EXIT_USAGE: "wrong usage: the command line, the settings file, or a file it names that cannot be used",
+    EXIT_UNREACHABLE: "the server could not be reached, or did not answer in time",
+    EXIT_CONFLICT: "conflict: somebody else was first; look again and repeat",
+    EXIT_INTERRUPTED: "interrupted by Ctrl-C",
+}
 
 #: What `code` is with --json where the server gave none.
 _OWN_CODES = {EXIT_FAILED: "failed", EXIT_USAGE: "usage", EXIT_UNREACHABLE: "unreachable", EXIT_CONFLICT: "conflict"}

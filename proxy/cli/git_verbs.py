@@ -27,6 +27,7 @@ def register(app: typer.Typer, agents: typer.Typer) -> None:
         "sync",
         "switchback sync config/agents --dry-run",
         "switchback sync config/agents --label staging",
+        role="author",
     )(sync_directory)
     admin_command(agents, "export", "switchback agents export config/agents")(export_directory)
 
@@ -49,7 +50,8 @@ def sync_directory(
 ) -> None:
     """Create a version of each agent whose files changed. Equal content never makes a second one.
 
-    Exit code 4 where an agent was refused, because its newest version was made elsewhere or somebody was quicker.
+    Exit code 4 where an agent was refused, because its newest version was made elsewhere or somebody was quicker. Authors move no
+    label, and operators make no version: with --label a token of an admin is needed.
     """
     # Heavy: readers of YAML and JSON, which only the verbs about files need.
     from proxy.cli.agent_files import BadAgentFiles  # noqa: PLC0415

@@ -34,6 +34,7 @@ def register(agents: typer.Typer) -> None:
         "import",
         "switchback agents import prompt.json --agent support-triage --dry-run",
         "switchback agents import prompts/hello.prompt --agent hello",
+        role="author",
     )(import_prompt)
 
 

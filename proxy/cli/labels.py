@@ -21,6 +21,7 @@ commands = new_group()
     "label",
     'switchback label support-triage prod 7 --why "passed the evaluation"',
     "switchback label support-triage staging --delete",
+    role="operator",
 )
 def move_label(
     api: AdminClient,
@@ -67,6 +68,7 @@ def move_label(
     "rollback",
     "switchback rollback support-triage",
     'switchback rollback support-triage --label prod --to 5 --why "wrong refunds since 7"',
+    role="operator",
 )
 def roll_back(
     api: AdminClient,

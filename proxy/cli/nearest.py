@@ -9,8 +9,11 @@ from typing import Any, cast
 
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.failures import CommandFailed
+from proxy.cli.version_names import LATEST
 
 _ALL = 10_000
+#: What verbs call an argument that names a label, or a version by its label; of numbers the server says which there are.
+_NAMES = ("label", "version", "before", "after")
 _CUTOFF = 0.6
 
 
@@ -33,10 +36,11 @@ def _hint(api: AdminClient, code: str | None, agent: str, arguments: Mapping[str
         case "agent_not_found":
             return _nearest(agent, _names(api, "/agents", "agent"))
         case "label_not_set" | "version_not_found":
-            given = [arguments[name] for name in ("label", "version", "a", "b") if isinstance(arguments.get(name), str)]
+            given = [str(arguments[name]) for name in _NAMES if arguments.get(name) is not None]
             labels = _names(api, f"/agents/{segment(agent)}/labels", "label")
-            wrong = [name for name in given if not name.isdigit() and name not in labels]
-            return _nearest(wrong[0], labels) if wrong else None
+            known = [*labels, LATEST]
+            wrong = [name for name in given if not name.isdigit() and name not in known]
+            return _nearest(wrong[0], known) if wrong else None
         case _:
             return None
 

@@ -87,6 +87,7 @@ def show_proposal(api: AdminClient, show: Show, agent: AgentName, proposal: Prop
     commands,
     "create",
     'switchback proposals create support-triage prod 8 --evaluation tickets-20 --why "passed the evaluation"',
+    role="operator or author",
 )
 def create_proposal(
     api: AdminClient,
@@ -116,14 +117,18 @@ def create_proposal(
     )
 
 
-@admin_command(commands, "approve", 'switchback proposals approve support-triage p1 --why "read the diff"')
+@admin_command(
+    commands, "approve", 'switchback proposals approve support-triage p1 --why "read the diff"', role="operator"
+)
 def approve(api: AdminClient, show: Show, agent: AgentName, proposal: ProposalId, why: Why = NO_REASON) -> None:
     """Let a proposal happen, now. Whoever proposed it cannot."""
     done = api.post(f"{_proposals(agent)}/{segment(proposal)}/approve", {"why": why})
     show.document(done, f"{agent}: done as {done.get('proposed_by')} proposed: {_what(done)}")
 
 
-@admin_command(commands, "reject", 'switchback proposals reject support-triage p1 --why "no evaluation"')
+@admin_command(
+    commands, "reject", 'switchback proposals reject support-triage p1 --why "no evaluation"', role="operator or author"
+)
 def reject(api: AdminClient, show: Show, agent: AgentName, proposal: ProposalId, why: Why = NO_REASON) -> None:
     """Let a proposal not happen; also how its author takes it back."""
     done = api.post(f"{_proposals(agent)}/{segment(proposal)}/reject", {"why": why})
@@ -142,6 +147,7 @@ def list_protections(api: AdminClient, show: Show, agent: AgentName, limit: Limi
     "set",
     "switchback protection set support-triage prod --approval --evaluation",
     "switchback protection set support-triage prod --who-may-move admin",
+    role="admin",
 )
 def set_protection(
     api: AdminClient,
@@ -153,7 +159,7 @@ def set_protection(
     approval: Annotated[bool, typer.Option("--approval", help="A second person must approve a move.")] = False,
     why: Why = NO_REASON,
 ) -> None:
-    """Protect a label, in place of the rules it had. Rollbacks never wait. Needs the role admin."""
+    """Protect a label, in place of the rules it had. Rollbacks never wait."""
     body = {
         "who_may_move": who_may_move, "evaluation_required": evaluation, "approval_required": approval, "why": why,
     }  # fmt: skip
@@ -163,9 +169,9 @@ def set_protection(
     show.document(rules, f"{agent}: {label} is protected: moved by {rules.get('who_may_move')}{needed}")
 
 
-@admin_command(protection_commands, "end", "switchback protection end support-triage prod")
+@admin_command(protection_commands, "end", "switchback protection end support-triage prod", role="admin")
 def end_protection(api: AdminClient, show: Show, agent: AgentName, label: LabelName, why: Why = NO_REASON) -> None:
-    """Protect a label no longer. Needs the role admin."""
+    """Protect a label no longer."""
     show.document(api.delete(_protection(agent, label), why), f"{agent}: {label} is not protected any more")
 
 

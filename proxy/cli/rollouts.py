@@ -40,9 +40,7 @@ Percentage = Annotated[
 
 
 @admin_command(
-    commands,
-    "start",
-    'switchback rollout start support-triage --candidate 8 --why "canary"',
+    commands, "start", 'switchback rollout start support-triage --candidate 8 --why "canary"', role="operator"
 )
 def start_rollout(
     api: AdminClient,
@@ -108,19 +106,21 @@ def show_rollout(api: AdminClient, show: Show, agent: AgentName, rollout: Rollou
     show.fields({**rest, "arms": arms_text(found), **rollout_lines(found)})
 
 
-@admin_command(commands, "pause", 'switchback rollout pause support-triage --why "wait for Monday"')
+@admin_command(commands, "pause", 'switchback rollout pause support-triage --why "wait for Monday"', role="operator")
 def pause(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None, why: Why = NO_REASON) -> None:
     """Keep the share as it is. Guards go on watching, and take the candidate back where it is worse."""
     _turn(api, show, agent, rollout, "pause", why)
 
 
-@admin_command(commands, "resume", 'switchback rollout resume support-triage --why "it is Monday"')
+@admin_command(commands, "resume", 'switchback rollout resume support-triage --why "it is Monday"', role="operator")
 def resume(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None, why: Why = NO_REASON) -> None:
     """Let a paused rollout go on with its plan."""
     _turn(api, show, agent, rollout, "resume", why)
 
 
-@admin_command(commands, "set-percentage", "switchback rollout set-percentage support-triage --percentage 25")
+@admin_command(
+    commands, "set-percentage", "switchback rollout set-percentage support-triage --percentage 25", role="operator"
+)
 def set_percentage(
     api: AdminClient,
     show: Show,
@@ -134,7 +134,9 @@ def set_percentage(
     show.document(after, f"{agent}: rollout {after.get('id')} on {after.get('label')}: {arms_text(after)}")
 
 
-@admin_command(commands, "promote", 'switchback rollout promote support-triage --why "a week without errors"')
+@admin_command(
+    commands, "promote", 'switchback rollout promote support-triage --why "a week without errors"', role="operator"
+)
 def promote(
     api: AdminClient,
     show: Show,
@@ -147,7 +149,7 @@ def promote(
     _finish(api, show, agent, rollout, "promote", "candidate", with_evidence({"why": why}, evaluation))
 
 
-@admin_command(commands, "abort", 'switchback rollout abort support-triage --why "not needed"')
+@admin_command(commands, "abort", 'switchback rollout abort support-triage --why "not needed"', role="operator")
 def abort(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None, why: Why = NO_REASON) -> None:
     """End a rollout: the stable version serves everyone again."""
     _finish(api, show, agent, rollout, "abort", "stable", {"why": why})

@@ -122,6 +122,7 @@ def export_runs(
     "quarantine",
     'switchback runs quarantine --agent support-triage --release 12 --why "wrong refunds"',
     "switchback runs quarantine run_0645e3a1b2c3d --undo",
+    role="operator",
 )
 @by_run_filters
 def quarantine_runs(
@@ -187,6 +188,7 @@ def list_outcomes(
     "outcome",
     "switchback outcome run_0645e3a1b2c3d --name score --value 0.9",
     'switchback outcome run_0645e3a1b2c3d --name incident --severity high --why "refunded twice"',
+    role="operator",
 )
 def record_outcome(
     api: AdminClient,

@@ -32,7 +32,7 @@ Config = Annotated[
 ]
 
 
-@admin_command(commands, "backup", "switchback store backup /backups/switchback-monday.db")
+@admin_command(commands, "backup", "switchback store backup /backups/switchback-monday.db", role="admin")
 def backup(
     api: AdminClient,
     show: Show,
@@ -64,7 +64,7 @@ def backup(
     )
 
 
-@admin_command(commands, "compact", 'switchback store compact --why "the disk is full"')
+@admin_command(commands, "compact", 'switchback store compact --why "the disk is full"', role="admin")
 def compact(api: AdminClient, show: Show, why: Why = NO_REASON) -> None:
     """Do now what retention does in its own time, beside traffic: old runs go and leave their sums, holds that ended long ago become
     sums; then give what is free in the file back to the disk. Takes minutes for millions of runs."""

@@ -45,6 +45,7 @@ SWITCHES: Columns = {
     'switchback kill --agent support-triage --why "sends wrong refunds" --expires 15m',
     'switchback kill --agent support-triage --mode reply --reply "We are back soon." --why "incident 12"',
     "switchback kill --list",
+    role="operator",
 )
 def kill(
     api: AdminClient,
@@ -76,7 +77,7 @@ def kill(
     listing: Annotated[bool, typer.Option("--list", help="List the switches that are on.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before stopping everything.")] = False,
 ) -> None:
-    """Stop traffic: the next matching call is refused. Without a scope, everything stops."""
+    """Stop traffic: the next matching call is refused. Without a scope, everything stops. With --list any token will do."""
     if listing:
         show.items(api.items("/switches", _ALL), SWITCHES, "no switch is on: all traffic flows", short_ids=True)
         return
@@ -96,7 +97,11 @@ def kill(
 
 
 @admin_command(
-    commands, "restore", "switchback restore sw_06AWX3", 'switchback restore --all --why "incident 12 is over"'
+    commands,
+    "restore",
+    "switchback restore sw_06AWX3",
+    'switchback restore --all --why "incident 12 is over"',
+    role="operator",
 )
 def restore(
     api: AdminClient,

@@ -16,7 +16,7 @@ from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.short_ids import by_id
 from proxy.cli.showing import Columns, Show, member, moment, note
 
-commands = new_group(no_args_is_help=True, help="Tokens of the admin API: create, list, revoke. Needs the role admin.")
+commands = new_group(no_args_is_help=True, help="Tokens of the admin API: create, list, revoke.")
 
 TOKENS: Columns = {
     "TOKEN": member("id"),
@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
     "create",
     "switchback tokens create ann --role operator --output ann.token",
     'switchback tokens create ci --role author --why "sync from the main branch"',
+    role="admin",
 )
 def create_token(
     api: AdminClient,
@@ -83,7 +84,7 @@ def _private_file(path: Path) -> IO[str]:
         raise CommandFailed(f"{path} cannot be made: {(error.strerror or 'not a file').lower()}", EXIT_USAGE) from None
 
 
-@admin_command(commands, "list", "switchback tokens list")
+@admin_command(commands, "list", "switchback tokens list", role="admin")
 def list_tokens(api: AdminClient, show: Show, limit: Limit = 1000) -> None:
     """List tokens, newest first, with those that are revoked; never what they are."""
     show.items(
@@ -91,7 +92,7 @@ def list_tokens(api: AdminClient, show: Show, limit: Limit = 1000) -> None:
     )
 
 
-@admin_command(commands, "revoke", 'switchback tokens revoke tok_06AWX3 --why "left the team"')
+@admin_command(commands, "revoke", 'switchback tokens revoke tok_06AWX3 --why "left the team"', role="admin")
 def revoke_token(
     api: AdminClient,
     show: Show,

@@ -19,8 +19,22 @@ from proxy.cli.version_names import version_number
 
 commands = new_group(no_args_is_help=True, help="Versions of an agent: create, list, show, and what was served when.")
 
+
+def _serves(version: Document) -> str:
+    return ", ".join(_served(one) for one in cast("list[Document]", version.get("serves") or []))
+
+
+def _served(one: Document) -> str:
+    """A label, with the share where a rollout has it: `prod`, `prod 10% (r3)`; a switch that falls back to the version."""
+    if one.get("switch"):
+        return f"fallback of {one['switch']}"
+    share = "" if one.get("rollout") is None else f" {one.get('percentage', 0):g}% ({one['rollout']})"
+    return f"{one.get('label')}{share}"
+
+
 VERSIONS: Columns = {
     "VERSION": member("version"),
+    "SERVES": _serves,
     "TIME": moment("created_at"),
     "AUTHOR": member("author"),
     "PARENT": member("parent"),
@@ -28,14 +42,18 @@ VERSIONS: Columns = {
     "MESSAGE": member("message"),
 }
 
+#: What a narrow terminal does without.
+_SPARE = (("AUTHOR",), ("ID", "PARENT"))
+
 VersionName = Annotated[str, typer.Argument(metavar="VERSION", help="Its number, a label, or `latest`.")]
 
 
 @admin_command(commands, "list", "switchback versions list support-triage")
 def list_versions(api: AdminClient, show: Show, agent: AgentName, limit: Limit = 50) -> None:
-    """List an agent's versions, newest first."""
+    """List an agent's versions, newest first, with the labels and fallbacks that each serves now."""
     page = api.items(f"/agents/{segment(agent)}/versions", limit)
-    show.items(page, VERSIONS, f"no versions yet: switchback versions create {agent} --prompt-file FILE")
+    none = f"no versions yet: switchback versions create {agent} --prompt-file FILE"
+    show.items(page, VERSIONS, none, spare=_SPARE)
 
 
 @admin_command(
@@ -73,6 +91,7 @@ def show_version(
     "switchback versions create support-triage --prompt-file prompt.md --model gpt-4o-mini --temperature 0.2",
     "switchback versions create support-triage --from 7 --prompt-file new.md --message 'shorter answers'",
     "switchback versions create support-triage --from 9 --tools-of 5 --message 'prompt of 9 with tools of 5'",
+    role="author",
 )
 def create_version(
     api: AdminClient,

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from proxy import __version__
 from proxy.cli.app import app
+from proxy.cli.failures import EXIT_CODES
 from proxy.core.compiled import IS_COMPILED
 
 
@@ -27,7 +28,7 @@ def _commands(command, path=()):
 COMMANDS = _commands(typer.main.get_command(app))
 
 #: Work on this host alone, with no admin API to ask and so no token: they run a server, or look at files that no server has.
-OFFLINE = {("serve",), ("demo",), ("simulate",), ("store", "check"), ("store", "restore")}
+OFFLINE = {("serve",), ("demo",), ("simulate",), ("help",), ("store", "check"), ("store", "restore")}
 
 
 def _help_of(path):
@@ -37,7 +38,7 @@ def _help_of(path):
 
 def test_the_verbs_of_the_design_are_there():
     assert {" ".join(path) for path, _ in COMMANDS} == {
-        "serve", "demo", "simulate", "label", "rollback", "kill", "restore", "status",
+        "serve", "demo", "simulate", "help", "label", "rollback", "kill", "restore", "status",
         "agents list", "agents create", "agents show", "agents update", "agents archive", "agents unarchive",
         "agents releases",
         "versions list", "versions show", "versions create",
@@ -113,6 +114,22 @@ def test_what_asks_no_admin_api_takes_neither_its_address_nor_a_token(path):
 @pytest.mark.parametrize("path", [path for path in sorted(OFFLINE) if path[0] == "store"], ids=" ".join)
 def test_what_reads_files_that_no_server_has_tells_programs_too(path):
     assert "--json" in _help_of(path)
+
+
+def test_a_page_tells_all_exit_codes():
+    told = CliRunner().invoke(app, ["help", "exit-codes"]).stdout.splitlines()
+    assert [line.split(maxsplit=1) for line in told] == [[str(code), means] for code, means in EXIT_CODES.items()]
+
+
+def test_help_of_words_is_that_of_the_command_they_name():
+    of_words, of_command = (
+        CliRunner().invoke(app, words, prog_name="switchback").stdout
+        for words in (["help", "rollout", "start"], ["rollout", "start", "--help"])
+    )
+    assert of_words == of_command
+    assert "exit-codes" in CliRunner().invoke(app, ["help", "--help"]).stdout
+    wrong = CliRunner().invoke(app, ["help", "rollout", "strt"])
+    assert (wrong.exit_code, "there is no command 'rollout strt'" in wrong.stderr) == (2, True)
 
 
 def test_the_version_is_told():

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from proxy.cli import diff_view
 from proxy.cli.admin_command import new_group
 from proxy.cli.diff_view import render, visible
 from proxy.core.versions.diffing import diff_versions
+from tests.cli.terminal import at_a_terminal
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 \x9b2J \u202egnp.exe [bold]markup[/bold] :smile: \u200b\U000e0041 \x00\x08\r"
 
@@ -48,6 +50,16 @@ def test_in_a_terminal_inserted_words_are_green_and_deleted_ones_red_and_struck(
     assert "\x1b[9;31mhelpful\x1b[0m" in shown
     assert "\x1b[32mcareful\x1b[0m" in shown
     assert "[-" not in shown
+
+
+@pytest.mark.parametrize(("setting", "is_marked"), [({}, False), ({"NO_COLOR": "1"}, True), ({"TERM": "dumb"}, True)])
+async def test_a_terminal_without_colour_shows_the_marks(admin: Any, setting: dict[str, str], is_marked: bool) -> None:
+    admin.answer("GET", "/agents/a/versions/1/diff/2", diff("You are a helpful bot.", "You are a careful bot."))
+    environment = {"SWITCHBACK_ADMIN_URL": admin.url, "SWITCHBACK_TOKEN": "t", **setting}
+    seen = await at_a_terminal(("diff", "a", "1", "2"), environment)
+    words = re.sub(r"\x1b\[[0-9;]*m", "", seen.screen)
+    assert (seen.exit_code, "You are a [-helpful-]{+careful+} bot." in words) == (0, is_marked)
+    assert ("\x1b[32m" in seen.screen) is not is_marked
 
 
 def test_fields_stand_in_their_groups_with_old_and_new() -> None:

@@ -38,3 +38,13 @@ async def test_nothing_is_guessed_where_nothing_is_near_or_nobody_can_tell(switc
     result = await switchback("agents", "show", "zzz")
     assert result.exit_code == 1
     assert "there is no agent 'zzz' [agent_not_found]" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [("versions show billing latst", "latest"), ("diff billing stging 1", "staging"), ("diff billing 1 prd", "prod")],
+)
+async def test_the_nearest_name_of_a_version_is_named(switchback, admin, line, meant):
+    known(admin)
+    admin.answer("GET", "/agents/billing", {"agent": "billing", "newest_version": 2, "labels": []})
+    assert f"did you mean {meant}?" in (await switchback(*line.split())).stderr

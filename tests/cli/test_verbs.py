@@ -27,6 +27,11 @@ RELEASE = {
 }
 MOVED = {"changed": True, "label": "prod", "version": 2, "release": 4, "reason": ""}
 UNCHANGED = {"changed": False, "label": "prod", "version": 2, "release": 4, "reason": "prod serves version 2 already"}
+SERVES = [
+    {"label": "prod", "rollout": "r1", "arm": "candidate", "percentage": 10.0},
+    {"label": "staging", "rollout": None, "arm": None, "percentage": 100.0},
+    {"switch": "sw_1", "scope": {"agent": "a"}},
+]
 SWITCH = {"id": "sw_1", "scope": {"agent": "a"}, "mode": "block", "created_at": "2026-11-20T14:03:00.1Z", "why": "bad"}
 CAP = {
     "id": "cap_1",
@@ -82,7 +87,10 @@ READ = [
         "agents releases a --label prod", "GET", "/agents/a/releases", _page(RELEASE), ["rollout_started", "10% v2", "ann"],
         query={"limit": "50", "label": "prod"},
     ),
-    Case("versions list a", "GET", "/agents/a/versions", _page({"version": 2, "version_id": "f" * 64}), ["f" * 12]),
+    Case(
+        "versions list a", "GET", "/agents/a/versions", _page({"version": 2, "version_id": "f" * 64, "serves": SERVES}),
+        ["f" * 12, "prod 10% (r1), staging, fallback of sw_1"],
+    ),
     Case("versions show a 2", "GET", "/agents/a/versions/2", {"version": 2, "prompt": {"text": "Hi\nyou"}}, ["Hi\nyou"]),
     Case("rollout list a", "GET", "/agents/a/rollouts", _page(ROLLOUT), ["r1", "90% v1, 10% v2"]),
     Case("rollout show a r1", "GET", "/agents/a/rollouts/r1", ROLLOUT, ["90% v1, 10% v2"]),

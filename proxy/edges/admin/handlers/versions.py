@@ -7,6 +7,7 @@ from proxy.core.errors import BadInput, NotFound
 from proxy.core.names import RESERVED_LABEL
 from proxy.core.pages import MAX_PAGE
 from proxy.core.releasing.releases import Release
+from proxy.core.releasing.serving import serving
 from proxy.core.releasing.timeline import doubt_at, served_at
 from proxy.core.snapshot import AgentState
 from proxy.core.times import parse_rfc3339, rfc3339
@@ -27,7 +28,8 @@ async def list_versions(parts: AdminParts, ask: Ask) -> Answer:
     query = ask.query_as(PageQuery)
     state = await known_agent(parts, ask)
     page = await parts.store.versions(state.agent.name, query.cursor, query.limit)
-    return page_answer(page, version_summary)
+    served = serving(state, parts.live.current.switches, parts.clock.now_microseconds())
+    return page_answer(page, lambda version: {**version_summary(version), "serves": served.get(version.number, [])})
 
 
 async def create_version(parts: AdminParts, ask: Ask) -> Answer:
@@ -124,7 +126,9 @@ async def _history(parts: AdminParts, agent: str, label: str, since_microseconds
 async def _version(parts: AdminParts, state: AgentState, wanted: str, number: int) -> Version:
     version = await parts.store.version(state.agent.name, number) if number else None
     if version is None:
-        raise NotFound("version_not_found", f"agent {state.agent.name!r} has no version {wanted}", param="version")
+        there_is = f"the newest is {state.agent.newest}" if state.agent.newest else "it has none yet"
+        problem = f"agent {state.agent.name!r} has no version {wanted}; {there_is}"
+        raise NotFound("version_not_found", problem, param="version")
     return version
 
 
