@@ -191,6 +191,7 @@ def providers_of(settings: Settings) -> Providers:
                 base_url=provider.base_url,
                 api_key=None if provider.api_key is None else provider.api_key.get_secret_value(),
                 takes_unknown_paths=provider.unknown_paths == "pass",
+                needs_key=provider.needs_key,
                 takes_stream_options=provider.stream_options,
             )
             for name, provider in settings.providers.items()

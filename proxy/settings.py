@@ -160,6 +160,8 @@ class ProviderSettings(_Frozen):
     api_key_file: str | None = None
     #: What becomes of a path that no provider is known to have: 404, or sent here with whatever key the caller has.
     unknown_paths: Literal["refuse", "pass"] = "refuse"
+    #: Whether a call whose only key is another provider's is refused; false for a server that needs none.
+    needs_key: bool = True
     #: Whether it takes `stream_options`; where not, the usage of streams is counted and flagged.
     stream_options: bool = True
     #: Allow plain http to a host that is not this machine.

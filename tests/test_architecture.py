@@ -101,6 +101,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "wire": set(),
         "json": set(),
         "families": {"wire"},
+        "key_owners": {"families", "wire"},
         "model_list": {"json"},
         "passed_bodies": {"wire", "json", "shared"},
         "shared": {"wire", "json"},
@@ -152,7 +153,13 @@ KNOW_HANDLERS = {PACKAGE / "edges" / "admin" / name for name in ("routes.py", "a
 #: runtime and edges see stores and wires as protocols; only the composition root knows concrete ones
 PROTOCOLS = {
     "store": ("proxy.store.ports",),
-    "wires": ("proxy.wires.wire", "proxy.wires.model_list", "proxy.wires.families", "proxy.wires.passed_bodies"),
+    "wires": (
+        "proxy.wires.wire",
+        "proxy.wires.model_list",
+        "proxy.wires.families",
+        "proxy.wires.key_owners",
+        "proxy.wires.passed_bodies",
+    ),
 }
 #: runtime meets http1 in one module
 ONLY_UPSTREAM_MAY_IMPORT_HTTP1 = PACKAGE / "runtime" / "transport" / "upstream.py"

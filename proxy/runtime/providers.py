@@ -1,11 +1,13 @@
 """The configured providers: where they are, which family of wires they speak, whose key goes to them."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proxy.core.calls.identity import CREDENTIAL_HEADERS
 from proxy.core.errors import BadInput
-from proxy.wires.families import FAMILIES, Family, foreign_keys, joined
+from proxy.wires.families import FAMILIES, Family, joined
+from proxy.wires.key_owners import foreign_keys, key_headers
 from proxy.wires.wire import Headers, WireFamily
 
 
@@ -19,6 +21,8 @@ class Provider:
     api_key: str | None = None
     #: Whether paths that no family knows are sent there, and whatever key the caller has with them.
     takes_unknown_paths: bool = False
+    #: Whether a call whose only key is another provider's is refused; False: it is sent without one.
+    needs_key: bool = True
     #: Whether it takes `stream_options`; False: the usage of streams is counted instead.
     takes_stream_options: bool = True
     #: Scheme, host and port, and the path behind them.
@@ -26,9 +30,9 @@ class Provider:
     base_path: str = field(init=False, repr=False, compare=False)
     #: The credential fields that replace the caller's; None: the caller's own are sent.
     own_credentials: Headers | None = field(init=False, repr=False, compare=False)
-    #: The caller's fields that may be sent there, and how their values must not begin: such a key is another provider's.
+    #: The caller's fields that may be sent there, and what of their values is another provider's key, or none.
     key_headers: frozenset[bytes] = field(init=False, repr=False, compare=False)
-    foreign_keys: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+    foreign_keys: re.Pattern[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         family = FAMILIES[self.family]
@@ -40,8 +44,8 @@ class Provider:
             ("origin", f"{scheme}://{authority}"),
             ("base_path", slash + path),
             ("own_credentials", own),
-            ("key_headers", CREDENTIAL_HEADERS if takes_any else family.key_headers),
-            ("foreign_keys", foreign_keys(self.family, self.base_url)),
+            ("key_headers", CREDENTIAL_HEADERS if takes_any else key_headers(self.family, self.base_url)),
+            ("foreign_keys", foreign_keys(None if takes_any else self.family, self.base_url)),
         ):
             object.__setattr__(self, name, value)
 

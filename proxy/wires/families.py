@@ -263,24 +263,6 @@ FAMILIES: Final[Mapping[WireFamily, Family]] = {
         paths=_ANTHROPIC_PATHS,
     ),
 }
-#: How keys begin that providers of no family here give out.
-_STRANGE_SHAPES: Final = (b"AIza",)
-
-
-def foreign_keys(family: WireFamily, base_url: str) -> tuple[bytes, ...]:
-    """How values of key headers begin that must not go to a provider: keys that another provider gave out.
-
-    Empty for all but a family's default origin: what compatible servers elsewhere take as a key is theirs to say.
-    """
-    if base_url.rstrip("/") not in (FAMILIES[family].default_origin, FAMILIES[family].default_origin + _VERSION):
-        return ()
-    shapes = [shape for other in FAMILIES.values() if other.name != family for shape in other.key_shapes]
-    return tuple(before + shape for shape in (*shapes, *_STRANGE_SHAPES) for before in (b"", b"Bearer ", b"bearer "))
-
-
-def is_anthropic_key(name: bytes, value: bytes) -> bool:
-    """Whether a key header is one that clients of Anthropic send."""
-    return name == b"x-api-key" or (name == b"authorization" and value[7:].startswith(b"sk-ant-"))
 
 
 def upstream_path(path: str) -> str:

@@ -145,7 +145,6 @@ PATHS = [
             b"/a/support/v1beta/models/gemini-2.5-flash:generateContent", b"/v1/models/gemini-2.5-flash:generateContent", b"/api/chat",
             b"/v2/chat", b"/openai/deployments/d/chat/completions", b"/model/anthropic.claude%3A0/converse", b"/v1/rerank",
             b"/v1/models/%2e%2e/chat/completions", b"/v1/files/a%2F..%2Fb/content", b"/v1/files/%5c..%5cb/content",
-            b"/a/support/v1/chat/completions?key=AIza", b"/a/support/v1/chat/completions?alt=sse&key=AIza",
             b"/a/support/v1/%63hat/completions", b"/a/support/v1/chat%2fcompletions", b"/a/support/v1%2Fchat/completions",
             b"/a/support/v1/chat/completions%00", b"/a/support/v1/chat/completions%20", b"/a/support/v1/chat/completions%0d%0a",
             b"/a/support/v1/chat/completions%zz", b"/a/support/v1/chat/completions%", b"/a/support/v1/chat/completions;v=1",
@@ -155,6 +154,10 @@ PATHS = [
             b"/v1//chat/completions", b"/v1/chat//completions", b"/./v1/chat/completions", b"/%61/support/v1/chat/completions",
             b"/v1/chat/completions*", b"/v1/chat/(completions)", b"/v1/chat/completions|", b"/v1/chat/completions\"",
         )
+    ),
+    *(
+        refused(f"path {target.decode('latin-1')}", chat(target=target), 400, "foreign_key")
+        for target in (b"/a/support/v1/chat/completions?key=AIza", b"/a/support/v1/chat/completions?alt=sse&%6bey=AIza")
     ),
     *(
         refused(f"path {target.decode('latin-1')}", chat(target=target), 400, "bad_agent")

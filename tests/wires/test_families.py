@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.wires.families import FAMILIES, foreign_keys, joined, upstream_path
+from proxy.wires.families import FAMILIES, joined, upstream_path
 from proxy.wires.wire import OperationKind, WireFamily
 
 
@@ -84,9 +84,3 @@ def test_a_path_without_a_version_gets_one_unless_it_is_exact() -> None:
     assert upstream_path("/embeddings") == "/v1/embeddings"
     assert upstream_path("/v2/chat") == "/v2/chat"
     assert upstream_path("/api/event_logging/batch") == "/api/event_logging/batch"
-
-
-def test_only_a_default_origin_knows_whose_keys_are_foreign() -> None:
-    assert b"Bearer sk-ant-" in foreign_keys("openai", "https://api.openai.com/v1")
-    assert b"sk-proj-" in foreign_keys("anthropic", "https://api.anthropic.com")
-    assert foreign_keys("openai", "https://api.anthropic.com") == ()

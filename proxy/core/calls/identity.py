@@ -26,7 +26,16 @@ TAGS_HEADER: Final = b"switchback-tags"
 VARIABLES_HEADER: Final = b"switchback-variables"
 OUR_PREFIX: Final = b"switchback-"
 #: Headers that carry a credential; each may occur once.
-CREDENTIAL_HEADERS: Final = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+CREDENTIAL_HEADERS: Final = frozenset(
+    {
+        b"authorization",
+        b"x-api-key",
+        b"api-key",
+        b"x-goog-api-key",
+        b"ocp-apim-subscription-key",
+        b"x-amz-security-token",
+    }
+)
 
 _ADMIN_TOKEN: Final = TOKEN_PREFIX.encode()
 _REFERENCE_HEADERS: Final = frozenset({AGENT_HEADER, VERSION_HEADER, LABEL_HEADER})

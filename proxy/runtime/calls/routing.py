@@ -15,9 +15,10 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from proxy.core.calls.identity import admin_token_refused
-from proxy.core.errors import NotFound
+from proxy.core.errors import BadInput, NotFound
 from proxy.core.tokens import TOKEN_PREFIX
 from proxy.wires.families import FAMILIES, upstream_path
+from proxy.wires.key_owners import carries_key
 from proxy.wires.wire import Operation, OperationKind, Wire, WireFamily
 
 _CANONICAL: Final = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))(?:[A-Za-z0-9._~:@+,=-]|%[0-9A-Fa-f]{2})+)+\Z")
@@ -27,8 +28,6 @@ _ESCAPE: Final = re.compile(rb"%[0-9A-Fa-f]{2}")
 #: Nobody decodes a path more often; one that still changes then is not forwarded.
 _DECODINGS: Final = 3
 _QUERY: Final = re.compile(rb"[\x21-\x22\x24-\x7e]*\Z")
-#: A key in the query, as Google's clients of old send it, belongs to no family here.
-_QUERY_KEY: Final = re.compile(rb"(?:\A|&)key=")
 _AGENT_PREFIX: Final = b"/a/"
 _BASE: Final = re.compile(rb"(?:/a/[^/?%]+)?(?:/v1)?/?(?:\?.*)?\Z")
 _ADMIN_API: Final = b"/api/v1"
@@ -95,7 +94,8 @@ class Routes:
 
     def route(self, method: str, target: bytes, *, is_anthropic: bool) -> Route:
         """Route one call. Raises NotFound(`path_not_found`) for a path that is not canonical, or nobody's, and
-        (`admin_api_elsewhere`) for the admin API's, Unauthorized(`admin_token_refused`) for an admin token in the query."""
+        (`admin_api_elsewhere`) for the admin API's, BadInput(`foreign_key`) for a key in the query,
+        Unauthorized(`admin_token_refused`) for an admin token there."""
         key = (method, target, is_anthropic)
         route = self._routes.get(key)
         if route is None:
@@ -125,8 +125,8 @@ class Routes:
         found = self._metered(method, path)
         if found is None:
             found = self._passed_through(method, path.decode("ascii"), is_anthropic)
-        if _QUERY_KEY.search(query) and not self._takes_unknown(found[0].family):
-            raise NotFound("path_not_found", "a key in the query is one no provider here takes; check the base URL")
+        if query and carries_key(query) and not self._takes_unknown(found[0].family):
+            raise BadInput("foreign_key", "a key in the query is one no provider here takes; check the base URL")
         return _route(agent, *found, query)
 
     def _metered(self, method: str, path: bytes) -> tuple[Wire, Operation] | None:

@@ -16,7 +16,7 @@ from proxy.core.calls.resolution import Resolution
 from proxy.core.errors import BadInput
 from proxy.runtime.providers import Provider
 from proxy.runtime.transport.inflate import coding_of
-from proxy.wires.families import is_anthropic_key
+from proxy.wires.key_owners import is_anthropic_key
 from proxy.wires.wire import Headers
 
 HOP_BY_HOP: Final = frozenset(
@@ -117,14 +117,21 @@ class RequestFields:
     def for_provider(self, provider: Provider, *, is_metered: bool, keeps_coding: bool = True) -> Headers:
         """What to send to the provider. A metered answer is asked for uncompressed, so that it can be read in passing.
 
-        `keeps_coding`: the body goes on as it came, in its content coding. Raises BadInput(`foreign_key`): a key of another
-        provider never reaches this one; a header that only others read is left out.
+        `keeps_coding`: the body goes on as it came, in its content coding. A header that only others read is left out. Raises
+        BadInput(`foreign_key`): a key of another provider never reaches this one, and is the only one the call has.
         """
         credentials = provider.own_credentials
         if credentials is None:
             credentials = [pair for pair in self.identity if pair[0] in provider.key_headers]
-            if provider.foreign_keys:
-                _check_keys(credentials, provider)
+            has_own = False
+            for name, value in credentials:
+                foreign = provider.foreign_keys.match(value)
+                if foreign is None:
+                    has_own = True
+                elif foreign["none"] is None:
+                    raise _foreign_key(name, provider)
+            if not has_own and provider.needs_key:
+                _check_none(self.identity, provider)
         if is_metered:
             coding = [pair for pair in self.encodings if pair[0] == _CODING] if self.encodings and keeps_coding else []
             return [*self.forwarded, _IDENTITY, *coding, *credentials]
@@ -227,13 +234,19 @@ def _lines(*pairs: tuple[str, str | int | None]) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-def _check_keys(credentials: Headers, provider: Provider) -> None:
-    for name, value in credentials:
-        if value.startswith(provider.foreign_keys):
-            raise BadInput(
-                "foreign_key",
-                f"the key in {name.decode()} is another provider's and is not sent to {provider.name!r}; check the base URL",
-            )
+def _check_none(identity: Headers, provider: Provider) -> None:
+    """Whether a call without a key of the provider's has none at all, which is the provider's to judge."""
+    for name, value in identity:
+        if name in CREDENTIAL_HEADERS and name not in provider.key_headers and value:
+            raise _foreign_key(name, provider)
+
+
+def _foreign_key(name: bytes, provider: Provider) -> BadInput:
+    return BadInput(
+        "foreign_key",
+        f"the key in {name.decode()} is another provider's and is not sent to {provider.name!r}: check the base URL, send a key "
+        f"of {provider.name!r}, or set its api_key in the settings",
+    )
 
 
 def _request_kind(name: bytes) -> int:
