@@ -442,6 +442,8 @@ HERE = Sighting(FileFacts(1, 10, 4096, 5), FileFacts(1, 11, 900, 5), FileFacts(1
         (Sighting(HERE.database, FileFacts(1, 11, 899, 5), HERE.index), Presence.LOG_CUT),
         (Sighting(HERE.database, HERE.log, None), Presence.INDEX_LOST),
         (Sighting(HERE.database, HERE.log, FileFacts(1, 22, 32768, 5)), Presence.INDEX_LOST),
+        (Sighting(HERE.database, HERE.log, FileFacts(1, 12, 32767, 9)), Presence.INDEX_CUT),
+        (Sighting(HERE.database, FileFacts(1, 11, 0, 5), FileFacts(1, 12, 0, 9)), Presence.LOG_CUT),
     ],
 )
 def test_what_is_seen_says_what_became_of_the_files(seen: Sighting, presence: Presence) -> None:

@@ -79,6 +79,8 @@ async def connect(path: Path, *, read_only: bool, busy_timeout_seconds: float) -
 def _prepare(plain: sqlite3.Connection, read_only: bool) -> None:
     plain.row_factory = sqlite3.Row
     plain.execute("PRAGMA foreign_keys = ON")
+    # Some builds map the file itself by default: one that is cut short would end the process.
+    plain.execute("PRAGMA mmap_size = 0")
     # The log is moved into the database where that is noted (open_database.py), and nowhere else.
     plain.execute("PRAGMA wal_autocheckpoint = 0")
     if read_only:

@@ -238,7 +238,7 @@ class Database:
         return await self._met_replacement(opening, presence)
 
     async def _reopened(self, opening: OpenDatabase, presence: Presence) -> OpenDatabase:
-        if presence in (Presence.LOG_LOST, Presence.INDEX_LOST):
+        if presence is Presence.LOG_LOST:
             # What the open log holds is nowhere else; until it is moved, nothing is closed.
             if not await opening.move_log():
                 raise FilesChanged(presence)

@@ -20,6 +20,7 @@ from pathlib import Path
 from proxy.core.errors import Unavailable
 from proxy.store.sqlite.opening.failures import DatabaseFailed, file_failure
 from proxy.store.sqlite.opening.identity_file import IdentityNote
+from proxy.store.sqlite.opening.index_guard import INDEX_GUARD, Guarded
 from proxy.store.sqlite.opening.ownership import lock_whole_file
 from proxy.store.sqlite.opening.presence import FileFacts, Presence, Sighting, presence_of
 
@@ -39,6 +40,7 @@ _SENTENCES = {
     Presence.LOG_LOST: "the database's log (-wal) was deleted or replaced; what it held is kept",
     Presence.LOG_CUT: "the database's log (-wal) was cut short by another program",
     Presence.INDEX_LOST: "the index of the database's log (-shm) was deleted or replaced; what the log held is kept",
+    Presence.INDEX_CUT: "the index of the database's log (-shm) was cut short; what the log held is kept",
 }
 
 
@@ -65,6 +67,7 @@ class OpenFile:
         real = path.resolve()
         self.log_path = real.with_name(f"{real.name}-wal")
         self._index_path = real.with_name(f"{real.name}-shm")
+        self._guarded: Guarded | None = None
         try:
             flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if may_make else 0)
             self._descriptor = os.open(path, flags, _OWNER_ONLY)
@@ -129,6 +132,7 @@ class OpenFile:
         seen = self._sighting()
         # The database is the open one, also while its name is gone.
         self._known = Sighting(self._own(), seen.log, seen.index)
+        self._guard_index()
 
     def note_write(self) -> None:
         """The log is as long as it is now, at least, until the next checkpoint."""
@@ -151,7 +155,7 @@ class OpenFile:
         seen = self._sighting()
         presence = presence_of(self._known, seen)
         if presence is Presence.HERE:
-            self._known = replace(self._known, log=seen.log)
+            self._known = replace(self._known, log=seen.log, index=seen.index)
         return presence
 
     def check(self) -> None:
@@ -175,6 +179,8 @@ class OpenFile:
 
     def close(self) -> None:
         """After the last connection. The locks end."""
+        if self._guarded is not None:
+            INDEX_GUARD.release(self._guarded)
         os.close(self._descriptor)
 
     def _check_is_single(self) -> None:
@@ -187,6 +193,15 @@ class OpenFile:
                 f"the database file has {status.st_nlink} names (hard links), and its log would belong to one of them only: remove the "
                 "others, or make it a file of its own (`switchback store backup FILE` makes whole copies)",
             )
+
+    def _guard_index(self) -> None:
+        known = self._known
+        if self._guarded is not None:
+            INDEX_GUARD.release(self._guarded)
+        files = [one.identity for one in (known.database, known.log) if one is not None]
+        index = None if known.index is None else known.index.identity
+        self._guarded = Guarded(self._index_path, index, frozenset(files), self._descriptor)
+        INDEX_GUARD.guard(self._guarded)
 
     def _own(self) -> FileFacts:
         return _facts(os.fstat(self._descriptor))

@@ -10,10 +10,12 @@ Pure: two sightings in, a state out. The files are looked at by open_file.py, wh
     overwritten    the open file, changed by another program      no        no           a restore, or the bytes as they were
     log_lost       no -wal, or another one                        no        yes          by itself: moved, then opened anew
     log_cut        the -wal is shorter than it was                no        no           by itself: opened anew
-    index_lost     no -shm, or another one                        no        yes          by itself: moved, then opened anew
+    index_lost     no -shm, or another one                        no        no           by itself: opened anew
+    index_cut      the -shm is shorter than it was                no        no           by itself: opened anew
 
 "Log moved": what the open log holds is moved through the open descriptors into the open database, so that this one is whole
-without any file at a path. Where the open file was overwritten, our pages must not be mixed with somebody else's.
+without any file at a path. Where the open file was overwritten, our pages must not be mixed with somebody else's; where the index
+is not what it was, the log is read anew from its path, where it is.
 
 Decision: only a checkpoint of ours changes the database file, and SQLite makes none by itself (connection.py), so that any other
 change of size or time of modification is somebody else's. SQLite itself notices neither, and would lay its log over them.
@@ -61,14 +63,15 @@ class Presence(StrEnum):
     LOG_LOST = "log_lost"
     LOG_CUT = "log_cut"
     INDEX_LOST = "index_lost"
+    INDEX_CUT = "index_cut"
 
 
 #: In these what the open log holds belongs into the open database.
-LOG_MOVES_IN: Final = frozenset(
-    {Presence.HERE, Presence.GONE, Presence.REPLACED, Presence.LOG_LOST, Presence.INDEX_LOST}
-)
+LOG_MOVES_IN: Final = frozenset({Presence.HERE, Presence.GONE, Presence.REPLACED, Presence.LOG_LOST})
 #: In these the connections are opened anew, on the same database.
-REOPENED_IN: Final = frozenset({Presence.HERE, Presence.LOG_LOST, Presence.LOG_CUT, Presence.INDEX_LOST})
+REOPENED_IN: Final = frozenset(
+    {Presence.HERE, Presence.LOG_LOST, Presence.LOG_CUT, Presence.INDEX_LOST, Presence.INDEX_CUT}
+)
 
 
 def presence_of(known: Sighting, seen: Sighting) -> Presence:
@@ -81,10 +84,16 @@ def presence_of(known: Sighting, seen: Sighting) -> Presence:
         return Presence.OVERWRITTEN
     if not _is_same(known.log, seen.log):
         return Presence.LOG_LOST
-    if known.log is not None and seen.log is not None and seen.log.size_bytes < known.log.size_bytes:
+    if _is_shorter(known.log, seen.log):
         return Presence.LOG_CUT
-    return Presence.HERE if _is_same(known.index, seen.index) else Presence.INDEX_LOST
+    if not _is_same(known.index, seen.index):
+        return Presence.INDEX_LOST
+    return Presence.INDEX_CUT if _is_shorter(known.index, seen.index) else Presence.HERE
 
 
 def _is_same(known: FileFacts | None, seen: FileFacts | None) -> bool:
     return known is not None and seen is not None and known.identity == seen.identity
+
+
+def _is_shorter(known: FileFacts | None, seen: FileFacts | None) -> bool:
+    return known is not None and seen is not None and seen.size_bytes < known.size_bytes
