@@ -155,10 +155,14 @@ class DataPlane:
         await self._upstream.close()
 
 
+#: Every wire the proxy speaks; the first of a family renders the paths no wire meters, the first of all what is nobody's.
+WIRES: Sequence[Callable[[RequestBounds], Wire]] = (OpenAIChat, AnthropicMessages)
+
+
 def wires(settings: Settings) -> tuple[Wire, ...]:
-    """Every wire the proxy speaks, with the bounds of the settings; the first of a family renders the paths no wire meters."""
+    """Those, with the bounds of the settings."""
     bounds = RequestBounds(messages=settings.limits.messages, tools=settings.limits.tools)
-    return (OpenAIChat(bounds), AnthropicMessages(bounds))
+    return tuple(wire(bounds) for wire in WIRES)
 
 
 def limited_connections(plane: DataPlane, clock: Clock) -> bytes | None:

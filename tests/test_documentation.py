@@ -105,7 +105,7 @@ def endpoints() -> Iterator[tuple[str, str, list[str]]]:
 @pytest.mark.parametrize(("method", "path", "said"), list(endpoints()))
 def test_the_table_of_endpoints_says_what_the_proxy_does(method: str, path: str, said: list[str]) -> None:
     try:
-        operation = Routes(WIRES).route(method, path.encode(), is_anthropic=False).operation
+        operation = Routes(WIRES).route(method, path.encode(), None).operation
     except NotFound:
         assert said == ["404", "", ""]
         return

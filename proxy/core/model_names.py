@@ -1,6 +1,6 @@
 """Whether two names mean the same model, as people see them: as asked for, as answered, dated, with its provider, in any case.
 
-Pure. A provider answers `gpt-4o-mini` as `gpt-4o-mini-2024-07-18`, and lists show either; whoever names one of them in a switch or a
+Pure. A provider answers `small-4` as `small-4-2024-07-18`, and lists show either; whoever names one of them in a switch or a
 cap means both. Two different dates are two models.
 """
 

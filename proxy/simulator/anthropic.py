@@ -231,6 +231,7 @@ GENERATIONS = {"/v1/messages": Generation(read_messages, whole_message, message_
 
 ANTHROPIC = Wire(
     name="anthropic",
+    answers=lambda path, headers: path.startswith("/v1/messages/") or "anthropic-version" in headers,
     check_caller=check_caller,
     generations=GENERATIONS,
     other=other,

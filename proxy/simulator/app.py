@@ -1,13 +1,13 @@
 """The simulator itself: receives a request, lets the wire read it, bills it, and has the reply delivered.
 
-One instance is one provider that speaks both wires. Within a process tests use `Simulator` directly; from outside it is
+One instance is one provider that speaks every wire. Within a process tests use `Simulator` directly; from outside it is
 asked under `/_simulator/` (`control.py`). Rules of the wires stand in their modules, misbehaviour in `scenario.py`.
 """
 
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -29,6 +29,7 @@ CONTROL_PREFIX = "/_simulator/"
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 SHUTDOWN_SECONDS = 0.05
+WIRES = (ANTHROPIC, OPENAI)
 HTML_STATUSES = range(520, 528)
 
 
@@ -36,7 +37,7 @@ class Simulator:
     """An LLM provider on a local port.
 
     `models` replaces the table of models and prices; every bill is appended to `ledger_path` before it is answered;
-    a body of more than `max_body_bytes` gets a 413.
+    a body of more than `max_body_bytes` gets a 413. `wires` are spoken, the last of them by whoever asks for nothing known.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Simulator:
         models: Mapping[str, Model] = MODELS,
         ledger_path: Path | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
+        wires: Sequence[Wire] = WIRES,
     ) -> None:
         self.scenario = scenario
         self.record = Record(models)
         self._models = models
         self._ledger_path = ledger_path
         self._max_body_bytes = max_body_bytes
+        self._wires = wires
         self._runner: web.AppRunner | None = None
         self._origin = ""
         self._stopping = False
@@ -134,7 +137,7 @@ class Simulator:
             body, refused = b"", Refused(413, "Request exceeds the maximum size")
         now = asyncio.get_running_loop().time
         call = Call(self.record.received + 1, request.method, request.raw_path, request.headers, body, now())
-        wire = _wire_of(request)
+        wire = self._wire_of(request)
         call.wire = wire.name
         self.record.receive(call)
         delivery = None
@@ -152,6 +155,11 @@ class Simulator:
             return web.Response()
         finally:
             self.record.finish(call, in_stream=delivery is not None and delivery.in_stream)
+
+    def _wire_of(self, request: web.Request) -> Wire:
+        generating = (wire for wire in self._wires if request.path in wire.generations)
+        answering = (wire for wire in self._wires if wire.answers(request.path, request.headers))
+        return next(generating, None) or next(answering)
 
     def _read(
         self, request: web.Request, call: Call, wire: Wire, refused: Refused | None
@@ -217,17 +225,9 @@ class Simulator:
         self.record.bill(call, ask.model, answer)
         if ask.stream and generation.frames is not None:
             frames = generation.frames(ask, answer)
-            return Reply(200, headers, b"", frames, 0, wire.error_frame, wire.malformed_frame)
+            return Reply(200, headers, b"", frames, 0, wire.error_frame, wire.malformed_frame, wire.stream_type)
         body = orjson.dumps(generation.whole(call.json, ask, answer))
         return Reply(200, headers, body, pieces=scenario.events or answer.output_tokens)
-
-
-def _wire_of(request: web.Request) -> Wire:
-    if request.path in ANTHROPIC.generations or request.path.startswith("/v1/messages/"):
-        return ANTHROPIC
-    if request.path in OPENAI.generations:
-        return OPENAI
-    return ANTHROPIC if "anthropic-version" in request.headers else OPENAI
 
 
 def _parsed(call: Call) -> JsonObject:

@@ -20,7 +20,6 @@ from proxy.simulator.recording import Call, Outcome
 from proxy.simulator.scenario import Fault, Scenario
 from proxy.simulator.wire import Frame
 
-EVENT_STREAM = "text/event-stream; charset=utf-8"
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 GZIP_WBITS = 31
 
@@ -36,6 +35,7 @@ class Reply:
     pieces: int = 0
     error_frame: bytes = b""
     malformed_frame: bytes = b""
+    stream_type: str = ""
 
 
 class Delivery:
@@ -95,7 +95,7 @@ class Delivery:
         return response
 
     async def _send_stream(self, reply: Reply, frames: Sequence[Frame]) -> web.StreamResponse:
-        headers = {"Content-Type": EVENT_STREAM, "Cache-Control": "no-cache", **reply.headers}
+        headers = {"Content-Type": reply.stream_type, "Cache-Control": "no-cache", **reply.headers}
         if self._scenario.gzip:
             headers["Content-Encoding"] = "gzip"
         response = web.StreamResponse(status=reply.status, headers=headers)

@@ -193,6 +193,7 @@ GENERATIONS = {
 
 OPENAI = Wire(
     name="openai",
+    answers=lambda _path, _headers: True,
     check_caller=check_caller,
     generations=GENERATIONS,
     other=other,

@@ -50,6 +50,8 @@ class Wire:
     """One provider's wire format."""
 
     name: str
+    answers: Callable[[str, Headers], bool]
+    """Whether it answers a call (path, headers) that asks for none of the generations: the first such wire does."""
     check_caller: Callable[[Headers], None]
     """Raises Refused for a caller without a key or with a wrong version."""
     generations: Mapping[str, Generation]
@@ -61,3 +63,4 @@ class Wire:
     error_body: Callable[[Refused, int], JsonObject]
     error_frame: bytes
     malformed_frame: bytes
+    stream_type: str = "text/event-stream; charset=utf-8"

@@ -55,12 +55,16 @@ class Family:
     default_origin: str
     #: Request headers that carry a key there, lower case.
     key_headers: frozenset[bytes]
+    #: The request header with which its clients, and nobody else's, say the API's version, lower case; None: they do not.
+    version_header: bytes | None = None
     #: How a key of ours is sent: the header, and what stands before the key.
     own_key: tuple[bytes, bytes]
     #: How keys begin that only the default origin gives out.
     key_shapes: tuple[bytes, ...]
     #: Where the list of models is.
     model_list: str
+    #: Where a version is in force, as a message names it.
+    versioned_paths: tuple[str, ...]
     paths: tuple[PathRule, ...]
 
     def kind_of(self, method: str, path: str) -> OperationKind | None:
@@ -251,17 +255,24 @@ FAMILIES: Final[Mapping[WireFamily, Family]] = {
         own_key=(b"authorization", b"Bearer "),
         key_shapes=(b"sk-proj-", b"sk-svcacct-", b"sk-admin-"),
         model_list="/v1/models",
+        versioned_paths=("/v1/chat/completions",),
         paths=_OPENAI_PATHS,
     ),
     "anthropic": Family(
         name="anthropic",
         default_origin="https://api.anthropic.com",
         key_headers=frozenset({b"authorization", b"x-api-key"}),
+        version_header=b"anthropic-version",
         own_key=(b"x-api-key", b""),
         key_shapes=(b"sk-ant-",),
         model_list="/v1/models",
+        versioned_paths=("/v1/messages",),
         paths=_ANTHROPIC_PATHS,
     ),
+}
+#: The headers that say an API's version, and whose clients send them.
+VERSION_HEADERS: Final[Mapping[bytes, WireFamily]] = {
+    family.version_header: family.name for family in FAMILIES.values() if family.version_header is not None
 }
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from proxy.wires.families import FAMILIES
-from proxy.wires.wire import WireFamily
+from proxy.wires.wire import Headers, WireFamily
 
 #: Names of query parameters that carry a key, in any case; no family here takes its own that way.
 _QUERY_NAMES: Final = frozenset(
@@ -104,9 +104,17 @@ def foreign_keys(family: WireFamily | None, base_url: str) -> re.Pattern[bytes]:
     return re.compile(foreign + rb"(?P<none>(?i:bearer)?\s*\Z)")
 
 
-def is_anthropic_key(name: bytes, value: bytes) -> bool:
-    """Whether a key header is one that clients of Anthropic send."""
-    return name == b"x-api-key" or (name == b"authorization" and value[7:].startswith(b"sk-ant-"))
+def family_of_keys(fields: Headers) -> WireFamily | None:
+    """The family whose clients send these keys: one that alone has a key in such a header, else one whose keys look so behind
+    `Bearer `; None: any family's may."""
+    for name, _ in fields:
+        senders: list[WireFamily] = [family.name for family in FAMILIES.values() if name in family.key_headers]
+        if len(senders) == 1:
+            return senders[0]
+    for family in FAMILIES.values():
+        if any(name in family.key_headers and value[7:].startswith(family.key_shapes) for name, value in fields):
+            return family.name
+    return None
 
 
 def carries_key(query: bytes) -> bool:

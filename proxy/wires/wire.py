@@ -1,8 +1,8 @@
 """The Wire protocol: what the request conductor needs from a provider format, and the values that cross over.
 
 A wire is pure: what it remembers it could work out again. Per call the conductor asks, in this order: `operation` (is this path mine, and what is it),
-`read` (facts of the request body), `inject` (the body with the version in it), `answer_reader` (an object that lives for one
-answer and sees its bytes). Everything a version does not mention passes byte for byte.
+`read` (facts of the request), `inject` (the request with the version in it), `answer_reader` (an object that lives for one
+answer and sees its bytes, framed however the wire frames them). Everything a version does not mention passes byte for byte.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,28 @@ WireFamily = Literal["openai", "anthropic"]
 #: place for one (vectors, pictures, sound, a transcript, a trained model); counts: tokens, at no cost; free: nothing that
 #: costs; unknown: nobody can tell, so it may cost, and may generate.
 OperationKind = Literal["generates", "embeds", "counts", "free", "unknown"]
+#: The content type of server-sent events, the framing of most wires.
+EVENT_STREAM: Final = b"text/event-stream"
 _NONE: Final[Mapping[str, str]] = {}
+_AS_THEY_CAME: Final[Mapping[bytes, bytes | None]] = {}
+
+
+@dataclass(init=False, slots=True)
+class RequestHead:
+    """What stands before a body. `target` is what would be sent upstream: without the agent's prefix, with its query."""
+
+    method: str
+    target: bytes
+    headers: Headers
+
+    def __init__(self, method: str, target: bytes, headers: Headers) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+
+
+#: For a body that stands alone.
+NO_HEAD: Final = RequestHead("POST", b"", [])
 
 
 @dataclass(init=False, slots=True)
@@ -118,6 +139,10 @@ class Injection:
     service_tier: str | None
     #: Web searches that are billed with the call though no usage tells them.
     web_searches: int
+    #: What is asked for instead of the route's target; None: that. Joined to the provider's base URL like it.
+    target: bytes | None
+    #: Header fields (lower case) in the place of the caller's of those names; a value of None takes them out. Never credentials.
+    headers: Mapping[bytes, bytes | None]
     #: The wire's own view of the body, handed back to `input_tokens_bound`.
     document: Any
 
@@ -133,6 +158,8 @@ class Injection:
         tool_names: frozenset[str] = frozenset(),
         service_tier: str | None = None,
         web_searches: int = 0,
+        target: bytes | None = None,
+        headers: Mapping[bytes, bytes | None] = _AS_THEY_CAME,
         document: Any = None,
     ) -> None:
         self.body = body
@@ -144,6 +171,8 @@ class Injection:
         self.tool_names = tool_names
         self.service_tier = service_tier
         self.web_searches = web_searches
+        self.target = target
+        self.headers = headers
         self.document = document
 
 
@@ -164,7 +193,7 @@ class InjectionPlan:
     variables: Mapping[str, str]
     #: The configured ceiling for calls under a hard cap that bound their output nowhere; None: no such cap applies.
     output_ceiling: int | None
-    #: Lower-case request header values that change the format, such as anthropic-version.
+    #: The value of the request header that says the API's version and changes the format, where the family has one.
     wire_version: str | None
     #: Whether a stream's usage is asked for where the caller did not.
     asks_usage: bool
@@ -272,21 +301,23 @@ class Wire(Protocol):
 
     name: str
     family: WireFamily
+    #: The content type of its streams, lower case, without parameters: how they are framed is the answer reader's matter.
+    stream_type: bytes
 
     def operation(self, method: str, path: str) -> Operation | None:
         """The operation of a raw path below the agent prefix (`/v1/...` or without `/v1`), None if it is not this wire's."""
         ...
 
-    def read(self, body: bytes) -> RequestFacts:
-        """Facts of a metered request body. Raises BadInput (malformed JSON, not an object, duplicate member, ...)."""
+    def read(self, body: bytes, head: RequestHead = NO_HEAD, /) -> RequestFacts:
+        """Facts of a metered request. Raises BadInput (malformed JSON, not an object, duplicate member, ...)."""
         ...
 
-    def read_in_steps(self, body: bytes) -> Steps[RequestFacts]:
+    def read_in_steps(self, body: bytes, head: RequestHead = NO_HEAD, /) -> Steps[RequestFacts]:
         """As `read`, with pauses, for a large body."""
         ...
 
     def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
-        """The body with the version in it. Raises BadInput (missing variable, ...)."""
+        """The request with the version in it. Raises BadInput (missing variable, ...)."""
         ...
 
     def input_tokens_bound(self, injection: Injection) -> int | None:
@@ -311,6 +342,10 @@ class Wire(Protocol):
 
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:
         """A refusal as the event with which a provider breaks off a stream; it goes between two events."""
+        ...
+
+    def smallest_call(self, model: str) -> bytes:
+        """The smallest body that asks a model something: what a version makes of it shows what the model does not take."""
         ...
 
     def text_reply(self, text: str, *, model: str, reply_id: str, created: int, streamed: bool) -> bytes:

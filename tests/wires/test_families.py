@@ -2,7 +2,9 @@
 
 import pytest
 
+from proxy.data_plane import WIRES
 from proxy.wires.families import FAMILIES, joined, upstream_path
+from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.wire import OperationKind, WireFamily
 
 
@@ -84,3 +86,12 @@ def test_a_path_without_a_version_gets_one_unless_it_is_exact() -> None:
     assert upstream_path("/embeddings") == "/v1/embeddings"
     assert upstream_path("/v2/chat") == "/v2/chat"
     assert upstream_path("/api/event_logging/batch") == "/api/event_logging/batch"
+
+
+def test_the_paths_that_messages_recommend_are_those_on_which_a_version_is_in_force() -> None:
+    wires = [wire(RequestBounds()) for wire in WIRES]
+    for name, family in FAMILIES.items():
+        spoken = [wire for wire in wires if wire.family == name]
+        for path in family.versioned_paths:
+            assert [operation.is_in_force for wire in spoken if (operation := wire.operation("POST", path))] == [True]
+        assert len(family.versioned_paths) == len(spoken)

@@ -3,8 +3,8 @@
 import pytest
 
 from proxy.wires.families import FAMILIES
-from proxy.wires.key_owners import carries_key, foreign_keys, key_headers
-from proxy.wires.wire import WireFamily
+from proxy.wires.key_owners import carries_key, family_of_keys, foreign_keys, key_headers
+from proxy.wires.wire import Headers, WireFamily
 
 OPENAI = b"sk-proj-1"
 ANTHROPIC = b"sk-ant-api03-1"
@@ -83,3 +83,19 @@ def test_a_header_belongs_to_a_family_or_to_the_owner_of_an_origin() -> None:
 )
 def test_a_query_that_carries_a_key_is_known_in_every_form(query: bytes, found: bool) -> None:
     assert carries_key(query) is found
+
+
+@pytest.mark.parametrize(
+    ("fields", "family"),
+    [
+        ([(b"x-api-key", b"anything")], "anthropic"),
+        ([(b"authorization", b"Bearer sk-proj-1"), (b"x-api-key", b"anything")], "anthropic"),
+        ([(b"authorization", b"bearer sk-ant-1")], "anthropic"),
+        ([(b"authorization", b"Bearer sk-proj-1")], "openai"),
+        ([(b"authorization", b"Bearer anything")], None),
+        ([(b"switchback-user", b"Bearer sk-ant-1")], None),
+        ([], None),
+    ],
+)
+def test_a_key_says_whose_client_sends_it_where_no_other_may(fields: Headers, family: WireFamily | None) -> None:
+    assert family_of_keys(fields) == family

@@ -35,7 +35,7 @@ class Usage:
     input_tokens: int
     cached_tokens: int
     cache_write_tokens: int
-    #: The part of cache_write_tokens that is kept for an hour and costs more (Anthropic).
+    #: The part of cache_write_tokens that is kept for an hour and costs more.
     cache_write_1h_tokens: int
     output_tokens: int
     reasoning_tokens: int

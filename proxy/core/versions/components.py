@@ -313,7 +313,7 @@ def _parse_tools(content: Mapping[str, Any]) -> Tools:
 
 
 def tool_name(item: Mapping[str, Any]) -> str | None:
-    """The name a tool is merged by: `name`, OpenAI's `function.name`, else `type` of a built-in tool; None without one."""
+    """The name a tool is merged by: `name`, `function.name` where a wire keeps it there, else `type` of a built-in tool; None without one."""
     function = item.get("function")
     candidates = (
         item.get("name"),

@@ -45,7 +45,7 @@ def _by_name(items: Sequence[Tool]) -> dict[str, Tool]:
 
 def _definition_changes(path: str, before: Tool, after: Tool) -> Iterator[Change]:
     if _is_wrapped(before) and _is_wrapped(after):
-        # OpenAI's chat form keeps the definition in `function`; the wrapping says nothing to a reader.
+        # One form keeps the definition in `function`; the wrapping says nothing to a reader.
         yield from member_changes(path, _unwrapped(before), _unwrapped(after))
     else:
         yield from member_changes(path, before, after)

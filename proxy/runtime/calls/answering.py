@@ -27,7 +27,7 @@ def deliver(flight: Flight) -> Awaitable[None] | None:
     assert answer is not None
     assert route is not None
     status = flight.status = answer.status
-    fields = AnswerFields(answer.headers)
+    fields = AnswerFields(answer.headers, route.wire.stream_type)
     if fields.request_id is not None:
         flight.request_id = fields.request_id.decode("latin-1")[:128]
     if 300 <= status < 400 and status != 304:

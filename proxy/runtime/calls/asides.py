@@ -65,7 +65,7 @@ class Asides:
             origin = _field_of(call.headers, b"origin")
             answer_base_url(reply, b"" if origin is None else self._origins.lines(origin))
         elif _is_preflight(call):
-            _answer_preflight(call, reply, self._origins, self._routes.default_wire(call.target, is_anthropic=False))
+            _answer_preflight(call, reply, self._origins, self._routes.default_wire(call.target, None))
         else:
             return False
         return True

@@ -18,8 +18,9 @@ from proxy.runtime.calls.routing import Route, agent_of
 from proxy.runtime.calls.turns import LARGE_BYTES
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.transport.inflate import plain_body
+from proxy.wires.families import FAMILIES
 from proxy.wires.passed_bodies import read_passed, without_ours
-from proxy.wires.wire import Injection, RequestFacts
+from proxy.wires.wire import Injection, RequestFacts, RequestHead
 
 _NO_CLAIMS: Final = BodyClaims()
 
@@ -45,10 +46,11 @@ def read_request(flight: Flight, route: Route, limit_bytes: int, *, is_named: bo
         return _NO_CLAIMS if flight.request is None else flight.request.claims
     try:
         plain = call.body if coding is None else (yield from plain_body(call.body, coding, limit_bytes))
+        head = RequestHead(call.method, route.target, call.headers)
         if len(plain) > LARGE_BYTES:
-            flight.request = yield from route.wire.read_in_steps(plain)
+            flight.request = yield from route.wire.read_in_steps(plain, head)
         else:
-            flight.request = route.wire.read(plain)
+            flight.request = route.wire.read(plain, head)
     except Refusal as refusal:
         if is_named or route.agent is not None or not isinstance(refusal, BadInput):
             raise
@@ -138,9 +140,10 @@ def _check_applicable(flight: Flight, live: LiveSnapshot) -> None:
     state = live.agent(version.agent)
     lets_pass = state is None or state.agent.unapplied == "pass"
     if operation.could_apply and not lets_pass and (version.bundle.prompt.is_set or version.bundle.model.name):
+        elsewhere = " or ".join(path for family in FAMILIES.values() for path in family.versioned_paths)
         raise BadInput(
             "version_not_applicable",
             f"no version is in force on {operation.name}, so it would go on without the prompt and model of {version.stamp}: use "
-            "/v1/chat/completions or /v1/messages, or let such calls of the agent pass with "
+            f"{elsewhere}, or let such calls of the agent pass with "
             f"`switchback agents update {version.agent} --unapplied pass`",
         )

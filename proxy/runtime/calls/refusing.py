@@ -11,7 +11,6 @@ from proxy.wires.wire import Headers, Wire
 
 _JSON: Final = (b"content-type", b"application/json")
 _BASE_ANSWER: Final = b'{"object":"proxy","name":"switchback"}\n'
-_EVENTS: Final = (b"content-type", b"text/event-stream; charset=utf-8")
 #: Statuses an SDK may sensibly try again: our own limits, a provider that could not be reached, a drain.
 _RETRYABLE: Final = frozenset({429, 502, 503})
 
@@ -36,8 +35,8 @@ def answer_with_text(flight: Flight, text: str, clock: Clock) -> None:
     """Send a fixed text as a valid completion, or as a valid stream where one was asked for."""
     assert flight.route is not None
     assert flight.request is not None
-    facts = flight.facts
-    body = flight.route.wire.text_reply(
+    facts, wire = flight.facts, flight.route.wire
+    body = wire.text_reply(
         text,
         model="" if facts is None else facts.model,
         reply_id=flight.run_id,
@@ -45,9 +44,8 @@ def answer_with_text(flight: Flight, text: str, clock: Clock) -> None:
         streamed=flight.request.streamed,
     )
     flight.status = 200
-    flight.reply.send(
-        200, _own_headers(flight, _EVENTS if flight.request.streamed else _JSON), body, lines=flight.stamps()
-    )
+    content_type = (b"content-type", wire.stream_type + b"; charset=utf-8") if flight.request.streamed else _JSON
+    flight.reply.send(200, _own_headers(flight, content_type), body, lines=flight.stamps())
 
 
 def provider_failed(flight: Flight, error: UpstreamError) -> ProviderFailed:

@@ -31,6 +31,7 @@ from proxy.runtime.calls.model_list import deliver_model_list, is_model_list
 from proxy.runtime.calls.passing import check_upgrade, know_caller, pass_body, pass_unjudged, read_request
 from proxy.runtime.calls.refusing import answer_with_refusal, answer_with_text, provider_failed
 from proxy.runtime.calls.routing import Route, Routes
+from proxy.runtime.calls.sending import outgoing
 from proxy.runtime.calls.sent_variables import SentVariables
 from proxy.runtime.calls.turns import Turns, is_large
 from proxy.runtime.process.clock import Clock, Identifiers
@@ -200,11 +201,10 @@ class RequestPath:
 
     def _route(self, flight: Flight) -> Route:
         call, fields = flight.call, flight.fields
-        is_anthropic = fields.anthropic_version is not None
-        route = self._parts.routes.route(call.method, call.target, is_anthropic=is_anthropic)
-        if not route.operation.is_metered and not is_anthropic and fields.is_anthropic:
+        route = self._parts.routes.route(call.method, call.target, fields.version_family)
+        if not route.operation.is_metered and fields.version_family is None and (family := fields.family) is not None:
             # Its path may be known to several families: the key says whose it is.
-            route = self._parts.routes.route(call.method, call.target, is_anthropic=True)
+            route = self._parts.routes.route(call.method, call.target, family)
         return route
 
     async def _pinned(self, flight: Flight) -> Version | None:
@@ -271,7 +271,7 @@ class RequestPath:
             pass_unjudged(flight)
         elif request is not None:
             assert flight.provider is not None
-            version = flight.fields.anthropic_version
+            version = flight.fields.api_version
             is_counted = flight.resolution is not None or needs_bound(caps)
             plan = InjectionPlan(
                 bundle=None if flight.resolution is None else flight.resolution.version.bundle,
@@ -306,20 +306,16 @@ class RequestPath:
 
     def _forward(self, flight: Flight, hold: Ticket) -> Awaitable[Answer]:
         """Send it; what is awaited is the head of the answer."""
-        call, route, provider = flight.call, flight.route, flight.provider
-        assert route is not None
+        provider = flight.provider
         assert provider is not None
-        is_metered = route.operation.is_metered
-        headers = flight.fields.for_provider(provider, is_metered=is_metered, keeps_coding=flight.sends_body_as_it_came)
-        body = call.body if flight.injection is None else flight.injection.body
+        target, headers, body = outgoing(flight)
         if flight.broke_off:  # while the hold was written: nothing is sent, so nothing is charged
             raise ClientGone(request_sent=False)
         flight.sent_at = self._parts.clock.monotonic_microseconds()
         flight.sent_bytes = len(body)
         hold.sent = True
-        target = provider.target(route.target) if provider.base_path else route.target
         anew = bool(flight.earlier_attempts)
-        return self._parts.upstream.send(provider, call.method, target, headers, body, flight.reply, anew=anew)
+        return self._parts.upstream.send(provider, flight.call.method, target, headers, body, flight.reply, anew=anew)
 
     def _deliver(self, flight: Flight) -> Awaitable[None] | None:
         if is_model_list(flight):
@@ -384,7 +380,7 @@ class RequestPath:
     def _wire_of(self, flight: Flight) -> Wire:
         if flight.route is not None:
             return flight.route.wire
-        return self._parts.routes.default_wire(flight.call.target, is_anthropic=flight.fields.is_anthropic)
+        return self._parts.routes.default_wire(flight.call.target, flight.fields.family)
 
     def _record(self, flight: Flight) -> None:
         run = flight.to_run()

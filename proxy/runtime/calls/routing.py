@@ -77,39 +77,40 @@ def agent_of(target: bytes) -> str | None:
 
 
 class Routes:
-    """The routing table over the configured wires; the first wire of a family renders its unmetered paths."""
+    """The routing table over the configured wires. The first wire of a family renders its unmetered paths, and the first of all
+    what nobody's client is known to have sent."""
 
     def __init__(self, wires: Sequence[Wire], takes_unknown: TakesUnknown = lambda _: False) -> None:
         """`takes_unknown`: whether the provider that calls of a family go to takes paths that no family knows."""
         self._wires = wires
         self._takes_unknown = takes_unknown
-        self._routes: dict[tuple[str, bytes, bool], Route] = {}
+        self._routes: dict[tuple[str, bytes, WireFamily | None], Route] = {}
 
-    def default_wire(self, target: bytes, *, is_anthropic: bool) -> Wire:
-        """The wire whose error shape a call gets that has no route: the one whose path it names, else by its anthropic-version
-        header."""
+    def default_wire(self, target: bytes, family: WireFamily | None) -> Wire:
+        """The wire whose error shape a call gets that has no route: the one whose path it names, else of the family whose client
+        this is."""
         path = _own_path(target, agent_of(target))
         found = self._metered("POST", path) if path.isascii() else None
-        return self._wire_of("anthropic" if is_anthropic else "openai") if found is None else found[0]
+        return self._wire_of(family) if found is None else found[0]
 
-    def route(self, method: str, target: bytes, *, is_anthropic: bool) -> Route:
-        """Route one call. Raises NotFound(`path_not_found`) for a path that is not canonical, or nobody's, and
-        (`admin_api_elsewhere`) for the admin API's, BadInput(`foreign_key`) for a key in the query,
-        Unauthorized(`admin_token_refused`) for an admin token there."""
-        key = (method, target, is_anthropic)
+    def route(self, method: str, target: bytes, family: WireFamily | None) -> Route:
+        """Route one call; `family`: whose client this is, None where that is not to be seen. Raises NotFound(`path_not_found`) for
+        a path that is not canonical, or nobody's, and (`admin_api_elsewhere`) for the admin API's, BadInput(`foreign_key`) for a
+        key in the query, Unauthorized(`admin_token_refused`) for an admin token there."""
+        key = (method, target, family)
         route = self._routes.get(key)
         if route is None:
-            route = self._read(method, target, is_anthropic)
+            route = self._read(method, target, family)
             if len(target) <= _TARGET_BYTES_KEPT:
                 if len(self._routes) >= _ROUTES_KEPT:
                     self._routes.clear()
                 self._routes[key] = route
         return route
 
-    def _wire_of(self, family: WireFamily) -> Wire:
-        return next(wire for wire in self._wires if wire.family == family)
+    def _wire_of(self, family: WireFamily | None) -> Wire:
+        return next((wire for wire in self._wires if wire.family == family), self._wires[0])
 
-    def _read(self, method: str, target: bytes, is_anthropic: bool) -> Route:
+    def _read(self, method: str, target: bytes, family: WireFamily | None) -> Route:
         query = target.partition(b"?")[2]
         agent = agent_of(target)
         path = _own_path(target, agent)
@@ -124,22 +125,20 @@ class Routes:
             raise NotFound("path_not_found", "this path is not one the proxy forwards; check the base URL")
         found = self._metered(method, path)
         if found is None:
-            found = self._passed_through(method, path.decode("ascii"), is_anthropic)
+            found = self._passed_through(method, path.decode("ascii"), family)
         if query and carries_key(query) and not self._takes_unknown(found[0].family):
             raise BadInput("foreign_key", "a key in the query is one no provider here takes; check the base URL")
         return _route(agent, *found, query)
 
     def _metered(self, method: str, path: bytes) -> tuple[Wire, Operation] | None:
-        if method != "POST":
-            return None
         text = path.decode("ascii")
         found = ((wire, wire.operation(method, text)) for wire in self._wires)
         return next(((wire, operation) for wire, operation in found if operation is not None), None)
 
-    def _passed_through(self, method: str, path: str, is_anthropic: bool) -> tuple[Wire, Operation]:
+    def _passed_through(self, method: str, path: str, callers: WireFamily | None) -> tuple[Wire, Operation]:
         """The family that knows the path; where several do the caller's headers decide. Raises NotFound(`path_not_found`)."""
         upstream = upstream_path(path)
-        own: WireFamily = "anthropic" if is_anthropic else "openai"
+        own = callers or self._wires[0].family
         families: list[WireFamily] = [own, *(wire.family for wire in self._wires if wire.family != own)]
         for family in families:
             kind = FAMILIES[family].kind_of(method, upstream)

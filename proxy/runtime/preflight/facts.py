@@ -7,8 +7,6 @@ disagree.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import orjson
-
 from proxy.core.errors import Refusal
 from proxy.core.releasing.preflight import Place, PreflightFacts, RecentCalls
 from proxy.core.snapshot import AgentState
@@ -94,10 +92,10 @@ class PreflightSource:
         wire = next((wire for wire in self._wires if wire.family == provider.family), None)
         if wire is None or bundle.model.name is None:
             return frozenset()
-        call = {"model": bundle.model.name, "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]}
+        call = wire.smallest_call(bundle.model.name)
         variables = dict.fromkeys(bundle.prompt.variables, "x")
         try:
-            injection = wire.inject(wire.read(orjson.dumps(call)), InjectionPlan(bundle=bundle, variables=variables))
+            injection = wire.inject(wire.read(call), InjectionPlan(bundle=bundle, variables=variables))
         except Refusal:
             # A version that cannot be put into this call says nothing of others.
             return frozenset()

@@ -124,7 +124,7 @@ class Metrics:
 
 
 def scope_text(scope: Scope) -> str:
-    """A scope as people read it, `agent=support,model=gpt-4o`; `everything`. A user is not named."""
+    """A scope as people read it, `agent=support,model=large-2`; `everything`. A user is not named."""
     named = scope.content()
     if named.get("user") not in (None, "*"):
         named["user"] = "one"

@@ -7,7 +7,7 @@ Decision: a client sends the same names in the same order with every call, so wh
 once for such a head. Looking for each field apart cost 9 µs of a call, this costs 1.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Final
 
@@ -16,8 +16,9 @@ from proxy.core.calls.resolution import Resolution
 from proxy.core.errors import BadInput
 from proxy.runtime.providers import Provider
 from proxy.runtime.transport.inflate import coding_of
-from proxy.wires.key_owners import is_anthropic_key
-from proxy.wires.wire import Headers
+from proxy.wires.families import VERSION_HEADERS
+from proxy.wires.key_owners import family_of_keys
+from proxy.wires.wire import EVENT_STREAM, Headers, WireFamily
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -34,6 +35,7 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 _NOT_UPSTREAM: Final = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"baggage", b"cookie", b"forwarded", b"via"}
+_NOT_A_WIRES: Final = _NOT_UPSTREAM | CREDENTIAL_HEADERS | {b"accept-encoding", b"content-encoding"}
 _NOT_BACK: Final = HOP_BY_HOP | {
     b"set-cookie",
     b"strict-transport-security",
@@ -44,8 +46,6 @@ _NOT_BACK: Final = HOP_BY_HOP | {
     b"report-to",
 }
 _JSON: Final = b"application/json"
-_EVENTS: Final = b"text/event-stream"
-_EVENTS_LENGTH: Final = len(_EVENTS)
 _IDENTITY: Final = (b"accept-encoding", b"identity")
 _CODING: Final = b"content-encoding"
 #: Bounds of what is remembered of heads, so that nobody can fill the memory with them.
@@ -83,7 +83,7 @@ class RequestFields:
     """The fields of a request, sorted by what is done with them."""
 
     __slots__ = (
-        "anthropic_version",
+        "api_version",
         "content_encoding",
         "encodings",
         "forwarded",
@@ -91,6 +91,7 @@ class RequestFields:
         "origin",
         "traceparent",
         "upgrade",
+        "version_family",
     )
 
     def __init__(self, headers: Headers) -> None:
@@ -102,7 +103,9 @@ class RequestFields:
         self.identity: Headers = list(places.identity(headers))
         #: Only for answers that nobody reads here.
         self.encodings: Headers = []
-        self.anthropic_version: bytes | None = None
+        #: What an API's version header says, and the family that has this header.
+        self.api_version: bytes | None = None
+        self.version_family: WireFamily | None = None
         self.content_encoding: bytes | None = None
         self.origin: bytes | None = None
         self.traceparent: bytes | None = None
@@ -139,9 +142,9 @@ class RequestFields:
         return [*self.forwarded, *encodings, *credentials]
 
     @property
-    def is_anthropic(self) -> bool:
-        """Whether a client of Anthropic's sends this, by its version header or by its key."""
-        return self.anthropic_version is not None or any(is_anthropic_key(*pair) for pair in self.identity)
+    def family(self) -> WireFamily | None:
+        """Whose client sends this, by its version header or by its key; None: neither tells."""
+        return self.version_family or family_of_keys(self.identity)
 
     def _read(self, pair: tuple[bytes, bytes]) -> None:
         name, value = pair
@@ -157,8 +160,8 @@ class RequestFields:
             self.origin = self.origin or value
         elif name == b"upgrade":
             self.upgrade = self.upgrade or value
-        else:
-            self.anthropic_version = self.anthropic_version or value
+        elif self.version_family is None:
+            self.api_version, self.version_family = value, VERSION_HEADERS[name]
 
 
 class AnswerFields:
@@ -166,7 +169,8 @@ class AnswerFields:
 
     __slots__ = ("content_encoding", "content_length", "is_stream", "passed", "request_id")
 
-    def __init__(self, headers: Headers) -> None:
+    def __init__(self, headers: Headers, stream_type: bytes = EVENT_STREAM) -> None:
+        """`stream_type`: what its wire's streams are sent as."""
         names = tuple(map(_name_of, headers))
         places = _answer_places.get(names) or _learn(_answer_places, names, _answer_kind)
         self.passed: Headers = list(places.passed(headers))
@@ -178,7 +182,7 @@ class AnswerFields:
             name, value = headers[index]
             if name == b"content-type":
                 # In any case, with any parameters (RFC 9110 §8.3.1).
-                self.is_stream = value != _JSON and value[:_EVENTS_LENGTH].lower() == _EVENTS
+                self.is_stream = value != _JSON and value[: len(stream_type)].lower() == stream_type
             elif name == b"content-length":
                 self.content_length = value
             elif name == b"content-encoding":
@@ -257,7 +261,7 @@ def _request_kind(name: bytes) -> int:
     if b"_" in name:
         # Many servers read `a_b` as `a-b`: passed on only where that would be passed on as well, unread by us.
         return _PASSED if _request_kind(name.replace(b"_", b"-")) == _PASSED else _DROPPED
-    if name in (b"traceparent", b"anthropic-version", b"origin"):
+    if name in (b"traceparent", b"origin") or name in VERSION_HEADERS:
         return _READ_AND_PASSED
     if name == b"connection":
         return _CONNECTION
@@ -295,6 +299,15 @@ def _listed(headers: Headers, connections: list[int]) -> bytes | None:
     """What Connection fields declare to be between two neighbours only (RFC 9110 §7.6.1); None: nothing."""
     values = [headers[index][1] for index in connections]
     return b",".join(value for value in values if value.lower() not in (b"keep-alive", b"close")) or None
+
+
+def with_changes(headers: Headers, changes: Mapping[bytes, bytes | None]) -> Headers:
+    """The fields to send with a wire's changes in them. Raises ValueError for a name that is no wire's to change: a credential goes
+    where the settings say, and framing is the connection's."""
+    if not _NOT_A_WIRES.isdisjoint(changes):
+        raise ValueError("a wire may change no credential and no framing")
+    kept = [pair for pair in headers if pair[0] not in changes]
+    return kept + [(name, value) for name, value in changes.items() if value is not None]
 
 
 def _without(headers: Headers, listed: bytes) -> Headers:

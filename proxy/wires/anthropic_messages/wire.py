@@ -31,7 +31,18 @@ from proxy.wires.shared.version_parts import (
     read_switchback_member,
     read_whole_number,
 )
-from proxy.wires.wire import AnswerReader, BilledApart, Injection, InjectionPlan, Operation, RequestFacts, WireFamily
+from proxy.wires.wire import (
+    EVENT_STREAM,
+    NO_HEAD,
+    AnswerReader,
+    BilledApart,
+    Injection,
+    InjectionPlan,
+    Operation,
+    RequestFacts,
+    RequestHead,
+    WireFamily,
+)
 
 _MESSAGES: Final = Operation(
     "messages", "/v1/messages", "generates", is_metered=True, is_in_force=True, has_output=True
@@ -96,6 +107,7 @@ class AnthropicMessages:
 
     name: str = "anthropic_messages"
     family: WireFamily = "anthropic"
+    stream_type: bytes = EVENT_STREAM
 
     def __init__(self, bounds: RequestBounds | None = None) -> None:
         self._bounds = RequestBounds() if bounds is None else bounds
@@ -113,11 +125,11 @@ class AnthropicMessages:
         """The operation of an exact raw path, with or without `/v1`."""
         return _OPERATIONS.get((method, path))
 
-    def read(self, body: bytes) -> RequestFacts:
+    def read(self, body: bytes, _head: RequestHead = NO_HEAD, /) -> RequestFacts:
         """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`."""
         return self._alike.read(body)
 
-    def read_in_steps(self, body: bytes) -> Steps[RequestFacts]:
+    def read_in_steps(self, body: bytes, _head: RequestHead = NO_HEAD, /) -> Steps[RequestFacts]:
         """As `read`, with pauses."""
         self._bounds.check_unread(body)
         yield
@@ -166,6 +178,10 @@ class AnthropicMessages:
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:
         """The error JSON as an event named `error`; the SDKs raise on it."""
         return b"event: error\ndata: %b\n\n" % self.error_body(refusal, request_id)
+
+    def smallest_call(self, model: str) -> bytes:
+        """One message, and room for one token."""
+        return orjson.dumps({"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]})
 
     def text_reply(self, text: str, *, model: str, reply_id: str, created: int, streamed: bool) -> bytes:
         """`text` as a message, or as a whole stream; this format has no place for `created`."""

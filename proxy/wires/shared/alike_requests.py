@@ -6,7 +6,7 @@ Does not belong here: that reading and injecting (each wire's modules), which th
 Decision: an application sends the same members and the same system prompt with every call. What surrounds the conversation
 is read once, with a placeholder in its place; a body with the same bytes around a list of messages that are nothing but text
 can say nothing else. Reading, injecting and bounding a small chat request take 4 µs instead of 13. Anything else, and what
-was seen only once, goes the general way.
+was seen only once, goes the general way. For wires whose target and headers say nothing to their reading and injecting.
 """
 
 from collections.abc import Callable, Sequence

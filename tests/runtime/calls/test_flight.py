@@ -63,7 +63,7 @@ def a_flight() -> Flight:
 
 def a_full_flight() -> Flight:
     flight = a_flight()
-    flight.route = Routes((OpenAIChat(),)).route("POST", b"/v1/chat/completions", is_anthropic=False)
+    flight.route = Routes((OpenAIChat(),)).route("POST", b"/v1/chat/completions", None)
     flight.caller = Caller(agent="support", user="ann", conversation="c", tags={"tenant": "acme"})
     flight.request = RequestFacts(
         claims=BodyClaims(),

@@ -21,8 +21,8 @@ from proxy.wires.openai_chat.wire import OpenAIChat
 
 OPENAI = Provider(name="openai", family="openai", base_url="https://api.openai.com")
 OTHER = Provider(name="other", family="openai", base_url="https://other.example", api_key="sk-other")
-ROUTE = Routes((OpenAIChat(),)).route("POST", b"/v1/chat/completions", is_anthropic=False)
-FREE_ROUTE = Routes((OpenAIChat(),)).route("GET", b"/v1/files", is_anthropic=False)
+ROUTE = Routes((OpenAIChat(),)).route("POST", b"/v1/chat/completions", None)
+FREE_ROUTE = Routes((OpenAIChat(),)).route("GET", b"/v1/files", None)
 
 
 class NoVersions:

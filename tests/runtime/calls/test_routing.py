@@ -26,14 +26,14 @@ ROUTES = Routes((OpenAIChat(), AnthropicMessages()))
 def test_paths_find_their_wire(
     method: str, target: bytes, agent: str | None, wire: str, upstream: str, metered: bool
 ) -> None:
-    route = ROUTES.route(method, target, is_anthropic=False)
+    route = ROUTES.route(method, target, None)
     assert (route.agent, route.wire.name) == (agent, wire)
     assert (route.operation.path, route.operation.is_metered) == (upstream, metered)
 
 
 def test_a_shared_path_belongs_to_the_wire_of_the_version_header() -> None:
-    assert ROUTES.route("GET", b"/v1/models", is_anthropic=True).wire.name == "anthropic_messages"
-    assert ROUTES.route("GET", b"/v1/models", is_anthropic=False).wire.name == "openai_chat"
+    assert ROUTES.route("GET", b"/v1/models", "anthropic").wire.name == "anthropic_messages"
+    assert ROUTES.route("GET", b"/v1/models", None).wire.name == "openai_chat"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_shared_path_belongs_to_the_wire_of_the_version_header() -> None:
     ],
 )
 def test_only_calls_that_can_cost_money_are_billable(method: str, target: bytes, billable: bool) -> None:
-    assert ROUTES.route(method, target, is_anthropic=False).operation.is_billable is billable
+    assert ROUTES.route(method, target, None).operation.is_billable is billable
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_only_calls_that_can_cost_money_are_billable(method: str, target: bytes,
 )  # fmt: skip
 def test_what_is_not_canonical_is_not_routed(target: bytes) -> None:
     with pytest.raises(NotFound) as caught:
-        ROUTES.route("POST", target, is_anthropic=False)
+        ROUTES.route("POST", target, None)
     assert caught.value.code == "path_not_found"
 
 
@@ -71,7 +71,7 @@ def test_what_is_not_canonical_is_not_routed(target: bytes) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_the_paths_of_the_admin_api_are_answered_here(method: str, target: bytes) -> None:
     with pytest.raises(NotFound) as caught:
-        ROUTES.route(method, target, is_anthropic=False)
+        ROUTES.route(method, target, None)
     assert caught.value.code == "admin_api_elsewhere"
 
 
@@ -80,6 +80,6 @@ def test_the_paths_of_the_admin_api_are_answered_here(method: str, target: bytes
 )
 def test_a_token_of_the_admin_api_in_a_query_is_refused(query: bytes) -> None:
     with pytest.raises(Unauthorized) as caught:
-        ROUTES.route("POST", b"/v1/chat/completions?" + query, is_anthropic=False)
+        ROUTES.route("POST", b"/v1/chat/completions?" + query, None)
     assert caught.value.code == "admin_token_refused"
-    ROUTES.route("POST", b"/v1/chat/completions?version=AIzasb_x&after=usb_x", is_anthropic=False)
+    ROUTES.route("POST", b"/v1/chat/completions?version=AIzasb_x&after=usb_x", None)

@@ -1,7 +1,9 @@
 """Which headers cross: ours never, another origin's key never, what frames one connection never."""
 
+import pytest
+
 from proxy.runtime.providers import Provider
-from proxy.runtime.transport.header_fields import AnswerFields, RequestFields
+from proxy.runtime.transport.header_fields import AnswerFields, RequestFields, with_changes
 
 OWN_KEY = Provider(name="openai", family="openai", base_url="https://api.openai.com", api_key="sk-ours")
 CALLERS = Provider(name="openai", family="openai", base_url="https://api.openai.com")
@@ -69,7 +71,7 @@ def test_what_the_proxy_reads_itself_is_found_in_the_same_pass() -> None:
         [(b"traceparent", b"00-a"), (b"content-encoding", b"gzip"), (b"anthropic-version", b"2023-06-01")]
     )
     assert (fields.traceparent, fields.content_encoding) == (b"00-a", b"gzip")
-    assert fields.anthropic_version == b"2023-06-01"
+    assert fields.api_version == b"2023-06-01"
     assert fields.forwarded == [(b"traceparent", b"00-a"), (b"anthropic-version", b"2023-06-01")]
     answer = AnswerFields(
         [
@@ -80,3 +82,12 @@ def test_what_the_proxy_reads_itself_is_found_in_the_same_pass() -> None:
         ]
     )
     assert (answer.request_id, answer.content_length, answer.is_stream) == (b"b", b"7", True)
+
+
+def test_a_wire_changes_header_fields_but_no_credential_and_no_framing() -> None:
+    sent = [(b"accept", b"a"), (b"x-beta", b"1"), (b"x-beta", b"2"), (b"authorization", b"Bearer k")]
+    changed = with_changes(sent, {b"x-beta": b"3", b"accept": None, b"x-new": b"n"})
+    assert changed == [(b"authorization", b"Bearer k"), (b"x-beta", b"3"), (b"x-new", b"n")]
+    for name in (b"authorization", b"x-api-key", b"content-length", b"transfer-encoding", b"host", b"content-encoding"):
+        with pytest.raises(ValueError, match="no credential and no framing"):
+            with_changes(sent, {name: None})
