@@ -6,8 +6,9 @@ is divided. The larger of the two arms' counts: a design effect of the differenc
 with few users.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 CLUSTERS: Final = 64
@@ -21,35 +22,64 @@ class ClusterCount:
     bad: int
 
 
-#: One arm's counts in one step: by cluster 0..63, clusters without a run left out.
-StepClusters = Mapping[int, ClusterCount]
+@dataclass(frozen=True)
+class StepClusters:
+    """One arm's counts in one step: by cluster 0..63, clusters without a run left out. What follows from them is computed once:
+    a step that is over does not change any more."""
+
+    counts: Mapping[int, ClusterCount] = field(default_factory=dict[int, ClusterCount])
+
+    def plus(self, more: Mapping[int, ClusterCount]) -> "StepClusters":
+        """With what was counted later in the same step."""
+        counts = dict(self.counts)
+        for cluster, count in more.items():
+            before = counts.get(cluster)
+            counts[cluster] = (
+                count if before is None else ClusterCount(before.runs + count.runs, before.bad + count.bad)
+            )
+        return StepClusters(counts)
+
+    @cached_property
+    def runs(self) -> int:
+        return sum([count.runs for count in self.counts.values()])
+
+    @cached_property
+    def bad(self) -> int:
+        return sum([count.bad for count in self.counts.values()])
+
+    @cached_property
+    def occupied(self) -> frozenset[int]:
+        """The clusters that have runs."""
+        return frozenset([cluster for cluster, count in self.counts.items() if count.runs])
+
+    @cached_property
+    def expected(self) -> float:
+        """The spread of bad runs that independent runs would give; 0 where no run differs from the others."""
+        rate = self.bad / self.runs if self.runs else 0.0
+        return self.runs * rate * (1 - rate)
+
+    @cached_property
+    def residuals(self) -> list[float]:
+        """Bad runs of each cluster beyond those of the step's rate."""
+        rate, residuals = self.bad / self.runs, [0.0] * CLUSTERS
+        for cluster, count in self.counts.items():
+            residuals[cluster] = count.bad - count.runs * rate
+        return residuals
 
 
-def design_effect(candidate: Sequence[StepClusters], stable: Sequence[StepClusters]) -> float:
+def design_effect(candidate: Iterable[StepClusters], stable: Iterable[StepClusters]) -> float:
     """By how much to divide log evidence; at least 1. Each argument is one arm's steps, in any order."""
     return max(1.0, _of_arm(candidate), _of_arm(stable))
 
 
 def non_empty(steps: Iterable[StepClusters]) -> int:
     """How many clusters have at least one run, over all steps of one arm."""
-    return len({cluster for step in steps for cluster, count in step.items() if count.runs})
+    return len(frozenset[int]().union(*(step.occupied for step in steps)))
 
 
-def _of_arm(steps: Sequence[StepClusters]) -> float:
-    residuals = dict.fromkeys(range(CLUSTERS), 0.0)
-    expected = 0.0
-    for step in steps:
-        runs = sum(count.runs for count in step.values())
-        if runs == 0:
-            continue
-        rate = sum(count.bad for count in step.values()) / runs
-        if not 0 < rate < 1:
-            # No run differs from the others.
-            continue
-        expected += runs * rate * (1 - rate)
-        for cluster, count in step.items():
-            residuals[cluster] += count.bad - count.runs * rate
-    if expected <= 0.0:
+def _of_arm(steps: Iterable[StepClusters]) -> float:
+    telling = [step for step in steps if step.expected > 0.0]
+    if not telling:
         return 1.0
-    spread = sum(residual * residual for residual in residuals.values())
-    return CLUSTERS / (CLUSTERS - 1) * spread / expected
+    spread = sum([sum(residuals) ** 2 for residuals in zip(*(step.residuals for step in telling), strict=True)])
+    return CLUSTERS / (CLUSTERS - 1) * spread / sum([step.expected for step in telling])

@@ -8,7 +8,9 @@ only with many runs and clusters, and never on rates, where it errs too often.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from operator import mul
 from typing import Final
 
 from proxy.core.evidence.clustering import CLUSTERS
@@ -28,8 +30,45 @@ class Sums:
     denominator: float
 
 
-#: One arm's sums in one step, by cluster 0..63.
-StepSums = Mapping[int, Sums]
+@dataclass(frozen=True)
+class StepSums:
+    """One arm's sums in one step, by cluster 0..63; what follows from them is computed once."""
+
+    by_cluster: Mapping[int, Sums] = field(default_factory=dict[int, Sums])
+
+    def plus(self, more: Mapping[int, Sums]) -> "StepSums":
+        """With what was added later in the same step."""
+        sums = dict(self.by_cluster)
+        for cluster, one in more.items():
+            before = sums.get(cluster)
+            sums[cluster] = (
+                one if before is None else Sums(before.numerator + one.numerator, before.denominator + one.denominator)
+            )
+        return StepSums(sums)
+
+    @cached_property
+    def total(self) -> Sums:
+        return Sums(
+            math.fsum([sums.numerator for sums in self.by_cluster.values()]),
+            math.fsum([sums.denominator for sums in self.by_cluster.values()]),
+        )
+
+    @cached_property
+    def occupied(self) -> frozenset[int]:
+        """The clusters that have something to divide by."""
+        return frozenset([cluster for cluster, sums in self.by_cluster.items() if sums.denominator > 0])
+
+    @cached_property
+    def ratio(self) -> float:
+        return self.total.numerator / self.total.denominator
+
+    @cached_property
+    def residuals(self) -> list[float]:
+        """The numerator of each cluster beyond that of the arm's ratio."""
+        ratio, residuals = self.ratio, [0.0] * CLUSTERS
+        for cluster, sums in self.by_cluster.items():
+            residuals[cluster] = sums.numerator - ratio * sums.denominator
+        return residuals
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,68 +82,50 @@ class Estimate:
 
 def estimate_log_ratio(steps: Sequence[tuple[StepSums, StepSums]]) -> Estimate | None:
     """Estimate from (candidate, stable) sums of each step; None where an arm has nothing to compare yet."""
-    usable = [step for step in steps if all(_total(arm).numerator > 0 and _total(arm).denominator > 0 for arm in step)]
+    usable = [step for step in steps if all(arm.total.numerator > 0 and arm.total.denominator > 0 for arm in step)]
     if not usable:
         return None
-    weights = _weights(usable)
-    effect = 0.0
-    psi = dict.fromkeys(range(CLUSTERS), 0.0)
-    for weight, arms in zip(weights, usable, strict=True):
-        for sign, arm in zip((1, -1), arms, strict=True):
-            total = _total(arm)
-            ratio = total.numerator / total.denominator
-            effect += sign * weight * math.log(ratio)
-            scale = sign * weight / total.numerator
-            for cluster, sums in arm.items():
-                psi[cluster] += scale * (sums.numerator - ratio * sums.denominator)
-    return _estimate(effect, psi, usable)
+    effect, scaled = 0.0, list[tuple[float, StepSums]]()
+    for weight, (candidate, stable) in zip(_weights(usable), usable, strict=True):
+        effect += weight * (math.log(candidate.ratio) - math.log(stable.ratio))
+        scaled += ((weight / candidate.total.numerator, candidate), (-weight / stable.total.numerator, stable))
+    return _estimate(effect, scaled, usable)
 
 
 def estimate_mean_difference(steps: Sequence[tuple[StepSums, StepSums]], deviation: float) -> Estimate | None:
     """By how many standard deviations (`deviation`, frozen from stable's history) the candidate's mean score is lower."""
-    usable = [step for step in steps if all(_total(arm).denominator > 0 for arm in step)]
+    usable = [step for step in steps if all(arm.total.denominator > 0 for arm in step)]
     if not usable or deviation <= 0:
         return None
-    weights = _weights(usable)
-    effect = 0.0
-    psi = dict.fromkeys(range(CLUSTERS), 0.0)
-    for weight, (candidate, stable) in zip(weights, usable, strict=True):
-        effect += weight * (_ratio(stable) - _ratio(candidate)) / deviation
-        for sign, arm in ((-1, candidate), (1, stable)):
-            total, mean = _total(arm), _ratio(arm)
-            for cluster, sums in arm.items():
-                share = (sums.numerator - mean * sums.denominator) / total.denominator
-                psi[cluster] += sign * weight * share / deviation
-    return _estimate(effect, psi, usable)
+    effect, scaled = 0.0, list[tuple[float, StepSums]]()
+    for weight, (candidate, stable) in zip(_weights(usable), usable, strict=True):
+        weight /= deviation
+        effect += weight * (stable.ratio - candidate.ratio)
+        scaled += ((-weight / candidate.total.denominator, candidate), (weight / stable.total.denominator, stable))
+    return _estimate(effect, scaled, usable)
 
 
 def _weights(steps: Sequence[tuple[StepSums, StepSums]]) -> list[float]:
     raw: list[float] = []
     for candidate, stable in steps:
-        c, s = _total(candidate).denominator, _total(stable).denominator
+        c, s = candidate.total.denominator, stable.total.denominator
         raw.append(c * s / (c + s))
     total = sum(raw)
     return [weight / total for weight in raw]
 
 
-def _estimate(effect: float, psi: Mapping[int, float], steps: Sequence[tuple[StepSums, StepSums]]) -> Estimate | None:
-    clusters = {cluster for candidate, _ in steps for cluster, sums in candidate.items() if sums.denominator > 0}
+def _estimate(
+    effect: float, scaled: Sequence[tuple[float, StepSums]], steps: Sequence[tuple[StepSums, StepSums]]
+) -> Estimate | None:
+    """`scaled`: each arm of each step, and by how much one unit of its numerator moves the effect."""
+    clusters = frozenset[int]().union(*(candidate.occupied for candidate, _ in steps))
     if len(clusters) < 2:
         return None
-    spread = CLUSTERS / (CLUSTERS - 1) * sum(value * value for value in psi.values())
+    scales = [scale for scale, _ in scaled]
+    influences = zip(*(arm.residuals for _, arm in scaled), strict=True)
+    spread = CLUSTERS / (CLUSTERS - 1) * sum([sum(map(mul, scales, one)) ** 2 for one in influences])
     variance = spread * (1 + 2 / (len(clusters) - 1))
     return Estimate(effect, variance, len(clusters)) if variance > 0 else None
-
-
-def _total(arm: StepSums) -> Sums:
-    return Sums(
-        math.fsum(sums.numerator for sums in arm.values()), math.fsum(sums.denominator for sums in arm.values())
-    )
-
-
-def _ratio(arm: StepSums) -> float:
-    total = _total(arm)
-    return total.numerator / total.denominator
 
 
 def log_e(effect: float, variance: float, tau: float, tolerated_effect: float = 0.0) -> float:

@@ -9,7 +9,7 @@ a hundred times is no hundred witnesses.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from proxy.core.evidence.bernoulli import Arms, MarginEvidence, OddsEvidence, log_sum_exp
 from proxy.core.evidence.clustering import ClusterCount, StepClusters, design_effect, non_empty
@@ -29,6 +29,8 @@ from proxy.core.evidence.ratio import (
 )
 
 Side = Literal["candidate", "stable"]
+_Cell = TypeVar("_Cell", ClusterCount, Sums)
+SIDES: Final[tuple[Side, Side]] = ("candidate", "stable")
 RUNS_COUNTED_PER_USER: Final = 2
 #: A rate acts only when so many clusters of the candidate have runs.
 LEAST_RATE_CLUSTERS: Final = 10
@@ -65,14 +67,12 @@ class Tick:
 
 @dataclass(frozen=True)
 class RateTally:
-    """Everything known of one rate: closed blocks as log evidence, and counts by step, side and cluster. What is made of them
-    is computed once: a tick without runs leaves the tally as it is."""
+    """Everything known of one rate: closed blocks as log evidence, and counts by step and side. What is made of them is computed
+    once: a tick without runs leaves the tally as it is, and one with runs the steps that had none."""
 
     odds: OddsEvidence = field(default_factory=OddsEvidence)
     margin: MarginEvidence | None = None
-    clusters: Mapping[tuple[int, Side, int], ClusterCount] = field(
-        default_factory=dict[tuple[int, "Side", int], ClusterCount]
-    )
+    steps: Mapping[tuple[int, Side], StepClusters] = field(default_factory=dict[tuple[int, "Side"], StepClusters])
 
     def close(self, tick: Tick) -> "RateTally":
         """The tally with one more tick in it: each step that has runs in it is a block."""
@@ -81,50 +81,38 @@ class RateTally:
             block = _block(tick, step)
             odds = odds.after(block)
             margin = None if margin is None else margin.after(block)
-        clusters = dict(self.clusters)
-        for key, count in tick.counts.items():
-            before = clusters.get(key, ClusterCount(0, 0))
-            clusters[key] = ClusterCount(before.runs + count.runs, before.bad + count.bad)
-        return RateTally(odds, margin, clusters)
+        steps = dict(self.steps)
+        for key, more in by_step(tick.counts).items():
+            steps[key] = steps.get(key, StepClusters()).plus(more)
+        return RateTally(odds, margin, steps)
 
     def runs(self, side: Side) -> int:
         """Runs counted of one side, over all steps."""
-        return sum(runs for runs, _ in self.totals[side].values())
+        return sum([step.runs for step in self.of(side).values()])
 
     def bad(self, side: Side) -> int:
         """Bad runs among them."""
-        return sum(bad for _, bad in self.totals[side].values())
+        return sum([step.bad for step in self.of(side).values()])
+
+    def of(self, side: Side) -> dict[int, StepClusters]:
+        """One side's counts by step."""
+        return self._sides[side]
 
     @cached_property
-    def totals(self) -> dict[Side, dict[int, tuple[int, int]]]:
-        """(runs, bad runs) by side and step."""
-        return {
-            side: {
-                step: (sum(count.runs for count in counts.values()), sum(count.bad for count in counts.values()))
-                for step, counts in steps.items()
-            }
-            for side, steps in self._steps.items()
-        }
-
-    @cached_property
-    def _steps(self) -> dict[Side, dict[int, dict[int, ClusterCount]]]:
-        sides: dict[Side, dict[int, dict[int, ClusterCount]]] = {"candidate": {}, "stable": {}}
-        for (step, side, cluster), count in self.clusters.items():
-            sides[side].setdefault(step, {})[cluster] = count
+    def _sides(self) -> dict[Side, dict[int, StepClusters]]:
+        sides: dict[Side, dict[int, StepClusters]] = {side: {} for side in SIDES}
+        for (step, side), counts in self.steps.items():
+            sides[side][step] = counts
         return sides
-
-    def of(self, side: Side) -> list[StepClusters]:
-        """One side's counts, a mapping by cluster for each step."""
-        return list(self._steps[side].values())
 
     @cached_property
     def deff(self) -> float:
-        return design_effect(self.of("candidate"), self.of("stable"))
+        return design_effect(self.of("candidate").values(), self.of("stable").values())
 
     @cached_property
     def is_active(self) -> bool:
         """Whether there are clusters enough for it to act."""
-        return non_empty(self.of("candidate")) >= LEAST_RATE_CLUSTERS
+        return non_empty(self.of("candidate").values()) >= LEAST_RATE_CLUSTERS
 
     def log_e(self) -> float:
         """ln of the evidence that the candidate is worse; 0 while it may not act."""
@@ -151,27 +139,27 @@ def _block(tick: Tick, step: int) -> Arms:
 
 @dataclass(frozen=True)
 class RatioTally:
-    """Everything known of one ratio or score: sums by step, side and cluster, likewise computed once. `deviation`: of a score,
-    frozen at the start."""
+    """Everything known of one ratio or score: sums by step and side, likewise computed once. `deviation`: of a score, frozen at
+    the start."""
 
     deviation: float | None = None
     candidate_runs: int = 0
-    sums: Mapping[tuple[int, Side, int], Sums] = field(default_factory=dict[tuple[int, "Side", int], Sums])
+    steps: Mapping[tuple[int, Side], StepSums] = field(default_factory=dict[tuple[int, "Side"], StepSums])
 
     def close(self, tick: Tick, candidate_runs: int) -> "RatioTally":
         """The tally with one more tick in it, of which so many runs were the candidate's."""
-        sums = dict(self.sums)
-        for key, more in tick.sums.items():
-            before = sums.get(key, Sums(0.0, 0.0))
-            sums[key] = Sums(before.numerator + more.numerator, before.denominator + more.denominator)
-        return RatioTally(self.deviation, self.candidate_runs + candidate_runs, sums)
+        steps = dict(self.steps)
+        for key, more in by_step(tick.sums).items():
+            steps[key] = steps.get(key, StepSums()).plus(more)
+        return RatioTally(self.deviation, self.candidate_runs + candidate_runs, steps)
 
-    def steps(self) -> list[tuple[StepSums, StepSums]]:
-        """(candidate, stable) sums by cluster, for each step."""
-        steps: dict[int, dict[Side, dict[int, Sums]]] = {}
-        for (step, side, cluster), sums in self.sums.items():
-            steps.setdefault(step, {"candidate": {}, "stable": {}})[side][cluster] = sums
-        return [(steps[step]["candidate"], steps[step]["stable"]) for step in sorted(steps)]
+    def paired(self) -> list[tuple[StepSums, StepSums]]:
+        """(candidate, stable) sums of each step."""
+        steps = sorted({step for step, _ in self.steps})
+        return [
+            (self.steps.get((step, "candidate"), StepSums()), self.steps.get((step, "stable"), StepSums()))
+            for step in steps
+        ]
 
     def estimate(self) -> Estimate | None:
         """The effect so far; positive is worse."""
@@ -180,8 +168,8 @@ class RatioTally:
     @cached_property
     def _estimate(self) -> Estimate | None:
         if self.deviation is not None:
-            return estimate_mean_difference(self.steps(), self.deviation)
-        return estimate_log_ratio(self.steps())
+            return estimate_mean_difference(self.paired(), self.deviation)
+        return estimate_log_ratio(self.paired())
 
     @property
     def tau(self) -> float:
@@ -196,6 +184,14 @@ class RatioTally:
 
     def _may_act(self, estimate: Estimate) -> bool:
         return self.candidate_runs >= LEAST_CANDIDATE_RUNS and estimate.candidate_clusters >= LEAST_RATIO_CLUSTERS
+
+
+def by_step(cells: Mapping[tuple[int, Side, int], _Cell]) -> dict[tuple[int, Side], dict[int, _Cell]]:
+    """Cells by step, side and cluster, as those of each step and side."""
+    steps: dict[tuple[int, Side], dict[int, _Cell]] = {}
+    for (step, side, cluster), cell in cells.items():
+        steps.setdefault((step, side), {})[cluster] = cell
+    return steps
 
 
 def mean_log_e(log_es: Sequence[float]) -> float:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.core.evidence.bernoulli import MarginEvidence, OddsEvidence
-from proxy.core.evidence.clustering import ClusterCount
+from proxy.core.evidence.clustering import ClusterCount, StepClusters
 from proxy.core.evidence.distinct import DistinctCount
-from proxy.core.evidence.ratio import Sums
-from proxy.core.evidence.tallies import RateTally, RatioTally, Side
+from proxy.core.evidence.ratio import StepSums, Sums
+from proxy.core.evidence.tallies import RateTally, RatioTally, Side, by_step
 from proxy.core.rollouts.counting import Tallies
 from proxy.core.rollouts.measuring import Thresholds
 
@@ -66,35 +66,41 @@ def _rate_document(rate: RateTally) -> dict[str, Any]:
         "tolerance": rate.odds.tolerance,
         "log_sums": list(rate.odds.log_sums),
         "margin": None if rate.margin is None else [rate.margin.margin, rate.margin.log_sum],
-        "cells": {_key_text(key): [count.runs, count.bad] for key, count in rate.clusters.items()},
+        "cells": {
+            f"{step}/{side}/{cluster}": [count.runs, count.bad]
+            for (step, side), clusters in rate.steps.items()
+            for cluster, count in clusters.counts.items()
+        },
     }
 
 
 def _rate(document: Mapping[str, Any]) -> RateTally:
     margin = document["margin"]
+    cells = {_key(text): ClusterCount(int(runs), int(bad)) for text, (runs, bad) in document["cells"].items()}
     return RateTally(
         OddsEvidence(float(document["tolerance"]), tuple(map(float, document["log_sums"]))),
         None if margin is None else MarginEvidence(float(margin[0]), float(margin[1])),
-        {_key(text): ClusterCount(int(runs), int(bad)) for text, (runs, bad) in document["cells"].items()},
+        {key: StepClusters(counts) for key, counts in by_step(cells).items()},
     )
 
 
 def _ratio_document(ratio: RatioTally) -> dict[str, Any]:
-    cells = {_key_text(key): [sums.numerator, sums.denominator] for key, sums in ratio.sums.items()}
+    cells = {
+        f"{step}/{side}/{cluster}": [sums.numerator, sums.denominator]
+        for (step, side), arm in ratio.steps.items()
+        for cluster, sums in arm.by_cluster.items()
+    }
     return {"deviation": ratio.deviation, "candidate_runs": ratio.candidate_runs, "cells": cells}
 
 
 def _ratio(document: Mapping[str, Any]) -> RatioTally:
     deviation = document["deviation"]
+    cells = {_key(text): Sums(float(above), float(below)) for text, (above, below) in document["cells"].items()}
     return RatioTally(
         None if deviation is None else float(deviation),
         int(document["candidate_runs"]),
-        {_key(text): Sums(float(above), float(below)) for text, (above, below) in document["cells"].items()},
+        {key: StepSums(sums) for key, sums in by_step(cells).items()},
     )
-
-
-def _key_text(key: tuple[int, Side, int]) -> str:
-    return "/".join(map(str, key))
 
 
 def _key(text: str) -> tuple[int, Side, int]:

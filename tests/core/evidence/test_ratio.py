@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from proxy.core.evidence.ratio import Sums, estimate_log_ratio, estimate_mean_difference, interval, log_e
+from proxy.core.evidence.ratio import StepSums, Sums, estimate_log_ratio, estimate_mean_difference, interval, log_e
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,13 @@ def test_evidence_is_finite_for_any_effect() -> None:
             assert math.isfinite(log_e(effect, variance, 0.3))
 
 
-def _arm(draw: random.Random, mean: float, runs: int) -> dict[int, Sums]:
+def _arm(draw: random.Random, mean: float, runs: int) -> StepSums:
     sums: dict[int, Sums] = {}
     for _ in range(runs):
         cluster = draw.randrange(64)
         before = sums.get(cluster, Sums(0, 0))
         sums[cluster] = Sums(before.numerator + mean * draw.lognormvariate(0, 0.5), before.denominator + 1)
-    return sums
+    return StepSums(sums)
 
 
 def test_a_dearer_candidate_is_seen_with_its_factor_inside_the_interval() -> None:
@@ -59,5 +59,6 @@ def test_lower_scores_are_worse() -> None:
 
 @pytest.mark.parametrize("empty", [{}, {3: Sums(0.0, 0.0)}])
 def test_an_arm_without_runs_gives_no_estimate(empty: dict[int, Sums]) -> None:
-    assert estimate_log_ratio([(empty, {1: Sums(5.0, 5.0)})]) is None
-    assert estimate_mean_difference([(empty, {1: Sums(5.0, 5.0)})], 1.0) is None
+    steps = [(StepSums(empty), StepSums({1: Sums(5.0, 5.0)}))]
+    assert estimate_log_ratio(steps) is None
+    assert estimate_mean_difference(steps, 1.0) is None

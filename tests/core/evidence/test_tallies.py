@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.evidence.clustering import ClusterCount, design_effect
+from proxy.core.evidence.clustering import ClusterCount, StepClusters, design_effect
 from proxy.core.evidence.tallies import RateTally, RatioTally, Side, Tick, mean_log_e
 
 _RUN = st.tuples(st.integers(0, 2), st.sampled_from(["candidate", "stable"]), st.integers(0, 63), st.booleans())
@@ -57,8 +57,8 @@ def test_few_clusters_do_not_act_however_bad_they_are() -> None:
 
 
 def test_users_who_fail_together_weigh_less_than_strangers_who_do() -> None:
-    together = [{c: ClusterCount(10, 10 if c < 4 else 0) for c in range(40)}]
-    spread = [{c: ClusterCount(10, 1) for c in range(40)}]
+    together = [StepClusters({c: ClusterCount(10, 10 if c < 4 else 0) for c in range(40)})]
+    spread = [StepClusters({c: ClusterCount(10, 1) for c in range(40)})]
     assert design_effect(together, spread) > 5
     assert design_effect(spread, spread) == 1.0
     assert design_effect([], []) == 1.0

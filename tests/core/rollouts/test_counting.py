@@ -74,7 +74,7 @@ def test_runs_of_another_step_are_judged_in_theirs_and_do_not_fill_this_one() ->
     counter.count(_run("u2", step=1))
     evidence = counter.close()
     assert evidence.step.candidate_runs == 1
-    assert {key[0] for key in evidence.metrics["errors"].rates[0].clusters} == {0, 1}
+    assert {key[0] for key in evidence.metrics["errors"].rates[0].steps} == {0, 1}
 
 
 def test_callers_without_a_subject_and_runs_outside_the_analysis_do_not_count() -> None:
