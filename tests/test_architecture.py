@@ -124,7 +124,8 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "telemetry": {"process"},
         "spending": {"process", "providers"},
         "state": {"process", "spending"},
-        "releasing": {"state", "telemetry", "process"},
+        # Of retention it has to name what a round did.
+        "releasing": {"state", "telemetry", "process", "retention"},
         "rollouts": {"releasing", "state", "telemetry", "process"},
         "preflight": {"calls", "spending", "state", "telemetry", "providers"},
         "transport": {"providers"},
@@ -136,8 +137,9 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "retention": {"process"},
     },
     "edges": {
-        "admin": {"admin/handlers"},
-        "admin/handlers": {"admin"},
+        "admin": {"admin/handlers", "admin/answers"},
+        "admin/handlers": {"admin", "admin/answers"},
+        "admin/answers": set(),
     },
 }
 #: floor, room, other room -> the modules of the other that it may import, where not all of them are for it

@@ -202,7 +202,7 @@ def _diff_with_file(api: AdminClient, agent: str, version: int, path: Path) -> D
         raise all_told(bad.problems) from None
     if file.name != agent:
         raise CommandFailed(f"{path} describes the agent {file.name}, not {agent}", EXIT_USAGE)
-    return diff_versions(api.get(f"{_versions(agent)}/{version}"), file.version).document()
+    return {**diff_versions(api.get(f"{_versions(agent)}/{version}"), file.version).document()}
 
 
 def _versions(agent: str) -> str:

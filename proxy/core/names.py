@@ -9,8 +9,10 @@ from proxy.core.errors import BadInput
 
 RESERVED_LABEL = "latest"
 UNASSIGNED = "unassigned"
-_AGENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
-_LABEL = re.compile(r"[a-z][a-z0-9._-]{0,63}\Z")
+AGENT_PATTERN = "[a-z0-9][a-z0-9._-]{0,63}"
+LABEL_PATTERN = "[a-z][a-z0-9._-]{0,63}"
+_AGENT = re.compile(rf"{AGENT_PATTERN}\Z")
+_LABEL = re.compile(rf"{LABEL_PATTERN}\Z")
 
 
 class AgentReference(msgspec.Struct, frozen=True):

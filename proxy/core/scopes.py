@@ -6,12 +6,14 @@ everything. `user: "*"` (caps only) matches every call with a user and counts ea
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Annotated, Any, TypedDict, cast
 
 import msgspec
+from msgspec import Meta
 
 from proxy.core.errors import BadInput
 from proxy.core.model_names import means_model
+from proxy.core.names import AGENT_PATTERN
 
 EACH = "*"
 DIMENSIONS = ("agent", "version", "arm", "rollout", "label", "user", "tag", "model", "provider", "tool")
@@ -42,6 +44,21 @@ class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     model_is_unseen: bool = False
     #: Nothing of the body is known, so that user and tags may be any as well.
     body_is_unseen: bool = False
+
+
+class ScopeDocument(TypedDict, total=False):
+    """Which calls are meant: those that fit everything that is named; {} is every call."""
+
+    agent: Annotated[str, Meta(pattern=f"^{AGENT_PATTERN}$", examples=["support"])]
+    version: Annotated[int, Meta(ge=1)]
+    arm: str
+    rollout: str
+    label: str
+    user: Annotated[str, Meta(description="`*`: each user is counted apart (caps only)")]
+    tag: Annotated[str, Meta(description="KEY=VALUE", examples=["tier=free"])]
+    model: str
+    provider: str
+    tool: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,12 +116,12 @@ class Scope:
             tag = None if tag is not None and tag[0] not in facts.tags else tag
         return replace(self, user=user, tag=tag, model=self.model if facts.model else None, tool=None)
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> ScopeDocument:
         """As JSON: only what is named; a tag is `"key=value"`."""
-        named = {name: getattr(self, name) for name in DIMENSIONS if getattr(self, name) is not None}
+        named: dict[str, Any] = {name: getattr(self, name) for name in DIMENSIONS if getattr(self, name) is not None}
         if self.tag is not None:
             named["tag"] = f"{self.tag[0]}={self.tag[1]}"
-        return named
+        return cast("ScopeDocument", named)
 
     def kind(self) -> str:
         """The narrowest named dimension, for metrics and tables: `everything`, `agent`, `version`, ..."""

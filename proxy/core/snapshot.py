@@ -7,9 +7,21 @@ beside it. How rows become a snapshot is the store's matter, when it is swapped 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from proxy.core.bucketing import BUCKETS
+from proxy.core.shapes import (
+    AgentName,
+    Count,
+    JsonObject,
+    LabelName,
+    Moment,
+    ReleaseNumber,
+    Share,
+    VersionNumber,
+    Who,
+    Why,
+)
 from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch
 from proxy.core.times import rfc3339
@@ -127,7 +139,63 @@ def with_agent(snapshot: Snapshot, state: AgentState, revision: int) -> Snapshot
     return replace(snapshot, revision=revision, agents=agents)
 
 
-def agent_document(agent: Agent) -> dict[str, Any]:
+class AgentDocument(TypedDict):
+    """A named user of LLMs whose behaviour is versioned."""
+
+    agent: AgentName
+    description: str
+    default_label: LabelName
+    allow_latest: bool
+    unapplied: Unapplied
+    archived: bool
+    newest_version: VersionNumber | None
+    created_at: Moment
+
+
+class ArmDocument(TypedDict):
+    """One side of a rollout. `ranges` are half-open stretches of the 100,000 buckets."""
+
+    name: str
+    version: VersionNumber
+    percentage: Share
+    ranges: list[list[int]]
+
+
+class RolloutDocument(TypedDict):
+    """The gradual move of a label."""
+
+    id: str
+    agent: AgentName
+    label: LabelName
+    state: RolloutState
+    step: Count
+    arms: list[ArmDocument]
+    salt: str
+    eligible: dict[str, str]
+    #: Null: nothing judges it.
+    plan: JsonObject | None
+    created_by: Who
+    why: Why
+    created_at: Moment
+    ended_at: Moment | None
+
+
+class LabelDocument(TypedDict):
+    """A named pointer of one agent to a version; `release` is the newest row of the ledger that changed what it serves."""
+
+    label: LabelName
+    version: VersionNumber
+    release: ReleaseNumber
+    rollout: RolloutDocument | None
+
+
+class AgentStateDocument(AgentDocument):
+    """An agent with what its labels serve now."""
+
+    labels: list[LabelDocument]
+
+
+def agent_document(agent: Agent) -> AgentDocument:
     return {
         "agent": agent.name,
         "description": agent.description,
@@ -140,7 +208,7 @@ def agent_document(agent: Agent) -> dict[str, Any]:
     }
 
 
-def state_document(state: AgentState) -> dict[str, Any]:
+def state_document(state: AgentState) -> AgentStateDocument:
     """An agent with what its labels serve now."""
     return {
         **agent_document(state.agent),
@@ -148,7 +216,7 @@ def state_document(state: AgentState) -> dict[str, Any]:
     }
 
 
-def arm_document(arm: Arm) -> dict[str, Any]:
+def arm_document(arm: Arm) -> ArmDocument:
     return {
         "name": arm.name,
         "version": arm.version,
@@ -157,7 +225,7 @@ def arm_document(arm: Arm) -> dict[str, Any]:
     }
 
 
-def label_document(label: Label, rollout: Rollout | None = None) -> dict[str, Any]:
+def label_document(label: Label, rollout: Rollout | None = None) -> LabelDocument:
     return {
         "label": label.name,
         "version": label.version,
@@ -166,7 +234,7 @@ def label_document(label: Label, rollout: Rollout | None = None) -> dict[str, An
     }
 
 
-def rollout_document(rollout: Rollout) -> dict[str, Any]:
+def rollout_document(rollout: Rollout) -> RolloutDocument:
     ended = rollout.ended_at_microseconds
     return {
         "id": rollout.id,

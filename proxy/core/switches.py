@@ -6,9 +6,10 @@ Modes, strongest first: `block` (refused in the wire's error shape), `reply` (a 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, TypedDict, get_args
 
-from proxy.core.scopes import CallFacts, Scope
+from proxy.core.scopes import CallFacts, Scope, ScopeDocument
+from proxy.core.shapes import Moment, VersionNumber, Who, Why
 from proxy.core.times import rfc3339
 
 SwitchMode = Literal["block", "reply", "fallback", "observe"]
@@ -57,7 +58,22 @@ def still_stopping(switches: Iterable[Switch], ended: Switch, now_microseconds: 
     ]
 
 
-def switch_document(switch: Switch) -> dict[str, Any]:
+class SwitchDocument(TypedDict):
+    """A kill switch entry."""
+
+    id: str
+    scope: ScopeDocument
+    mode: SwitchMode
+    why: Why
+    created_by: Who
+    created_at: Moment
+    expires: Moment | None
+    reply: str | None
+    fallback_version: VersionNumber | None
+    cut_streams: bool
+
+
+def switch_document(switch: Switch) -> SwitchDocument:
     expires = switch.expires_at_microseconds
     return {
         "id": switch.id,

@@ -13,9 +13,10 @@ import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from proxy.core.errors import BadInput, Forbidden
+from proxy.core.shapes import Moment, Who
 from proxy.core.times import rfc3339
 
 Role = Literal["viewer", "operator", "author", "admin"]
@@ -90,12 +91,24 @@ def token_fingerprint(sha256: str) -> str:
     return hashlib.sha256(sha256.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+class TokenDocument(TypedDict):
+    """A token without its text: nothing in it lets anybody in."""
+
+    id: str
+    name: Who
+    role: Role
+    created_by: Who
+    created_at: Moment
+    revoked_by: Who | None
+    revoked_at: Moment | None
+
+
 def sealed_token_document(token: Token) -> dict[str, Any]:
     """A token as the audit log keeps it."""
     return {**token_document(token), "fingerprint": token_fingerprint(token.sha256)}
 
 
-def token_document(token: Token) -> dict[str, Any]:
+def token_document(token: Token) -> TokenDocument:
     """A token as the admin API lists it; nothing in it lets anybody in."""
     revoked = token.revoked_at_microseconds
     return {

@@ -9,11 +9,12 @@ What is old is old by both clocks: where the wall clock leaps while this runs, n
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypedDict, TypeVar
 
 from proxy.core.errors import Refusal
+from proxy.core.shapes import Count
 from proxy.runtime.process.clock import Clock
 from proxy.store.ports.upkeep import CarryPosition, Upkeep
 
@@ -51,6 +52,18 @@ class RetentionRules:
     holds_days: int
 
 
+class RetentionDocument(TypedDict):
+    """What one round did. `bytes_free` are free in the store's files, and used again; `unproven_rows` of the ledger stay whole,
+    because their sum is not what they say."""
+
+    runs_pruned: Count
+    latency_counts_pruned: Count
+    holds_carried: Count
+    bytes_given_back: Count
+    bytes_free: Count
+    unproven_rows: Count
+
+
 @dataclass(slots=True, kw_only=True)
 class RetentionRound:
     """What one round did."""
@@ -63,6 +76,17 @@ class RetentionRound:
     bytes_free: int = 0
     #: Rows of the ledger that stay whole, because their sum is not what they say.
     unproven_rows: int = 0
+
+    def document(self) -> RetentionDocument:
+        """As the admin API answers it."""
+        return {
+            "runs_pruned": self.runs_pruned,
+            "latency_counts_pruned": self.latency_counts_pruned,
+            "holds_carried": self.holds_carried,
+            "bytes_given_back": self.bytes_given_back,
+            "bytes_free": self.bytes_free,
+            "unproven_rows": self.unproven_rows,
+        }
 
 
 class Retention:
@@ -125,9 +149,9 @@ class Retention:
             self._tell("ledger_rows_unproven", rows=done.unproven_rows)
         return done
 
-    async def compacted(self) -> dict[str, Any]:
+    async def compacted(self) -> RetentionDocument:
         """`compact`, as a document."""
-        return asdict(await self.compact())
+        return (await self.compact()).document()
 
     async def _carry(self, done: RetentionRound, settled_before: int) -> None:
         # What was written and reported as failed is written again: before that nothing of it may have become a sum.

@@ -7,9 +7,10 @@ turned out wrong is followed by another one. Which run it was, and who says so, 
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from proxy.core.errors import BadInput
+from proxy.core.shapes import Moment, VersionNumber, Who, Why
 from proxy.core.times import rfc3339
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -77,7 +78,20 @@ def _bad(member: str, problem: str) -> BadInput:
     return BadInput("bad_outcome", f"{member} {problem}", param=member)
 
 
-def outcome_document(outcome: Outcome) -> dict[str, Any]:
+class OutcomeDocument(TypedDict):
+    """A later fact about a run."""
+
+    id: str
+    run: str
+    name: str
+    value: OutcomeValue
+    severity: Severity | None
+    why: Why
+    recorded_by: Who
+    recorded_at: Moment
+
+
+def outcome_document(outcome: Outcome) -> OutcomeDocument:
     return {
         "id": outcome.id,
         "run": outcome.run,
@@ -90,7 +104,16 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def served_outcome_document(served: ServedOutcome) -> dict[str, Any]:
+class ServedOutcomeDocument(OutcomeDocument):
+    """An outcome with whose run it was."""
+
+    agent: str
+    version: VersionNumber | None
+    label: str | None
+    arm: str | None
+
+
+def served_outcome_document(served: ServedOutcome) -> ServedOutcomeDocument:
     return {
         **outcome_document(served.outcome),
         "agent": served.agent,

@@ -5,10 +5,11 @@ Nothing here holds prompt text, answer text or a key.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 import msgspec
 
+from proxy.core.shapes import Count, Hash, Milliseconds, Moment, ReleaseNumber, Usd, VersionNumber
 from proxy.core.times import rfc3339
 
 RunKind = Literal["live", "shadow", "drill", "replay", "evaluation"]
@@ -113,7 +114,80 @@ def only_attempt(run: Run) -> Attempt | None:
     )
 
 
-def run_document(run: Run) -> dict[str, Any]:
+class TokensDocument(TypedDict):
+    """What a call took and gave; null where nobody said."""
+
+    input: Count | None
+    cached: Count | None
+    cache_write: Count | None
+    output: Count | None
+    reasoning: Count | None
+
+
+class RunDocument(TypedDict):
+    """One proxied call."""
+
+    id: str
+    kind: RunKind
+    parent_run: str | None
+    agent: str
+    version: VersionNumber | None
+    version_id: Hash | None
+    effective_id: Hash | None
+    label: str | None
+    release: ReleaseNumber | None
+    rollout: str | None
+    step: Count | None
+    arm: str | None
+    bucket: Count | None
+    reason: str | None
+    subject_kind: str
+    in_analysis: bool
+    user: str | None
+    conversation: str | None
+    tags: dict[str, str]
+    wire: str
+    operation: str
+    provider: str | None
+    model_asked: str | None
+    model_answered: str | None
+    status: int
+    result: RunResult
+    error_class: str | None
+    finish: Finish | None
+    refusal: bool
+    streamed: bool
+    tokens: TokensDocument
+    cost_usd: Usd | None
+    estimated_cost_usd: Usd | None
+    price_id: str | None
+    usage_source: UsageSource
+    dropped_parameters: list[str]
+    tool_calls: list[str]
+    tool_call_count: Count
+    time_to_first_byte_ms: Milliseconds | None
+    duration_ms: Milliseconds
+    provider_duration_ms: Milliseconds | None
+    started_at: Moment
+    request_id: str | None
+    trace_id: str | None
+    quarantined: bool
+
+
+class AttemptDocument(TypedDict):
+    """One try of a run at a provider."""
+
+    number: int
+    provider: str
+    model: str | None
+    status: int | None
+    error_class: str | None
+    started_at: Moment
+    duration_ms: Milliseconds
+    cost_usd: Usd | None
+
+
+def run_document(run: Run) -> RunDocument:
     cost, estimate = run.cost_nanodollars, run.estimated_cost_nanodollars
     first, at_provider = run.time_to_first_byte_microseconds, run.provider_duration_microseconds
     return {
@@ -171,7 +245,7 @@ def run_document(run: Run) -> dict[str, Any]:
     }
 
 
-def attempt_document(attempt: Attempt) -> dict[str, Any]:
+def attempt_document(attempt: Attempt) -> AttemptDocument:
     return {
         "number": attempt.number,
         "provider": attempt.provider,

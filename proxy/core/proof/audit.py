@@ -7,9 +7,10 @@ first. An entry names the content it is about by hash, so a changed version brea
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from proxy.core.canonical import content_hash
+from proxy.core.shapes import Hash, JsonObject, Who, Why
 
 AUDIT_FORMAT = 1
 NO_PREVIOUS = "0" * 64
@@ -29,6 +30,26 @@ class AuditDraft:
     evidence: Sequence[Mapping[str, Any]] = field(default_factory=tuple[Mapping[str, Any], ...])
 
 
+class _HashedMembers(TypedDict):
+    format: int
+    number: int
+    who: Who
+    what: str
+    subject: str
+    why: Why
+    at_microseconds: int
+    before: JsonObject | None
+    after: JsonObject | None
+    evidence: list[JsonObject]
+    previous: Hash
+
+
+class AuditEntryDocument(_HashedMembers):
+    """One entry of the audit log, with exactly the members that its hash covers, and the hash."""
+
+    hash: Hash
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """One appended entry."""
@@ -46,7 +67,7 @@ class AuditEntry:
     hash: str
     format: int = AUDIT_FORMAT
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> AuditEntryDocument:
         """Every member as JSON, the hash included: one line of an export."""
         return {**_hashed_members(self), "hash": self.hash}
 
@@ -69,7 +90,7 @@ def seal(draft: AuditDraft, number: int, previous: str) -> AuditEntry:
     return replace(unsealed, hash=content_hash(_hashed_members(unsealed)))
 
 
-def _hashed_members(entry: AuditEntry) -> dict[str, Any]:
+def _hashed_members(entry: AuditEntry) -> _HashedMembers:
     return {
         "format": entry.format,
         "number": entry.number,

@@ -7,11 +7,12 @@ entry on, or cut at its end) fails against a head kept outside. Values only: who
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from proxy.core.canonical import content_hash
 from proxy.core.errors import BadInput
 from proxy.core.proof.audit import AUDIT_FORMAT, NO_PREVIOUS
+from proxy.core.shapes import Count, Hash
 
 _MEMBERS = (
     "format",
@@ -29,6 +30,13 @@ _MEMBERS = (
 )
 
 
+class AuditHeadDocument(TypedDict):
+    """Number and hash of an entry."""
+
+    number: Count
+    hash: Hash
+
+
 @dataclass(frozen=True, slots=True)
 class AuditHead:
     """Number and hash of an entry; number 0 stands for the empty log."""
@@ -36,7 +44,7 @@ class AuditHead:
     number: int
     hash: str
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> AuditHeadDocument:
         return {"number": self.number, "hash": self.hash}
 
 

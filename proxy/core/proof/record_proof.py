@@ -10,9 +10,10 @@ the last entry that speaks about a row says what it is now. Values only: reading
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, TypedDict, cast
 
-from proxy.core.proof.audit_proof import EMPTY_HEAD, AuditHead, BrokenEntry, check_known, next_head
+from proxy.core.proof.audit_proof import EMPTY_HEAD, AuditHead, AuditHeadDocument, BrokenEntry, check_known, next_head
+from proxy.core.shapes import Count, JsonObject
 from proxy.core.versions.components import component_hash
 
 Table = Literal[
@@ -36,6 +37,24 @@ RowKey = tuple[Any, ...]
 Document = Mapping[str, Any]
 
 
+class BrokenRowDocument(TypedDict):
+    """The first row that does not hold, and why."""
+
+    table: Table
+    key: JsonObject
+    reason: str
+    entry: int | None
+
+
+class RecordProofDocument(TypedDict):
+    """Whether the audit log and every row that it speaks about hold."""
+
+    ok: bool
+    entries: Count
+    first_broken: BrokenRowDocument | None
+    head: AuditHeadDocument
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenRow:
     """The first row that does not hold: its table and key, why, and the audit entry that speaks about it."""
@@ -45,7 +64,7 @@ class BrokenRow:
     reason: str
     entry: int | None = None
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> BrokenRowDocument:
         return {"table": self.table, "key": dict(self.key), "reason": self.reason, "entry": self.entry}
 
 
@@ -73,7 +92,7 @@ class RecordProof:
         """The end of the proof: `row` does not hold."""
         return replace(self, first_broken=row, is_finished=True)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> RecordProofDocument:
         """As the admin API answers it."""
         broken = self.first_broken
         return {

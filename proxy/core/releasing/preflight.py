@@ -7,12 +7,19 @@ part of its evidence. Rollbacks, aborts and switches are never asked: the way ba
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from proxy.core.errors import Conflict
 from proxy.core.scopes import EACH, CallFacts
 from proxy.core.spending.caps import Cap
 from proxy.core.versions.components import Bundle
+
+
+class FindingDocument(TypedDict):
+    """One thing that would go wrong: `code` is stable, `message` says what to do."""
+
+    code: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +29,7 @@ class Finding:
     code: str
     message: str
 
-    def document(self) -> dict[str, str]:
+    def document(self) -> FindingDocument:
         return {"code": self.code, "message": self.message}
 
 

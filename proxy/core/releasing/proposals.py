@@ -7,9 +7,10 @@ to wait is protection.py's matter.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, cast
 
 from proxy.core.errors import Conflict
+from proxy.core.shapes import AgentName, JsonObject, LabelName, Moment, ReleaseNumber, Share, VersionNumber, Who, Why
 from proxy.core.times import rfc3339
 from proxy.core.tokens import Caller, role_insufficient
 
@@ -83,7 +84,37 @@ def check_may_reject(proposal: Proposal, caller: Caller) -> None:
         raise role_insufficient(caller.role, ["operator"], "; authors take back their own proposals only")
 
 
-def proposal_document(proposal: Proposal) -> dict[str, Any]:
+class ProposedOrder(TypedDict, total=False):
+    """What else the action needs: `percentage`, `eligible` and `plan` of a rollout to start, `rollout` to promote."""
+
+    percentage: Share
+    eligible: dict[str, str]
+    plan: JsonObject | None
+    rollout: str
+
+
+class ProposalDocument(ProposedOrder):
+    """A change of a protected label that waits for a second person, or was decided."""
+
+    agent: AgentName
+    id: str
+    state: ProposalState
+    action: ProposalAction
+    label: LabelName
+    #: None where the label was not set.
+    before: VersionNumber | None
+    version: VersionNumber
+    if_release: ReleaseNumber
+    proposed_by: Who
+    why: Why
+    evidence: list[JsonObject]
+    created_at: Moment
+    decided_by: Who | None
+    decided_why: Why | None
+    decided_at: Moment | None
+
+
+def proposal_document(proposal: Proposal) -> ProposalDocument:
     """As the audit log keeps it; the admin API adds the difference between the two versions."""
     decided = proposal.decided_at_microseconds
     return {
@@ -95,7 +126,7 @@ def proposal_document(proposal: Proposal) -> dict[str, Any]:
         "before": proposal.before,
         "version": proposal.version,
         "if_release": proposal.if_release,
-        **proposal.order,
+        **cast("ProposedOrder", proposal.order),
         "proposed_by": proposal.proposed_by,
         "why": proposal.why,
         "evidence": [dict(item) for item in proposal.evidence],

@@ -7,10 +7,11 @@ aborts, smaller shares and switches that fall back to what the label served befo
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from proxy.core.errors import Conflict
 from proxy.core.releasing.releases import Release
+from proxy.core.shapes import AgentName, LabelName
 from proxy.core.tokens import Role, permits, role_insufficient
 
 #: Authors never move a protected label; they propose.
@@ -73,7 +74,17 @@ def check_falls_back(protected: Iterable[tuple[Protection, Sequence[Release]]], 
             )
 
 
-def protection_document(protection: Protection) -> dict[str, Any]:
+class ProtectionDocument(TypedDict):
+    """Who may move a label, and what a move needs."""
+
+    agent: AgentName
+    label: LabelName
+    who_may_move: Mover
+    evaluation_required: bool
+    approval_required: bool
+
+
+def protection_document(protection: Protection) -> ProtectionDocument:
     """As the admin API answers it and the audit log keeps it."""
     return {
         "agent": protection.agent,

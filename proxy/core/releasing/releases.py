@@ -7,11 +7,12 @@ them is here.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from proxy.core.bucketing import BUCKETS
 from proxy.core.errors import BadInput, Conflict, NotFound
-from proxy.core.snapshot import AgentState, Arm, Rollout, arm_document
+from proxy.core.shapes import AgentName, JsonObject, LabelName, Moment, ReleaseNumber, VersionNumber, Who, Why
+from proxy.core.snapshot import AgentState, Arm, ArmDocument, Rollout, arm_document
 from proxy.core.times import rfc3339
 
 ReleaseKind = Literal[
@@ -168,7 +169,26 @@ def check_versions_exist(agent: str, newest: int, *numbers: int) -> None:
             )
 
 
-def release_document(release: Release) -> dict[str, Any]:
+class ReleaseDocument(TypedDict):
+    """One row of an agent's append-only ledger: from `created_at` on, the label serves these arms."""
+
+    agent: AgentName
+    release: ReleaseNumber
+    kind: ReleaseKind
+    label: LabelName
+    version: VersionNumber
+    arms: list[ArmDocument]
+    salt: str | None
+    rollout: str | None
+    who: Who
+    approved_by: Who | None
+    why: Why
+    created_at: Moment
+    evidence: list[JsonObject]
+    undoes: ReleaseNumber | None
+
+
+def release_document(release: Release) -> ReleaseDocument:
     return {
         "agent": release.agent,
         "release": release.number,

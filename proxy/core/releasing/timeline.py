@@ -11,11 +11,32 @@ releases again, but which of the times were wrong, and by how much, the ledger c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
-from proxy.core.releasing.releases import Release
-from proxy.core.snapshot import Arm, arm_document
+from proxy.core.releasing.releases import Release, ReleaseKind
+from proxy.core.shapes import AgentName, LabelName, Moment, ReleaseNumber, VersionNumber, Who, Why
+from proxy.core.snapshot import Arm, ArmDocument, arm_document
 from proxy.core.times import rfc3339
+
+
+class ServedAtDocument(TypedDict):
+    """What a label served at a moment, and how certain that is."""
+
+    agent: AgentName
+    label: LabelName
+    time: Moment
+    release: ReleaseNumber
+    kind: ReleaseKind
+    version: VersionNumber
+    arms: list[ArmDocument]
+    rollout: str | None
+    salt: str | None
+    who: Who
+    why: Why
+    since: Moment
+    until: Moment | None
+    uncertain: bool
+    uncertain_reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +59,7 @@ class ServedAt:
         """The rollout that split the traffic then; None where every call got one version."""
         return self.release.rollout if self.release.salt is not None else None
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> ServedAtDocument:
         until = self.until_microseconds
         return {
             "agent": self.release.agent,

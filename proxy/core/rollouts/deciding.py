@@ -20,6 +20,7 @@ from proxy.core.rollouts.plan import Plan, Step
 
 State = Literal["running", "holding", "paused", "waiting", "promoted", "rolled_back", "aborted"]
 OVER: frozenset[State] = frozenset({"promoted", "rolled_back", "aborted"})
+Awaited = Literal["seconds", "runs", "users"]
 Action = Literal["roll_back", "hold", "advance", "promote", "wait_for_approval", "stay"]
 
 
@@ -41,7 +42,7 @@ class Standing:
 class Wait:
     """One thing the step waits for: `have` of `need`, and when it may be there at the rate so far (None: cannot be told)."""
 
-    what: Literal["seconds", "runs", "users"]
+    what: Awaited
     have: float
     need: float
     remaining_seconds: float | None

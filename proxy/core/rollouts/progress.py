@@ -3,10 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
-from proxy.core.rollouts.assessing import Assessment
-from proxy.core.rollouts.deciding import Decision, Wait
+from proxy.core.rollouts.assessing import Assessment, Role, Verdict
+from proxy.core.rollouts.deciding import Action, Awaited, Decision, Wait
+from proxy.core.shapes import Count
 
 #: What the controller makes of a rollout that runs. Whether it is paused is the rollout's own state.
 Phase = Literal["running", "holding", "waiting"]
@@ -28,6 +29,62 @@ class Progress:
     decision: Mapping[str, Any] | None = None
     #: The label's traffic before, during and after, as core/rollouts/watching.py keeps it.
     watch: Mapping[str, Any] | None = None
+
+
+class CountedDocument(TypedDict):
+    """Runs of one arm, and how many of them were bad; null where the metric is not counted."""
+
+    runs: Count | None
+    bad: Count | None
+
+
+class AssessmentDocument(TypedDict):
+    """What one metric says of the candidate. `evidence` is an e-value."""
+
+    metric: str
+    role: Role
+    verdict: Verdict
+    candidate: CountedDocument
+    stable: CountedDocument
+    effect: float | None
+    interval: list[float | None] | None
+    evidence: float
+    log_evidence: float
+
+
+class WaitDocument(TypedDict):
+    """What a step waits for; `need` null: for a person."""
+
+    what: Awaited
+    have: Count
+    need: Count | None
+    remaining_seconds: Count | None
+
+
+class DecisionDocument(TypedDict):
+    """What the controller decided, with every number it decided on. `evidence` is an e-value."""
+
+    action: Action
+    verdict: Verdict
+    code: str
+    metric: str | None
+    evidence: float
+    log_evidence: float
+    metrics: list[AssessmentDocument]
+    waits: list[WaitDocument]
+
+
+class ProgressDocument(TypedDict):
+    """How far a rollout has come. `plan_step` counts the plan's steps, `step` the changes of share."""
+
+    plan_step: Count
+    step: Count
+    seconds_in_step: float
+    phase: Phase
+    code: str
+    sentence: str
+    decided_at_microseconds: int | None
+    decision: DecisionDocument | None
 
 
 def progress_document(progress: Progress) -> dict[str, Any]:
@@ -52,7 +109,7 @@ def read_progress(document: Mapping[str, Any]) -> Progress:
     return Progress(**document)
 
 
-def decision_document(decision: Decision) -> dict[str, Any]:
+def decision_document(decision: Decision) -> DecisionDocument:
     """Every number of a decision. `evidence` is an e-value: how many to one the counts speak against the candidate."""
     return {
         "action": decision.action,
@@ -66,7 +123,7 @@ def decision_document(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _assessment_document(told: Assessment) -> dict[str, Any]:
+def _assessment_document(told: Assessment) -> AssessmentDocument:
     return {
         "metric": told.metric,
         "role": told.role,
@@ -80,7 +137,7 @@ def _assessment_document(told: Assessment) -> dict[str, Any]:
     }
 
 
-def _wait_document(wait: Wait) -> dict[str, Any]:
+def _wait_document(wait: Wait) -> WaitDocument:
     return {
         "what": wait.what,
         "have": round(wait.have),

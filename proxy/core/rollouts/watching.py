@@ -10,12 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, TypedDict, get_args
 
 from proxy.core.calls.latency import bucket_edge, latency_bucket
 from proxy.core.calls.runs import Run
 from proxy.core.evidence.bernoulli import Arms, OddsEvidence
 from proxy.core.rollouts.measuring import counts_for_anybody, is_bad
+from proxy.core.shapes import Count
 
 WatchState = Literal["watching", "cured", "not_cured", "not_enough_traffic"]
 WATCH_STATES: tuple[WatchState, ...] = get_args(WatchState)
@@ -117,18 +118,45 @@ def watch_sentence(watch: Watch) -> str:
             return f"watched for {watch.seconds / 60:.0f} min so far: {numbers}"
 
 
-def watch_document(watch: Watch) -> dict[str, Any]:
+class PeriodDocument(TypedDict):
+    """What a stretch of time, or one arm in it, was like. Cost is over the runs whose cost is known."""
+
+    runs: Count
+    errors: Count
+    refusals: Count
+    latency_p50_microseconds: Count | None
+    latency_p95_microseconds: Count | None
+    cost_per_run_nanodollars: Count | None
+
+
+class WatchDocument(TypedDict):
+    """What was seen of a label since its candidate was taken away, by period: before, candidate, stable, after."""
+
+    state: WatchState | None
+    metric: str | None
+    sentence: str
+    seconds: Count
+    periods: dict[str, PeriodDocument]
+
+
+def watch_document(watch: Watch) -> WatchDocument:
     """As it is shown. Latency in microseconds, money in nano-dollars, cost over the runs whose cost is known."""
     periods = {name: _shown_period(period) for name, period in watch.periods.items()}
-    told = {"state": watch.state, "metric": watch.metric, "sentence": watch_sentence(watch)}
-    return {**told, "seconds": round(watch.seconds), "periods": periods}
+    return {
+        "state": watch.state,
+        "metric": watch.metric,
+        "sentence": watch_sentence(watch),
+        "seconds": round(watch.seconds),
+        "periods": periods,
+    }
 
 
-def _shown_period(period: Period) -> dict[str, Any]:
+def _shown_period(period: Period) -> PeriodDocument:
     p50, p95 = (period.latency_bucket_at(share) for share in (0.5, 0.95))
     return {
         "runs": period.runs,
-        **{metric: period.bad[metric] for metric in _COUNTED},
+        "errors": period.bad["errors"],
+        "refusals": period.bad["refusals"],
         "latency_p50_microseconds": None if p50 is None else round(bucket_edge(p50)),
         "latency_p95_microseconds": None if p95 is None else round(bucket_edge(p95)),
         "cost_per_run_nanodollars": round(period.cost_nanodollars / period.priced_runs) if period.priced_runs else None,

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
 from proxy.core.errors import BadInput
-from proxy.core.scopes import EACH, CallFacts, Scope
+from proxy.core.scopes import EACH, CallFacts, Scope, ScopeDocument
+from proxy.core.shapes import Amount, Count, Moment, Who, Why
 from proxy.core.times import rfc3339
 
 CapUnit = Literal["usd", "tokens", "calls", "in_flight"]
@@ -152,7 +153,44 @@ def shown_amount(unit: CapUnit, amount: int) -> float | int:
     return amount / NANODOLLARS if unit == "usd" else amount
 
 
-def cap_document(cap: Cap) -> dict[str, Any]:
+class CapDocument(TypedDict):
+    """A spend limit as it was set."""
+
+    id: str
+    scope: ScopeDocument
+    window: CapWindow
+    unit: CapUnit
+    limit: Amount
+    at_limit: AtLimit
+    why: Why
+    created_by: Who
+    created_at: Moment
+
+
+class CounterDocument(TypedDict):
+    """One counter of a cap in the cap's unit; `user` where each user is counted apart."""
+
+    user: str | None
+    rollout: str | None
+    spent: Amount
+    held: Amount
+    remaining: Amount
+
+
+class CapStateDocument(CapDocument):
+    """A cap with what it has spent, holds and has left in its present window; null: the ledger could not be read yet."""
+
+    window_start: Moment | None
+    spent: Amount | None
+    held: Amount | None
+    remaining: Amount | None
+    charged_by_crashes: Amount | None
+    #: The fullest, the very fullest first.
+    counters: list[CounterDocument]
+    counters_in_all: Count | None
+
+
+def cap_document(cap: Cap) -> CapDocument:
     """A cap as it was set; what it has spent is the ledger's (edges put it beside)."""
     return {
         "id": cap.id,
@@ -167,7 +205,7 @@ def cap_document(cap: Cap) -> dict[str, Any]:
     }
 
 
-def counter_document(cap: Cap, key: CounterKey, spent: int, held: int) -> dict[str, Any]:
+def counter_document(cap: Cap, key: CounterKey, spent: int, held: int) -> CounterDocument:
     """One counter of a cap in the cap's unit, dollars for usd; `user` where each user is counted apart."""
     _, rollout, user = key.part.split("/", 2) if cap.window == "rollout" else ("", "", key.part)
     return {
@@ -188,14 +226,21 @@ def cap_state_document(
     *,
     charged: int = 0,
     is_known: bool = True,
-) -> dict[str, Any]:
+) -> CapStateDocument:
     """A cap with what all its counters of the window that began then spent and hold (`sums`), and the fullest of them (key,
     spent, held), the very fullest first. The cap's `remaining` is what that one has left. `charged`: what of spent crashes
     left. Unless `is_known`, what was spent is null: the ledger could not be read yet."""
     if not is_known:
-        unknown = dict.fromkeys(("spent", "held", "remaining", "charged_by_crashes"))
-        window = rfc3339(window_start_microseconds) if window_start_microseconds else None
-        return {**cap_document(cap), "window_start": window, **unknown, "counters": [], "counters_in_all": None}
+        return {
+            **cap_document(cap),
+            "window_start": rfc3339(window_start_microseconds) if window_start_microseconds else None,
+            "spent": None,
+            "held": None,
+            "charged_by_crashes": None,
+            "remaining": None,
+            "counters": [],
+            "counters_in_all": None,
+        }
     shown = [counter_document(cap, *counter) for counter in fullest]
     return {
         **cap_document(cap),

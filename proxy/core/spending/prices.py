@@ -6,7 +6,7 @@ free, or unknown (None); unknown is never taken for free.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from proxy.core.spending.usage import Usage, UsageParts
 
@@ -171,28 +171,3 @@ def _given(rate: int | None, otherwise: int) -> int:
 
 def _nano(pico: int) -> int:
     return -(-pico // _PICO_PER_NANO)
-
-
-def price_document(provider: str, model: str, price: Price | None) -> dict[str, Any]:
-    """What a model costs, dollars per million tokens by size of the input; state `unknown` is never free."""
-    tiers = () if price is None else price.tiers
-    is_free = all(rates.dearest_input == 0 and rates.output == 0 for rates in tiers)
-    return {
-        "provider": provider,
-        "model": model,
-        "state": "unknown" if price is None else "free" if is_free else "priced",
-        "price_id": None if price is None else price.id,
-        "context_window": None if price is None else price.context_window,
-        "usd_per_million_tokens": [_rates_document(rates) for rates in tiers],
-    }
-
-
-def _rates_document(rates: Rates) -> dict[str, Any]:
-    return {
-        "from_input_tokens": rates.from_input_tokens,
-        "input": rates.input / 1e6,
-        "cached": rates.cached / 1e6,
-        "cache_write": rates.cache_write / 1e6,
-        "cache_write_1h": rates.cache_write_1h / 1e6,
-        "output": rates.output / 1e6,
-    }

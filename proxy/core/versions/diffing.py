@@ -7,11 +7,11 @@ normal form first. Parts: field_diff.py, tools_diff.py, prompt_diff.py. Counterp
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypedDict, cast, get_args
 
 from proxy.core.versions.components import COMPONENT_KINDS, parse_bundle
-from proxy.core.versions.field_diff import Change, joined, member_changes, value_changes
-from proxy.core.versions.prompt_diff import Hunk, prompt_hunks
+from proxy.core.versions.field_diff import Change, FieldChangeDocument, joined, member_changes, value_changes
+from proxy.core.versions.prompt_diff import Hunk, HunkDocument, prompt_hunks
 from proxy.core.versions.tools_diff import tools_changes
 from proxy.core.versions.versions import Version
 
@@ -20,6 +20,17 @@ CHANGE_GROUPS: tuple[ChangeGroup, ...] = get_args(ChangeGroup)
 _METADATA = ("author", "message", "parent", "tested_against", "source")
 
 Contents = Mapping[str, Any]
+
+
+class VersionDiffDocument(TypedDict):
+    """What changed, field by field in four groups, and the prompt by words."""
+
+    metadata: list[FieldChangeDocument]
+    behavior: list[FieldChangeDocument]
+    capabilities: list[FieldChangeDocument]
+    guardrails: list[FieldChangeDocument]
+    prompt: list[HunkDocument]
+    changes_behavior: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +64,13 @@ class VersionDiff:
             case "guardrails":
                 return self.guardrails
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> VersionDiffDocument:
         """As the admin API answers it: the four groups, `prompt` as hunks, and whether behaviour changes at all."""
-        groups: dict[str, Any] = {
-            group: [change.document() for change in self.changes(group)] for group in CHANGE_GROUPS
-        }
         return {
-            **groups,
+            "metadata": [change.document() for change in self.metadata],
+            "behavior": [change.document() for change in self.behavior],
+            "capabilities": [change.document() for change in self.capabilities],
+            "guardrails": [change.document() for change in self.guardrails],
             "prompt": [hunk.document() for hunk in self.prompt],
             "changes_behavior": self.changes_behavior,
         }

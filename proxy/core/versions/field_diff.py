@@ -8,12 +8,21 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypedDict, cast
 
 from proxy.core.canonical import canonical_json
 
 ChangeKind = Literal["added", "removed", "changed"]
 _PLAIN_KEY = re.compile(r"[^.\[\]\"\s]+\Z")
+
+
+class FieldChangeDocument(TypedDict):
+    """One field that differs; `before` is null where it was added, `after` where it was removed."""
+
+    path: str
+    kind: ChangeKind
+    before: Any
+    after: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +34,7 @@ class Change:
     before: Any
     after: Any
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> FieldChangeDocument:
         return {"path": self.path, "kind": self.kind, "before": self.before, "after": self.after}
 
 

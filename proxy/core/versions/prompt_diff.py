@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypedDict
 
 HunkOp = Literal["equal", "insert", "delete"]
 
@@ -34,6 +34,13 @@ _CHUNKS = 128
 Block = tuple[Literal["equal", "replace"], int, int, int, int]
 
 
+class HunkDocument(TypedDict):
+    """A stretch of the prompt that both have, or that was inserted or deleted."""
+
+    op: HunkOp
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Hunk:
     """A stretch of text that both have, or that was inserted or deleted."""
@@ -41,7 +48,7 @@ class Hunk:
     op: HunkOp
     text: str
 
-    def document(self) -> dict[str, str]:
+    def document(self) -> HunkDocument:
         return {"op": self.op, "text": self.text}
 
 

@@ -6,10 +6,11 @@ creation, and the store's schema refuses to change it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, cast
 
+from proxy.core.shapes import AgentName, Hash, JsonObject, Moment, VersionNumber, Who
 from proxy.core.times import rfc3339
-from proxy.core.versions.components import COMPONENT_KINDS, Bundle, ComponentKind
+from proxy.core.versions.components import COMPONENT_KINDS, Bundle, ComponentKind, PromptMode, ToolsMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +62,59 @@ class VersionSummary:
     source: Mapping[str, Any]
 
 
-def version_document(version: Version) -> dict[str, Any]:
-    return {**version_summary(version), **version.contents()}
+class VersionSummaryDocument(TypedDict):
+    """A version without the content of its components."""
+
+    agent: AgentName
+    version: VersionNumber
+    version_id: Hash
+    parent: VersionNumber | None
+    author: Who
+    message: str
+    created_at: Moment
+    hashes: dict[ComponentKind, Hash]
+    tested_against: JsonObject
+    source: JsonObject
 
 
-def version_summary(version: Version | VersionSummary) -> dict[str, Any]:
+class PromptDocument(TypedDict):
+    """The system prompt, how it meets the caller's own, and its variables: `{}`, or `{"default": TEXT}`."""
+
+    text: str
+    mode: PromptMode
+    variables: dict[str, dict[str, str]]
+
+
+class ModelDocument(TypedDict):
+    """Which model answers where; a parameter is its value, or `{"default": VALUE}` where the caller's wins."""
+
+    provider: str | None
+    name: str | None
+    parameters: JsonObject
+
+
+class ToolsDocument(TypedDict):
+    """Tool definitions, and how they meet the caller's."""
+
+    mode: ToolsMode
+    items: list[JsonObject]
+
+
+class VersionDocument(VersionSummaryDocument):
+    """A version with its five components in their normal form."""
+
+    prompt: PromptDocument
+    model: ModelDocument
+    tools: ToolsDocument
+    retrieval: JsonObject
+    policy: JsonObject
+
+
+def version_document(version: Version) -> VersionDocument:
+    return cast("VersionDocument", {**version_summary(version), **version.contents()})
+
+
+def version_summary(version: Version | VersionSummary) -> VersionSummaryDocument:
     """A version without the content of its components: what lists and the audit log carry."""
     return {
         "agent": version.agent,

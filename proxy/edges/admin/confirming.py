@@ -11,7 +11,7 @@ from proxy.edges.admin.parts import Answer
 from proxy.runtime.workers.supervisor import Workers
 
 
-async def confirmed(answer: Answer, workers: Workers) -> Answer:
+async def confirmed(answer: Answer[Any], workers: Workers) -> Answer[Any]:
     """The answer of a change, once every worker has confirmed or the time is over, with `stragglers`."""
     stragglers = await workers.confirm()
     content: Any = answer.content

@@ -55,7 +55,7 @@ def with_description(routes: Sequence[Route], version: str) -> tuple[Route, ...]
     def document() -> dict[str, Any]:
         return describe(all_routes, version)
 
-    async def get_description(parts: AdminParts, ask: Ask) -> Answer:
+    async def get_description(parts: AdminParts, ask: Ask) -> Answer[dict[str, Any]]:
         return Answer(document())
 
     own = Route(

@@ -6,7 +6,7 @@ reading.py's matter, writing answers admin_app.py's.
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -33,6 +33,7 @@ from proxy.runtime.workers.supervisor import Workers
 from proxy.store.ports.store import Store
 
 Model = TypeVar("Model", bound=BaseModel)
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,20 +95,37 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """`content` is written as JSON."""
+class Answer(Generic[Content]):
+    """`content` is written as JSON. What a handler says it returns is also how the description describes it."""
 
-    content: Any
-    status: int = 200
+    content: Content
+    status: ClassVar[int] = 200
+
+
+class Created(Answer[Content]):
+    """Of what was not there before."""
+
+    __slots__ = ()
+    status = 201
+
+
+class Accepted(Answer[Content]):
+    """Of what somebody else has to agree to first."""
+
+    __slots__ = ()
+    status = 202
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
-    """An answer that is made while it is sent (streaming.py). What fails after the first chunk breaks the connection."""
+class Streamed(Generic[Content]):
+    """An answer that is made while it is sent (streaming.py). What fails after the first chunk breaks the connection.
+
+    Its content is one JSON document, or one a line where the route names a media type of its own.
+    """
 
     chunks: AsyncGenerator[bytes]
     content_type: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-Handler = Callable[[AdminParts, Ask], Awaitable[Answer | Streamed]]
+Handler = Callable[[AdminParts, Ask], Awaitable[Answer[Any] | Streamed[Any]]]

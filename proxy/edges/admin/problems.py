@@ -15,7 +15,7 @@ from aiohttp.typedefs import Middleware
 from pydantic import ValidationError
 
 from proxy.core.errors import Refusal, Unauthorized
-from proxy.core.releasing.preflight import PreflightFailed
+from proxy.core.releasing.preflight import FindingDocument, PreflightFailed
 
 PROBLEM_TYPE = "application/problem+json"
 _MAX_ERRORS = 20
@@ -88,7 +88,7 @@ def problem(
     *,
     param: str | None = None,
     errors: list[dict[str, str]] | None = None,
-    findings: list[dict[str, str]] | None = None,
+    findings: list[FindingDocument] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """One problem document."""

@@ -4,6 +4,8 @@ The first chunk is made before the head is sent, so that a refusal is still a pr
 connection before the end of the chunked body: a client sees that it did not get everything.
 """
 
+from typing import Any
+
 from aiohttp import hdrs, web
 
 from proxy.edges.admin.parts import Streamed
@@ -14,7 +16,7 @@ COUNT_HEADER = "Switchback-Count"
 AUDIT_HEAD_HEADER = "Switchback-Audit-Head"
 
 
-async def send_stream(request: web.Request, answer: Streamed) -> web.StreamResponse:
+async def send_stream(request: web.Request, answer: Streamed[Any]) -> web.StreamResponse:
     """Send all of `answer`. Raises what making the first chunk raises."""
     try:
         return await _send(request, answer)
@@ -22,7 +24,7 @@ async def send_stream(request: web.Request, answer: Streamed) -> web.StreamRespo
         await answer.chunks.aclose()
 
 
-async def _send(request: web.Request, answer: Streamed) -> web.StreamResponse:
+async def _send(request: web.Request, answer: Streamed[Any]) -> web.StreamResponse:
     chunk: bytes | None = await anext(answer.chunks, None)
     response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: answer.content_type, **answer.headers})
     try:

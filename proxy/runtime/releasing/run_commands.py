@@ -6,11 +6,13 @@ never hold up the writes of traffic. What it found once it does not find again: 
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from proxy.core.calls.outcomes import Outcome, check_outcome
+from proxy.core.calls.runs import RunResult
 from proxy.core.errors import BadInput, NotFound, Unavailable
 from proxy.core.pages import MAX_PAGE
+from proxy.core.shapes import Moment, ReleaseNumber, VersionNumber
 from proxy.core.times import rfc3339
 from proxy.runtime.process.clock import Clock, Identifiers, first_id
 from proxy.runtime.state.changes import Changes
@@ -20,6 +22,26 @@ from proxy.store.ports.store import RunFilter, Store
 _RUNS_A_CHANGE = 5000
 _PREFIX = "out"
 _CLOCK_SET_MICROSECONDS = 60_000_000
+
+
+RunFilterDocument = TypedDict(
+    "RunFilterDocument",
+    {
+        "agent": str,
+        "version": VersionNumber,
+        "release": ReleaseNumber,
+        "rollout": str,
+        "arm": str,
+        "user": str,
+        "conversation": str,
+        "result": RunResult,
+        "quarantined": bool,
+        "from": Moment,
+        "to": Moment,
+    },
+    total=False,
+)
+"""A filter in the words of `GET /runs`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +170,7 @@ def outcome_ids_around(from_microseconds: int | None, to_microseconds: int | Non
     return first, end
 
 
-def filter_document(wanted: RunFilter) -> dict[str, Any]:
+def filter_document(wanted: RunFilter) -> RunFilterDocument:
     """A filter in the words of `GET /runs`, without what does not narrow."""
     times = {"from": wanted.from_microseconds, "to": wanted.to_microseconds}
     named = {
@@ -163,7 +185,7 @@ def filter_document(wanted: RunFilter) -> dict[str, Any]:
         "quarantined": wanted.quarantined,
         **{name: None if moment is None else rfc3339(moment) for name, moment in times.items()},
     }
-    return {name: value for name, value in named.items() if value is not None}
+    return cast("RunFilterDocument", {name: value for name, value in named.items() if value is not None})
 
 
 def _run_not_found(run_id: str) -> NotFound:

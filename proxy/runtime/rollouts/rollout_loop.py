@@ -8,16 +8,16 @@ rollout back in every state, also while the store is away. Whatever goes wrong w
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final, cast
 
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Run
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.rollouts.deciding import Decision
 from proxy.core.rollouts.plan import OUTCOME_PREFIX
-from proxy.core.rollouts.progress import progress_document
+from proxy.core.rollouts.progress import ProgressDocument, progress_document
 from proxy.core.rollouts.reading import read_plan
-from proxy.core.rollouts.watching import read_watch, watch_document, watch_sentence
+from proxy.core.rollouts.watching import WatchDocument, read_watch, watch_document, watch_sentence
 from proxy.core.snapshot import Rollout, Snapshot
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.event_line import event_line
@@ -127,7 +127,7 @@ class RolloutLoop:
             await asyncio.sleep(0)
         await self._keep([watched.kept(clock.now_microseconds()) for watched in self._watched.values()])
 
-    async def standing(self, agent: str, rollout_id: str) -> dict[str, Any] | None:
+    async def standing(self, agent: str, rollout_id: str) -> ProgressDocument | None:
         """How far a rollout has come and what was decided last, for people; of one that ended, as it was kept."""
         judged = self._judged.get((agent, rollout_id))
         if judged is not None:
@@ -139,9 +139,9 @@ class RolloutLoop:
             document = dict(kept.progress)
         # What is kept of the watch is shown by `watch`.
         document.pop("watch", None)
-        return document
+        return cast("ProgressDocument", document)
 
-    async def watch(self, agent: str, rollout_id: str) -> dict[str, Any] | None:
+    async def watch(self, agent: str, rollout_id: str) -> WatchDocument | None:
         """What was seen of the label since its candidate was taken away; None where it was not, or is not watched."""
         for watched in self._watched.values():
             if (watched.rollout.agent, watched.rollout.id) == (agent, rollout_id):

@@ -11,11 +11,12 @@ along, not those that others need, and an answer is due within a second: it then
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypedDict, TypeVar
 
 from proxy.core.errors import Unavailable
 from proxy.core.proof.emergency import EmergencyOrder, JournalEntry
 from proxy.core.releasing.releases import Release
+from proxy.core.shapes import Count
 from proxy.runtime.process.clock import Identifiers
 from proxy.runtime.process.tasks import TaskSet
 
@@ -39,6 +40,22 @@ class JournalLines(Protocol):
     def append(self, entries: Sequence[JournalEntry]) -> None: ...
     def clear(self) -> None: ...
     def close(self) -> None: ...
+
+
+class JournalNote(TypedDict, total=False):
+    """How an action that the store does not have yet is kept."""
+
+    journalled: bool
+    warning: str
+
+
+class JournalStatus(TypedDict):
+    """Actions that the store does not have yet; `written`: how many of them are on disk."""
+
+    entries: Count
+    written: Count
+    damaged_lines: Count
+    problem: str | None
 
 
 class Journal:
@@ -120,7 +137,7 @@ class Journal:
         if self._is_unread or self._has_to_write:
             await asyncio.wait({self._spawn_work()}, timeout=_PATIENCE_SECONDS)
 
-    def note(self, subject: str) -> dict[str, Any]:
+    def note(self, subject: str) -> JournalNote:
         """What an answer about `subject` says beside it: how its action is kept. Nothing once it is in the store."""
         about = [entry for entry in self._entries if entry.order.subject == subject]
         if not about:
@@ -130,7 +147,7 @@ class Journal:
     def is_in_file(self, entry: JournalEntry) -> bool:
         return entry.id in self._in_file
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JournalStatus:
         return {
             "entries": len(self._entries),
             "written": sum(entry.id in self._in_file for entry in self._entries),

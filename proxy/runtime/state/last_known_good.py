@@ -11,13 +11,14 @@ back without that change; writing on the change's own time would make every chan
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.proof.known_good import AgentPast, History, KnownGood, past_after, wanted_versions
 from proxy.core.releasing.releases import Release
 from proxy.core.releasing.short_history import followed_by, is_cut, short_history
+from proxy.core.shapes import Count
 from proxy.core.snapshot import AgentState, Snapshot
 from proxy.core.versions.versions import Version
 
@@ -40,6 +41,13 @@ class PastSource(Protocol):
     async def releases(
         self, agent: str, label: str | None = None, cursor: str | None = None, limit: int = DEFAULT_PAGE
     ) -> Page[Release]: ...
+
+
+class KnownGoodStatus(TypedDict):
+    """Which revision is on disk, and why a newer one is not."""
+
+    revision: Count | None
+    problem: str | None
 
 
 class LastKnownGood:
@@ -158,7 +166,7 @@ class LastKnownGood:
             self._is_unreadable = False
             return True
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> KnownGoodStatus:
         written = self._written
         return {"revision": None if written is None else written.snapshot.revision, "problem": self._problem}
 

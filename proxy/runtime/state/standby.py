@@ -7,13 +7,13 @@ instead of each waiting for it, and the data plane's writes too. How the store c
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.spending.ledger import LedgerWrites
-from proxy.runtime.state.journal import Journal
-from proxy.runtime.state.last_known_good import LastKnownGood
+from proxy.runtime.state.journal import Journal, JournalStatus
+from proxy.runtime.state.last_known_good import KnownGoodStatus, LastKnownGood
 
 STORE_UNAVAILABLE = "store_unavailable"
 _RETRY_AFTER_SECONDS = 5
@@ -66,6 +66,13 @@ class StorePresence:
             listener(self._problem)
 
 
+class StandbyStatus(TypedDict):
+    """What stands by for the time in which the store is away."""
+
+    journal: JournalStatus
+    last_known_good: KnownGoodStatus
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standby:
     """Put together by the composition root."""
@@ -74,7 +81,7 @@ class Standby:
     journal: Journal
     known_good: LastKnownGood
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> StandbyStatus:
         """For `GET /status`."""
         return {"journal": self.journal.status(), "last_known_good": self.known_good.status()}
 

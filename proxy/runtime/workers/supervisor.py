@@ -9,11 +9,13 @@ import socket
 from asyncio.subprocess import Process
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from prometheus_client import CollectorRegistry
 
 from proxy.core.addresses import ListenAddress
 from proxy.core.errors import Unavailable
+from proxy.core.shapes import Count
 from proxy.core.snapshot import Snapshot
 from proxy.core.switches import Switch
 from proxy.runtime.process.clock import Clock
@@ -54,6 +56,17 @@ class _Slot:
     process: Process | None = None
     end: OwnerEnd | None = None
     restarts: int = 0
+
+
+class WorkerStatus(TypedDict):
+    """One process that serves calls. `revision` is the snapshot's that it has."""
+
+    name: str
+    pid: int | None
+    serving: bool
+    revision: Count | None
+    runs_in_flight: Count
+    restarts: Count
 
 
 class Workers:
@@ -135,7 +148,7 @@ class Workers:
         await _done([end.ask_for_runs() for end in self._confirming()])
         return await self._parts.recorder.flush()
 
-    def document(self) -> list[dict[str, object]]:
+    def document(self) -> list[WorkerStatus]:
         """For `GET /status`."""
         return [
             {

@@ -17,7 +17,7 @@ Promises:
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 from proxy.core.calls.outcomes import Outcome, ServedOutcome
 from proxy.core.calls.runs import Attempt, Run, RunResult
@@ -28,6 +28,7 @@ from proxy.core.proof.record_proof import RecordProof
 from proxy.core.releasing.proposals import Proposal, ProposalState
 from proxy.core.releasing.protection import Protection
 from proxy.core.releasing.releases import Release
+from proxy.core.shapes import Count
 from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
 from proxy.core.spending.caps import Cap, CounterKey
 from proxy.core.spending.ledger import LedgerWrites
@@ -192,6 +193,20 @@ class StoreCopy:
     pieces: AsyncGenerator[bytes]
 
 
+class StoreFacts(TypedDict):
+    """What a store says of itself, also while it is away. `warnings` are for people; while it was never open, `installation`
+    is empty and `revision` 0."""
+
+    kind: str
+    path: str
+    schema_version: int
+    library_version: str
+    size_bytes: Count
+    installation: str
+    revision: Count
+    warnings: list[str]
+
+
 class Store(Protocol):
     """The memory of everything. Opened by the composition root, closed last."""
 
@@ -302,6 +317,6 @@ class Store(Protocol):
         """One moment of everything, as a file that another store can be made of. Raises Unavailable(`store_unavailable`)."""
         ...
 
-    async def diagnostics(self) -> Mapping[str, Any]:
-        """Facts for `GET /status`: kind, path, schema version, library version, size in bytes."""
+    async def diagnostics(self) -> StoreFacts:
+        """Facts for `GET /status`."""
         ...

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from proxy.core.calls.outcomes import Outcome, ServedOutcome
 from proxy.core.calls.runs import Attempt, Run
@@ -25,7 +25,7 @@ from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version, VersionSummary
 from proxy.store.ports.rollouts import KeptEvidence
-from proxy.store.ports.store import OutcomeFilter, OutcomesOfRun, RunFilter, StoreCopy, UnauditedChange
+from proxy.store.ports.store import OutcomeFilter, OutcomesOfRun, RunFilter, StoreCopy, StoreFacts, UnauditedChange
 from proxy.store.ports.upkeep import Carried, CarryPosition
 from proxy.store.sqlite import access, carrying, evidence, giving_back, ledger, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
@@ -206,7 +206,7 @@ class SqliteStore:
         path, head = await self._database.copied()
         return StoreCopy(audit_head=head, size_bytes=path.stat().st_size, pieces=_given_away(path))
 
-    async def diagnostics(self) -> Mapping[str, Any]:
+    async def diagnostics(self) -> StoreFacts:
         """Answers also while the store is away."""
         database = self._database
         warnings: list[str] = []

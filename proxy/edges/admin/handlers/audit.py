@@ -7,9 +7,12 @@ from collections.abc import AsyncGenerator, Sequence
 import orjson
 
 from proxy.core.pages import MAX_PAGE
-from proxy.core.proof.audit import NO_PREVIOUS, AuditEntry
+from proxy.core.proof.audit import NO_PREVIOUS, AuditEntry, AuditEntryDocument
 from proxy.core.proof.audit_proof import AuditHead
+from proxy.core.proof.record_proof import RecordProofDocument
 from proxy.core.times import rfc3339
+from proxy.edges.admin.answers.lists import Listed
+from proxy.edges.admin.answers.process import AuditHeadShown
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.parts import AdminParts, Answer, Ask, Streamed
 from proxy.edges.admin.queries import PageQuery, ProofQuery
@@ -18,12 +21,12 @@ from proxy.runtime.state.record_verification import proofs
 JSON_LINES = "application/x-ndjson"
 
 
-async def list_audit(parts: AdminParts, ask: Ask) -> Answer:
+async def list_audit(parts: AdminParts, ask: Ask) -> Answer[Listed[AuditEntryDocument]]:
     query = ask.query_as(PageQuery)
     return page_answer(await parts.store.audit(query.cursor, query.limit), AuditEntry.content)
 
 
-async def audit_head(parts: AdminParts, ask: Ask) -> Answer:
+async def audit_head(parts: AdminParts, ask: Ask) -> Answer[AuditHeadShown]:
     newest = (await parts.store.audit(None, 1)).items
     if not newest:
         return Answer({"number": 0, "hash": NO_PREVIOUS, "at": None})
@@ -31,7 +34,7 @@ async def audit_head(parts: AdminParts, ask: Ask) -> Answer:
     return Answer({"number": head.number, "hash": head.hash, "at": rfc3339(head.at_microseconds)})
 
 
-async def verify_audit(parts: AdminParts, ask: Ask) -> Streamed:
+async def verify_audit(parts: AdminParts, ask: Ask) -> Streamed[RecordProofDocument]:
     """A long log takes minutes: blank lines before the document keep the connection alive meanwhile."""
     number, _, digest = (ask.query_as(ProofQuery).head or "").partition(":")
     return Streamed(_verdict(parts, AuditHead(int(number), digest) if number else None), "application/json")
@@ -42,7 +45,7 @@ async def _verdict(parts: AdminParts, known_head: AuditHead | None) -> AsyncGene
         yield orjson.dumps(proof.document()) if proof.is_finished else b"\n"
 
 
-async def export_audit(parts: AdminParts, ask: Ask) -> Streamed:
+async def export_audit(parts: AdminParts, ask: Ask) -> Streamed[AuditEntryDocument]:
     """Every entry as a line of JSON, oldest first, for keeping and verifying elsewhere."""
     return Streamed(_lines(parts), JSON_LINES)
 

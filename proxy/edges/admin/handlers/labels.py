@@ -1,27 +1,28 @@
 """Handlers: labels, rollback and the release ledger."""
 
-from typing import Any
-
 from proxy.core.releasing.proposals import Proposal
-from proxy.core.releasing.releases import release_document
-from proxy.core.snapshot import label_document
+from proxy.core.releasing.releases import ReleaseDocument, release_document
+from proxy.core.snapshot import LabelDocument, label_document
+from proxy.edges.admin.answers.labels import LabelDeleted, LabelMoved, LabelStanding, ProposalShown, RolledBack
+from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.bodies import LabelBody, ReasonBody, RollbackBody, evidence_of
 from proxy.edges.admin.handlers.agents import known_agent
-from proxy.edges.admin.handlers.proposals import proposal_answer
+from proxy.edges.admin.handlers.proposals import shown_proposal
 from proxy.edges.admin.pages import page_answer, page_of_named
-from proxy.edges.admin.parts import AdminParts, Answer, Ask
+from proxy.edges.admin.parts import Accepted, AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PageQuery, ReasonQuery, ReleasesQuery
 from proxy.runtime.releasing.release_commands import Moved
+from proxy.runtime.state.journal import JournalNote
 
 
-async def list_labels(parts: AdminParts, ask: Ask) -> Answer:
+async def list_labels(parts: AdminParts, ask: Ask) -> Answer[Listed[LabelDocument]]:
     state = await known_agent(parts, ask)
     return page_of_named(
         state.labels, ask.query_as(PageQuery), lambda label: label_document(label, state.rollouts.get(label.name))
     )
 
 
-async def move_label(parts: AdminParts, ask: Ask) -> Answer:
+async def move_label(parts: AdminParts, ask: Ask) -> Answer[LabelMoved] | Accepted[ProposalShown]:
     body = ask.body_as(LabelBody)
     moved = await parts.releases.move_label(
         ask.who,
@@ -35,34 +36,34 @@ async def move_label(parts: AdminParts, ask: Ask) -> Answer:
         force=body.force,
     )
     if isinstance(moved, Proposal):
-        return await proposal_answer(parts, moved, 202)
+        return Accepted(await shown_proposal(parts, moved))
     return Answer({**_moved(moved), "rollout": None})
 
 
-async def delete_label(parts: AdminParts, ask: Ask) -> Answer:
+async def delete_label(parts: AdminParts, ask: Ask) -> Answer[LabelDeleted]:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
     await parts.releases.delete_label(ask.who, ask.path["agent"], ask.path["label"], why)
     return Answer({"label": ask.path["label"], "removed": True})
 
 
-async def rollback(parts: AdminParts, ask: Ask) -> Answer:
+async def rollback(parts: AdminParts, ask: Ask) -> Answer[RolledBack]:
     body = ask.body_as(RollbackBody)
     moved = await parts.releases.rollback(
         ask.who, ask.path["agent"], body.label, body.why, undoes=body.undoes, to=body.to
     )
     subject = f"agents/{ask.path['agent']}/labels/{moved.label}"
-    kept = parts.standby.journal.note(subject) if moved.changed else {}
+    kept: JournalNote = parts.standby.journal.note(subject) if moved.changed else {}
     return Answer({**_moved(moved), "undoes": None if moved.row is None else moved.row.undoes, **kept})
 
 
-async def list_releases(parts: AdminParts, ask: Ask) -> Answer:
+async def list_releases(parts: AdminParts, ask: Ask) -> Answer[Listed[ReleaseDocument]]:
     query = ask.query_as(ReleasesQuery)
     state = await known_agent(parts, ask)
     page = await parts.store.releases(state.agent.name, query.label, query.cursor, query.limit)
     return page_answer(page, release_document)
 
 
-def _moved(moved: Moved) -> dict[str, Any]:
+def _moved(moved: Moved) -> LabelStanding:
     return {
         "changed": moved.changed,
         "label": moved.label,

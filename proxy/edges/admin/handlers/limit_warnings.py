@@ -5,6 +5,6 @@ from proxy.core.scopes import Scope
 from proxy.edges.admin.parts import AdminParts
 
 
-def warnings_of(parts: AdminParts, scope: Scope) -> dict[str, list[str]]:
+def warnings_of(parts: AdminParts, scope: Scope) -> list[str]:
     """The member `warnings` of the answer; it is there also where there is nothing to say."""
-    return {"warnings": unmatched(scope, parts.live.current, lambda model: parts.prices.knows(parts.providers, model))}
+    return unmatched(scope, parts.live.current, lambda model: parts.prices.knows(parts.providers, model))

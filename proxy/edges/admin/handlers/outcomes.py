@@ -1,15 +1,17 @@
 """Handlers: facts about runs that are told later, one by one or many at once, and the list of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from proxy.core.calls.outcomes import outcome_document, served_outcome_document
+from proxy.core.calls.outcomes import OutcomeDocument, ServedOutcomeDocument, outcome_document, served_outcome_document
 from proxy.core.calls.runs import Run, run_document
 from proxy.core.errors import BadInput
 from proxy.core.times import parse_rfc3339
+from proxy.edges.admin.answers.lists import Listed
+from proxy.edges.admin.answers.runs import JudgedRun, OutcomesRecorded
 from proxy.edges.admin.bodies import OutcomeBody, OutcomesBody
 from proxy.edges.admin.pages import page_answer
-from proxy.edges.admin.parts import AdminParts, Answer, Ask
+from proxy.edges.admin.parts import AdminParts, Answer, Ask, Created
 from proxy.edges.admin.queries import OutcomesQuery
 from proxy.runtime.releasing.run_commands import OutcomeDraft, outcome_ids_around
 from proxy.store.ports.store import OutcomeFilter, OutcomesOfRun
@@ -17,7 +19,7 @@ from proxy.store.ports.store import OutcomeFilter, OutcomesOfRun
 _NONE: Final = OutcomesOfRun((), 0)
 
 
-async def list_outcomes(parts: AdminParts, ask: Ask) -> Answer:
+async def list_outcomes(parts: AdminParts, ask: Ask) -> Answer[Listed[ServedOutcomeDocument]]:
     query = ask.query_as(OutcomesQuery)
     if query.agent is None and query.version is not None:
         raise BadInput("bad_filter", "versions are numbered per agent: say the agent too", param="version")
@@ -38,24 +40,23 @@ async def list_outcomes(parts: AdminParts, ask: Ask) -> Answer:
     return page_answer(await parts.store.served_outcomes(wanted, query.cursor, query.limit), served_outcome_document)
 
 
-async def record_outcome(parts: AdminParts, ask: Ask) -> Answer:
+async def record_outcome(parts: AdminParts, ask: Ask) -> Created[OutcomeDocument]:
     draft = _draft(ask.body_as(OutcomeBody), ask.path["id"])
-    return Answer(outcome_document(await parts.runs.record_outcome(ask.who, draft)), 201)
+    return Created(outcome_document(await parts.runs.record_outcome(ask.who, draft)))
 
 
-async def record_outcomes(parts: AdminParts, ask: Ask) -> Answer:
+async def record_outcomes(parts: AdminParts, ask: Ask) -> Created[OutcomesRecorded]:
     body = ask.body_as(OutcomesBody)
     recorded = await parts.runs.record_outcomes(ask.who, [_draft(one, one.run, body.why) for one in body.outcomes])
-    return Answer(
+    return Created(
         {
             "items": [outcome_document(outcome) for outcome in recorded.outcomes],
             "unknown_runs": list(recorded.unknown_runs),
-        },
-        201,
+        }
     )
 
 
-def judged_run_document(run: Run, outcomes: Mapping[str, OutcomesOfRun]) -> dict[str, Any]:
+def judged_run_document(run: Run, outcomes: Mapping[str, OutcomesOfRun]) -> JudgedRun:
     """A run with what was told of it: `outcomes` are the newest, `outcome_count` how many there are."""
     told = outcomes.get(run.id, _NONE)
     return {

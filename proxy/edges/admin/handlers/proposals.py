@@ -1,26 +1,27 @@
 """Handlers: proposals, each shown with the difference between what the label served and what is proposed."""
 
 import asyncio
-from typing import Any
 
 from proxy.core.errors import NotFound
-from proxy.core.releasing.proposals import Proposal, proposal_document
-from proxy.core.versions.diffing import diff_versions
+from proxy.core.releasing.proposals import Proposal, ProposalDocument, proposal_document
+from proxy.core.versions.diffing import VersionDiffDocument, diff_versions
+from proxy.edges.admin.answers.labels import ProposalShown
+from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.bodies import ProposalBody, ReasonBody, evidence_of
 from proxy.edges.admin.handlers.agents import known_agent
 from proxy.edges.admin.pages import page_answer
-from proxy.edges.admin.parts import AdminParts, Answer, Ask
+from proxy.edges.admin.parts import AdminParts, Answer, Ask, Created
 from proxy.edges.admin.queries import ProposalsQuery
 
 
-async def list_proposals(parts: AdminParts, ask: Ask) -> Answer:
+async def list_proposals(parts: AdminParts, ask: Ask) -> Answer[Listed[ProposalDocument]]:
     query = ask.query_as(ProposalsQuery)
     state = await known_agent(parts, ask)
     page = await parts.store.proposals(state.agent.name, query.state, query.cursor, query.limit)
     return page_answer(page, proposal_document)
 
 
-async def create_proposal(parts: AdminParts, ask: Ask) -> Answer:
+async def create_proposal(parts: AdminParts, ask: Ask) -> Created[ProposalShown]:
     body = ask.body_as(ProposalBody)
     proposal = await parts.proposals.propose_move(
         ask.who,
@@ -32,35 +33,35 @@ async def create_proposal(parts: AdminParts, ask: Ask) -> Answer:
         evidence=evidence_of(body.evidence),
         force=body.force,
     )
-    return await proposal_answer(parts, proposal, 201)
+    return Created(await shown_proposal(parts, proposal))
 
 
-async def get_proposal(parts: AdminParts, ask: Ask) -> Answer:
+async def get_proposal(parts: AdminParts, ask: Ask) -> Answer[ProposalShown]:
     name, wanted = (await known_agent(parts, ask)).agent.name, ask.path["id"]
     proposal = await parts.store.proposal(name, wanted)
     if proposal is None:
         raise NotFound("proposal_not_found", f"agent {name!r} has no proposal {wanted!r}", param="proposal")
-    return await proposal_answer(parts, proposal)
+    return Answer(await shown_proposal(parts, proposal))
 
 
-async def approve(parts: AdminParts, ask: Ask) -> Answer:
+async def approve(parts: AdminParts, ask: Ask) -> Answer[ProposalDocument]:
     why = ask.body_as(ReasonBody).why
     approved = await parts.proposals.approve(ask.caller, ask.path["agent"], ask.path["id"], why)
     return Answer(proposal_document(approved))
 
 
-async def reject(parts: AdminParts, ask: Ask) -> Answer:
+async def reject(parts: AdminParts, ask: Ask) -> Answer[ProposalDocument]:
     why = ask.body_as(ReasonBody).why
     rejected = await parts.proposals.reject(ask.caller, ask.path["agent"], ask.path["id"], why)
     return Answer(proposal_document(rejected))
 
 
-async def proposal_answer(parts: AdminParts, proposal: Proposal, status: int = 200) -> Answer:
+async def shown_proposal(parts: AdminParts, proposal: Proposal) -> ProposalShown:
     """The proposal with `diff`: from what the label served, or nothing, to the version that is proposed."""
-    return Answer({**proposal_document(proposal), "diff": await _difference(parts, proposal)}, status)
+    return {**proposal_document(proposal), "diff": await _difference(parts, proposal)}
 
 
-async def _difference(parts: AdminParts, proposal: Proposal) -> dict[str, Any]:
+async def _difference(parts: AdminParts, proposal: Proposal) -> VersionDiffDocument:
     after = await parts.store.version(proposal.agent, proposal.version)
     before = None if proposal.before is None else await parts.store.version(proposal.agent, proposal.before)
     assert after is not None

@@ -1,7 +1,9 @@
 """Handlers: protected labels. A resource of their own beside the label: agents are changed by authors, protections by
 admins, and a label can be protected before it is set."""
 
-from proxy.core.releasing.protection import Protection, protection_document
+from proxy.core.releasing.protection import Protection, ProtectionDocument, protection_document
+from proxy.edges.admin.answers.labels import ProtectionRemoved, ProtectionSet
+from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.bodies import ProtectionBody, ReasonBody
 from proxy.edges.admin.handlers.agents import known_agent
 from proxy.edges.admin.pages import page_of_named
@@ -9,13 +11,13 @@ from proxy.edges.admin.parts import AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PageQuery, ReasonQuery
 
 
-async def list_protections(parts: AdminParts, ask: Ask) -> Answer:
+async def list_protections(parts: AdminParts, ask: Ask) -> Answer[Listed[ProtectionDocument]]:
     state = await known_agent(parts, ask)
     found = {one.label: one for one in await parts.store.protections(state.agent.name)}
     return page_of_named(found, ask.query_as(PageQuery), protection_document)
 
 
-async def protect(parts: AdminParts, ask: Ask) -> Answer:
+async def protect(parts: AdminParts, ask: Ask) -> Answer[ProtectionSet]:
     body = ask.body_as(ProtectionBody)
     protection = Protection(
         agent=ask.path["agent"],
@@ -24,7 +26,7 @@ async def protect(parts: AdminParts, ask: Ask) -> Answer:
         evaluation_required=body.evaluation_required,
         approval_required=body.approval_required,
     )
-    document = protection_document(await parts.proposals.protect(ask.who, protection, body.why))
+    document: ProtectionSet = {**protection_document(await parts.proposals.protect(ask.who, protection, body.why))}
     state = await known_agent(parts, ask)
     if protection.label not in state.labels:
         # It may be set later; it may as well be a typing error.
@@ -33,7 +35,7 @@ async def protect(parts: AdminParts, ask: Ask) -> Answer:
     return Answer(document)
 
 
-async def unprotect(parts: AdminParts, ask: Ask) -> Answer:
+async def unprotect(parts: AdminParts, ask: Ask) -> Answer[ProtectionRemoved]:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
     await parts.proposals.unprotect(ask.who, ask.path["agent"], ask.path["label"], why)
     return Answer({"agent": ask.path["agent"], "label": ask.path["label"], "removed": True})

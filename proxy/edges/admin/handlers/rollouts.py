@@ -8,23 +8,26 @@ from proxy.core.pages import MAX_PAGE
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.rollouts.plan import Plan
 from proxy.core.rollouts.reading import fixed_share, plan_document, read_plan
-from proxy.core.snapshot import AgentState, Rollout, rollout_document
+from proxy.core.snapshot import AgentState, Rollout, RolloutDocument, rollout_document
+from proxy.edges.admin.answers.labels import ProposalShown
+from proxy.edges.admin.answers.lists import Listed
+from proxy.edges.admin.answers.rollouts import RolloutAborted, RolloutShown
 from proxy.edges.admin.bodies import PercentageBody, PromotionBody, ReasonBody, RolloutBody, evidence_of
 from proxy.edges.admin.handlers.agents import known_agent
-from proxy.edges.admin.handlers.proposals import proposal_answer
+from proxy.edges.admin.handlers.proposals import shown_proposal
 from proxy.edges.admin.pages import page_answer
-from proxy.edges.admin.parts import AdminParts, Answer, Ask
+from proxy.edges.admin.parts import Accepted, AdminParts, Answer, Ask, Created
 from proxy.edges.admin.queries import PageQuery
 from proxy.runtime.releasing.release_rows import RolloutDraft
 
 
-async def list_rollouts(parts: AdminParts, ask: Ask) -> Answer:
+async def list_rollouts(parts: AdminParts, ask: Ask) -> Answer[Listed[RolloutDocument]]:
     query = ask.query_as(PageQuery)
     state = await known_agent(parts, ask)
     return page_answer(await parts.store.rollouts(state.agent.name, query.cursor, query.limit), rollout_document)
 
 
-async def start_rollout(parts: AdminParts, ask: Ask) -> Answer:
+async def start_rollout(parts: AdminParts, ask: Ask) -> Created[RolloutDocument] | Accepted[ProposalShown]:
     body = ask.body_as(RolloutBody)
     plan = _plan_of(body)
     draft = RolloutDraft(
@@ -44,11 +47,11 @@ async def start_rollout(parts: AdminParts, ask: Ask) -> Answer:
         force=body.force,
     )
     if isinstance(started, Proposal):
-        return await proposal_answer(parts, started, 202)
-    return Answer(rollout_document(started), 201)
+        return Accepted(await shown_proposal(parts, started))
+    return Created(rollout_document(started))
 
 
-async def get_rollout(parts: AdminParts, ask: Ask) -> Answer:
+async def get_rollout(parts: AdminParts, ask: Ask) -> Answer[RolloutShown]:
     state = await known_agent(parts, ask)
     wanted = ask.path["id"]
     rollout = await find_rollout(parts, state, wanted)
@@ -59,7 +62,7 @@ async def get_rollout(parts: AdminParts, ask: Ask) -> Answer:
     return Answer({**rollout_document(rollout), "progress": progress, "watch": watch})
 
 
-async def promote(parts: AdminParts, ask: Ask) -> Answer:
+async def promote(parts: AdminParts, ask: Ask) -> Answer[RolloutDocument] | Accepted[ProposalShown]:
     body = ask.body_as(PromotionBody)
     promoted = await parts.rollouts.promote(
         ask.who,
@@ -70,11 +73,11 @@ async def promote(parts: AdminParts, ask: Ask) -> Answer:
         evidence=evidence_of(body.evidence),
     )
     if isinstance(promoted, Proposal):
-        return await proposal_answer(parts, promoted, 202)
+        return Accepted(await shown_proposal(parts, promoted))
     return Answer(rollout_document(promoted))
 
 
-async def abort(parts: AdminParts, ask: Ask) -> Answer:
+async def abort(parts: AdminParts, ask: Ask) -> Answer[RolloutAborted]:
     why = ask.body_as(ReasonBody).why
     ended = await parts.rollouts.abort(ask.who, ask.path["agent"], ask.path["id"], why)
     return Answer(
@@ -82,17 +85,17 @@ async def abort(parts: AdminParts, ask: Ask) -> Answer:
     )
 
 
-async def pause(parts: AdminParts, ask: Ask) -> Answer:
+async def pause(parts: AdminParts, ask: Ask) -> Answer[RolloutDocument]:
     why = ask.body_as(ReasonBody).why
     return Answer(rollout_document(await parts.rollouts.pause(ask.who, ask.path["agent"], ask.path["id"], why)))
 
 
-async def resume(parts: AdminParts, ask: Ask) -> Answer:
+async def resume(parts: AdminParts, ask: Ask) -> Answer[RolloutDocument]:
     why = ask.body_as(ReasonBody).why
     return Answer(rollout_document(await parts.rollouts.resume(ask.who, ask.path["agent"], ask.path["id"], why)))
 
 
-async def set_percentage(parts: AdminParts, ask: Ask) -> Answer:
+async def set_percentage(parts: AdminParts, ask: Ask) -> Answer[RolloutDocument]:
     body = ask.body_as(PercentageBody)
     rollout = await parts.rollouts.set_percentage(
         ask.who, ask.path["agent"], ask.path["id"], body.percentage, body.why, role=ask.caller.role

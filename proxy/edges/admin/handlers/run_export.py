@@ -46,7 +46,7 @@ def csv_rows(runs: Sequence[Run], outcomes: Mapping[str, OutcomesOfRun]) -> byte
     return _written([cell for _, cell in _cells(judged_run_document(run, outcomes))] for run in runs)
 
 
-def _cells(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _cells(document: Mapping[str, object]) -> Iterator[tuple[str, Any]]:
     for name, value in document.items():
         if name in _SPREAD:
             for inner, cell in cast("dict[str, Any]", value).items():

@@ -9,6 +9,8 @@ from proxy.core.errors import BadInput, NotFound
 from proxy.core.pages import MAX_PAGE
 from proxy.core.releasing.releases import CANDIDATE, STABLE
 from proxy.core.times import parse_rfc3339
+from proxy.edges.admin.answers.lists import Listed
+from proxy.edges.admin.answers.runs import JudgedRun, Quarantined, RunShown
 from proxy.edges.admin.bodies import QuarantineBody
 from proxy.edges.admin.handlers.outcomes import judged_run_document, outcomes_of
 from proxy.edges.admin.handlers.run_export import RUN_FORMATS, RunFormat
@@ -20,14 +22,14 @@ from proxy.runtime.releasing.run_commands import filter_document
 from proxy.store.ports.store import RunFilter
 
 
-async def list_runs(parts: AdminParts, ask: Ask) -> Answer:
+async def list_runs(parts: AdminParts, ask: Ask) -> Answer[Listed[JudgedRun]]:
     query = ask.query_as(RunsQuery)
     page = await parts.store.runs(_filter(query), query.cursor, query.limit)
     outcomes = await outcomes_of(parts, page.items)
     return page_answer(page, lambda run: judged_run_document(run, outcomes))
 
 
-async def get_run(parts: AdminParts, ask: Ask) -> Answer:
+async def get_run(parts: AdminParts, ask: Ask) -> Answer[RunShown]:
     run = await parts.store.run(ask.path["id"])
     if run is None:
         raise NotFound("run_not_found", f"there is no run {ask.path['id']!r}", param="run")
@@ -43,7 +45,7 @@ async def get_run(parts: AdminParts, ask: Ask) -> Answer:
     )
 
 
-async def export_runs(parts: AdminParts, ask: Ask) -> Streamed:
+async def export_runs(parts: AdminParts, ask: Ask) -> Streamed[JudgedRun]:
     """Newest first, as a list would show them; a batch is read when the client took the one before."""
     query = ask.query_as(RunsExportQuery)
     wanted, form = _filter(query), RUN_FORMATS[query.format]
@@ -66,18 +68,16 @@ async def _batches(parts: AdminParts, wanted: RunFilter, form: RunFormat) -> Asy
             return
 
 
-async def quarantine_runs(parts: AdminParts, ask: Ask) -> Answer:
+async def quarantine_runs(parts: AdminParts, ask: Ask) -> Answer[Quarantined]:
     body = ask.body_as(QuarantineBody)
     wanted = _filter(body)
     if not body.runs:
         changed, applied = await parts.runs.quarantine_matching(ask.who, wanted, body.why, undo=body.undo)
-        named = {"filter": filter_document(applied)}
-    elif wanted == RunFilter():
+        return Answer({"changed": changed, "quarantined": not body.undo, "filter": filter_document(applied)})
+    if wanted == RunFilter():
         changed = await parts.runs.quarantine_runs(ask.who, body.runs, body.why, undo=body.undo)
-        named = {"runs": body.runs}
-    else:
-        raise BadInput("bad_filter", "name runs by `runs` or by filters, not by both", param="runs")
-    return Answer({"changed": changed, "quarantined": not body.undo, **named})
+        return Answer({"changed": changed, "quarantined": not body.undo, "runs": body.runs})
+    raise BadInput("bad_filter", "name runs by `runs` or by filters, not by both", param="runs")
 
 
 def _filter(asked: RunsFilterQuery | QuarantineBody) -> RunFilter:

@@ -4,14 +4,15 @@ from typing import get_args
 
 from proxy.core.compiled import IS_COMPILED
 from proxy.core.errors import BadInput, NotFound
-from proxy.core.spending.prices import price_document
+from proxy.core.spending.shown_price import PriceDocument, price_document
+from proxy.edges.admin.answers.process import ProcessStatus
 from proxy.edges.admin.parts import AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PriceQuery
 from proxy.runtime.providers import Provider, Providers
 from proxy.wires.wire import WireFamily
 
 
-async def get_status(parts: AdminParts, ask: Ask) -> Answer:
+async def get_status(parts: AdminParts, ask: Ask) -> Answer[ProcessStatus]:
     snapshot, now = parts.live.current, parts.clock.now_microseconds()
     away = parts.standby.presence.problem
     problem = None if away is None else away.message
@@ -28,13 +29,13 @@ async def get_status(parts: AdminParts, ask: Ask) -> Answer:
             "holds_outstanding": parts.ledger.holds_outstanding,
             "recorder": {"queued": parts.recorder.queue_length, "dropped": parts.recorder.dropped},
             "workers": [] if parts.workers is None else parts.workers.document(),
-            "store": {"up": problem is None, "problem": problem, **await parts.store.diagnostics()},
+            "store": {**await parts.store.diagnostics(), "up": problem is None, "problem": problem},
             **parts.standby.status(),
         }
     )
 
 
-async def get_price(parts: AdminParts, ask: Ask) -> Answer:
+async def get_price(parts: AdminParts, ask: Ask) -> Answer[PriceDocument]:
     query = ask.query_as(PriceQuery)
     provider = _provider(parts.providers, query.provider)
     return Answer(price_document(provider.name, query.model, parts.prices.price(provider, query.model)))

@@ -5,23 +5,25 @@ colleague who is to take it off; the way back, and everything else, is not held 
 """
 
 from proxy.core.errors import BadInput
-from proxy.core.switches import still_stopping, switch_document
+from proxy.core.switches import SwitchDocument, still_stopping, switch_document
 from proxy.core.times import parse_rfc3339
+from proxy.edges.admin.answers.limits import SwitchEnded, SwitchSet
+from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.bodies import ReasonBody, SwitchBody
 from proxy.edges.admin.handlers.limit_warnings import warnings_of
 from proxy.edges.admin.pages import page_of_named
-from proxy.edges.admin.parts import AdminParts, Answer, Ask
+from proxy.edges.admin.parts import AdminParts, Answer, Ask, Created
 from proxy.edges.admin.queries import PageQuery, ReasonQuery
 from proxy.runtime.releasing.limit_commands import SwitchDraft
 
 
-async def list_switches(parts: AdminParts, ask: Ask) -> Answer:
+async def list_switches(parts: AdminParts, ask: Ask) -> Answer[Listed[SwitchDocument]]:
     now = parts.clock.now_microseconds()
     active = {switch.id: switch for switch in parts.live.current.switches if switch.is_active(now)}
     return page_of_named(active, ask.query_as(PageQuery), switch_document)
 
 
-async def switch_on(parts: AdminParts, ask: Ask) -> Answer:
+async def switch_on(parts: AdminParts, ask: Ask) -> Created[SwitchSet]:
     body = ask.body_as(SwitchBody)
     draft = SwitchDraft(
         scope=body.scope,
@@ -35,10 +37,10 @@ async def switch_on(parts: AdminParts, ask: Ask) -> Answer:
         raise BadInput("why_missing", "say why: callers and whoever takes the switch off will read it", param="why")
     switch = await parts.limits.switch_on(ask.who, draft, body.why)
     journalled = parts.standby.journal.note(f"switches/{switch.id}")
-    return Answer({**switch_document(switch), **journalled, **warnings_of(parts, switch.scope)}, 201)
+    return Created({**switch_document(switch), **journalled, "warnings": warnings_of(parts, switch.scope)})
 
 
-async def switch_off(parts: AdminParts, ask: Ask) -> Answer:
+async def switch_off(parts: AdminParts, ask: Ask) -> Answer[SwitchEnded]:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
     switch = await parts.limits.switch_off(ask.who, ask.path["id"], why)
     others = still_stopping(parts.live.current.switches, switch, parts.clock.now_microseconds())

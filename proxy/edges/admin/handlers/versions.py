@@ -12,27 +12,39 @@ from proxy.core.releasing.timeline import doubt_at, served_at
 from proxy.core.snapshot import AgentState
 from proxy.core.times import parse_rfc3339, rfc3339
 from proxy.core.versions.diffing import diff_versions
-from proxy.core.versions.versions import Version, version_document, version_summary
+from proxy.core.versions.versions import (
+    Version,
+    VersionDocument,
+    VersionSummary,
+    version_document,
+    version_summary,
+)
+from proxy.edges.admin.answers.lists import Listed
+from proxy.edges.admin.answers.versions import ServedThen, VersionChecked, VersionListed, VersionsCompared
 from proxy.edges.admin.bodies import VersionBody
 from proxy.edges.admin.handlers.agents import known_agent
 from proxy.edges.admin.handlers.rollouts import find_rollout
 from proxy.edges.admin.pages import page_answer
-from proxy.edges.admin.parts import AdminParts, Answer, Ask
+from proxy.edges.admin.parts import AdminParts, Answer, Ask, Created
 from proxy.edges.admin.queries import PageQuery, PreflightQuery, VersionsAtQuery
 from proxy.runtime.releasing.release_commands import VersionDraft
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}\Z")
 
 
-async def list_versions(parts: AdminParts, ask: Ask) -> Answer:
+async def list_versions(parts: AdminParts, ask: Ask) -> Answer[Listed[VersionListed]]:
     query = ask.query_as(PageQuery)
     state = await known_agent(parts, ask)
     page = await parts.store.versions(state.agent.name, query.cursor, query.limit)
     served = serving(state, parts.live.current.switches, parts.clock.now_microseconds())
-    return page_answer(page, lambda version: {**version_summary(version), "serves": served.get(version.number, [])})
+
+    def listed(version: VersionSummary) -> VersionListed:
+        return {**version_summary(version), "serves": served.get(version.number, [])}
+
+    return page_answer(page, listed)
 
 
-async def create_version(parts: AdminParts, ask: Ask) -> Answer:
+async def create_version(parts: AdminParts, ask: Ask) -> Answer[VersionDocument] | Created[VersionDocument]:
     body = ask.body_as(VersionBody)
     components = {
         "prompt": body.prompt,
@@ -49,15 +61,15 @@ async def create_version(parts: AdminParts, ask: Ask) -> Answer:
         source=body.source,
     )
     version, is_new = await parts.releases.create_version(ask.who, ask.path["agent"], draft, body.why)
-    return Answer(version_document(version), 201 if is_new else 200)
+    return Created(version_document(version)) if is_new else Answer(version_document(version))
 
 
-async def get_version(parts: AdminParts, ask: Ask) -> Answer:
+async def get_version(parts: AdminParts, ask: Ask) -> Answer[VersionDocument]:
     state, wanted = await known_agent(parts, ask), ask.path["n"]
     return Answer(version_document(await _version(parts, state, wanted, _number(state, wanted))))
 
 
-async def check_version(parts: AdminParts, ask: Ask) -> Answer:
+async def check_version(parts: AdminParts, ask: Ask) -> Answer[VersionChecked]:
     """What a preflight finds, before anything is ordered."""
     state, wanted = await known_agent(parts, ask), ask.path["n"]
     number, label = _number(state, wanted), ask.query_as(PreflightQuery).label or state.agent.default_label
@@ -74,7 +86,7 @@ async def check_version(parts: AdminParts, ask: Ask) -> Answer:
     )
 
 
-async def get_diff(parts: AdminParts, ask: Ask) -> Answer:
+async def get_diff(parts: AdminParts, ask: Ask) -> Answer[VersionsCompared]:
     """Two versions, each by number, label or `latest`."""
     state = await known_agent(parts, ask)
     sides: list[Version] = []
@@ -88,7 +100,7 @@ async def get_diff(parts: AdminParts, ask: Ask) -> Answer:
     return Answer({"agent": state.agent.name, "before": before.number, "after": after.number, **difference})
 
 
-async def get_versions_at(parts: AdminParts, ask: Ask) -> Answer:
+async def get_versions_at(parts: AdminParts, ask: Ask) -> Answer[ServedThen]:
     """What a label served at a moment, from the ledger; `eligible` are the tags without which a call got the stable arm."""
     query = ask.query_as(VersionsAtQuery)
     state = await known_agent(parts, ask)

@@ -1,0 +1,21 @@
+"""Answers: rollouts."""
+
+from typing import NotRequired
+
+from proxy.core.rollouts.progress import ProgressDocument
+from proxy.core.rollouts.watching import WatchDocument
+from proxy.core.snapshot import RolloutDocument
+
+
+class RolloutShown(RolloutDocument):
+    """A rollout, how far it has come, and what was seen since its candidate was taken away; null where nothing was kept."""
+
+    progress: ProgressDocument | None
+    watch: WatchDocument | None
+
+
+class RolloutAborted(RolloutDocument):
+    """A rollout that is over. `journalled` is there while the store is away: whether the change is on disk beside it."""
+
+    journalled: NotRequired[bool]
+    warning: NotRequired[str]
