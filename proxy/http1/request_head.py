@@ -52,8 +52,9 @@ class Refused(Exception):
 def refusal_body(status: int) -> bytes:
     """An error object as most SDKs read one, for where nobody above knows which of them sent the request."""
     code, message = _REASONS[status]
-    kind = b"server_error" if status >= 500 else b"invalid_request_error"
-    return b'{"error":{"message":"%b","type":"%b","param":null,"code":"%b"}}' % (message.encode(), kind, code.encode())
+    kind = b"api_error" if status >= 500 else b"invalid_request_error"
+    inner = b'{"type":"%b","message":"%b","code":"%b"}' % (kind, message.encode(), code.encode())
+    return b'{"type":"error","error":%b}' % inner
 
 
 HOST_BYTES: Final = 300

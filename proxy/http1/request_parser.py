@@ -7,6 +7,7 @@ No sockets, no deadlines: `client_connection.py` has those, and acts on `Refused
 and `Upgrade`, which never switches protocols.
 """
 
+import re
 from collections.abc import Callable
 from enum import Enum
 from io import BytesIO
@@ -24,6 +25,7 @@ from proxy.http1.request_head import Refused, check_headers, check_line
 _CHUNK_OVERHEAD_BYTES: Final = 12  # size line and line ends of an ordinary chunk
 _HEAD_END: Final = b"\r\n\r\n"
 _LINE_END: Final = b"\r\n"
+_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\Z")
 
 
 class Phase(Enum):
@@ -156,6 +158,7 @@ class RequestParser:
             self._ignore_upgrade(parser)
         except httptools.HttpParserError as error:
             if self.phase is not LAST:
+                self._find_field_before_fault(bytes(data))
                 raise self._refusal(error) from None
         else:
             if self.phase is not IDLE:
@@ -174,6 +177,21 @@ class RequestParser:
         self._sink = cast("RequestSink", None)
         self._budget.give_back(self._body_bytes)
         self._begin_message()
+
+    def _find_field_before_fault(self, data: bytes) -> None:
+        """llhttp's wrapper tells a field when the next one begins: the last before the one that cannot be read it never tells, though
+        it may say who is refused."""
+        if self.phase is not HEAD:
+            return
+        found: tuple[bytes, bytes] | None = None
+        for number, line in enumerate(data.split(_LINE_END)):
+            match = _FIELD.match(line)
+            if match is not None:
+                found = (match[1].lower(), match[2].rstrip())
+            elif number > 0:  # the first may be the request line, or the rest of a field that began before
+                break
+        if found is not None and found not in self._fields[-1:]:
+            self._fields.append(found)
 
     def _refusal(self, error: httptools.HttpParserError) -> Refused:
         if self._refused is not None:

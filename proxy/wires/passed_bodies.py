@@ -7,6 +7,7 @@ asks must not take that for a no.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from proxy.core.calls.caller import BodyClaims
@@ -55,6 +56,18 @@ def read_passed(body: bytes, family: WireFamily) -> RequestFacts | None:
         tool_names=frozenset(tools),
         document=members,
     )
+
+
+def claims_of_refused(body: bytes) -> BodyClaims:
+    """What a body says of its agent that is refused for something else; empty where that cannot be read either."""
+    model = switchback = None
+    with suppress(BadInput):
+        members = parse_members(body)
+        with suppress(BadInput):
+            model = read_model(members)
+        with suppress(BadInput):
+            switchback = read_switchback_member(members)
+    return BodyClaims(model=model, switchback=switchback)
 
 
 def without_ours(body: bytes, request: RequestFacts) -> bytes:

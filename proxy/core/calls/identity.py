@@ -40,6 +40,7 @@ CREDENTIAL_HEADERS: Final = frozenset(
 _ADMIN_TOKEN: Final = TOKEN_PREFIX.encode()
 _REFERENCE_HEADERS: Final = frozenset({AGENT_HEADER, VERSION_HEADER, LABEL_HEADER})
 _NO_HEADERS: Final[Mapping[bytes, str]] = {}
+_NO_CLAIMS: Final = BodyClaims()
 _SUBJECT_HEADERS: Final = frozenset({USER_HEADER, CONVERSATION_HEADER})
 _MAX_ID_CHARACTERS: Final = 512
 _MAX_TAGS: Final = 32
@@ -86,12 +87,22 @@ def identify(
     )
 
 
-def named_agent(path_agent: str | None, headers: Iterable[tuple[bytes, bytes]]) -> AgentReference | None:
-    """The agent that path and headers name, whatever else is wrong with the call; None: they name none, or no single one."""
+def named_agent(
+    path_agent: str | None, headers: Iterable[tuple[bytes, bytes]], claims: BodyClaims = _NO_CLAIMS
+) -> AgentReference | None:
+    """The agent that path, headers and body name, whatever else is wrong with the call; None: they name none, or no single one.
+
+    Where they contradict each other the path counts before the headers, and these before the body."""
     ours = {name: value.decode("latin-1") for name, value in headers if name in _REFERENCE_HEADERS}
-    for given in (ours, _NO_HEADERS):
+    agent = None if claims.switchback is None else claims.switchback.get("agent")
+    member = _Member({"agent": agent} if isinstance(agent, str) else None)
+    for given, said, part in (
+        (ours, claims, member),
+        (ours, _NO_CLAIMS, _NO_MEMBER),
+        (_NO_HEADERS, _NO_CLAIMS, _NO_MEMBER),
+    ):
         try:
-            return _agent_reference(path_agent, given, BodyClaims(), _Member(None), None)
+            return _agent_reference(path_agent, given, said, part, None)
         except (BadInput, NotFound):
             continue
     return None
@@ -254,6 +265,9 @@ class _Member:
     def texts(self, key: str) -> dict[str, str]:
         value = self._content.get(key)
         return {} if value is None else texts_of(key, value)
+
+
+_NO_MEMBER: Final = _Member(None)
 
 
 def check_agent_known(known: bool, name: str) -> None:

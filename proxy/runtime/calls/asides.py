@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Final
 
 from proxy.core.errors import Refusal
-from proxy.runtime.calls.refusing import answer_base_url
+from proxy.runtime.calls.refusing import answer_base_url, refusal_body
 from proxy.runtime.calls.routing import Routes, is_base_url
 from proxy.runtime.transport.exchange import Call, Reply
 from proxy.runtime.transport.header_fields import STAMPS
@@ -65,13 +65,13 @@ class Asides:
             origin = _field_of(call.headers, b"origin")
             answer_base_url(reply, b"" if origin is None else self._origins.lines(origin))
         elif _is_preflight(call):
-            _answer_preflight(call, reply, self._origins, self._routes.default_wire(call.target, None))
+            _answer_preflight(call, reply, self._origins, self._routes.known_wire(call.target, None))
         else:
             return False
         return True
 
 
-def _answer_preflight(call: Call, reply: Reply, origins: Origins, wire: Wire) -> None:
+def _answer_preflight(call: Call, reply: Reply, origins: Origins, wire: Wire | None) -> None:
     """Answer a request that `_is_preflight`. A refusal says in the wire's own shape what to set."""
     origin = _field_of(call.headers, b"origin") or b""
     if not origins.allows(origin):
@@ -81,7 +81,7 @@ def _answer_preflight(call: Call, reply: Reply, origins: Origins, wire: Wire) ->
             "cors.origins in the settings",
             status=403,
         )
-        reply.send(refusal.status, [(b"content-type", b"application/json")], wire.error_body(refusal, ""))
+        reply.send(refusal.status, [(b"content-type", b"application/json")], refusal_body(refusal, "", wire))
         return
     lines = origins.allowing_lines(origin) + b"access-control-allow-methods: %b\r\naccess-control-max-age: %b\r\n" % (
         _METHODS,

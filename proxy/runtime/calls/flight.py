@@ -196,7 +196,7 @@ class Flight:
             return self.resolution.version.agent
         if self.known_agent is not None:
             return self.known_agent
-        return UNASSIGNED if self.caller is not None and self.caller.agent is None else OTHER
+        return UNASSIGNED if self.caller is None or self.caller.agent is None else OTHER
 
     def stamps(self) -> bytes:
         """The Switchback-… header lines of the answer, as far as known."""

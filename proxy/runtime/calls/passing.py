@@ -14,21 +14,21 @@ from proxy.core.calls.resolving import resolve
 from proxy.core.errors import BadInput, Refusal
 from proxy.core.steps import Steps, at_once
 from proxy.runtime.calls.flight import Flight
-from proxy.runtime.calls.routing import Route, agent_of
+from proxy.runtime.calls.routing import Route, Routes, agent_of
 from proxy.runtime.calls.turns import LARGE_BYTES
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.transport.inflate import plain_body
 from proxy.wires.families import FAMILIES
-from proxy.wires.passed_bodies import read_passed, without_ours
+from proxy.wires.passed_bodies import claims_of_refused, read_passed, without_ours
 from proxy.wires.wire import Injection, RequestFacts, RequestHead
 
 _NO_CLAIMS: Final = BodyClaims()
 
 
-def check_upgrade(upgrade: bytes) -> None:
+def check_upgrade(method: str, upgrade: bytes) -> None:
     """Raises Refusal(`websocket_not_served`): clients that prefer a WebSocket go on over HTTP at once when told so. Any other
     protocol that is offered is merely not taken up (RFC 9110 §7.8)."""
-    if b"websocket" in upgrade.lower():
+    if method == "GET" and b"websocket" in upgrade.lower():
         raise Refusal(
             "websocket_not_served", "the proxy serves plain HTTP requests and event streams, no WebSocket", status=426
         )
@@ -89,14 +89,19 @@ def pass_unjudged(flight: Flight) -> None:
     )
 
 
-def know_caller(flight: Flight, live: LiveSnapshot, default_agent: str | None) -> None:
-    """Find out whose call it was that is refused for its body, its headers or its path, as far as can be told without them."""
+def know_caller(flight: Flight, routes: Routes, live: LiveSnapshot, default_agent: str | None) -> None:
+    """Find out whose call it was that is refused for its body, its headers or its target, as far as can be told without them."""
+    if flight.route is None:
+        flight.route = routes.known(flight.call, flight.fields)
     with suppress(Refusal):
-        reference = named_agent(agent_of(flight.call.target), flight.fields.identity) or named_agent(default_agent, ())
-        state = None if reference is None else live.agent(reference.name)
-        if reference is None or state is None:
+        target, fields = flight.call.target, flight.fields
+        reference = named_agent(agent_of(target), fields.identity, _claims(flight)) or named_agent(default_agent, ())
+        if reference is None:
             return
         flight.caller = caller = Caller(agent=reference.name, pin=reference.pin, label=reference.label)
+        state = live.agent(reference.name)
+        if state is None:
+            return
         flight.known_agent = reference.name
         if flight.route is None or not flight.route.operation.is_in_force:
             return
@@ -106,6 +111,28 @@ def know_caller(flight: Flight, live: LiveSnapshot, default_agent: str | None) -
             return
         pinned = None if caller.pin is None else state.versions.get(caller.pin)
         flight.resolution = resolve(state, caller, pinned=pinned)
+
+
+async def know_pinned(flight: Flight, live: LiveSnapshot) -> None:
+    """Find out which version it was whose call is refused, where only a pin reaches it."""
+    caller, route = flight.caller, flight.route
+    if flight.resolution is not None or caller is None or caller.pin is None or flight.known_agent is None:
+        return
+    state = live.agent(flight.known_agent)
+    if state is not None and route is not None and route.operation.is_in_force:
+        with suppress(Refusal):
+            flight.resolution = resolve(state, caller, pinned=await live.version(state, caller.pin))
+
+
+def _claims(flight: Flight) -> BodyClaims:
+    if flight.request is not None:
+        return flight.request.claims
+    body = flight.call.body
+    if not body or len(body) > LARGE_BYTES:
+        return _NO_CLAIMS
+    with suppress(Refusal):
+        return claims_of_refused(at_once(plain_body(body, flight.fields.content_encoding, LARGE_BYTES)))
+    return _NO_CLAIMS
 
 
 def _read_passed(body: bytes, coding: bytes | None, route: Route, limit_bytes: int) -> Steps[RequestFacts | None]:

@@ -1,6 +1,12 @@
-"""Answers the proxy makes itself: refusals in the wire's own error shape, and a switch's fixed text as a valid answer."""
+"""Answers the proxy makes itself: refusals in the wire's own error shape, and a switch's fixed text as a valid answer.
+
+A call of which nobody knows what it speaks is refused in a shape that clients of each provider read an error from: `type` and
+`error.message` as Anthropic's do, `error.code` as OpenAI's.
+"""
 
 from typing import Final
+
+import orjson
 
 from proxy.core.errors import Refusal
 from proxy.runtime.calls.flight import Flight
@@ -15,9 +21,19 @@ _BASE_ANSWER: Final = b'{"object":"proxy","name":"switchback"}\n'
 _RETRYABLE: Final = frozenset({429, 502, 503})
 
 
-def answer_with_refusal(flight: Flight, refusal: Refusal, wire: Wire) -> None:
-    """Send the refusal, unless the answer has begun: then break it, so that it cannot look complete."""
-    status = wire.error_status(refusal)
+#: As both of them name what went wrong.
+_NEUTRAL_TYPES: Final = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
+def answer_with_refusal(flight: Flight, refusal: Refusal, wire: Wire | None) -> None:
+    """Send the refusal, unless the answer has begun: then break it, so that it cannot look complete. `wire` None: nobody knows what
+    the caller speaks."""
+    status = refusal.status if wire is None else wire.error_status(refusal)
     flight.status = flight.status or status
     if flight.reply.started:
         flight.reply.abort()
@@ -28,7 +44,17 @@ def answer_with_refusal(flight: Flight, refusal: Refusal, wire: Wire) -> None:
         headers.append((b"x-should-retry", b"false"))
     if refusal.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % refusal.retry_after_seconds))
-    flight.reply.send(status, headers, wire.error_body(refusal, flight.run_id), lines=flight.stamps())
+    flight.reply.send(status, headers, refusal_body(refusal, flight.run_id, wire), lines=flight.stamps())
+
+
+def refusal_body(refusal: Refusal, request_id: str, wire: Wire | None) -> bytes:
+    """A refusal as JSON, in the shape of the wire that is spoken; None: in one that all read."""
+    if wire is not None:
+        return wire.error_body(refusal, request_id)
+    otherwise = "api_error" if refusal.status >= 500 else "invalid_request_error"
+    kind = _NEUTRAL_TYPES.get(refusal.status, otherwise)
+    error = {"type": kind, "message": refusal.message, "code": refusal.code}
+    return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
 
 
 def answer_with_text(flight: Flight, text: str, clock: Clock) -> None:

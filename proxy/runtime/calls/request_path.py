@@ -7,7 +7,6 @@ record and a settled hold. What the provider cannot have begun is tried once mor
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from proxy.core.calls.caller import Caller
@@ -28,9 +27,16 @@ from proxy.runtime.calls.guarding import caps_of, guard, switched_off
 from proxy.runtime.calls.lanes import Lanes, Passed
 from proxy.runtime.calls.metering import UNMETERED, hold_bound, needs_bound, needs_ceiling, settle
 from proxy.runtime.calls.model_list import deliver_model_list, is_model_list
-from proxy.runtime.calls.passing import check_upgrade, know_caller, pass_body, pass_unjudged, read_request
+from proxy.runtime.calls.passing import (
+    check_upgrade,
+    know_caller,
+    know_pinned,
+    pass_body,
+    pass_unjudged,
+    read_request,
+)
 from proxy.runtime.calls.refusing import answer_with_refusal, answer_with_text, provider_failed
-from proxy.runtime.calls.routing import Route, Routes
+from proxy.runtime.calls.routing import Routes
 from proxy.runtime.calls.sending import outgoing
 from proxy.runtime.calls.sent_variables import SentVariables
 from proxy.runtime.calls.turns import Turns, is_large
@@ -132,7 +138,7 @@ class RequestPath:
         except ClientGone:
             pass
         except (Refusal, UpstreamError) as failure:
-            self._answer_failure(flight, failure)
+            await self._answer_failure(flight, failure)
         except asyncio.CancelledError:
             flight.failed("error", "proxy_stopped")
             raise
@@ -145,9 +151,7 @@ class RequestPath:
     def refuse_unread(self, call: Call, reply: Reply, unread: Unread) -> None:
         """Answer a request that the listener could not take, of which `call` is what came: a refused call like any other."""
         flight = self._begin(call, reply)
-        with suppress(Refusal):
-            flight.route = self._route(flight)
-        know_caller(flight, self._parts.live, self._options.default_agent)
+        know_caller(flight, self._parts.routes, self._parts.live, self._options.default_agent)
         again = unread.retry_after_seconds
         self._refuse(flight, Refusal(unread.code, unread.message, status=unread.status, retry_after_seconds=again))
         if again is None:  # whatever its status: it is the caller's to mend
@@ -185,27 +189,19 @@ class RequestPath:
             flight.trace_id = trace_id(fields.traceparent)
         options = self._options
         try:
-            if fields.upgrade is not None and flight.call.method == "GET":
-                check_upgrade(fields.upgrade)
-            route = flight.route = self._route(flight)
+            if fields.upgrade is not None:
+                check_upgrade(flight.call.method, fields.upgrade)
+            route = flight.route = self._parts.routes.of(flight.call, flight.fields)
             is_named = options.default_agent is not None or not options.passes_unassigned
             claims = yield from read_request(flight, route, options.body_bytes, is_named=is_named)
             flight.caller = identify(route.agent, fields.identity, claims, options.default_agent)
         except Refusal:
-            know_caller(flight, self._parts.live, options.default_agent)
+            know_caller(flight, self._parts.routes, self._parts.live, options.default_agent)
             raise
         if flight.caller.agent is None and not options.passes_unassigned:
             raise BadInput(
                 "agent_missing", "this proxy serves only calls that name an agent: put /a/NAME in the base URL"
             )
-
-    def _route(self, flight: Flight) -> Route:
-        call, fields = flight.call, flight.fields
-        route = self._parts.routes.route(call.method, call.target, fields.version_family)
-        if not route.operation.is_metered and fields.version_family is None and (family := fields.family) is not None:
-            # Its path may be known to several families: the key says whose it is.
-            route = self._parts.routes.route(call.method, call.target, family)
-        return route
 
     async def _pinned(self, flight: Flight) -> Version | None:
         """The version a caller pinned, which is all of resolving that may have to be waited for; None: there is none."""
@@ -358,7 +354,9 @@ class RequestPath:
             price = None if flight.provider is None else self._parts.prices.price(flight.provider, answered, tier)
             settle(flight, hold, price)
 
-    def _answer_failure(self, flight: Flight, failure: Refusal | UpstreamError) -> None:
+    async def _answer_failure(self, flight: Flight, failure: Refusal | UpstreamError) -> None:
+        if flight.pin is not None and flight.resolution is None:
+            await know_pinned(flight, self._parts.live)
         if not flight.broke_off:
             self._refuse(flight, failure)
 
@@ -377,10 +375,10 @@ class RequestPath:
         self._flights.discard(flight)
         self._record(flight)
 
-    def _wire_of(self, flight: Flight) -> Wire:
+    def _wire_of(self, flight: Flight) -> Wire | None:
         if flight.route is not None:
             return flight.route.wire
-        return self._parts.routes.default_wire(flight.call.target, flight.fields.family)
+        return self._parts.routes.known_wire(flight.call.target, flight.fields.family)
 
     def _record(self, flight: Flight) -> None:
         run = flight.to_run()

@@ -10,13 +10,16 @@ paths by its settings.
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from proxy.core.calls.identity import admin_token_refused
-from proxy.core.errors import BadInput, NotFound
+from proxy.core.errors import BadInput, NotFound, Refusal
 from proxy.core.tokens import TOKEN_PREFIX
+from proxy.runtime.transport.exchange import Call
+from proxy.runtime.transport.header_fields import RequestFields
 from proxy.wires.families import FAMILIES, upstream_path
 from proxy.wires.key_owners import carries_key
 from proxy.wires.wire import Operation, OperationKind, Wire, WireFamily
@@ -86,12 +89,30 @@ class Routes:
         self._takes_unknown = takes_unknown
         self._routes: dict[tuple[str, bytes, WireFamily | None], Route] = {}
 
-    def default_wire(self, target: bytes, family: WireFamily | None) -> Wire:
-        """The wire whose error shape a call gets that has no route: the one whose path it names, else of the family whose client
-        this is."""
+    def known_wire(self, target: bytes, family: WireFamily | None) -> Wire | None:
+        """The wire whose error shape a call gets that has no route: of the family that knows its path, whatever the method;
+        None: none does."""
         path = _own_path(target, agent_of(target))
-        found = self._metered("POST", path) if path.isascii() else None
-        return self._wire_of(family) if found is None else found[0]
+        if not _is_canonical(path):
+            return None
+        for method in ("POST", "GET"):
+            with suppress(NotFound):
+                return (self._metered(method, path) or self._known(method, path.decode("ascii"), family))[0]
+        return None
+
+    def of(self, call: Call, fields: RequestFields) -> Route:
+        """As `route`, by all that the call says of its family."""
+        route = self.route(call.method, call.target, fields.version_family)
+        if not route.operation.is_metered and fields.version_family is None and (family := fields.family) is not None:
+            # Its path may be known to several families: the key says whose it is.
+            route = self.route(call.method, call.target, family)
+        return route
+
+    def known(self, call: Call, fields: RequestFields) -> Route | None:
+        """The route of a call that is refused, whatever is wrong with its query; None: it has none."""
+        with suppress(Refusal):
+            return self.route(call.method, call.target.partition(b"?")[0], fields.family)
+        return None
 
     def route(self, method: str, target: bytes, family: WireFamily | None) -> Route:
         """Route one call; `family`: whose client this is, None where that is not to be seen. Raises NotFound(`path_not_found`) for
@@ -136,6 +157,16 @@ class Routes:
         return next(((wire, operation) for wire, operation in found if operation is not None), None)
 
     def _passed_through(self, method: str, path: str, callers: WireFamily | None) -> tuple[Wire, Operation]:
+        """Where a call goes that no wire meters. Raises NotFound(`path_not_found`)."""
+        own = callers or self._wires[0].family
+        if self._takes_unknown(own):
+            with suppress(NotFound):
+                return self._known(method, path, callers)
+            kind: OperationKind = "free" if method in ("GET", "HEAD", "OPTIONS") else "unknown"
+            return self._wire_of(own), _operation(method, path, kind)
+        return self._known(method, path, callers)
+
+    def _known(self, method: str, path: str, callers: WireFamily | None) -> tuple[Wire, Operation]:
         """The family that knows the path; where several do the caller's headers decide. Raises NotFound(`path_not_found`)."""
         upstream = upstream_path(path)
         own = callers or self._wires[0].family
@@ -144,9 +175,6 @@ class Routes:
             kind = FAMILIES[family].kind_of(method, upstream)
             if kind is not None and any(wire.family == family for wire in self._wires):
                 return self._wire_of(family), _operation(method, upstream, kind)
-        if self._takes_unknown(own):
-            kind = "free" if method in ("GET", "HEAD", "OPTIONS") else "unknown"
-            return self._wire_of(own), _operation(method, path, kind)
         raise NotFound(
             "path_not_found",
             "no provider here is known to have this path, so nobody's key is sent there; check the base URL, or set "
