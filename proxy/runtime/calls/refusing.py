@@ -1,7 +1,7 @@
 """Answers the proxy makes itself: refusals in the wire's own error shape, and a switch's fixed text as a valid answer.
 
-A call of which nobody knows what it speaks is refused in a shape that clients of each provider read an error from: `type` and
-`error.message` as Anthropic's do, `error.code` as OpenAI's.
+A call of which nobody knows what it speaks is refused in a shape that the clients of every wire read an error from: `type`, and
+`error` with `type`, `message` and `code`.
 """
 
 from typing import Final
