@@ -15,11 +15,8 @@ import uvloop
 
 from proxy import __version__
 from proxy.core.addresses import Address, ListenAddress
-from proxy.core.bucketing import BUCKETS
 from proxy.core.characters import plain_text
 from proxy.core.errors import Refusal
-from proxy.core.releasing.releases import CANDIDATE
-from proxy.core.snapshot import Snapshot
 from proxy.data_plane import DataPlane, DataPlaneParts, bind_unix, limited_connections, prices_of, providers_of, wires
 from proxy.edges.admin.admin_app import AdminParts, build_admin_app
 from proxy.edges.admin.admin_listener import AdminLimits, AdminListener
@@ -48,6 +45,7 @@ from proxy.runtime.retention import Retention, RetentionRules
 from proxy.runtime.rollouts.applying import Applying
 from proxy.runtime.rollouts.rollout_loop import TICK_SECONDS, LoopParts, RolloutLoop
 from proxy.runtime.spending.ledger import SpendLedger
+from proxy.runtime.state.change_log import ChangeLog
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.data_path import DataPath
 from proxy.runtime.state.journal import Journal
@@ -60,6 +58,7 @@ from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.outcome_counts import OutcomeCounts
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.telemetry.run_log import RunLog
+from proxy.runtime.telemetry.snapshot_gauges import SnapshotGauges
 from proxy.runtime.workers.owner_end import OwnerParts
 from proxy.runtime.workers.program import WorkerProgram
 from proxy.runtime.workers.supervisor import Workers
@@ -98,13 +97,13 @@ class Server:
         self._metrics = Metrics(__version__)
         self._store = SqliteStore(settings.database_path)
         self._live = LiveSnapshot(self._store)
-        self._live.on_change(self._mirror_snapshot)
+        self._live.on_change(SnapshotGauges(self._metrics, clock))
         self._standby = Standby(
             presence=StorePresence(),
             journal=Journal(JournalFile(settings.home / JOURNAL), self._identifiers),
             known_good=LastKnownGood(SnapshotFile(settings.home / LAST_KNOWN_GOOD)),
         )
-        self._changes = Changes(self._store, self._live, clock, self._standby)
+        self._changes = Changes(self._store, self._live, clock, self._standby, ChangeLog(self._log, clock))
         batches = WhilePresent(self._store, self._standby.presence)
         self._ledger = SpendLedger(batches, clock)
         self._ledger.on_warning = self._metrics.warned
@@ -347,18 +346,6 @@ class Server:
         await self._ledger.flush()
         await self._recorder.flush()
         await self._rollout_loop.keep()
-
-    def _mirror_snapshot(self, snapshot: Snapshot) -> None:
-        """Gauges that follow the snapshot, set when it is swapped."""
-        metrics = self._metrics
-        metrics.snapshot_revision.set(snapshot.revision)
-        metrics.snapshot_loaded.set(self._clock.now_microseconds() / 1e6)
-        metrics.rollout_share_ratio.clear()
-        for name, state in snapshot.agents.items():
-            for label, rollout in state.rollouts.items():
-                candidate = rollout.arm(CANDIDATE)
-                share = 0 if candidate is None else candidate.share_buckets / BUCKETS
-                metrics.rollout_share_ratio.labels(name, label).set(share)
 
 
 async def run_until_signal(settings: Settings) -> int:

@@ -49,9 +49,11 @@ class Operator:
         self._headers = {"authorization": f"Bearer {token}"}
         self._session = session
 
-    async def request(self, method: str, path: str, body: Any = None) -> Any:
+    async def request(self, method: str, path: str, body: Any = None, *, change_id: str | None = None) -> Any:
         """One admin call; the answer's JSON. Raises Refused."""
-        async with self._session.request(method, self._base + path, json=body, headers=self._headers) as answer:
+        named = {} if change_id is None else {"switchback-change-id": change_id}
+        headers = {**self._headers, **named}
+        async with self._session.request(method, self._base + path, json=body, headers=headers) as answer:
             content = await answer.json(content_type=None) if answer.status != 204 else None
             if answer.status >= 400:
                 raise Refused(answer.status, content)

@@ -7,16 +7,19 @@ plain question is sent to a server that has not said that it is an admin API. Co
 
 import http.client
 import json
+import secrets
 import socket
 import ssl
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
-from proxy.cli.failures import EXIT_CONFLICT, EXIT_UNREACHABLE, EXIT_USAGE, CommandFailed
+from proxy.cli.failures import EXIT_CONFLICT, EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, CommandFailed
+from proxy.cli.lost_answers import QUESTION_SECONDS, AnswerLost, what_became
 
 Document = dict[str, Any]
 
@@ -24,6 +27,10 @@ DEFAULT_URL = "http://127.0.0.1:8101"
 API_PREFIX = "/api/v1"
 #: What the admin API says of itself at its prefix, without a token.
 MARKER = "switchback-admin"
+#: The name of a change, by which it can be asked about.
+CHANGE_ID_HEADER = "Switchback-Change-Id"
+#: A fault of the server's own, which leaves open what was written.
+_FAILED_STATUS = 500
 _MARKER_BYTES = 64 * 1024
 TIMEOUT_SECONDS = 30.0
 _MAX_ANSWER_BYTES = 256 * 1024 * 1024
@@ -117,15 +124,37 @@ class AdminClient:
         query: Mapping[str, Any] | None = None,
         timeout_seconds: float | None = None,
     ) -> tuple[int, Document]:
-        """One call: the status (2xx) and the document. Raises CommandFailed for everything else."""
+        """One call: the status (2xx) and the document. Raises CommandFailed for everything else.
+
+        A change is sent with an id. Where its answer is lost the server is asked by that whether it took place.
+        """
         data = None if body is None else json.dumps(body).encode()
         patience = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        status, content = self._exchange(method, self._target(path, _asked(query)), data, patience)
-        document = _document(content)
-        if 200 <= status < 300 and (document is not None or not content):
-            self.warnings += _warnings(document or {})
-            return status, document or {}
-        raise self._refused(status, document)
+        change_id = None if method == "GET" else f"chg_{secrets.token_hex(16)}"
+        try:
+            status, content = self._exchange(method, self._target(path, _asked(query)), data, patience, change_id)
+            document = _document(content)
+            if 200 <= status < 300 and (document is not None or not content):
+                self.warnings += _warnings(document or {})
+                return status, document or {}
+            raise self._refused(status, document)
+        except AnswerLost as lost:
+            if change_id is None:
+                raise
+            raise what_became(lost, path, partial(self._asked_again, change_id)) from None
+        except KeyboardInterrupt:
+            if change_id is not None:
+                self.warnings.append("interrupted: whether the change was made is not known, look before repeating")
+            raise
+
+    def _asked_again(self, change_id: str) -> Document:
+        """What became of a change, of a server that may be another process by now. Raises CommandFailed."""
+        self._is_recognised = False
+        usual, self._timeout_seconds = self._timeout_seconds, min(self._timeout_seconds, QUESTION_SECONDS)
+        try:
+            return self.get(f"/changes/{segment(change_id)}")
+        finally:
+            self._timeout_seconds = usual
 
     @contextmanager
     def download(
@@ -135,7 +164,7 @@ class AdminClient:
         self._recognise()
         patience = timeout_seconds or self._timeout_seconds
         with closing(self._connection(patience)) as connection:
-            with self._explained("GET", patience):
+            with self._explained(patience):
                 connection.request("GET", self._target(path, _asked(query)), None, self._headers)
                 answer = connection.getresponse()
                 refusal = None if answer.status == 200 else _document(answer.read(_MAX_ANSWER_BYTES))
@@ -146,16 +175,24 @@ class AdminClient:
                 _pieces(answer), int(count) if count.isdecimal() else None, answer.headers.get("Switchback-Audit-Head")
             )
 
-    def _exchange(self, method: str, target: str, body: bytes | None, timeout_seconds: float) -> tuple[int, bytes]:
+    def _exchange(
+        self, method: str, target: str, body: bytes | None, timeout_seconds: float, change_id: str | None
+    ) -> tuple[int, bytes]:
         self._recognise()
         headers = dict(self._headers) if body is None else {**self._headers, "Content-Type": "application/json"}
-        with closing(self._connection(timeout_seconds)) as connection, self._explained(method, timeout_seconds):
-            connection.request(method, target, body, headers)
-            answer = connection.getresponse()
-            content = answer.read(_MAX_ANSWER_BYTES + 1)
-            # Reading up to a limit is content with less than was announced.
-            if answer.length and len(content) <= _MAX_ANSWER_BYTES:
-                raise http.client.IncompleteRead(content, answer.length)
+        if change_id is not None:
+            headers[CHANGE_ID_HEADER] = change_id
+        with closing(self._connection(timeout_seconds)) as connection:
+            with self._explained(timeout_seconds):
+                connection.connect()
+            # From here on the server may have it.
+            with self._explained(timeout_seconds, AnswerLost):
+                connection.request(method, target, body, headers)
+                answer = connection.getresponse()
+                content = answer.read(_MAX_ANSWER_BYTES + 1)
+                # Reading up to a limit is content with less than was announced.
+                if answer.length and len(content) <= _MAX_ANSWER_BYTES:
+                    raise http.client.IncompleteRead(content, answer.length)
         if len(content) > _MAX_ANSWER_BYTES:
             raise CommandFailed(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes; ask for less")
         return answer.status, content
@@ -166,7 +203,7 @@ class AdminClient:
             return
         with (
             closing(self._connection(self._timeout_seconds)) as connection,
-            self._explained("GET", self._timeout_seconds),
+            self._explained(self._timeout_seconds),
         ):
             connection.request("GET", self._prefix, None, {"Accept": "application/json"})
             answer = connection.getresponse()
@@ -196,40 +233,37 @@ class AdminClient:
         return http.client.HTTPSConnection(host, port, timeout=timeout_seconds, context=context)
 
     @contextmanager
-    def _explained(self, method: str, timeout_seconds: float) -> Generator[None]:
-        """What goes wrong on the way, as CommandFailed."""
-        unknown = "" if method == "GET" else "; whether the change was made is not known, look before repeating"
+    def _explained(self, timeout_seconds: float, failure: type[CommandFailed] = CommandFailed) -> Generator[None]:
+        """What goes wrong on the way, as `failure`."""
         try:
             yield
         except (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionResetError, BrokenPipeError):
-            raise CommandFailed(f"{self.origin} broke the connection off{unknown}", EXIT_UNREACHABLE) from None
+            raise failure(f"{self.origin} broke the connection off", EXIT_UNREACHABLE) from None
         except TimeoutError:
-            raise CommandFailed(
-                f"{self.origin} did not answer within {timeout_seconds:g} s{unknown}", EXIT_UNREACHABLE
-            ) from None
+            raise failure(f"{self.origin} did not answer within {timeout_seconds:g} s", EXIT_UNREACHABLE) from None
         except http.client.HTTPException as error:
-            raise CommandFailed(f"{self.origin} does not answer in HTTP ({type(error).__name__})") from None
+            raise failure(f"{self.origin} does not answer in HTTP ({type(error).__name__})", EXIT_FAILED) from None
         except ssl.SSLCertVerificationError as error:
-            raise CommandFailed(
+            raise failure(
                 f"{self.origin} shows a certificate that is not trusted ({error.verify_message}); name its authority's file "
                 "with SWITCHBACK_ADMIN_CA",
                 EXIT_UNREACHABLE,
             ) from None
         except (OSError, UnicodeError) as error:
-            raise CommandFailed(
-                f"cannot reach {self.origin} ({_reason(error)}): {_STARTING}", EXIT_UNREACHABLE
-            ) from None
+            raise failure(f"cannot reach {self.origin} ({_reason(error)}): {_STARTING}", EXIT_UNREACHABLE) from None
 
     def _refused(self, status: int, document: Document | None) -> CommandFailed:
         code = _code_of(document)
         if document is None or code is None:
-            return CommandFailed(
-                f"{self.origin} does not answer like the admin API (status {status}); check --admin-url", status=status
-            )
+            problem = f"{self.origin} does not answer like the admin API (status {status}); check --admin-url"
+            may_have_it = status >= 500 or status < 300
+            return (AnswerLost if may_have_it else CommandFailed)(problem, EXIT_FAILED, status=status)
         detail = str(document.get("detail") or document.get("title") or f"status {status}")
         hint = _HINTS_AWAY.get(str(document.get("param"))) if code == "store_unavailable" else _HINTS.get(code)
         if hint is not None:
             detail += f"; {hint}"
+        if status == _FAILED_STATUS:
+            return AnswerLost(detail, EXIT_FAILED, code, status=status)
         return CommandFailed(detail, EXIT_CONFLICT if status == 409 else 1, code, status=status)
 
 

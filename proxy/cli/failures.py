@@ -7,19 +7,30 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 EXIT_CONFLICT = 4
+EXIT_CHANGED = 5
+EXIT_UNKNOWN = 6
 EXIT_INTERRUPTED = 130
 #: What each means, as `switchback help exit-codes` and the README tell it.
 EXIT_CODES = {
     0: "done, also where nothing had to be changed",
     EXIT_FAILED: "refused or failed: the server said no, or a file could not be written",
     EXIT_USAGE: "wrong usage: the command line, the settings file, or a file it names that cannot be used",
-    EXIT_UNREACHABLE: "the server could not be reached, or did not answer in time",
+    EXIT_UNREACHABLE: "the server could not be reached, or did not answer in time; nothing was changed",
     EXIT_CONFLICT: "conflict: somebody else was first; look again and repeat",
+    EXIT_CHANGED: "no answer came, but the change was made: the server said so when asked again",
+    EXIT_UNKNOWN: "no answer came, and whether the change was made is not known: look before repeating",
     EXIT_INTERRUPTED: "interrupted by Ctrl-C",
 }
 
 #: What `code` is with --json where the server gave none.
-_OWN_CODES = {EXIT_FAILED: "failed", EXIT_USAGE: "usage", EXIT_UNREACHABLE: "unreachable", EXIT_CONFLICT: "conflict"}
+_OWN_CODES = {
+    EXIT_FAILED: "failed",
+    EXIT_USAGE: "usage",
+    EXIT_UNREACHABLE: "unreachable",
+    EXIT_CONFLICT: "conflict",
+    EXIT_CHANGED: "changed",
+    EXIT_UNKNOWN: "unknown",
+}
 
 
 class CommandFailed(Exception):

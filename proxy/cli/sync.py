@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, cast
 from proxy.cli.admin_client import segment
 from proxy.cli.agent_files import AgentFile, read_agents
 from proxy.cli.agent_writing import write_agent
-from proxy.cli.failures import EXIT_CONFLICT, EXIT_FAILED, EXIT_UNREACHABLE, CommandFailed
+from proxy.cli.failures import EXIT_CHANGED, EXIT_CONFLICT, EXIT_FAILED, EXIT_UNKNOWN, EXIT_UNREACHABLE, CommandFailed
 from proxy.cli.protected_moves import is_proposal, with_evidence
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
@@ -320,6 +320,8 @@ def _evaluation_missing(file: AgentFile) -> str:
 
 def _refusal(failed: CommandFailed) -> CommandFailed:
     """`failed` where the server said no; raised again where it could not be asked, which concerns every agent."""
-    if failed.exit_code == EXIT_UNREACHABLE or (failed.exit_code == EXIT_FAILED and failed.code is None):
+    if failed.exit_code in (EXIT_UNREACHABLE, EXIT_CHANGED, EXIT_UNKNOWN) or (
+        failed.exit_code == EXIT_FAILED and failed.code is None
+    ):
         raise failed
     return failed

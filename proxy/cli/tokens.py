@@ -12,7 +12,7 @@ import typer
 
 from proxy.cli.admin_client import AdminClient, segment
 from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
-from proxy.cli.failures import EXIT_USAGE, CommandFailed
+from proxy.cli.failures import EXIT_CHANGED, EXIT_USAGE, CommandFailed
 from proxy.cli.short_ids import by_id
 from proxy.cli.showing import Columns, Show, member, moment, note
 
@@ -59,11 +59,14 @@ def create_token(
     kept = None if output is None else _private_file(output)
     try:
         made = api.post("/tokens", {"name": name, "role": role, "why": why})
-    except CommandFailed:
+    except CommandFailed as failed:
         if kept is not None and output is not None:
             kept.close()
             output.unlink()
-        raise
+        if failed.exit_code != EXIT_CHANGED:
+            raise
+        problem = f"{failed.message}; its text is lost: revoke it, and create another"
+        raise CommandFailed(problem, EXIT_CHANGED, status=failed.status) from None
     if kept is None:
         show.document(made, str(made.get("token")))
     else:

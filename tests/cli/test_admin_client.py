@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.cli import lost_answers
 from proxy.cli.admin_client import AdminClient, segment
 from proxy.cli.failures import CommandFailed
 
@@ -225,7 +226,13 @@ async def say_what_it_is(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     return asked
 
 
-async def test_a_server_that_does_not_answer_leaves_a_change_unknown_and_says_so():
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is asked once what became of a change."""
+    monkeypatch.setattr(lost_answers, "_PATIENCE_SECONDS", 0.0)
+
+
+async def test_a_server_that_does_not_answer_leaves_a_change_unknown_and_says_so(at_once):
     writers: list[asyncio.StreamWriter] = []
 
     async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -241,13 +248,13 @@ async def test_a_server_that_does_not_answer_leaves_a_change_unknown_and_says_so
         for writer in writers:
             writer.close()
             await writer.wait_closed()
-    assert (read.value.exit_code, written.value.exit_code) == (3, 3)
+    assert (read.value.exit_code, written.value.exit_code) == (3, 6)
     assert "not known" in written.value.message
     assert "not known" not in read.value.message
 
 
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"], ids=["nothing", "half"])
-async def test_a_connection_that_breaks_off_leaves_a_change_unknown_too(begun: bytes):
+async def test_a_connection_that_breaks_off_leaves_a_change_unknown_too(at_once, begun: bytes):
     async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not await say_what_it_is(reader, writer):
             writer.write(begun)
@@ -260,7 +267,7 @@ async def test_a_connection_that_breaks_off_leaves_a_change_unknown_too(begun: b
             await asyncio.to_thread(client.get, "/agents")
         with pytest.raises(CommandFailed) as written:
             await asyncio.to_thread(client.delete, "/agents/a/labels/b", "why")
-    assert (read.value.exit_code, written.value.exit_code) == (3, 3)
+    assert (read.value.exit_code, written.value.exit_code) == (3, 6)
     assert read.value.message.endswith("broke the connection off")
     assert "whether the change was made is not known" in written.value.message
 

@@ -104,3 +104,13 @@ def _hashed_members(entry: AuditEntry) -> _HashedMembers:
         "evidence": list(entry.evidence),
         "previous": entry.previous,
     }
+
+
+def change_evidence(change_id: str) -> dict[str, Any]:
+    """What the audit entries of a change carry that whoever ordered it gave an id."""
+    return {"kind": "change", "id": change_id}
+
+
+def change_id_of(evidence: Mapping[str, Any]) -> str | None:
+    """The id in what change_evidence makes, None in other evidence."""
+    return evidence.get("id") if evidence.get("kind") == "change" else None

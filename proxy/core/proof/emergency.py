@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from proxy.core.proof.audit import change_evidence
 from proxy.core.releasing.releases import Release
 from proxy.core.switches import Switch
 from proxy.core.times import rfc3339
@@ -80,16 +81,22 @@ EmergencyOrder = RollbackOrder | AbortOrder | SwitchOrder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """One order that took effect without the store. `release` is the ledger row it made, with the number it then had."""
+    """One order that took effect without the store. `release` is the ledger row it made, with the number it then had;
+    `change_id` that of the request, where it had one."""
 
     id: str
     at_microseconds: int
     order: EmergencyOrder
     release: Release | None = None
+    change_id: str | None = None
 
     def evidence(self) -> dict[str, Any]:
         """What ledger and audit say of an action that came to them from the journal."""
         return {"kind": "journal", "id": self.id}
+
+    def evidence_again(self) -> list[dict[str, Any]]:
+        """The same where nothing else tells of the request any more."""
+        return [self.evidence(), *([] if self.change_id is None else [change_evidence(self.change_id)])]
 
     def document(self) -> dict[str, Any]:
         """For the audit entry of an action that could not be taken over: what had been in force."""

@@ -26,6 +26,7 @@ from proxy.runtime.spending.ledger import SpendLedger
 from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.state.data_path import DataPath
 from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.state.ordered_changes import OrderedChanges
 from proxy.runtime.state.standby import Standby
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
@@ -63,6 +64,8 @@ class AdminParts:
     listen_host: str
     is_draining: Callable[[], bool]
     on_error: Callable[[BaseException], None]
+    #: What became of changes that were ordered with an id.
+    ordered_changes: OrderedChanges = field(default_factory=OrderedChanges)
     #: None where this process serves the calls itself.
     workers: Workers | None = None
     #: Of the program, for `GET /status` and the OpenAPI description.

@@ -82,6 +82,8 @@ class Route:
     #: Media types of an answer that is no JSON document.
     streams: tuple[str, ...] = ()
     also: tuple[Role, ...] = ()
+    #: False for a change that the audit log does not tell of.
+    is_audited: bool = True
 
 
 _AGENT = "/agents/{agent}"
@@ -193,11 +195,11 @@ ROUTES: tuple[Route, ...] = (
           runs.quarantine_runs, "How many changed, and which were meant", QuarantineBody),
     Route("GET", "/runs/{id}", "get_run", "One run with its attempts and outcomes", "viewer", runs.get_run, "The run"),
     Route("POST", "/runs/{id}/outcomes", "record_outcome", "A later fact about a run", "operator", outcomes.record_outcome,
-          "The outcome", OutcomeBody, statuses=(201,)),
+          "The outcome", OutcomeBody, statuses=(201,), is_audited=False),
     Route("GET", "/outcomes", "list_outcomes", "Later facts about runs, newest first", "viewer", outcomes.list_outcomes,
           "A page of outcomes, each with what served its run; it may be short while `next` leads on", query=OutcomesQuery),
     Route("POST", "/outcomes", "record_outcomes", "Later facts about many runs", "operator", outcomes.record_outcomes,
-          "The outcomes, and the runs that nobody knows", OutcomesBody, statuses=(201,)),
+          "The outcomes, and the runs that nobody knows", OutcomesBody, statuses=(201,), is_audited=False),
 
     Route("GET", "/tokens", "list_tokens", "Tokens of the admin API, newest first, also revoked ones", "admin",
           tokens.list_tokens, "A page of tokens without their texts", query=PageQuery),
@@ -208,6 +210,9 @@ ROUTES: tuple[Route, ...] = (
 
     Route("GET", "/audit", "list_audit", "The audit log, newest first", "viewer", audit.list_audit,
           "A page of entries, each with exactly the members its hash covers", query=PageQuery),
+    Route("GET", "/changes/{id}", "get_change", "Whether a change that was sent with the header Switchback-Change-Id took place",
+          "viewer", audit.get_change, "`changed`, `not_changed` or `unknown`, and its audit entries; an id that was never seen is "
+          "given up by asking"),
     Route("GET", "/audit/export", "export_audit", "The whole audit log, oldest first", "viewer", audit.export_audit,
           "One entry a line, which verifies offline", streams=("application/x-ndjson",)),
     Route("GET", "/audit/verify", "verify_audit", "Prove the log and every row it speaks about", "viewer",

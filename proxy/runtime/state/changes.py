@@ -25,13 +25,15 @@ from typing import Any, TypeVar, cast
 from proxy.core.errors import Conflict, NotFound, Refusal, Unavailable
 from proxy.core.proof.emergency import AbortOrder, JournalEntry, RollbackOrder, SwitchOrder, explicit
 from proxy.core.proof.known_good import AgentPast, KnownGood, snapshot_with_all
-from proxy.core.snapshot import AgentState, Snapshot, with_agent
+from proxy.core.snapshot import AgentState, Snapshot
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.tasks import TaskSet
+from proxy.runtime.state.change_log import ChangeLog
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.state.memory_change import MemoryChange, beyond_memory
+from proxy.runtime.state.ordered_changes import note_effect
 from proxy.runtime.state.standby import STORE_UNAVAILABLE, Standby
-from proxy.runtime.state.work import Work, note_not_applied
+from proxy.runtime.state.work import NothingChanged, Work, note_not_applied, snapshot_after
 from proxy.store.ports.store import Change, Store
 
 #: A store that has not begun a change by then is not waited for: a kill switch cannot wait for another program's lock.
@@ -41,10 +43,6 @@ _STORE_SECONDS = 0.4
 
 Order = TypeVar("Order", RollbackOrder, AbortOrder, SwitchOrder)
 Result = TypeVar("Result")
-
-
-class NothingChanged(Exception):
-    """Ends a change that found nothing to do; the transaction is undone, nobody outside sees it."""
 
 
 class StoreTooSlow(Unavailable):
@@ -66,12 +64,20 @@ CarryOut = Callable[[Work, Order], Awaitable[Result]]
 class Changes:
     """Serialises commands over the store and keeps the live snapshot in step."""
 
-    def __init__(self, store: Store, live: LiveSnapshot, clock: Clock, standby: Standby | None = None) -> None:
-        """Without `standby` emergency commands are ordinary ones."""
+    def __init__(
+        self,
+        store: Store,
+        live: LiveSnapshot,
+        clock: Clock,
+        standby: Standby | None = None,
+        log: ChangeLog | None = None,
+    ) -> None:
+        """Without `standby` emergency commands are ordinary ones; without `log` nothing is said of changes."""
         self._store = store
         self._live = live
         self._clock = clock
         self._standby = standby
+        self._log = log or ChangeLog(bytes.__len__, clock)
         self._turn = asyncio.Lock()
         self._tasks = TaskSet(_told_to_the_waiting)
         #: What the store holds, while something in force is on its way to it; None: what is in force.
@@ -126,7 +132,13 @@ class Changes:
             in_force()
             return result
         in_force()
-        return result if entry is None else await self._kept(standby, entry, carry_out, result)
+        if entry is None:
+            return result
+        note_effect()
+        result = await self._kept(standby, entry, carry_out, result)
+        if any(other.id == entry.id for other in standby.journal.entries):
+            self._log.waiting(entry, is_written=standby.journal.is_in_file(entry))
+        return result
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
@@ -138,7 +150,7 @@ class Changes:
     async def repeating(self, entry: JournalEntry) -> AsyncGenerator[Work]:
         """A change that takes a journalled action over into the store, with its own time and evidence. The caller has the
         turn and calls `reloaded` when everything is taken over."""
-        evidence = [entry.evidence()]
+        evidence = entry.evidence_again()
         async with self._transaction(entry.order.agent, entry.at_microseconds, evidence=evidence) as work:
             yield work
 
@@ -169,7 +181,7 @@ class Changes:
         if self._stored is None:
             self._stored = before
         state = None if order.agent is None else await memory.agent_state(order.agent)
-        self._live.start_from(_after(before, work, state, memory.revision))
+        self._live.start_from(snapshot_after(before, work, state, memory.revision))
         standby.known_good.follow(before, self._live.current, order.agent, work.rows)
         return result, entry
 
@@ -255,7 +267,7 @@ class Changes:
         # With the number it was given in memory the row is in the history already.
         is_known = bool(work.rows) and work.rows[-1].number == told
         before = self._live.current if is_known else self._stored or self._live.current
-        after = _after(self._stored or self._live.current, work, state, revision)
+        after = snapshot_after(self._stored or self._live.current, work, state, revision)
         standby.known_good.committed(before, after, entry.order.agent, [] if is_known else work.rows)
         self._show(after)
 
@@ -328,11 +340,13 @@ class Changes:
             revision = work.change.revision
         if then is not None:
             then(work, state, revision)
+        note_effect()
+        self._log.committed(work.entries)
 
     def _committed(self, work: Work, state: AgentState | None, revision: int) -> None:
         """An ordinary change is in the store."""
         before = self._stored or self._live.current
-        after = _after(before, work, state, revision)
+        after = snapshot_after(before, work, state, revision)
         if self._standby is not None:
             agent = None if state is None else state.agent.name
             self._standby.known_good.committed(before, after, agent, work.rows)
@@ -379,13 +393,6 @@ class Changes:
         """Raises Unavailable(`store_unavailable`) while the store is away: what is only read before a change asks first."""
         if self._standby is not None:
             self._standby.presence.check()
-
-
-def _after(before: Snapshot, work: Work, state: AgentState | None, revision: int) -> Snapshot:
-    """What a change makes of the snapshot."""
-    if state is not None:
-        return with_agent(before, state, revision)
-    return replace(work.snapshot_edit(before), revision=revision)
 
 
 def _told_to_the_waiting(error: BaseException) -> None:

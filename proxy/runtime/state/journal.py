@@ -19,6 +19,7 @@ from proxy.core.releasing.releases import Release
 from proxy.core.shapes import Count
 from proxy.runtime.process.clock import Identifiers
 from proxy.runtime.process.tasks import TaskSet
+from proxy.runtime.state.ordered_changes import ordered_change
 
 #: A disk that takes longer is treated as one that cannot be written, for now.
 _PATIENCE_SECONDS = 0.4
@@ -113,8 +114,13 @@ class Journal:
 
     def add(self, order: EmergencyOrder, release: Release | None, at_microseconds: int) -> JournalEntry:
         """One more action; `keep` makes it durable."""
+        ordered = ordered_change()
         entry = JournalEntry(
-            id=self._identifiers.new("journal"), at_microseconds=at_microseconds, order=order, release=release
+            id=self._identifiers.new("journal"),
+            at_microseconds=at_microseconds,
+            order=order,
+            release=release,
+            change_id=None if ordered is None else ordered.id,
         )
         self._hold([*self._entries, entry], self._in_file)
         return entry

@@ -9,10 +9,11 @@ from typing import Any
 
 from proxy.core.calls.identity import check_agent_known
 from proxy.core.errors import BadInput
-from proxy.core.proof.audit import AuditDraft
+from proxy.core.proof.audit import AuditDraft, AuditEntry, change_evidence
 from proxy.core.proof.emergency import JournalEntry
 from proxy.core.releasing.releases import Release
-from proxy.core.snapshot import Agent, AgentState, Snapshot
+from proxy.core.snapshot import Agent, AgentState, Snapshot, with_agent
+from proxy.runtime.state.ordered_changes import ordered_change
 from proxy.store.ports.store import Change
 
 _MAX_WHY_CHARACTERS = 2000
@@ -20,6 +21,10 @@ _MAX_WHY_CHARACTERS = 2000
 
 def _unchanged(snapshot: Snapshot) -> Snapshot:
     return snapshot
+
+
+class NothingChanged(Exception):
+    """Ends a change that found nothing to do; the transaction is undone, nobody outside sees it."""
 
 
 class Work:
@@ -34,6 +39,8 @@ class Work:
         self.has_whole_ledger = True
         #: The ledger rows this change appended.
         self.rows: list[Release] = []
+        #: The audit entries this change appended; none over memory, where they wait for the store.
+        self.entries: list[AuditEntry] = []
         #: What the change does to the snapshot, beside its agent's own state.
         self.snapshot_edit: Callable[[Snapshot], Snapshot] = _unchanged
 
@@ -71,6 +78,8 @@ class Work:
         """Append the audit entry of this change. Raises BadInput(`bad_why`)."""
         if len(why) > _MAX_WHY_CHARACTERS:
             raise BadInput("bad_why", f"`why` is longer than {_MAX_WHY_CHARACTERS} characters", param="why")
+        ordered = ordered_change()
+        ordered_as = () if ordered is None else (change_evidence(ordered.id),)
         draft = AuditDraft(
             who=who,
             what=what,
@@ -79,13 +88,22 @@ class Work:
             at_microseconds=self.now,
             before=before,
             after=after,
-            evidence=(*evidence, *self.evidence),
+            evidence=(*evidence, *self.evidence, *ordered_as),
         )
-        await self.change.append_audit(draft)
+        entry = await self.change.append_audit(draft)
+        if entry is not None:
+            self.entries.append(entry)
 
     def nothing_changed(self) -> None:
         """Say that this command found nothing to do: nothing is written."""
         self.has_effect = False
+
+
+def snapshot_after(before: Snapshot, work: Work, state: AgentState | None, revision: int) -> Snapshot:
+    """What a change makes of the snapshot; `state` is that of the agent it was about."""
+    if state is not None:
+        return with_agent(before, state, revision)
+    return replace(work.snapshot_edit(before), revision=revision)
 
 
 async def note_not_applied(work: Work, entry: JournalEntry, reason: str) -> None:

@@ -168,6 +168,7 @@ def _line_of(entry: JournalEntry) -> bytes:
         "at_microseconds": entry.at_microseconds,
         "order": _order_columns(entry.order),
         "release": None if entry.release is None else release_line(entry.release),
+        **({} if entry.change_id is None else {"change_id": entry.change_id}),
     }
     return orjson.dumps({"sha256": content_hash(content), "entry": content})
 
@@ -192,6 +193,7 @@ def _entry_of(line: bytes) -> JournalEntry | None:
             at_microseconds=entry["at_microseconds"],
             order=_order_of(entry["order"]),
             release=None if release is None else release_of_line(release),
+            change_id=entry.get("change_id"),
         )
     except (LookupError, TypeError, ValueError) as error:
         raise _not_understood("an entry was written by a release that orders other things") from error

@@ -181,7 +181,9 @@ class Change(Protocol):
         """Keep the state and decision of one that waits; nothing else of it ever changes."""
         ...
 
-    async def append_audit(self, draft: AuditDraft) -> AuditEntry: ...
+    async def append_audit(self, draft: AuditDraft) -> AuditEntry | None:
+        """The entry as it is sealed; None where that is left until the store is back."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
