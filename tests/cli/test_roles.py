@@ -25,6 +25,7 @@ OPERATIONS = {
     ("runs", "export"): "export_runs",
     ("runs", "quarantine"): "quarantine_runs",
     ("outcome",): "record_outcome",
+    ("outcomes", "list"): "list_outcomes",
     ("audit", "verify"): "verify_audit",
     ("audit", "export"): "export_audit",
     ("tokens", "create"): "create_token",

@@ -5,6 +5,7 @@ listener it is served on.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -48,7 +49,7 @@ async def _marker(request: web.Request) -> web.Response:
     return web.Response(body=orjson.dumps(MARKER), content_type="application/json")
 
 
-async def _ordered(route: Route, parts: AdminParts, ask: Ask, change_id: str) -> Answer | Streamed:
+async def _ordered(route: Route, parts: AdminParts, ask: Ask, change_id: str) -> Answer[Any] | Streamed[Any]:
     """The answer of a change that has an id; how it ended is remembered."""
     with parts.ordered_changes.carried_out(change_id) as ordered:
         try:

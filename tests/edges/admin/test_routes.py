@@ -54,7 +54,11 @@ async def test_a_route_names_the_body_member_it_does_not_know(route: Route, admi
     assert await admin.audited() == []
 
 
-@pytest.mark.parametrize("route", [route for route in ALL if "{" in route.path], ids=by_operation)
+#: Of a change that nobody made there is an answer: that it was not made.
+NAMES_WHAT_EXISTS = [route for route in ALL if "{" in route.path and route.operation != "get_change"]
+
+
+@pytest.mark.parametrize("route", NAMES_WHAT_EXISTS, ids=by_operation)
 async def test_a_route_says_404_for_what_does_not_exist(route: Route, admin: Admin) -> None:
     bodies = {
         "create_version": {},

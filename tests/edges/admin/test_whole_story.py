@@ -273,6 +273,8 @@ async def tell_of_memory(story: Story) -> None:
     assert backup.content.startswith("SQLite format 3\0")
     compacted = await story.tell("compact_store", {"why": "room"})
     assert (compacted["runs_pruned"], compacted["holds_carried"], compacted["unproven_rows"]) == (0, 0, 0)
+    change = await story.tell("get_change", id="chg_nobody-sent-it")
+    assert (change["result"], change["by"], change["entries"]) == ("not_changed", "audit", [])
     status = await story.tell("get_status")
     assert (status["version"], status["agents"], status["draining"]) == ("9.9.9", 1, False)
     assert status["compiled"] is IS_COMPILED
