@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from proxy.core.addresses import Address, ListenAddress, UnixAddress
 from proxy.core.spending.prices import FREE, Price
@@ -21,7 +21,6 @@ from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.calls.request_path import PathOptions, PathParts, RequestPath
 from proxy.runtime.calls.routing import Routes
-from proxy.runtime.calls.sent_variables import SentVariables
 from proxy.runtime.process.certificate_watch import CertificateWatch
 from proxy.runtime.process.clock import Clock, Identifiers
 from proxy.runtime.process.descriptors import TURNED_AWAY, connections_within_limits
@@ -58,7 +57,6 @@ class DataPlaneParts:
     on_error: Callable[[BaseException], None]
     #: Descriptors that this process keeps for the admin API.
     admin_connections: int = 0
-    sent_variables: SentVariables = field(default_factory=SentVariables)
 
 
 class DataPlane:
@@ -93,7 +91,6 @@ class DataPlane:
                 clock=parts.clock,
                 identifiers=parts.identifiers,
                 on_error=parts.on_error,
-                sent_variables=parts.sent_variables,
             ),
             PathOptions(
                 default_agent=settings.default_agent,

@@ -194,7 +194,8 @@ class Server:
         await heartbeat.beat()
         self._tasks.spawn(heartbeat.run(), "heartbeat")
         self._tasks.spawn(self._retention.run(), "retention")
-        limit_commands = LimitCommands(self._changes, self._identifiers, data_path, settings.providers.keys())
+        providers = settings.providers.keys()
+        limit_commands = LimitCommands(self._changes, self._identifiers, data_path, providers, self._preflight)
         self._tasks.spawn(SwitchExpiry(self._live, limit_commands, self._clock).run(), "switch expiry")
         await self._start_admin(data_path, limit_commands, token)
         where: list[ListenAddress] = []
@@ -260,7 +261,6 @@ class Server:
                 identifiers=self._identifiers,
                 on_error=self._on_error,
                 admin_connections=admin_connections(),
-                sent_variables=self._preflight.sent_variables,
             )
             self._plane = DataPlane(settings, parts)
             return self._plane.request_path

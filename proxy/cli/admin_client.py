@@ -262,9 +262,11 @@ class AdminClient:
         hint = _HINTS_AWAY.get(str(document.get("param"))) if code == "store_unavailable" else _HINTS.get(code)
         if hint is not None:
             detail += f"; {hint}"
+        found: Any = document.get("findings")
+        findings = cast("list[Document]", found) if isinstance(found, list) else ()
         if status == _FAILED_STATUS:
             return AnswerLost(detail, EXIT_FAILED, code, status=status)
-        return CommandFailed(detail, EXIT_CONFLICT if status == 409 else 1, code, status=status)
+        return CommandFailed(detail, EXIT_CONFLICT if status == 409 else 1, code, status=status, findings=findings)
 
 
 def connect(admin_url: str | None, token_file: Path | None, environment: Mapping[str, str]) -> AdminClient:

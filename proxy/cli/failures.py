@@ -36,7 +36,8 @@ _OWN_CODES = {
 class CommandFailed(Exception):
     """The command ends here: `message` is for people, without the word error; `code` is the server's stable one.
 
-    `status` is that of the server's answer. `problems`: all of several, of which `message` is the last.
+    `status` is that of the server's answer. `problems`: all of several, of which `message` is the last. `findings`: a
+    preflight's.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class CommandFailed(Exception):
         *,
         status: int | None = None,
         problems: Sequence[str] = (),
+        findings: Sequence[dict[str, Any]] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -54,11 +56,13 @@ class CommandFailed(Exception):
         self.code = code
         self.status = status
         self.problems = tuple(problems) or (message,)
+        self.findings = tuple(findings)
 
     def document(self) -> dict[str, Any]:
         """For programs."""
         code = self.code or _OWN_CODES.get(self.exit_code, "failed")
-        return {"code": code, "message": "; ".join(self.problems), "status": self.status}
+        found = {"findings": list(self.findings)} if self.findings else {}
+        return {"code": code, "message": "; ".join(self.problems), "status": self.status, **found}
 
     def __str__(self) -> str:
         return self.message if self.code is None else f"{self.message} [{self.code}]"

@@ -120,9 +120,12 @@ def create_proposal(
 @admin_command(
     commands, "approve", 'switchback proposals approve support-triage p1 --why "read the diff"', role="operator"
 )
-def approve(api: AdminClient, show: Show, agent: AgentName, proposal: ProposalId, why: Why = NO_REASON) -> None:
+def approve(
+    api: AdminClient, show: Show, agent: AgentName, proposal: ProposalId, force: Force = False, why: Why = NO_REASON
+) -> None:
     """Let a proposal happen, now. Whoever proposed it cannot."""
-    done = api.post(f"{_proposals(agent)}/{segment(proposal)}/approve", {"why": why})
+    body: Document = {"why": why, "force": True} if force else {"why": why}
+    done = api.post(f"{_proposals(agent)}/{segment(proposal)}/approve", body)
     show.document(done, f"{agent}: done as {done.get('proposed_by')} proposed: {_what(done)}")
 
 

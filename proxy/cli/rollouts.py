@@ -143,10 +143,12 @@ def promote(
     agent: AgentName,
     rollout: RolloutId = None,
     evaluation: Evaluations = None,
+    force: Force = False,
     why: Why = NO_REASON,
 ) -> None:
     """End a rollout well: the label points to the candidate, everyone gets it."""
-    _finish(api, show, agent, rollout, "promote", "candidate", with_evidence({"why": why}, evaluation))
+    body: Document = {"why": why, "force": True} if force else {"why": why}
+    _finish(api, show, agent, rollout, "promote", "candidate", with_evidence(body, evaluation))
 
 
 @admin_command(commands, "abort", 'switchback rollout abort support-triage --why "not needed"', role="operator")

@@ -10,6 +10,7 @@ import typer
 
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, Why, admin_command, new_group
+from proxy.cli.protected_moves import Force
 from proxy.cli.scope_options import (
     ScopeAgent,
     ScopeLabel,
@@ -74,6 +75,7 @@ def kill(
         typer.Option(metavar="15m|TIME", help="Goes off by itself after this span, or at this RFC 3339 time."),
     ] = None,
     cut_streams: Annotated[bool, typer.Option("--cut-streams", help="Also cut streams in flight.")] = False,
+    force: Force = False,
     listing: Annotated[bool, typer.Option("--list", help="List the switches that are on.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before stopping everything.")] = False,
 ) -> None:
@@ -87,6 +89,8 @@ def kill(
     if not scope and not yes:
         _confirm_everything()
     body: Document = {"scope": scope, "mode": mode, "why": why, "cut_streams": cut_streams}
+    if force:
+        body["force"] = True
     said = {"reply": reply, "fallback_version": fallback_version, "expires": expires and time_from_now(expires)}
     made = api.post("/switches", {**body, **{name: value for name, value in said.items() if value is not None}})
     show.document(

@@ -17,6 +17,7 @@ from proxy.cli.failures import EXIT_CHANGED, EXIT_CONFLICT, EXIT_FAILED, EXIT_UN
 from proxy.cli.protected_moves import is_proposal, with_evidence
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
+from proxy.core.versions.components import COMPONENT_KINDS
 from proxy.core.versions.new_versions import check_new_version
 
 Document = dict[str, Any]
@@ -62,6 +63,8 @@ class AgentOutcome:
     reason: str = ""
     label: LabelResult | None = None
     label_reason: str = ""
+    #: What a preflight found of it.
+    findings: tuple[Document, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -79,6 +82,7 @@ class AgentOutcome:
             "reason": self.reason or None,
             "label": self.label,
             "label_reason": self.label_reason or None,
+            "findings": list(self.findings),
             "notes": list(self.notes),
         }
 
@@ -167,7 +171,9 @@ class _Sync:
                 outcome = replace(outcome, result=result, version=made["version"])
         except CommandFailed as failed:
             return replace(outcome, result="refused", version=newest, code=_refusal(failed).code, reason=failed.message)
-        return outcome if self.label is None else self._moved(file, outcome, found, path)
+        if self.label is not None:
+            return self._moved(file, outcome, found, path)
+        return self._foreseen(file, outcome) if outcome.result == "created" else outcome
 
     def _found(self, path: str) -> Document | None:
         try:
@@ -230,7 +236,7 @@ class _Sync:
         try:
             moved = self.api.put(f"{path}/labels/{segment(self.label)}", with_evidence(body, file.evaluations))
         except CommandFailed as failed:
-            reason = _refusal(failed).message
+            reason, outcome = _refusal(failed).message, replace(outcome, findings=failed.findings)
             if failed.code == "evaluation_required":
                 reason = _evaluation_missing(file)
             return replace(outcome, label="refused", label_reason=reason)
@@ -250,9 +256,23 @@ class _Sync:
         rule = next((rule for rule in rules if rule.get("label") == self.label), Document())
         if rule.get("evaluation_required") and not file.evaluations:
             return replace(outcome, label="refused", label_reason=_evaluation_missing(file))
+        outcome = self._foreseen(file, outcome)
+        if outcome.findings and not self.force:
+            what = "; ".join(str(finding.get("message")) for finding in outcome.findings)
+            return replace(outcome, label="refused", label_reason=f"it would not work: {what}", notes=())
         if rule.get("approval_required"):
             return replace(outcome, label="proposed", label_reason="the move would wait for somebody else")
         return replace(outcome, label="moved")
+
+    def _foreseen(self, file: AgentFile, outcome: AgentOutcome) -> AgentOutcome:
+        """What the server expects of the version, made or not, where a label serves it."""
+        components = {name: file.version[name] for name in COMPONENT_KINDS if name in file.version}
+        label = self.label or file.agent.get("default_label")
+        found = self.api.post("/preflight", {"agent": file.name, "label": label, **components})
+        findings = tuple(cast("list[Document]", found.get("findings") or []))
+        said = [f"it would not work: {finding.get('message')}" for finding in findings]
+        notices = cast("list[str]", found.get("notices") or [])
+        return replace(outcome, findings=findings, notes=(*outcome.notes, *said, *notices))
 
     def _body(self, file: AgentFile, newest: int | None) -> Document:
         git = {"commit": self.commit, "path": f"{self.root}/{file.path}"}

@@ -170,9 +170,8 @@ def check_version(
     )
     found = cast("list[Document]", checked.get("findings") or [])
     lines = [f"{finding.get('code')}: {finding.get('message')}" for finding in found]
-    show.document(
-        checked, *(lines or [f"nothing found: {checked.get('label')} can serve version {checked.get('version')}"])
-    )
+    lines = lines or [f"nothing found: {checked.get('label')} can serve version {checked.get('version')}"]
+    show.document(checked, *lines, *(f"note: {notice}" for notice in cast("list[str]", checked.get("notices") or [])))
     if found:
         raise typer.Exit(EXIT_FAILED)
 

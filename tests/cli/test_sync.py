@@ -324,3 +324,36 @@ async def test_an_agent_without_the_label_is_left_out_of_an_export_and_its_files
     nowhere = await run(repository, "agents", "export", str(repository.directory), "--label", "prdo")
     assert nowhere.exit_code == 1
     assert "no agent has the label 'prdo'; nothing was written" in nowhere.stderr
+
+
+async def test_a_version_that_would_not_work_is_told_in_a_dry_run_as_its_move_would_be_refused(
+    repository: Repository,
+) -> None:
+    repository.write()
+    await repository.sync(label="prod")
+    repository.write(prompt=" ", more="model: {provider: nobody, name: gpt-4o}\n")
+    dry = await repository.sync(dry_run=True, label="prod")
+    without_label = await repository.sync(dry_run=True)
+    assert await repository.versions() == 1
+    wet = await repository.sync(label="prod")
+    for report in (dry, wet):
+        (outcome,) = report.outcomes
+        assert (report.exit_code, outcome.result, outcome.label) == (4, "created", "refused")
+        assert [finding["code"] for finding in outcome.document()["findings"]] == ["provider_unknown", "prompt_empty"]
+        assert "the provider 'nobody' is not in the settings" in outcome.label_reason
+        assert "white space alone" in outcome.label_reason
+    assert (without_label.exit_code, without_label.outcomes[0].label) == (0, None)
+    assert "it would not work: the prompt holds white space alone" in without_label.outcomes[0].notes
+    again = await repository.sync(dry_run=True, label="prod")
+    assert (again.outcomes[0].result, again.outcomes[0].label) == ("unchanged", "refused")
+    forced = await repository.sync(dry_run=True, label="prod", force=True)
+    assert (forced.exit_code, forced.outcomes[0].label) == (0, "moved")
+    assert [finding["code"] for finding in forced.outcomes[0].findings] == ["provider_unknown", "prompt_empty"]
+
+
+async def test_a_dry_run_of_a_new_agent_is_looked_at_by_its_own_label(repository: Repository) -> None:
+    repository.write(prompt="\t", more="default_label: live\n")
+    (outcome,) = (await repository.sync(dry_run=True, label="live")).outcomes
+    assert (outcome.created_agent, outcome.label) == (True, "refused")
+    assert [finding["code"] for finding in outcome.findings] == ["prompt_empty"]
+    assert (await repository.deployment.operator.get("/agents"))["items"] == []

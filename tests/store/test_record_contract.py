@@ -28,6 +28,7 @@ class TestRuns:
             tool_calls=("lookup", "lookup"),
             tool_call_count=2,
             dropped_parameters=("temperature",),
+            sent_variables=("name", "tone"),
             streamed=True,
             in_analysis=True,
             finish="tool_call",

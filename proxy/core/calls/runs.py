@@ -77,6 +77,8 @@ class Run(msgspec.Struct, frozen=True, gc=False):
     dropped_parameters: tuple[str, ...] = ()
     tool_calls: tuple[str, ...] = ()
     tool_call_count: int = 0
+    #: Names of the variables that a call came with which a version is in force on; None: not known.
+    sent_variables: tuple[str, ...] | None = None
     kind: RunKind = "live"
 
 
@@ -165,6 +167,7 @@ class RunDocument(TypedDict):
     dropped_parameters: list[str]
     tool_calls: list[str]
     tool_call_count: Count
+    sent_variables: list[str] | None
     time_to_first_byte_ms: Milliseconds | None
     duration_ms: Milliseconds
     provider_duration_ms: Milliseconds | None
@@ -235,6 +238,7 @@ def run_document(run: Run) -> RunDocument:
         "dropped_parameters": list(run.dropped_parameters),
         "tool_calls": list(run.tool_calls),
         "tool_call_count": run.tool_call_count,
+        "sent_variables": None if run.sent_variables is None else list(run.sent_variables),
         "time_to_first_byte_ms": None if first is None else first / 1000,
         "duration_ms": run.duration_microseconds / 1000,
         "provider_duration_ms": None if at_provider is None else at_provider / 1000,

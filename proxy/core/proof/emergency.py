@@ -55,6 +55,8 @@ class SwitchOrder:
     """Put a switch on; who and why are the switch's own."""
 
     switch: Switch
+    #: What was known of the version it falls back to, where it was forced.
+    evidence: tuple[Mapping[str, Any], ...] = ()
 
     what: Literal["switch"] = "switch"
 

@@ -1,36 +1,42 @@
 """Preflight: what would go wrong once a version serves a label, found before it does.
 
-A finding that is only probable rests on the agent's recent calls; without any it is not made, because unknown is not "no". What
-is looked at is gathered by runtime/preflight; whoever knows better orders the release all the same, and the findings are then
-part of its evidence. Rollbacks, aborts and switches are never asked: the way back must not wait for an opinion.
+A finding that is only probable rests on the agent's recent calls; without any it is not made, because unknown is not "no", and a
+notice says what was not looked at. What is looked at is gathered by runtime/preflight; whoever knows better orders the release all
+the same, and the findings are then part of its evidence. Rollbacks, aborts and switches that stop are never asked: the way back
+must not wait for an opinion.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from proxy.core.errors import Conflict
 from proxy.core.scopes import EACH, CallFacts
 from proxy.core.spending.caps import Cap
 from proxy.core.versions.components import Bundle
 
+#: Metrics of a plan that are told only of runs whose price is known.
+_METRICS_OF_COST: Final = frozenset({"cost", "cost_per_success"})
+
 
 class FindingDocument(TypedDict):
-    """One thing that would go wrong: `code` is stable, `message` says what to do."""
+    """One thing that would go wrong: `code` is stable, `about` names what is at fault, `message` says what to do."""
 
     code: str
+    about: str
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that would go wrong: `code` is stable, `message` says what to do."""
+    """One thing that would go wrong: `code` is stable, `message` says what to do, `about` names what is at fault."""
 
     code: str
     message: str
+    about: str = ""
 
     def document(self) -> FindingDocument:
-        return {"code": self.code, "message": self.message}
+        return {"code": self.code, "about": self.about, "message": self.message}
 
 
 class PreflightFailed(Conflict):
@@ -51,7 +57,7 @@ class RecentCalls:
 
     #: Families of the wires they came on.
     families: frozenset[str] = frozenset()
-    #: Of each call that was seen with its variables: their names.
+    #: Of each call whose variables are known: their names.
     variables: Sequence[frozenset[str]] = ()
 
 
@@ -88,6 +94,10 @@ class PreflightFacts:
     recent: RecentCalls = field(default_factory=RecentCalls)
     #: Whether the version that the label serves now has a prompt.
     replaces_prompt: bool = False
+    #: Metrics that a plan waits for before it goes on; none where nothing goes on by itself.
+    awaited_metrics: frozenset[str] = frozenset()
+    #: The model of the version beside which a candidate is measured, where nobody knows what it costs.
+    unpriced_beside: str | None = None
 
 
 def findings_of(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
@@ -101,9 +111,38 @@ def findings_of(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
     ]
 
 
+def notices_of(bundle: Bundle, facts: PreflightFacts) -> list[str]:
+    """What could not be looked at, because too little is known of the agent's calls."""
+    unseen = f"no recent call of {facts.agent!r} is known"
+    notices: list[str] = []
+    place = next((place for place in facts.places if place.provider == bundle.model.provider), None)
+    if place is not None and not facts.recent.families:
+        notices.append(
+            f"{unseen}: whether calls speak {place.family}, as the provider {place.provider!r} does, was not looked at"
+        )
+    needed = _needed_variables(bundle)
+    if needed and not facts.recent.variables:
+        names = ", ".join(map(repr, needed))
+        notices.append(
+            f"{unseen} with its variables: whether calls send {names}, which have no default, was not looked at"
+        )
+    return notices
+
+
 def forced(findings: Sequence[Finding]) -> dict[str, Any]:
     """The evidence of a release that was made in spite of its findings."""
     return {"kind": "preflight", "id": "forced", "findings": [finding.document() for finding in findings]}
+
+
+def not_forced_yet(findings: Sequence[Finding], evidence: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """The findings beyond those that somebody went on in spite of, as the evidence of an earlier step tells."""
+    known = {
+        (found.get("code"), found.get("about"))
+        for item in evidence
+        if item.get("kind") == "preflight"
+        for found in item.get("findings", ())
+    }
+    return [finding for finding in findings if (finding.code, finding.about) not in known]
 
 
 def _likely(places: Sequence[Place], recent: RecentCalls) -> Sequence[Place]:
@@ -119,13 +158,16 @@ def _of_provider(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
     place = next((place for place in facts.places if place.provider == name), None)
     if place is None:
         there_are = ", ".join(facts.providers) or "none"
-        return [Finding("provider_unknown", f"the provider {name!r} is not in the settings; there are {there_are}")]
+        return [
+            Finding("provider_unknown", f"the provider {name!r} is not in the settings; there are {there_are}", name)
+        ]
     found: list[Finding] = []
     if not place.has_key:
         found.append(
             Finding(
                 "provider_key_missing",
                 f"the provider {name!r} has no api_key in the settings, and callers' keys are never sent to it",
+                name,
             )
         )
     spoken = facts.recent.families
@@ -135,6 +177,7 @@ def _of_provider(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
             Finding(
                 "wire_not_spoken",
                 f"the provider {name!r} speaks {place.family}, but recent calls of {facts.agent!r} came as {wires}",
+                name,
             )
         )
     return found
@@ -154,8 +197,12 @@ def _of_prompt(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
     return []
 
 
+def _needed_variables(bundle: Bundle) -> list[str]:
+    """Those of the prompt that each call must bring along."""
+    return [name for name in dict.fromkeys(bundle.prompt.template.names) if bundle.prompt.variables[name] is None]
+
+
 def _of_variables(bundle: Bundle, recent: RecentCalls) -> list[Finding]:
-    needed = [name for name in dict.fromkeys(bundle.prompt.template.names) if bundle.prompt.variables[name] is None]
     if not recent.variables:
         return []
     sent = frozenset[str]().union(*recent.variables)
@@ -165,8 +212,9 @@ def _of_variables(bundle: Bundle, recent: RecentCalls) -> list[Finding]:
         Finding(
             "variable_not_sent",
             f"the variable {name!r} has no default and none of {calls} sent it: each would be refused",
+            name,
         )
-        for name in needed
+        for name in _needed_variables(bundle)
         if name not in sent
     ]
 
@@ -179,7 +227,7 @@ def _of_model(bundle: Bundle, facts: PreflightFacts, places: Sequence[Place]) ->
     if name is not None:
         known = [place.is_retired for place in places if place.is_retired is not None]
         if known and all(known):
-            found.append(Finding("model_retired", f"the price list says that the model {name!r} is retired"))
+            found.append(Finding("model_retired", f"the price list says that the model {name!r} is retired", name))
         cap = next((cap for cap in facts.caps if _counts(cap, facts, places, name)), None)
         if cap is not None and not any(place.is_priced for place in places):
             found.append(
@@ -187,14 +235,40 @@ def _of_model(bundle: Bundle, facts: PreflightFacts, places: Sequence[Place]) ->
                     "model_unpriced",
                     f"nobody knows what the model {name!r} costs, and cap {cap.id} is in dollars: each call would be "
                     "refused; state its price under `prices` in the settings",
+                    name,
                 )
             )
+    found += _of_awaited_cost(bundle, facts, places)
     refused = frozenset(bundle.model.parameters).intersection(*(place.refused_parameters for place in places))
     found += [
-        Finding("parameter_refused", f"the model does not take the parameter {parameter!r}, which would be left out")
+        Finding(
+            "parameter_refused",
+            f"the model does not take the parameter {parameter!r}, which would be left out",
+            parameter,
+        )
         for parameter in sorted(refused)
     ]
     return found
+
+
+def _of_awaited_cost(bundle: Bundle, facts: PreflightFacts, places: Sequence[Place]) -> list[Finding]:
+    """A plan that waits for what nobody can tell: the rollout would hold for ever."""
+    awaited = sorted(facts.awaited_metrics & _METRICS_OF_COST)
+    candidate = bundle.model.name
+    unpriced = [name for name in (facts.unpriced_beside,) if name is not None]
+    if candidate is not None and not any(place.is_priced for place in places):
+        unpriced.insert(0, candidate)
+    if not awaited or not unpriced:
+        return []
+    models, guards = " and ".join(f"{name!r}" for name in dict.fromkeys(unpriced)), ", ".join(awaited)
+    return [
+        Finding(
+            "guard_silent",
+            f"nobody knows what the model {models} costs, so that the plan's {guards} would never be told and the rollout would hold "
+            "for ever; state the price under `prices` in the settings, or bring a plan without it",
+            guards,
+        )
+    ]
 
 
 def _counts(cap: Cap, facts: PreflightFacts, places: Sequence[Place], model: str) -> bool:

@@ -141,7 +141,28 @@ class RolloutBody(ReasonBody):
 
 
 class PromotionBody(ReasonBody):
+    """`force` as in LabelBody."""
+
     evidence: EvidenceList = []
+    force: bool = False
+
+
+class ApprovalBody(ReasonBody):
+    """`force` as in LabelBody; what the proposal itself was forced in spite of needs none."""
+
+    force: bool = False
+
+
+class PreflightBody(Body):
+    """A version that is not made yet, in the words of VersionBody; `label` left out is the agent's default label."""
+
+    agent: str
+    label: str | None = None
+    prompt: Component = None
+    model: Component = None
+    tools: Component = None
+    retrieval: Component = None
+    policy: Component = None
 
 
 class PercentageBody(ReasonBody):
@@ -149,7 +170,7 @@ class PercentageBody(ReasonBody):
 
 
 class SwitchBody(ReasonBody):
-    """Scope {} is everything. `expires` is RFC 3339."""
+    """Scope {} is everything. `expires` is RFC 3339. `force`: also where the version to fall back to would not work."""
 
     scope: dict[str, Any]
     mode: SwitchMode
@@ -157,6 +178,7 @@ class SwitchBody(ReasonBody):
     reply: str | None = None
     fallback_version: int | None = None
     cut_streams: bool = False
+    force: bool = False
 
 
 class TokenBody(ReasonBody):

@@ -11,6 +11,7 @@ from proxy.core.tokens import Role
 from proxy.edges.admin.bodies import (
     AgentBody,
     AgentChangesBody,
+    ApprovalBody,
     Body,
     CapBody,
     CapChangesBody,
@@ -18,6 +19,7 @@ from proxy.edges.admin.bodies import (
     OutcomeBody,
     OutcomesBody,
     PercentageBody,
+    PreflightBody,
     PromotionBody,
     ProposalBody,
     ProtectionBody,
@@ -117,6 +119,8 @@ ROUTES: tuple[Route, ...] = (
           versions.get_diff, "Changed fields by group, and the prompt by words"),
     Route("GET", _AGENT + "/versions/{n}/preflight", "check_version", "What would go wrong if a label served a version",
           "viewer", versions.check_version, "Whether nothing is found, else every finding", query=PreflightQuery),
+    Route("POST", "/preflight", "check_draft", "What would go wrong if a label served a version that is not made yet", "viewer",
+          versions.check_draft, "Whether nothing is found, else every finding; nothing is kept", PreflightBody),
     Route("GET", _AGENT + "/versions/{n}", "get_version", "One version by number, or `latest`", "viewer",
           versions.get_version, "The version with its components"),
 
@@ -163,7 +167,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", _PROPOSAL, "get_proposal", "One proposal with what it changes", "viewer", proposals.get_proposal,
           "The proposal with its difference"),
     Route("POST", _PROPOSAL + "/approve", "approve_proposal", "Let it happen; not for whoever proposed it", "operator",
-          proposals.approve, "The proposal, carried out", ReasonBody),
+          proposals.approve, "The proposal, carried out", ApprovalBody),
     Route("POST", _PROPOSAL + "/reject", "reject_proposal", "Let it not happen; authors take back their own", "operator",
           proposals.reject, "The proposal as it ended", ReasonBody, also=("author",)),
 

@@ -1,5 +1,6 @@
 """A call on its way: what is known of it so far, and the run record it ends as. One object per call, one owner."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -32,6 +33,9 @@ class Cut:
 
 
 _MAX_TOOL_CALLS: Final = 64
+#: Callers with more variables are unusual, and each set of names is kept once for all runs that have it.
+_MAX_VARIABLES: Final = 32
+_MAX_NAME_CHARACTERS: Final = 64
 
 
 class Flight:
@@ -270,6 +274,7 @@ class Flight:
             () if injection is None else injection.dropped_parameters,
             () if answer is None else tuple(answer.tool_calls[:_MAX_TOOL_CALLS]),
             0 if answer is None else len(answer.tool_calls),
+            None if resolution is None or caller is None else _names_of(caller.variables),
         )
 
     def _reason(self) -> str | None:
@@ -316,3 +321,12 @@ class Flight:
         started_at = self.started_at + self.sent_at - self._started_monotonic
         number = len(earlier) + 1
         return (*earlier, structs.replace(last, number=number, status=status, started_at_microseconds=started_at))
+
+
+def _names_of(variables: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Sorted, for the run's record; None where there are more, or longer ones, than are kept: then it is not known."""
+    if not variables:
+        return ()
+    if len(variables) > _MAX_VARIABLES or any(len(name) > _MAX_NAME_CHARACTERS for name in variables):
+        return None
+    return tuple(sorted(variables))

@@ -7,7 +7,7 @@ record and a settled hold. What the provider cannot have begun is tried once mor
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.identity import check_agent_known, identify
@@ -38,7 +38,6 @@ from proxy.runtime.calls.passing import (
 from proxy.runtime.calls.refusing import answer_with_refusal, answer_with_text, provider_failed
 from proxy.runtime.calls.routing import Routes
 from proxy.runtime.calls.sending import outgoing
-from proxy.runtime.calls.sent_variables import SentVariables
 from proxy.runtime.calls.turns import Turns, is_large
 from proxy.runtime.process.clock import Clock, Identifiers
 from proxy.runtime.providers import Providers
@@ -84,7 +83,6 @@ class PathParts:
     clock: Clock
     identifiers: Identifiers
     on_error: Callable[[BaseException], None]
-    sent_variables: SentVariables = field(default_factory=SentVariables)
 
 
 class RequestPath:
@@ -276,8 +274,6 @@ class RequestPath:
                 wire_version=None if version is None else version.decode("latin-1"),
                 asks_usage=is_counted and flight.provider.takes_stream_options,
             )
-            if flight.resolution is not None:
-                self._parts.sent_variables.note(flight.resolution.version.agent, caller.variables)
             flight.injection = route.wire.inject(request, plan)
         if (injection := flight.injection) is None:
             return

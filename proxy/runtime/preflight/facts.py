@@ -4,15 +4,15 @@ Which parameters a model refuses is asked of the wire itself, by putting the ver
 disagree.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from proxy.core.errors import Refusal
+from proxy.core.errors import Refusal, Unavailable
 from proxy.core.releasing.preflight import Place, PreflightFacts, RecentCalls
 from proxy.core.snapshot import AgentState
 from proxy.core.versions.components import Bundle
 from proxy.core.versions.versions import Version
-from proxy.runtime.calls.sent_variables import SentVariables
 from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.state.live_snapshot import LiveSnapshot
@@ -21,6 +21,7 @@ from proxy.store.ports.store import RunFilter, Store
 from proxy.wires.wire import InjectionPlan, Wire
 
 _RUNS_SEEN: Final = 100
+_AT_ONCE_SECONDS: Final = 0.25
 
 
 class PreflightSource:
@@ -42,21 +43,50 @@ class PreflightSource:
         self._prices = prices
         self._wires = wires
         self._families: Mapping[str, str] = {wire.name: wire.family for wire in wires}
-        #: Told of by the data path.
-        self.sent_variables = SentVariables()
 
     async def recent_calls(self, agent: str) -> RecentCalls:
-        """Of an agent's last calls. Raises Unavailable."""
+        """Of an agent's last calls, whichever process served them. Raises Unavailable."""
         if self.recorder is not None:
             await self.recorder.flush()
+        return await self._of_runs(agent)
+
+    async def calls_known_now(self, agent: str) -> RecentCalls:
+        """The same, for whoever cannot wait: nothing where the store does not answer at once."""
+        try:
+            async with asyncio.timeout(_AT_ONCE_SECONDS):
+                return await self._of_runs(agent)
+        except (TimeoutError, Unavailable):
+            return RecentCalls()
+
+    async def version_now(self, agent: str, number: int) -> Version | None:
+        """A version, for whoever cannot wait; None where it is not there, or the store does not answer at once."""
+        state = self._live.current.agents.get(agent)
+        known = None if state is None else state.versions.get(number)
+        if known is not None:
+            return known
+        try:
+            async with asyncio.timeout(_AT_ONCE_SECONDS):
+                return await self._store.version(agent, number)
+        except (TimeoutError, Unavailable):
+            return None
+
+    async def _of_runs(self, agent: str) -> RecentCalls:
         runs = (await self._store.runs(RunFilter(agent=agent), None, _RUNS_SEEN)).items
-        spoken = {self._families.get(run.wire) for run in runs if run.kind == "live"}
+        live = [run for run in runs if run.kind == "live"]
+        spoken = {self._families.get(run.wire) for run in live}
         return RecentCalls(
             families=frozenset(family for family in spoken if family is not None),
-            variables=self.sent_variables.recent(agent),
+            variables=[frozenset(run.sent_variables) for run in live if run.sent_variables is not None],
         )
 
-    def facts(self, state: AgentState, label: str | None, version: Version, recent: RecentCalls) -> PreflightFacts:
+    def facts(
+        self,
+        state: AgentState,
+        label: str | None,
+        version: Version,
+        recent: RecentCalls,
+        awaited_metrics: frozenset[str] = frozenset(),
+    ) -> PreflightFacts:
         """Everything beside the version itself."""
         serving = None if label is None else state.labels.get(label)
         served = None if serving is None else state.versions.get(serving.version)
@@ -69,7 +99,16 @@ class PreflightSource:
             caps=self._live.current.caps,
             recent=recent,
             replaces_prompt=served is not None and bool(served.bundle.prompt.text.strip()),
+            awaited_metrics=awaited_metrics,
+            unpriced_beside=None if served is None else self._unpriced(served.bundle),
         )
+
+    def _unpriced(self, bundle: Bundle) -> str | None:
+        """The model of a version that serves, where none of its providers has a price for it."""
+        name = bundle.model.name
+        if name is None or any(self._prices.price(provider, name) for provider in self._providers_for(bundle)):
+            return None
+        return name
 
     def _providers_for(self, bundle: Bundle) -> Sequence[Provider]:
         if bundle.model.provider is None:

@@ -45,7 +45,7 @@ async def clear_promotion(
     work: Work, state: AgentState, rollout: Rollout, wanted: Wanted, cause: Cause, role: Role
 ) -> Proposal | Cause:
     """The cause with the second person behind the rollout's start, else the proposal that waits. Raises as `clear`."""
-    started = await _start_of(work, rollout)
+    started = await start_of(work, rollout)
     proven = replace(cause, evidence=(*started.evidence, *cause.evidence))
     if started.approved_by is None:
         return await clear(work, state, wanted, proven, role) or cause
@@ -64,7 +64,7 @@ async def check_growth(work: Work, rollout: Rollout, role: Role) -> None:
     protection = await work.change.protection(rollout.agent, rollout.label)
     if protection is None:
         return
-    started = await _start_of(work, rollout)
+    started = await start_of(work, rollout)
     protection.check_mover(role)
     protection.check_evidence(started.evidence)
     if protection.approval_required and started.approved_by is None:
@@ -103,6 +103,7 @@ async def propose(work: Work, state: AgentState, wanted: Wanted, cause: Cause) -
     return proposal
 
 
-async def _start_of(work: Work, rollout: Rollout) -> Release:
+async def start_of(work: Work, rollout: Rollout) -> Release:
+    """The release a rollout began with."""
     history = await work.change.label_history(rollout.agent, rollout.label)
     return next(row for row in history if row.kind == "rollout_started" and row.rollout == rollout.id)

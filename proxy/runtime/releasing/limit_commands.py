@@ -23,6 +23,7 @@ from proxy.core.spending.caps import (
 )
 from proxy.core.switches import SWITCH_DIMENSIONS, Switch, SwitchMode, switch_document
 from proxy.runtime.process.clock import Identifiers
+from proxy.runtime.releasing.preflight import Preflight, check_fallback
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.data_path import DataPath
 from proxy.runtime.state.work import Work
@@ -64,18 +65,24 @@ class LimitCommands:
         identifiers: Identifiers,
         request_path: DataPath,
         providers: Collection[str] = frozenset(),
+        preflight: Preflight | None = None,
     ) -> None:
-        """`providers`: the names of all there are; empty: not known here, so that none is refused."""
+        """`providers`: the names of all there are; empty: not known here, so that none is refused. Without a `preflight` nobody
+        looks at what a switch falls back to."""
         self._changes = changes
         self._identifiers = identifiers
         self._request_path = request_path
         self._providers = providers
+        self._preflight = preflight
 
-    async def switch_on(self, who: str, draft: SwitchDraft, why: str) -> Switch:
+    async def switch_on(
+        self, who: str, draft: SwitchDraft, why: str, *, force: bool = False, notices: list[str] | None = None
+    ) -> Switch:
         """Put a kill switch on; the next call meets it. Works also while the store is away.
 
         Raises BadInput (`bad_scope`, `bad_switch`), NotFound (`agent_not_found`, `version_not_found`), Conflict(`never_served`)
-        where a protected label's calls would fall back to a version that label never pointed to.
+        where a protected label's calls would fall back to a version that label never pointed to; and PreflightFailed, unless
+        forced, where they would fall back to one that would not work. What could not be looked at is added to `notices`.
         """
         _check_mode_members(draft)
         switch = Switch(
@@ -98,7 +105,13 @@ class LimitCommands:
             if switch.cut_streams:
                 self._request_path.cut(switch)
 
-        await self._changes.emergency(SwitchOrder(switch=switch), switch_on_now, in_force)
+        evidence: tuple[Mapping[str, Any], ...] = ()
+        if switch.fallback_version is not None:
+            state = self._changes.snapshot.agents.get(switch.scope.agent or "")
+            said: list[str] = [] if notices is None else notices
+            where = self._preflight, state, switch.scope.label, switch.fallback_version
+            evidence = await check_fallback(*where, force=force, notices=said)
+        await self._changes.emergency(SwitchOrder(switch=switch, evidence=evidence), switch_on_now, in_force)
         return switch
 
     async def switch_off(self, who: str, switch_id: str, why: str) -> Switch:
@@ -205,7 +218,8 @@ async def switch_on_now(work: Work, order: SwitchOrder) -> Switch:
     await _check_scope(work, switch.scope)
     await _check_fallback(work, switch.scope, switch.fallback_version)
     await work.change.insert_switch(switch)
-    await work.audit(order.who, "switch.on", order.subject, order.why, after=switch_document(switch))
+    after = switch_document(switch)
+    await work.audit(order.who, "switch.on", order.subject, order.why, after=after, evidence=order.evidence)
     await _switch_in_snapshot(work, switch)
     return switch
 

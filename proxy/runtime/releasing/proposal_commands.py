@@ -21,7 +21,7 @@ from proxy.core.releasing.protection import Protection, protection_document
 from proxy.core.snapshot import AgentState
 from proxy.core.tokens import Caller
 from proxy.runtime.releasing import release_rows
-from proxy.runtime.releasing.approval import Wanted, propose
+from proxy.runtime.releasing.approval import Wanted, propose, start_of
 from proxy.runtime.releasing.preflight import Preflight, look_ahead
 from proxy.runtime.releasing.release_rows import Cause, RolloutDraft, check_movable, running_rollout
 from proxy.runtime.state.changes import Changes
@@ -76,12 +76,12 @@ class ProposalCommands:
         if_release: int | None = None,
         evidence: Sequence[Mapping[str, Any]] = (),
         force: bool = False,
+        notices: list[str] | None = None,
     ) -> Proposal:
         """Ask somebody else to point a label at a version, also where one could do it oneself.
 
         Raises NotFound (`agent_not_found`, `version_not_found`), BadInput(`same_version`), Conflict (`label_moved`,
-        `rollout_running`, `evaluation_required`), PreflightFailed unless forced. What was looked at now is not looked at
-        again when somebody approves.
+        `rollout_running`, `evaluation_required`), PreflightFailed unless forced.
         """
         check_label_name(label)
         self._changes.check_present()
@@ -96,12 +96,24 @@ class ProposalCommands:
             if protection is not None:
                 protection.check_evidence(evidence)
             cause = Cause(who=who, why=why, evidence=evidence)
-            cause = await ahead.check(work, state, label, version, cause, force=force)
+            cause = await ahead.check(work, state, label, version, cause, force=force, notices=notices)
             return await propose(work, state, Wanted(action="move", label=label, version=version), cause)
 
-    async def approve(self, caller: Caller, agent: str, proposal_id: str, why: str) -> Proposal:
+    async def approve(
+        self,
+        caller: Caller,
+        agent: str,
+        proposal_id: str,
+        why: str,
+        *,
+        force: bool = False,
+        notices: list[str] | None = None,
+    ) -> Proposal:
         """Let a proposal happen. Raises NotFound (`agent_not_found`, `proposal_not_found`), Forbidden(`role_insufficient`),
-        Conflict (`second_person_required`, `proposal_decided`, `proposal_stale`, `label_moved`, `evaluation_required`)."""
+        Conflict (`second_person_required`, `proposal_decided`, `proposal_stale`, `label_moved`, `evaluation_required`), and
+        PreflightFailed, unless forced, for what its author did not go on in spite of."""
+        self._changes.check_present()
+        ahead = await look_ahead(self._preflight, agent)
         async with self._changes.begin(agent) as work:
             state = await work.state(agent)
             proposal = await _waiting(work, agent, proposal_id)
@@ -110,9 +122,20 @@ class ProposalCommands:
             if protection is not None:
                 protection.check_mover(caller.role)
                 protection.check_evidence(proposal.evidence)
+            cause = Cause(
+                who=proposal.proposed_by,
+                why=proposal.why,
+                evidence=proposal.evidence,
+                approved_by=caller.name,
+                made_by=caller.name,
+            )
+            looked_at = proposal.label, proposal.version, cause
+            earlier = await _evidence_before(work, proposal)
+            plan = proposal.order.get("plan")
+            cause = await ahead.check(work, state, *looked_at, force=force, notices=notices, plan=plan, earlier=earlier)
             # Before the change itself, which makes all other proposals about the label stale.
             approved = await _decide(work, proposal, "approved", caller.name, why)
-            await _carry_out(work, state, approved)
+            await _carry_out(work, state, approved, cause)
         return approved
 
     async def reject(self, caller: Caller, agent: str, proposal_id: str, why: str) -> Proposal:
@@ -141,15 +164,14 @@ async def _decide(work: Work, proposal: Proposal, state: ProposalState, who: str
     return decided
 
 
-async def _carry_out(work: Work, state: AgentState, proposal: Proposal) -> None:
+async def _evidence_before(work: Work, proposal: Proposal) -> Sequence[Mapping[str, Any]]:
+    """What its author knew, and whoever started the rollout it ends."""
+    rollout = await work.change.rollout(proposal.agent, str(proposal.order.get("rollout")))
+    return proposal.evidence if rollout is None else (*(await start_of(work, rollout)).evidence, *proposal.evidence)
+
+
+async def _carry_out(work: Work, state: AgentState, proposal: Proposal, cause: Cause) -> None:
     """What the proposal orders, if the label is still as its author saw it."""
-    cause = Cause(
-        who=proposal.proposed_by,
-        why=proposal.why,
-        evidence=proposal.evidence,
-        approved_by=proposal.decided_by,
-        made_by=proposal.decided_by,
-    )
     match proposal.action:
         case "move":
             await check_movable(work, state, proposal.label, proposal.version, proposal.if_release)

@@ -15,18 +15,17 @@ from proxy.core.calls.identity import check_agent_known
 from proxy.core.errors import Conflict, NotFound
 from proxy.core.names import check_agent_name, check_label_name
 from proxy.core.proof.emergency import RollbackOrder
-from proxy.core.releasing.preflight import Finding
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.protection import check_goes_back
 from proxy.core.releasing.releases import Release, check_versions_exist, plan_rollback, release_document, whole
-from proxy.core.snapshot import Agent, agent_document, label_document
+from proxy.core.snapshot import Agent, AgentState, agent_document, label_document
 from proxy.core.tokens import Role, check_role
 from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.new_versions import check_new_version
 from proxy.core.versions.versions import Version, version_summary
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, clear
-from proxy.runtime.releasing.preflight import Preflight, look_ahead
+from proxy.runtime.releasing.preflight import Foreseen, Preflight, look_ahead
 from proxy.runtime.releasing.release_rows import Cause, check_movable, end_rollout, rollout_running
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.work import Work
@@ -162,7 +161,7 @@ class ReleaseCommands:
             await work.audit(who, "version.created", subject, why or draft.message, after=version_summary(version))
         return version, True
 
-    async def preflight(self, agent: str, label: str | None, version: int) -> list[Finding]:
+    async def preflight(self, agent: str, label: str | None, version: int) -> Foreseen:
         """What would go wrong if a label (the agent's default one) served a version. Raises NotFound (`agent_not_found`,
         `version_not_found`)."""
         self._changes.check_present()
@@ -171,7 +170,28 @@ class ReleaseCommands:
             work.nothing_changed()
             state = await work.state(agent)
             check_versions_exist(agent, state.agent.newest, version)
-            return await ahead.findings(work, state, label or state.agent.default_label, version)
+            found = await work.change.version(agent, version)
+            return ahead.look(state, label or state.agent.default_label, found)
+
+    async def preflight_draft(self, agent: str, label: str | None, components: Mapping[str, Any]) -> Foreseen:
+        """The same of a version that is not made yet, also of an agent that is not. Raises BadInput (`bad_version`,
+        `bad_name`)."""
+        check_agent_name(agent)
+        check_new_version(components)
+        bundle = parse_bundle(components)
+        self._changes.check_present()
+        ahead = await look_ahead(self._preflight, agent)
+        state = self._changes.snapshot.agents.get(agent) or AgentState(Agent(name=agent))
+        draft = Version(
+            agent=agent,
+            number=state.agent.newest + 1,
+            bundle=bundle,
+            parent=state.agent.newest or None,
+            author="",
+            message="",
+            created_at_microseconds=self._changes.now,
+        )
+        return ahead.look(state, label or state.agent.default_label, draft)
 
     # Labels
 
@@ -187,9 +207,10 @@ class ReleaseCommands:
         if_release: int | None = None,
         evidence: Sequence[Mapping[str, Any]] = (),
         force: bool = False,
+        notices: list[str] | None = None,
     ) -> Moved | Proposal:
         """Point a label at a version; the proposal to where a second person must approve. `force`: also where a preflight
-        finds that the version would not work.
+        finds that the version would not work; what it could not look at is added to `notices`.
 
         Raises NotFound (`agent_not_found`, `version_not_found`), Conflict (`label_moved`, `rollout_running`,
         `evaluation_required`), PreflightFailed, Forbidden(`role_insufficient`).
@@ -205,7 +226,7 @@ class ReleaseCommands:
                 work.nothing_changed()
                 return Moved(False, label, version, current.release, f"{label} serves version {version} already")
             cause = Cause(who=who, why=why, evidence=evidence)
-            cause = await ahead.check(work, state, label, version, cause, force=force)
+            cause = await ahead.check(work, state, label, version, cause, force=force, notices=notices)
             proposal = await clear(work, state, Wanted(action="move", label=label, version=version), cause, role)
             if proposal is not None:
                 return proposal

@@ -16,7 +16,7 @@ from proxy.core.releasing.releases import CANDIDATE, STABLE, split
 from proxy.core.snapshot import Rollout, RolloutState
 from proxy.core.tokens import Role
 from proxy.runtime.releasing import release_rows
-from proxy.runtime.releasing.approval import Wanted, check_growth, clear, clear_promotion
+from proxy.runtime.releasing.approval import Wanted, check_growth, clear, clear_promotion, start_of
 from proxy.runtime.releasing.preflight import Preflight, look_ahead
 from proxy.runtime.releasing.release_rows import Cause, RolloutDraft, arm_of, check_unmoved, running_rollout
 from proxy.runtime.state.changes import Changes
@@ -41,6 +41,7 @@ class RolloutCommands:
         role: Role = "operator",
         evidence: Sequence[Mapping[str, Any]] = (),
         force: bool = False,
+        notices: list[str] | None = None,
     ) -> Rollout | Proposal:
         """Give a share of a label's traffic to a candidate; the proposal to where a second person must approve.
 
@@ -54,7 +55,9 @@ class RolloutCommands:
         async with self._changes.begin(agent) as work:
             state = await work.state(agent)
             release_rows.check_startable(state, draft)
-            cause = await ahead.check(work, state, draft.label, draft.candidate, cause, force=force)
+            cause = await ahead.check(
+                work, state, draft.label, draft.candidate, cause, force=force, notices=notices, plan=draft.plan
+            )
             order = {"percentage": draft.percentage, "eligible": dict(draft.eligible), "plan": draft.plan}
             wanted = Wanted(action="start_rollout", label=draft.label, version=draft.candidate, order=order)
             proposal = await clear(work, state, wanted, cause, role)
@@ -128,10 +131,17 @@ class RolloutCommands:
         role: Role = "operator",
         evidence: Sequence[Mapping[str, Any]] = (),
         from_step: int | None = None,
+        force: bool = False,
+        notices: list[str] | None = None,
     ) -> Rollout | Proposal:
         """The candidate serves everyone and the label points to it; the proposal to where the label was protected only
         after the start. Raises NotFound, Conflict (`rollout_ended`, `rollout_moved` where it left `from_step`,
-        `evaluation_required`), Forbidden."""
+        `evaluation_required`), Forbidden, and PreflightFailed unless forced, here or at the start.
+
+        A plan that ends by itself, which says `from_step`, is not looked at again: its candidate has been serving.
+        """
+        self._changes.check_present()
+        ahead = None if from_step is not None else await look_ahead(self._preflight, agent)
         async with self._changes.begin(agent) as work:
             rollout = await running_rollout(work, agent, rollout_id)
             if from_step is not None:
@@ -142,8 +152,12 @@ class RolloutCommands:
                 version=arm_of(rollout, CANDIDATE).version,
                 order={"rollout": rollout_id},
             )
-            cause = Cause(who=who, why=why, evidence=evidence)
-            cleared = await clear_promotion(work, await work.state(agent), rollout, wanted, cause, role)
+            cause, state = Cause(who=who, why=why, evidence=evidence), await work.state(agent)
+            if ahead is not None:
+                earlier = (await start_of(work, rollout)).evidence
+                looked_at = rollout.label, wanted.version, cause
+                cause = await ahead.check(work, state, *looked_at, force=force, notices=notices, earlier=earlier)
+            cleared = await clear_promotion(work, state, rollout, wanted, cause, role)
             if isinstance(cleared, Proposal):
                 return cleared
             return await release_rows.promote(work, rollout, cleared)

@@ -221,7 +221,8 @@ def _order_columns(order: EmergencyOrder) -> Columns:
                 "why": order.why,
             }
         case SwitchOrder():
-            return {"what": order.what, **switch_columns(order.switch)}
+            evidence = {"evidence": [dict(item) for item in order.evidence]} if order.evidence else {}
+            return {"what": order.what, **switch_columns(order.switch), **evidence}
 
 
 def _order_of(columns: Columns) -> EmergencyOrder:
@@ -234,7 +235,8 @@ def _order_of(columns: Columns) -> EmergencyOrder:
         case "abort":
             return AbortOrder(**given)
         case "switch":
-            return SwitchOrder(switch=switch_of(given))
+            evidence = given.pop("evidence", ())
+            return SwitchOrder(switch=switch_of(given), evidence=tuple(evidence))
         case other:
             raise ValueError(other)
 

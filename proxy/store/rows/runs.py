@@ -22,7 +22,7 @@ RECORD_COLUMNS: Final = _RUN_COLUMNS[:_OWN]
 LANE_COLUMNS: Final = _RUN_COLUMNS[_OWN:]
 ATTEMPT_COLUMNS: Final = Attempt.__struct_fields__
 OUTCOME_COLUMNS: Final = tuple(Outcome.__dataclass_fields__)
-_LANE_LISTS: Final = ("dropped_parameters", "tool_calls")
+_LANE_LISTS: Final = ("dropped_parameters", "tool_calls", "sent_variables")
 _LANE_FLAGS: Final = ("in_analysis", "refusal", "streamed")
 _TAGS: Final = RECORD_COLUMNS.index("tags")
 _QUARANTINED: Final = RECORD_COLUMNS.index("quarantined")
@@ -53,7 +53,7 @@ def lane_of(row: Row) -> tuple[Any, ...]:
     for flag in _LANE_FLAGS:
         values[flag] = bool(values[flag])
     for names in _LANE_LISTS:
-        values[names] = tuple(orjson.loads(values[names]))
+        values[names] = None if values[names] is None else tuple(orjson.loads(values[names]))
     return tuple(values.values())
 
 

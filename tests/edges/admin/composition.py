@@ -17,7 +17,6 @@ from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.calls.request_path import PathOptions, PathParts, RequestPath
 from proxy.runtime.calls.routing import Routes
-from proxy.runtime.calls.sent_variables import SentVariables
 from proxy.runtime.preflight.facts import PreflightSource
 from proxy.runtime.process.clock import Identifiers
 from proxy.runtime.providers import Provider, Providers
@@ -90,7 +89,6 @@ class Commands:
     conversations: Conversations
     providers: Providers
     prices: PriceBook
-    sent_variables: SentVariables
 
     def runs_into(self, loop: RolloutLoop) -> RunCommands:
         """Outcomes told to another controller than its own."""
@@ -118,6 +116,8 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
             [
                 Provider(name="openai", family="openai", base_url="https://api.openai.com"),
                 Provider(name="anthropic", family="anthropic", base_url="https://api.anthropic.com"),
+                Provider(name="keyless", family="openai", base_url="https://llm.example"),
+                Provider(name="xai", family="openai", base_url="https://api.x.ai", api_key="key"),
             ]
         )
         parts = PathParts(
@@ -167,7 +167,7 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
             rollouts=rollouts,
             proposals=ProposalCommands(changes, preflight),
             tokens=TokenCommands(changes, identifiers),
-            limits=LimitCommands(changes, identifiers, request_path),
+            limits=LimitCommands(changes, identifiers, request_path, preflight=preflight),
             rollout_loop=rollout_loop,
             runs=RunCommands(changes, store, parts.recorder, clock, identifiers, rollout_loop.reported),
             request_path=request_path,
@@ -176,7 +176,6 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
             conversations=parts.conversations,
             providers=providers,
             prices=parts.prices,
-            sent_variables=preflight.sent_variables,
         )
     finally:
         await upstream.close()

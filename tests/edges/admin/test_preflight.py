@@ -6,6 +6,7 @@ import pytest
 
 from proxy.core.calls.runs import Run
 from tests.edges.admin.composition import NOON, Admin, Reply
+from tests.edges.admin.people import person
 
 WORKS: dict[str, Any] = {"prompt": {"text": "be brief"}, "model": {"provider": "openai", "name": "gpt-4o-mini"}}
 
@@ -34,9 +35,17 @@ def codes(reply: Reply) -> list[str]:
     return [finding["code"] for finding in reply["findings"]]
 
 
-async def called(admin: Admin, wire: str = "openai_chat") -> None:
-    """A call of the agent that was recorded."""
-    run = Run(id=f"run_{wire}", agent="a", started_at_microseconds=NOON, duration_microseconds=1, wire=wire, status=200)
+async def called(admin: Admin, wire: str = "openai_chat", agent: str = "a", sent: tuple[str, ...] | None = ()) -> None:
+    """A call that was recorded, by whichever process served it."""
+    run = Run(
+        id=f"run_{agent}_{wire}_{sent}",
+        agent=agent,
+        started_at_microseconds=NOON,
+        duration_microseconds=1,
+        wire=wire,
+        status=200,
+        sent_variables=sent,
+    )
     await admin.commands.store.record_runs([run], [])
 
 
@@ -75,7 +84,7 @@ async def test_a_version_that_works_is_found_so_and_moves(agent: Admin) -> None:
     await called(agent)
     await version(agent, 2, model={"provider": "openai", "name": "gpt-4o", "parameters": {"temperature": 0.2}})
     asked = await agent.get("/agents/a/versions/latest/preflight?label=prod")
-    assert asked.content == {"agent": "a", "version": 2, "label": "prod", "ok": True, "findings": []}
+    assert asked.content == {"agent": "a", "version": 2, "label": "prod", "ok": True, "findings": [], "notices": []}
     assert (await move(agent, 2)).status == 200
     assert (await agent.get("/agents/a/versions/3/preflight")).code == "version_not_found"
 
@@ -132,15 +141,138 @@ async def test_a_wire_is_missed_only_where_calls_came_on_another(agent: Admin) -
     assert (await move(agent, 2)).status == 200
 
 
+NEEDY: dict[str, Any] = {"text": "{{name}} {{tone}}", "variables": {"name": {}, "tone": {"default": "dry"}}}
+
+
 async def test_a_variable_is_missed_only_where_no_call_brought_it(agent: Admin) -> None:
-    sent = agent.commands.sent_variables
-    await version(agent, 2, prompt={"text": "{{name}} {{tone}}", "variables": {"name": {}, "tone": {"default": "dry"}}})
-    assert (await agent.get("/agents/a/versions/2/preflight"))["ok"]
-    sent.note("a", {"tone": "x"})
-    sent.note("b", {"name": "x"})
+    await version(agent, 2, prompt=NEEDY)
+    await called(agent, sent=None)
+    asked = await agent.get("/agents/a/versions/2/preflight")
+    assert (asked["ok"], len(asked["notices"])) == (True, 1)
+    assert "'name', which have no default, was not looked at" in asked["notices"][0]
+    await called(agent, sent=("tone",))
+    await called(agent, agent="b", sent=("name",))
     assert codes(await move(agent, 2)) == ["variable_not_sent"]
-    sent.note("a", {"name": "x"})
+    await called(agent, sent=("name", "tone"))
+    moved = await move(agent, 2)
+    assert (moved.status, "warnings" in moved.content) == (200, False)
+
+
+async def test_what_nobody_knows_is_said_beside_what_is_done(agent: Admin) -> None:
+    await version(agent, 2, prompt=NEEDY)
+    start = {"label": "prod", "candidate": 2, "percentage": 10}
+    rollout = await agent.post("/agents/a/rollouts", start)
+    replies = [
+        rollout,
+        await agent.post(f"/agents/a/rollouts/{rollout['id']}/promote"),
+        await agent.post("/agents/a/proposals", {"label": "staging", "version": 2}),
+        await move(agent, 1),
+    ]
+    assert [len(reply["warnings"]) for reply in replies] == [2, 2, 2, 1]
+
+
+#: A version that would fail, by what is found of it; calls come on OpenAI's wire and bring no variable.
+FAILING: dict[str, dict[str, Any]] = {
+    "provider_unknown": {"model": {"provider": "nobody", "name": "gpt-4o-mini"}},
+    "provider_key_missing": {"model": {"provider": "keyless", "name": "gpt-4o-mini"}},
+    "wire_not_spoken": {"model": {"provider": "anthropic", "name": "claude-opus-4-5"}},
+    "variable_not_sent": {"prompt": NEEDY},
+    "model_unpriced": {"model": {"provider": "openai", "name": "home-made"}},
+    "prompt_empty": {"prompt": {"text": " "}},
+    "model_retired": {"model": {"provider": "xai", "name": "grok-2-1212"}},
+    "parameter_refused": {"model": {"provider": "openai", "name": "o3", "parameters": {"temperature": 1}}},
+}
+
+
+async def everyone_at(agent: Admin, code: str) -> list[Reply]:
+    """The version asked for at every door, without force."""
+    draft = {"agent": "a", **WORKS, **FAILING[code]}
+    checked = await agent.post("/preflight", draft)
+    assert code in [finding["code"] for finding in checked["findings"]]
+    fallback = {"scope": {"agent": "a"}, "mode": "fallback", "fallback_version": 2, "why": "a test"}
+    return [
+        await move(agent, 2),
+        await agent.post("/agents/a/rollouts", {"candidate": 2}),
+        await agent.post("/agents/a/rollouts", {"candidate": 2, "percentage": 10}),
+        await agent.post("/agents/a/proposals", {"label": "prod", "version": 2}),
+        await agent.post("/switches", fallback),
+    ]
+
+
+@pytest.mark.parametrize("code", FAILING)
+async def test_every_door_finds_the_same(agent: Admin, code: str) -> None:
+    await called(agent)
+    cap = {"scope": {"agent": "a"}, "window": "month", "unit": "usd", "limit": 100}
+    assert (await agent.post("/caps", cap)).status == 201
+    await version(agent, 2, **FAILING[code])
+    before = await agent.audited()
+    for reply in await everyone_at(agent, code):
+        assert code in codes(reply)
+    assert await agent.audited() == before
+
+
+async def found_later(agent: Admin) -> None:
+    """What was no finding when it began: version 2 needs a price from now on."""
+    cap = {"scope": {}, "window": "month", "unit": "usd", "limit": 100}
+    assert (await agent.post("/caps", cap)).status == 201
+
+
+async def test_a_promotion_is_looked_at_too_and_what_its_start_was_forced_for_is_not_asked_again(agent: Admin) -> None:
+    await version(agent, 2, prompt={"text": " "}, model={"provider": "openai", "name": "home-made"})
+    start = {"candidate": 2, "percentage": 10, "force": True}
+    path = f"/agents/a/rollouts/{(await agent.post('/agents/a/rollouts', start))['id']}/promote"
+    await found_later(agent)
+    assert codes(await agent.post(path)) == ["model_unpriced"]
+    assert (await agent.post(path, {"force": True})).status == 200
+    (entry, *_) = (await agent.get("/audit"))["items"]
+    assert entry["what"] == "rollout.promoted"
+    assert [finding["code"] for item in entry["evidence"] for finding in item["findings"]] == ["model_unpriced"]
+
+
+async def test_an_approval_is_looked_at_too_and_what_its_author_forced_is_not_asked_again(agent: Admin) -> None:
+    bob = await person(agent, "bob", "operator")
+    await version(agent, 2, prompt={"text": " "}, model={"provider": "openai", "name": "home-made"})
+    assert (await agent.post("/agents/a/proposals", {"label": "prod", "version": 2, "force": True})).status == 201
+    await found_later(agent)
+    assert codes(await bob.call("POST", "/agents/a/proposals/p1/approve", {})) == ["model_unpriced"]
+    approved = await bob.call("POST", "/agents/a/proposals/p1/approve", {"force": True})
+    assert (approved.status, approved["state"]) == (200, "approved")
+    (row, *_) = (await agent.get("/agents/a/releases"))["items"]
+    assert [[found["code"] for found in item["findings"]] for item in row["evidence"]] == [
+        ["prompt_empty"],
+        ["model_unpriced"],
+    ]
+
+
+async def test_a_plan_that_waits_for_what_nobody_can_tell_would_hold_for_ever(agent: Admin) -> None:
+    await version(agent, 2, model={"provider": "openai", "name": "home-made"})
+    refused = await agent.post("/agents/a/rollouts", {"candidate": 2})
+    assert codes(refused) == ["guard_silent"]
+    assert "cost_per_success" in refused["detail"]
+    without = {"guards": {"errors": {"weight": 1}}}
+    for started in ({"plan": without}, {"percentage": 10}, {"force": True}):
+        reply = await agent.post("/agents/a/rollouts", {"candidate": 2, **started})
+        assert reply.status == 201, reply.content
+        await agent.post(f"/agents/a/rollouts/{reply['id']}/abort")
     assert (await move(agent, 2)).status == 200
+    await version(agent, 3)
+    assert codes(await agent.post("/agents/a/rollouts", {"candidate": 3})) == ["guard_silent"]
+
+
+async def test_a_fallback_that_was_forced_is_in_the_audit_with_its_findings(agent: Admin) -> None:
+    await version(agent, 2, prompt={"text": " "})
+    fallback = {"scope": {"agent": "a"}, "mode": "fallback", "fallback_version": 2, "why": "a test"}
+    assert codes(await agent.post("/switches", fallback)) == ["prompt_empty"]
+    assert (await agent.post("/switches", {**fallback, "force": True})).status == 201
+    (entry, *_) = (await agent.get("/audit"))["items"]
+    assert entry["what"] == "switch.on"
+    assert [finding["code"] for finding in entry["evidence"][0]["findings"]] == ["prompt_empty"]
+    assert (await agent.get("/audit/verify"))["ok"]
+
+
+async def test_a_version_that_could_not_be_made_has_no_preflight(agent: Admin) -> None:
+    assert (await agent.post("/preflight", {"agent": "a", "policy": {"max_tool_cals": 3}})).code == "bad_version"
+    assert (await agent.post("/preflight", {"agent": "A b"})).code == "bad_name"
 
 
 @pytest.mark.parametrize(

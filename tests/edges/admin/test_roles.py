@@ -16,6 +16,8 @@ ALL = with_description(ROUTES, "1")
 #: What people with a role may order beside what everybody may read; whatever else changes something is an operator's.
 AUTHORS_TOO = {"create_proposal", "reject_proposal"}
 AUTHORS = {"create_agent", "update_agent", "create_version"}
+#: What is asked with a body and changes nothing.
+QUESTIONS = {"check_draft"}
 ADMINS = {
     "back_up_store",
     "compact_store",
@@ -35,7 +37,7 @@ def may(route: Route) -> set[Role]:
         return {"admin"}
     if route.operation in AUTHORS:
         return {"author", "admin"}
-    if route.method == "GET":
+    if route.method == "GET" or route.operation in QUESTIONS:
         return set(ROLES)
     return {"operator", "admin"} | ({"author"} if route.operation in AUTHORS_TOO else set())
 

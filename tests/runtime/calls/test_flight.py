@@ -64,7 +64,9 @@ def a_flight() -> Flight:
 def a_full_flight() -> Flight:
     flight = a_flight()
     flight.route = Routes((OpenAIChat(),)).route("POST", b"/v1/chat/completions", None)
-    flight.caller = Caller(agent="support", user="ann", conversation="c", tags={"tenant": "acme"})
+    flight.caller = Caller(
+        agent="support", user="ann", conversation="c", tags={"tenant": "acme"}, variables={"tone": "x", "name": "y"}
+    )
     flight.request = RequestFacts(
         claims=BodyClaims(),
         model="gpt-4o",
@@ -158,6 +160,7 @@ def test_every_fact_of_a_call_stands_under_its_own_name() -> None:
         dropped_parameters=("top_p",),
         tool_calls=("lookup",) * 64,
         tool_call_count=70,
+        sent_variables=("name", "tone"),
         request_id="req_1",
         trace_id="t1",
         provider_duration_microseconds=None,

@@ -37,7 +37,9 @@ def entry(number: int, why: str = "because") -> JournalEntry:
                 id=f"sw_{number}", scope=Scope(agent="a", tag=("k", "v")), mode="reply", why=why, created_by="cyd",
                 created_at_microseconds=NOON, expires_at_microseconds=NOON + 9, reply_text=why,
             )  # fmt: skip
-            return JournalEntry(**made, order=SwitchOrder(switch=switch))
+            forced = {"kind": "preflight", "id": "forced", "findings": [{"code": "prompt_empty"}]}
+            order = SwitchOrder(switch=switch, evidence=(forced,) if number % 2 else ())
+            return JournalEntry(**made, order=order)
 
 
 @pytest.fixture

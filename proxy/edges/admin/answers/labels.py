@@ -18,7 +18,13 @@ class LabelStanding(TypedDict):
     reason: str
 
 
-class LabelMoved(LabelStanding):
+class Noticed(TypedDict, total=False):
+    """`warnings` say what a preflight could not look at."""
+
+    warnings: list[str]
+
+
+class LabelMoved(LabelStanding, Noticed):
     """A label after a move, which never leaves it in a rollout."""
 
     rollout: None
@@ -53,7 +59,11 @@ class ProtectionRemoved(TypedDict):
     removed: Literal[True]
 
 
-class ProposalShown(ProposalDocument):
+class ProposalApproved(ProposalDocument, Noticed):
+    """A proposal that was carried out."""
+
+
+class ProposalShown(ProposalDocument, Noticed):
     """A proposal with the difference between what the label served and what is proposed."""
 
     diff: VersionDiffDocument

@@ -5,6 +5,7 @@ from typing import NotRequired
 from proxy.core.rollouts.progress import ProgressDocument
 from proxy.core.rollouts.watching import WatchDocument
 from proxy.core.snapshot import RolloutDocument
+from proxy.edges.admin.answers.labels import Noticed
 
 
 class RolloutShown(RolloutDocument):
@@ -12,6 +13,10 @@ class RolloutShown(RolloutDocument):
 
     progress: ProgressDocument | None
     watch: WatchDocument | None
+
+
+class RolloutMoved(RolloutDocument, Noticed):
+    """A rollout that began, or whose candidate serves everyone from now on."""
 
 
 class RolloutAborted(RolloutDocument):

@@ -16,14 +16,28 @@ class VersionListed(VersionSummaryDocument):
     serves: list[ServesDocument]
 
 
-class VersionChecked(TypedDict):
-    """Everything that would go wrong if the label served the version; `ok` where nothing is found."""
+class Expected(TypedDict):
+    """Everything that would go wrong, `ok` where nothing is found; `notices` say what could not be looked at."""
+
+    ok: bool
+    findings: list[FindingDocument]
+    notices: list[str]
+
+
+class VersionChecked(Expected):
+    """What is to be expected if the label served the version."""
 
     agent: AgentName
     version: VersionNumber
     label: LabelName
-    ok: bool
-    findings: list[FindingDocument]
+
+
+class DraftChecked(Expected):
+    """What is to be expected if the label, or the agent's default label, served a version that is not made yet."""
+
+    agent: AgentName
+    version: None
+    label: LabelName | None
 
 
 class VersionsCompared(VersionDiffDocument):

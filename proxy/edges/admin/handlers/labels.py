@@ -7,7 +7,7 @@ from proxy.edges.admin.answers.labels import LabelDeleted, LabelMoved, LabelStan
 from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.bodies import LabelBody, ReasonBody, RollbackBody, evidence_of
 from proxy.edges.admin.handlers.agents import known_agent
-from proxy.edges.admin.handlers.proposals import shown_proposal
+from proxy.edges.admin.handlers.proposals import noticed, shown_proposal
 from proxy.edges.admin.pages import page_answer, page_of_named
 from proxy.edges.admin.parts import Accepted, AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PageQuery, ReasonQuery, ReleasesQuery
@@ -24,6 +24,7 @@ async def list_labels(parts: AdminParts, ask: Ask) -> Answer[Listed[LabelDocumen
 
 async def move_label(parts: AdminParts, ask: Ask) -> Answer[LabelMoved] | Accepted[ProposalShown]:
     body = ask.body_as(LabelBody)
+    notices: list[str] = []
     moved = await parts.releases.move_label(
         ask.who,
         ask.path["agent"],
@@ -34,10 +35,11 @@ async def move_label(parts: AdminParts, ask: Ask) -> Answer[LabelMoved] | Accept
         if_release=body.if_release,
         evidence=evidence_of(body.evidence),
         force=body.force,
+        notices=notices,
     )
     if isinstance(moved, Proposal):
-        return Accepted(await shown_proposal(parts, moved))
-    return Answer({**_moved(moved), "rollout": None})
+        return Accepted(await shown_proposal(parts, moved, notices))
+    return Answer({**_moved(moved), "rollout": None, **noticed(notices)})
 
 
 async def delete_label(parts: AdminParts, ask: Ask) -> Answer[LabelDeleted]:

@@ -11,10 +11,10 @@ from proxy.core.rollouts.reading import fixed_share, plan_document, read_plan
 from proxy.core.snapshot import AgentState, Rollout, RolloutDocument, rollout_document
 from proxy.edges.admin.answers.labels import ProposalShown
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.answers.rollouts import RolloutAborted, RolloutShown
+from proxy.edges.admin.answers.rollouts import RolloutAborted, RolloutMoved, RolloutShown
 from proxy.edges.admin.bodies import PercentageBody, PromotionBody, ReasonBody, RolloutBody, evidence_of
 from proxy.edges.admin.handlers.agents import known_agent
-from proxy.edges.admin.handlers.proposals import shown_proposal
+from proxy.edges.admin.handlers.proposals import noticed, shown_proposal
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.parts import Accepted, AdminParts, Answer, Ask, Created
 from proxy.edges.admin.queries import PageQuery
@@ -27,7 +27,7 @@ async def list_rollouts(parts: AdminParts, ask: Ask) -> Answer[Listed[RolloutDoc
     return page_answer(await parts.store.rollouts(state.agent.name, query.cursor, query.limit), rollout_document)
 
 
-async def start_rollout(parts: AdminParts, ask: Ask) -> Created[RolloutDocument] | Accepted[ProposalShown]:
+async def start_rollout(parts: AdminParts, ask: Ask) -> Created[RolloutMoved] | Accepted[ProposalShown]:
     body = ask.body_as(RolloutBody)
     plan = _plan_of(body)
     draft = RolloutDraft(
@@ -37,6 +37,7 @@ async def start_rollout(parts: AdminParts, ask: Ask) -> Created[RolloutDocument]
         eligible=plan.eligible,
         plan=plan_document(plan),
     )
+    notices: list[str] = []
     started = await parts.rollouts.start_rollout(
         ask.who,
         ask.path["agent"],
@@ -45,10 +46,12 @@ async def start_rollout(parts: AdminParts, ask: Ask) -> Created[RolloutDocument]
         role=ask.caller.role,
         evidence=evidence_of(body.evidence),
         force=body.force,
+        notices=notices,
     )
     if isinstance(started, Proposal):
-        return Accepted(await shown_proposal(parts, started))
-    return Created(rollout_document(started))
+        return Accepted(await shown_proposal(parts, started, notices))
+    begun: RolloutMoved = {**rollout_document(started), **noticed(notices)}
+    return Created(begun)
 
 
 async def get_rollout(parts: AdminParts, ask: Ask) -> Answer[RolloutShown]:
@@ -62,8 +65,8 @@ async def get_rollout(parts: AdminParts, ask: Ask) -> Answer[RolloutShown]:
     return Answer({**rollout_document(rollout), "progress": progress, "watch": watch})
 
 
-async def promote(parts: AdminParts, ask: Ask) -> Answer[RolloutDocument] | Accepted[ProposalShown]:
-    body = ask.body_as(PromotionBody)
+async def promote(parts: AdminParts, ask: Ask) -> Answer[RolloutMoved] | Accepted[ProposalShown]:
+    body, notices = ask.body_as(PromotionBody), list[str]()
     promoted = await parts.rollouts.promote(
         ask.who,
         ask.path["agent"],
@@ -71,10 +74,12 @@ async def promote(parts: AdminParts, ask: Ask) -> Answer[RolloutDocument] | Acce
         body.why,
         role=ask.caller.role,
         evidence=evidence_of(body.evidence),
+        force=body.force,
+        notices=notices,
     )
     if isinstance(promoted, Proposal):
-        return Accepted(await shown_proposal(parts, promoted))
-    return Answer(rollout_document(promoted))
+        return Accepted(await shown_proposal(parts, promoted, notices))
+    return Answer({**rollout_document(promoted), **noticed(notices)})
 
 
 async def abort(parts: AdminParts, ask: Ask) -> Answer[RolloutAborted]:

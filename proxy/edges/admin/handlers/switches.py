@@ -35,9 +35,11 @@ async def switch_on(parts: AdminParts, ask: Ask) -> Created[SwitchSet]:
     )
     if not body.why.strip():
         raise BadInput("why_missing", "say why: callers and whoever takes the switch off will read it", param="why")
-    switch = await parts.limits.switch_on(ask.who, draft, body.why)
+    notices: list[str] = []
+    switch = await parts.limits.switch_on(ask.who, draft, body.why, force=body.force, notices=notices)
     journalled = parts.standby.journal.note(f"switches/{switch.id}")
-    return Created({**switch_document(switch), **journalled, "warnings": warnings_of(parts, switch.scope)})
+    warnings = [*warnings_of(parts, switch.scope), *notices]
+    return Created({**switch_document(switch), **journalled, "warnings": warnings})
 
 
 async def switch_off(parts: AdminParts, ask: Ask) -> Answer[SwitchEnded]:

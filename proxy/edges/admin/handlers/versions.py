@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from typing import Any
 
 from proxy.core.errors import BadInput, NotFound
 from proxy.core.names import RESERVED_LABEL
@@ -20,13 +21,21 @@ from proxy.core.versions.versions import (
     version_summary,
 )
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.answers.versions import ServedThen, VersionChecked, VersionListed, VersionsCompared
-from proxy.edges.admin.bodies import VersionBody
+from proxy.edges.admin.answers.versions import (
+    DraftChecked,
+    Expected,
+    ServedThen,
+    VersionChecked,
+    VersionListed,
+    VersionsCompared,
+)
+from proxy.edges.admin.bodies import PreflightBody, VersionBody
 from proxy.edges.admin.handlers.agents import known_agent
 from proxy.edges.admin.handlers.rollouts import find_rollout
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.parts import AdminParts, Answer, Ask, Created
 from proxy.edges.admin.queries import PageQuery, PreflightQuery, VersionsAtQuery
+from proxy.runtime.releasing.preflight import Foreseen
 from proxy.runtime.releasing.release_commands import VersionDraft
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}\Z")
@@ -46,15 +55,8 @@ async def list_versions(parts: AdminParts, ask: Ask) -> Answer[Listed[VersionLis
 
 async def create_version(parts: AdminParts, ask: Ask) -> Answer[VersionDocument] | Created[VersionDocument]:
     body = ask.body_as(VersionBody)
-    components = {
-        "prompt": body.prompt,
-        "model": body.model,
-        "tools": body.tools,
-        "retrieval": body.retrieval,
-        "policy": body.policy,
-    }
     draft = VersionDraft(
-        components=components,
+        components=_components(body),
         parent=body.parent,
         message=body.message,
         tested_against=body.tested_against,
@@ -75,15 +77,19 @@ async def check_version(parts: AdminParts, ask: Ask) -> Answer[VersionChecked]:
     number, label = _number(state, wanted), ask.query_as(PreflightQuery).label or state.agent.default_label
     version = await _version(parts, state, wanted, number)
     found = await parts.releases.preflight(state.agent.name, label, version.number)
-    return Answer(
-        {
-            "agent": state.agent.name,
-            "version": version.number,
-            "label": label,
-            "ok": not found,
-            "findings": [finding.document() for finding in found],
-        }
-    )
+    return Answer({"agent": state.agent.name, "version": version.number, "label": label, **_foreseen(found)})
+
+
+async def check_draft(parts: AdminParts, ask: Ask) -> Answer[DraftChecked]:
+    """The same for a version that is not made yet."""
+    body = ask.body_as(PreflightBody)
+    found = await parts.releases.preflight_draft(body.agent, body.label, _components(body))
+    return Answer({"agent": body.agent, "version": None, "label": body.label, **_foreseen(found)})
+
+
+def _foreseen(found: Foreseen) -> Expected:
+    findings = [finding.document() for finding in found.findings]
+    return {"ok": not findings, "findings": findings, "notices": list(found.notices)}
 
 
 async def get_diff(parts: AdminParts, ask: Ask) -> Answer[VersionsCompared]:
@@ -142,6 +148,16 @@ async def _version(parts: AdminParts, state: AgentState, wanted: str, number: in
         problem = f"agent {state.agent.name!r} has no version {wanted}; {there_is}"
         raise NotFound("version_not_found", problem, param="version")
     return version
+
+
+def _components(body: VersionBody | PreflightBody) -> dict[str, Any]:
+    return {
+        "prompt": body.prompt,
+        "model": body.model,
+        "tools": body.tools,
+        "retrieval": body.retrieval,
+        "policy": body.policy,
+    }
 
 
 def _number(state: AgentState, text: str) -> int:
