@@ -142,10 +142,6 @@ class AdminClient:
             if change_id is None:
                 raise
             raise what_became(lost, path, partial(self._asked_again, change_id)) from None
-        except KeyboardInterrupt:
-            if change_id is not None:
-                self.warnings.append("interrupted: whether the change was made is not known, look before repeating")
-            raise
 
     def _asked_again(self, change_id: str) -> Document:
         """What became of a change, of a server that may be another process by now. Raises CommandFailed."""
@@ -186,7 +182,7 @@ class AdminClient:
             with self._explained(timeout_seconds):
                 connection.connect()
             # From here on the server may have it.
-            with self._explained(timeout_seconds, AnswerLost):
+            with self._explained(timeout_seconds, AnswerLost), self._interrupt_told(change_id):
                 connection.request(method, target, body, headers)
                 answer = connection.getresponse()
                 content = answer.read(_MAX_ANSWER_BYTES + 1)
@@ -196,6 +192,16 @@ class AdminClient:
         if len(content) > _MAX_ANSWER_BYTES:
             raise CommandFailed(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes; ask for less")
         return answer.status, content
+
+    @contextmanager
+    def _interrupt_told(self, change_id: str | None) -> Generator[None]:
+        """Ctrl-C at a change that is on its way leaves open whether it is made."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if change_id is not None:
+                self.warnings.append("interrupted: whether the change was made is not known, look before repeating")
+            raise
 
     def _recognise(self) -> None:
         """Ask once what the server is. A mistyped port may be anybody's: it learns no token and no prompt."""

@@ -1,7 +1,7 @@
 """`switchback label` and `switchback rollback`: what traffic gets, changed in one call, and changed back in one call.
 
-Rollback makes a single request and sends no release unless one is named: what two people who both say "roll back" mean is
-decided where both are heard, on the server. Counterpart: `/labels` and `/rollback` of the admin API.
+Rollback acts with a single request and sends no release unless one is named: what two people who both say "roll back" mean is
+decided where both are heard, on the server; rollback_target.py looks whether it would go forward. Counterpart: `/labels` and `/rollback` of the admin API.
 """
 
 from typing import Annotated
@@ -11,6 +11,7 @@ import typer
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Why, admin_command, new_group
 from proxy.cli.protected_moves import Evaluations, Force, is_proposal, waiting_lines, with_evidence
+from proxy.cli.rollback_target import confirm, just_left
 from proxy.cli.showing import Show
 
 commands = new_group()
@@ -79,12 +80,21 @@ def roll_back(
         int | None, typer.Option(metavar="RELEASE", min=1, help="The release to undo [the one in force].")
     ] = None,
     to: Annotated[int | None, typer.Option(metavar="VERSION", min=1, help="The version to go back to.")] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask where that serves a version again that was just left.")
+    ] = False,
     why: Why = NO_REASON,
 ) -> None:
     """Take a label back: end its rollout, else serve what was served before. The next call gets it.
 
-    Safe to repeat: a release that is no longer in force is not undone again.
+    Safe to repeat: a release that is no longer in force is not undone again. Where the label was moved back by hand already, so
+    that a rollback would serve the version it left, that is asked about; without a terminal it is refused (exit code 2).
     """
+    target = None if yes or to is not None else just_left(api, agent, label)
+    if target is not None:
+        confirm(agent, target)
+        # What was agreed to, and only over what was looked at.
+        label, to, undoes = target.label, target.version, undoes or target.release.get("release")
     said = {"label": label, "undoes": undoes, "to": to, "why": why}
     answer = api.post(
         f"/agents/{segment(agent)}/rollback", {name: value for name, value in said.items() if value is not None}

