@@ -36,6 +36,12 @@ def _amount(name: str, cap: Document) -> str:
     return dollars(value) if cap.get("unit") == "usd" else shown_value(value)
 
 
+def _unmetered(cap: Document) -> str:
+    """Calls whose spending no sum has; nothing where there are none, or an older server does not say."""
+    calls = cap.get("unmetered", 0)
+    return "unknown" if calls is None else f"{calls} calls" if calls else ""
+
+
 CAPS: Columns = {
     "CAP": member("id"),
     "SCOPE": scope_text,
@@ -45,6 +51,7 @@ CAPS: Columns = {
     "SPENT": lambda cap: _amount("spent", cap),
     "HELD": lambda cap: _amount("held", cap),
     "BY CRASHES": lambda cap: _amount("charged_by_crashes", cap) if cap.get("charged_by_crashes") else "",
+    "UNMETERED": _unmetered,
     "REMAINING": lambda cap: _amount("remaining", cap),
     "AT LIMIT": member("at_limit"),
     "WHY": member("why"),

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from proxy.core.spending.caps import CounterKey
-from proxy.core.spending.ledger import Hold, LedgerWrites, SettledBatch
+from proxy.core.spending.ledger import Hold, Lease, LedgerWrites, SettledBatch
 from proxy.store.sqlite import SqliteStore
 from tests.store.given import NOON, audited, cap, settled
 
@@ -93,3 +93,34 @@ async def test_a_batch_that_does_not_come_to_what_it_says_is_left_and_counted(ca
     _, unproven = await carry(capped, NOON + DAY)
     assert unproven == 2
     assert rows("SELECT cap, first_attempt FROM settled_batches") == [("all", "a000002.0"), ("month", "a000003.0")]
+
+
+async def test_calls_that_were_unmetered_are_still_counted_once_they_are_sums(capped: SqliteStore) -> None:
+    key = CounterKey("month", NOON - 5 * DAY)
+    entries = [
+        ("b1", 0, NOON, 0, "unmetered", NOON + MINUTE),
+        ("b2", 0, NOON, 0, "held", NOON + MINUTE),  # as earlier releases wrote it
+        ("b3", 0, NOON, 0, "released", NOON + MINUTE),
+        ("b4", 900, NOON, 900, "held", NOON + MINUTE),
+        ("b5", 0, NOON, 0, "reported", NOON + MINUTE),
+    ]
+    settlement = settled("c1", key, 0, 0, settled_by="unmetered")
+    await capped.write_ledger(LedgerWrites((), [settlement], [SettledBatch(key, "usd", entries)]))
+    assert await capped.unmetered(CAPS["month"], 0) == {key: 3}
+    await carry(capped, NOON + DAY)
+    assert await capped.unmetered(CAPS["month"], 0) == {key: 2}, "of what earlier releases held, the sums do not tell"
+
+
+async def test_where_a_crash_may_have_taken_calls_with_it_nobody_says_how_many_were_unmetered(
+    capped: SqliteStore,
+) -> None:
+    key = CounterKey("all", 0)
+    await capped.write_ledger(LedgerWrites([Hold("d1", key, "usd", 0, NOON)]))
+    assert await capped.recover_holds(NOON + MINUTE) == 1
+    assert await capped.unmetered(CAPS["all"], 0) == {key: 1}, "an open hold of nothing is a call that was sent"
+    await capped.write_ledger(LedgerWrites(leases=[Lease(key, "usd", 700)]))
+    await capped.recover_holds(NOON + 2 * MINUTE)
+    assert await capped.unmetered(CAPS["all"], 0) is None
+    assert await capped.unmetered(CAPS["month"], 0) == {}
+    await carry(capped, NOON + DAY)
+    assert await capped.unmetered(CAPS["all"], 0) is None

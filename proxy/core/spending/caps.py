@@ -185,6 +185,8 @@ class CapStateDocument(CapDocument):
     held: Amount | None
     remaining: Amount | None
     charged_by_crashes: Amount | None
+    #: Calls that counted here and could not be metered: what they spent is in no sum. Null: that cannot be known.
+    unmetered: Count | None
     #: The fullest, the very fullest first.
     counters: list[CounterDocument]
     counters_in_all: Count | None
@@ -225,11 +227,12 @@ def cap_state_document(
     counters_in_all: int,
     *,
     charged: int = 0,
+    unmetered: int | None = 0,
     is_known: bool = True,
 ) -> CapStateDocument:
     """A cap with what all its counters of the window that began then spent and hold (`sums`), and the fullest of them (key,
     spent, held), the very fullest first. The cap's `remaining` is what that one has left. `charged`: what of spent crashes
-    left. Unless `is_known`, what was spent is null: the ledger could not be read yet."""
+    left. `unmetered`: how many calls nobody could meter, None where that is not known. Unless `is_known`, what was spent is null: the ledger could not be read yet."""
     if not is_known:
         return {
             **cap_document(cap),
@@ -237,6 +240,7 @@ def cap_state_document(
             "spent": None,
             "held": None,
             "charged_by_crashes": None,
+            "unmetered": None,
             "remaining": None,
             "counters": [],
             "counters_in_all": None,
@@ -248,6 +252,7 @@ def cap_state_document(
         "spent": shown_amount(cap.unit, sums[0]),
         "held": shown_amount(cap.unit, sums[1]),
         "charged_by_crashes": shown_amount(cap.unit, charged),
+        "unmetered": unmetered,
         "remaining": shown[0]["remaining"] if shown else shown_amount(cap.unit, cap.limit_amount),
         "counters": shown,
         "counters_in_all": counters_in_all,

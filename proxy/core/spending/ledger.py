@@ -13,10 +13,11 @@ import msgspec
 
 from proxy.core.spending.caps import CapUnit, CounterKey
 
-#: How a hold ended: `reported` usage, `held` in full (usage unknown), `released` (nothing was sent or billed);
+#: How a hold ended: `reported` usage, `held` in full (usage unknown), `released` (nothing was sent or billed); `unmetered`: sent
+#: under a cap that only warns, with no bound to hold and no usage or price to charge;
 #: `crash`: a hold that was open when its process crashed; `lease`: what such a process may have spent beyond its rows; `merged`: several calls of a cap that only warns,
 #: whose rows could not be kept apart while the store was away.
-SettledBy = Literal["reported", "held", "released", "crash", "lease", "merged"]
+SettledBy = Literal["reported", "held", "released", "unmetered", "crash", "lease", "merged"]
 
 
 class Hold(msgspec.Struct, frozen=True):

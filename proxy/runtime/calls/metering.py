@@ -108,7 +108,8 @@ def _settle_reported(flight: Flight, hold: Ticket, usage: Usage, price: Price | 
         # A part of it has no price that could have been known before: never less than what was held.
         cost, source = hold.nanodollars, "held"
     flight.cost_nanodollars, flight.usage_source = cost, source
-    hold.settle(Spent(nanodollars=cost or 0, tokens=usage.input_tokens + usage.output_tokens))
+    tokens = usage.input_tokens + usage.output_tokens
+    hold.settle(Spent(nanodollars=cost or 0, is_priced=cost is not None, tokens=tokens))
 
 
 def _estimate(flight: Flight) -> Usage:

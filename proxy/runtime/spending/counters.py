@@ -58,7 +58,7 @@ class Standing:
     each of them, some that should be at the front may be missing.
     """
 
-    __slots__ = ("_front", "charged", "counters", "held", "spent", "threshold")
+    __slots__ = ("_front", "charged", "counters", "held", "spent", "threshold", "unmetered")
 
     def __init__(self) -> None:
         #: By part, in the order they came.
@@ -66,6 +66,7 @@ class Standing:
         self.spent = 0
         self.held = 0
         self.charged = 0
+        self.unmetered = 0
         self.threshold = -1
         self._front: dict[Counter, None] = {}
 
@@ -75,6 +76,7 @@ class Standing:
         self.spent += counter.spent
         self.held += counter.held
         self.charged += counter.charged
+        self.unmetered += counter.unmetered
         counter.standing = self
         self.offer(counter)
 
@@ -83,6 +85,7 @@ class Standing:
         self.spent -= counter.spent
         self.held -= counter.held
         self.charged -= counter.charged
+        self.unmetered -= counter.unmetered
         self._front.pop(counter, None)
 
     def offer(self, counter: "Counter") -> None:
@@ -133,6 +136,7 @@ class Counter:
         "peak",
         "spent",
         "standing",
+        "unmetered",
     )
 
     def __init__(self, cap: Cap, key: CounterKey) -> None:
@@ -142,6 +146,8 @@ class Counter:
         self.held = 0
         #: What of spent crashes left.
         self.charged = 0
+        #: Calls that were sent, and of which nobody knows what they spent.
+        self.unmetered = 0
         #: Spent when this stretch began, and in the one before it.
         self._spent_before = 0
         self._last_spent = 0
@@ -190,11 +196,12 @@ class Counter:
         wanted = wanted_lease(self.lease, needed)
         return max(bounded_lease(wanted, cap.limit_amount, self.one_hold, room, self.charged), drawn)
 
-    def take_over(self, spent: int, charged: int) -> None:
+    def take_over(self, spent: int, charged: int, unmetered: int) -> None:
         """What the store says was spent before."""
         self.spent += spent
         self._spent_before += spent
         self.charged += charged
+        self.unmetered += unmetered
 
     def begin_stretch(self) -> None:
         """Forget what was needed before the last stretch."""
@@ -223,6 +230,8 @@ class Counters:
         #: By cap: the start of the newest window that anything was held in, and of the oldest whose sums are known.
         self._newest: dict[str, int] = {}
         self._known_from: dict[str, int] = {}
+        #: By cap: the start of a window of which it is not known how many calls were unmetered.
+        self._uncounted: dict[str, int] = {}
         self._stretch_began = 0
         #: Those that the present look has not been at, and whether it begins a stretch for them.
         self._to_see: list[Counter] = []
@@ -281,22 +290,31 @@ class Counters:
         if cap.scope.user != EACH and cap.window != "rollout":
             self._current[cap.id] = _Current(start, window_end(cap.window, start), counter)
 
-    def load(self, cap: Cap, key: CounterKey, spent: int, charged: int) -> None:
+    def load(self, cap: Cap, key: CounterKey, spent: int, charged: int, unmetered: int) -> None:
         """Add a sum of the store's to what was counted without it."""
         counter = self._counters.get(key)
         if counter is None:
             counter = Counter(cap, key)
-            counter.take_over(spent, charged)
+            counter.take_over(spent, charged, unmetered)
             self.keep(counter)
             return
-        counter.take_over(spent, charged)
+        counter.take_over(spent, charged, unmetered)
         counter.standing.spent += spent
         counter.standing.charged += charged
+        counter.standing.unmetered += unmetered
         counter.standing.offer(counter)
 
-    def known_from(self, cap: Cap, start_microseconds: int) -> None:
-        """The sums of windows that began then or later are all here."""
+    def known_from(self, cap: Cap, start_microseconds: int, *, counts_unmetered: bool) -> None:
+        """The sums of windows that began then or later are all here, but perhaps for how many calls of that one were unmetered."""
         self._known_from[cap.id] = start_microseconds
+        self._uncounted.pop(cap.id, None)
+        if not counts_unmetered:
+            self._uncounted[cap.id] = start_microseconds
+
+    def unmetered(self, cap: str, window_start_microseconds: int) -> int | None:
+        """How many calls of the window that began then nobody could meter; None: that is not known."""
+        is_known = self._uncounted.get(cap) != window_start_microseconds
+        return self.standing(cap, window_start_microseconds).unmetered if is_known else None
 
     def prune(self, caps: Sequence[Cap], now_microseconds: int) -> list[Counter]:
         """Look at some counters, and next time at others: forget those of windows that are over and of caps that are gone;
@@ -309,6 +327,7 @@ class Counters:
         starts = {cap.id: (cap, self.window_of(cap, now_microseconds)) for cap in caps}
         self._newest = {cap: start for cap, start in self._newest.items() if cap in starts}
         self._known_from = {cap: start for cap, start in self._known_from.items() if cap in starts}
+        self._uncounted = {cap: start for cap, start in self._uncounted.items() if cap in starts}
         seen, self._to_see = self._to_see[-_LOOK:], self._to_see[:-_LOOK]
         changed: list[Counter] = []
         for counter in seen:

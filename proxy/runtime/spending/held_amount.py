@@ -9,7 +9,7 @@ from proxy.runtime.spending.counters import Counter
 
 class HeldAmount:
     """`is_drawn`: it is in no row, the counter's lease stands for it. `has_row`: it was written open, or may have been.
-    `leaves_no_row`: it was refused before anybody tried to write it."""
+    `leaves_no_row`: it was refused before anybody tried to write it. `is_unbounded`: nothing is held, because nobody can say how much."""
 
     __slots__ = (
         "amount",
@@ -18,6 +18,7 @@ class HeldAmount:
         "freed",
         "has_row",
         "is_drawn",
+        "is_unbounded",
         "leaves_no_row",
         "placed_at_microseconds",
         "settled_at_microseconds",
@@ -33,6 +34,7 @@ class HeldAmount:
         self.is_drawn = False
         self.has_row = False
         self.leaves_no_row = False
+        self.is_unbounded = False
         #: None while it is open; with it come the rest.
         self.settled_by: SettledBy | None = None
         self.settled_at_microseconds = 0

@@ -26,6 +26,8 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     """What an attempt really used. `settled_by` held: usage is unknown, so the whole hold is charged."""
 
     nanodollars: int = 0
+    #: False: nobody knows what the tokens cost.
+    is_priced: bool = True
     tokens: int = 0
     settled_by: SettledBy = "reported"
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from proxy.core.errors import CapReached, Limited, Unavailable
 from proxy.core.scopes import CallFacts
 from proxy.core.spending.caps import Cap, CounterKey, shown_amount
+from proxy.core.spending.ledger import SettledBy
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.spending.counters import Counter, Counters, Standing, Tally
 from proxy.runtime.spending.held_amount import HeldAmount
@@ -42,8 +43,8 @@ class HoldTicket:
 
     @property
     def nanodollars(self) -> int | None:
-        """The largest usd hold of this attempt; None where no usd cap touches it."""
-        amounts = [hold.amount for hold in self._holds if hold.counter.cap.unit == "usd"]
+        """The largest usd hold of this attempt; None where no usd cap touches it, or nobody could say how much to hold."""
+        amounts = [hold.amount for hold in self._holds if hold.counter.cap.unit == "usd" and not hold.is_unbounded]
         return max(amounts) if amounts else None
 
     @property
@@ -90,14 +91,19 @@ class SpendLedger:
         #: Warnings of soft caps: called with the cap when a call passes its limit.
         self.on_warning: Callable[[Cap], None] = _ignore
 
-    def load(self, cap: Cap, key: CounterKey, spent: int, charged: int = 0) -> None:
+    def load(self, cap: Cap, key: CounterKey, spent: int, charged: int = 0, unmetered: int = 0) -> None:
         """Take over a sum from the store at start; what was counted before, without the store, is added. `charged`: what of it
-        crashes left."""
-        self._counters.load(cap, key, spent, charged)
+        crashes left; `unmetered`: how many calls nobody could meter."""
+        self._counters.load(cap, key, spent, charged, unmetered)
 
-    def known_from(self, cap: Cap, start_microseconds: int) -> None:
-        """Everything of windows that began then or later is loaded."""
-        self._counters.known_from(cap, start_microseconds)
+    def known_from(self, cap: Cap, start_microseconds: int, *, counts_unmetered: bool = True) -> None:
+        """Everything of windows that began then or later is loaded; of the one that began then perhaps not how many calls were
+        unmetered."""
+        self._counters.known_from(cap, start_microseconds, counts_unmetered=counts_unmetered)
+
+    def unmetered(self, cap: Cap, window_start_microseconds: int) -> int | None:
+        """How many calls of the window that began then counted here, and nobody could meter them; None: that is not known."""
+        return self._counters.unmetered(cap.id, window_start_microseconds)
 
     def window_of(self, cap: Cap) -> int:
         """The start of the window that counts now, UTC microseconds; 0 where there is no calendar."""
@@ -134,6 +140,7 @@ class SpendLedger:
         holds: list[HeldAmount] = []
         for cap in caps:
             amount = bound.nanodollars if cap.unit == "usd" else other_amount(cap, bound)
+            is_unbounded = amount is None
             if amount is None:
                 amount = _unbounded(cap, bound)
             counter = self._counters.of(cap, facts, now)
@@ -143,7 +150,10 @@ class SpendLedger:
                     raise _refusal(cap, counter, amount)
                 if counter.spent + counter.held - counter.lent + amount > cap.limit_amount:
                     self.on_warning(cap)
-            holds.append(HeldAmount(attempt, counter, amount, now))
+            hold = HeldAmount(attempt, counter, amount, now)
+            if is_unbounded:
+                hold.is_unbounded = True
+            holds.append(hold)
         self.holds_outstanding += len(holds)
         return HoldTicket(self, holds, [hold for hold in holds if not self._take(hold)])
 
@@ -206,6 +216,8 @@ class SpendLedger:
                 is_beyond = True
             hold.spent = used
             hold.settled_by = settled_by
+            if not amount and settled_by != "released":
+                hold.settled_by = _end_of_nothing(hold, spent)
             hold.settled_at_microseconds = now
             self._writer.end(hold)
         if is_beyond:
@@ -238,6 +250,16 @@ def _unbounded(cap: Cap, bound: HoldBound) -> int:
     if cap.is_hard:
         raise CapReached("unpriceable", f"a hard cap on {cap.unit} applies and {bound.unbounded_because}")
     return 0
+
+
+def _end_of_nothing(hold: HeldAmount, spent: Spent) -> SettledBy:
+    """How a hold of nothing ended that was sent: unmetered where there was no bound and nobody told what was used either."""
+    is_known = spent.settled_by == "reported" and (hold.counter.cap.unit != "usd" or spent.is_priced)
+    if is_known or not hold.is_unbounded:
+        return "reported"
+    hold.counter.unmetered += 1
+    hold.counter.standing.unmetered += 1
+    return "unmetered"
 
 
 def _used(unit: str, amount: int, spent: Spent) -> int:

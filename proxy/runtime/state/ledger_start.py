@@ -42,13 +42,19 @@ class _Sums:
     start: int
     spent: Mapping[CounterKey, int]
     charged: Mapping[CounterKey, int]
+    #: None: that cannot be known.
+    unmetered: Mapping[CounterKey, int] | None
 
 
 async def _read(store: Store, cap: Cap, start: int) -> _Sums:
-    return _Sums(cap, start, await store.spent(cap, start), await store.charged_by_crashes(cap, start))
+    spent, charged = await store.spent(cap, start), await store.charged_by_crashes(cap, start)
+    # Calls that nobody can meter pass only where a cap warns.
+    unmetered = await store.unmetered(cap, start)
+    return _Sums(cap, start, spent, charged, {} if unmetered is None and cap.is_hard else unmetered)
 
 
 def _load(ledger: SpendLedger, sums: _Sums) -> None:
     for key, spent in sums.spent.items():
-        ledger.load(sums.cap, key, spent, sums.charged.get(key, 0))
-    ledger.known_from(sums.cap, sums.start)
+        unmetered = 0 if sums.unmetered is None else sums.unmetered.get(key, 0)
+        ledger.load(sums.cap, key, spent, sums.charged.get(key, 0), unmetered)
+    ledger.known_from(sums.cap, sums.start, counts_unmetered=sums.unmetered is not None)

@@ -306,6 +306,11 @@ class Store(Protocol):
         spent it."""
         ...
 
+    async def unmetered(self, cap: Cap, from_window_start_microseconds: int) -> Mapping[CounterKey, int] | None:
+        """How many calls each counter let pass of which nobody knows what they spent; None where some of them may not have been
+        written, so that it cannot be known."""
+        ...
+
     async def ping(self) -> None:
         """Raises Unavailable where a write could not succeed now."""
         ...

@@ -177,6 +177,9 @@ class SqliteStore:
     async def charged_by_crashes(self, cap: Cap, from_window_start_microseconds: int) -> Mapping[CounterKey, int]:
         return await self._database.read_for_traffic(ledger.read_charged, cap.id, from_window_start_microseconds)
 
+    async def unmetered(self, cap: Cap, from_window_start_microseconds: int) -> Mapping[CounterKey, int] | None:
+        return await self._database.read_for_traffic(ledger.read_unmetered, cap.id, from_window_start_microseconds)
+
     async def sort_lanes(self) -> int:
         return await self._database.write(run_segments.sort_lanes)
 

@@ -83,5 +83,12 @@ def _with_counters(parts: AdminParts, cap: Cap) -> CapStateDocument:
     fullest = [(counter.key, counter.spent, counter.held) for counter in standing.fullest()]
     sums, is_known = (standing.spent, standing.held), parts.ledger.knows(cap)
     return cap_state_document(
-        cap, start, sums, fullest, len(standing.counters), charged=standing.charged, is_known=is_known
+        cap,
+        start,
+        sums,
+        fullest,
+        len(standing.counters),
+        charged=standing.charged,
+        unmetered=parts.ledger.unmetered(cap, start),
+        is_known=is_known,
     )
