@@ -38,7 +38,15 @@ from proxy.wires.openai_chat.wire import OpenAIChat
 from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.wire import Wire
 
-__all__ = ["DataPlane", "DataPlaneParts", "bind_unix", "limited_connections", "prices_of", "providers_of"]
+__all__ = [
+    "DataPlane",
+    "DataPlaneParts",
+    "bind_unix",
+    "certificate_of",
+    "limited_connections",
+    "prices_of",
+    "providers_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +84,7 @@ class DataPlane:
         )
         self._upstream = Upstream(UpstreamClient(limits, egress=egress_from_environment(os.environ)))
         self._drain_seconds = timeouts.drain_seconds
-        self._certificate = _certificate(settings.tls)
+        self._certificate = certificate_of(settings.tls)
         self.request_path = RequestPath(
             PathParts(
                 live=parts.live,
@@ -176,7 +184,8 @@ def limited_connections(plane: DataPlane, clock: Clock) -> bytes | None:
     )
 
 
-def _certificate(tls: TlsSettings) -> ServerCertificate | None:
+def certificate_of(tls: TlsSettings) -> ServerCertificate | None:
+    """What a listener with these settings shows; None where it speaks plain HTTP. Raises OSError."""
     if tls.certificate is None:
         return None
     return ServerCertificate(str(tls.certificate), None if tls.key is None else str(tls.key))

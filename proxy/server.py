@@ -14,16 +14,26 @@ from pathlib import Path
 import uvloop
 
 from proxy import __version__
-from proxy.core.addresses import Address, ListenAddress
+from proxy.core.addresses import Address, ListenAddress, url_of
 from proxy.core.characters import plain_text
 from proxy.core.errors import Refusal
-from proxy.data_plane import DataPlane, DataPlaneParts, bind_unix, limited_connections, prices_of, providers_of, wires
+from proxy.data_plane import (
+    DataPlane,
+    DataPlaneParts,
+    bind_unix,
+    certificate_of,
+    limited_connections,
+    prices_of,
+    providers_of,
+    wires,
+)
 from proxy.edges.admin.admin_app import AdminParts, build_admin_app
 from proxy.edges.admin.admin_listener import AdminLimits, AdminListener
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.heartbeat import Heartbeat
 from proxy.runtime.preflight.facts import PreflightSource
 from proxy.runtime.process.admin_token import FILE_NAME, admin_token
+from proxy.runtime.process.certificate_watch import CertificateWatch
 from proxy.runtime.process.clock import Identifiers, SystemClock
 from proxy.runtime.process.descriptors import admin_connections, raise_descriptor_limit
 from proxy.runtime.process.error_log import ErrorLog
@@ -204,8 +214,7 @@ class Server:
             self._tasks.spawn(self._plane.renew_certificate(self._log, self._clock), "certificate")
         if self._workers is not None:
             where = await self._workers.start(settings.traffic_addresses, bind_unix)
-        is_tls = settings.tls.certificate is not None
-        self.traffic_urls = [_url(address, is_tls=is_tls) for address in where]
+        self.traffic_urls = [url_of(address, is_tls=settings.tls.certificate is not None) for address in where]
 
     def _judging(self, tick_seconds: float) -> RolloutLoop:
         parts = LoopParts(
@@ -318,6 +327,8 @@ class Server:
                 clock=self._clock,
                 token=token,
                 listen_host=self._settings.admin.listen.host,
+                hosts=self._settings.admin.hosts,
+                admin_warning=self._settings.admin.warning,
                 is_draining=lambda: self._stopped,
                 on_error=self._on_error,
                 version=__version__,
@@ -331,8 +342,13 @@ class Server:
             no_progress_seconds=self._settings.timeouts.slow_reader_seconds,
         )
         self._admin = AdminListener(app, limits, self._on_error, self._tell)
-        await self._admin.start(*self._settings.admin.listen)
-        self.admin_url = _url(Address(*self._admin.addresses[0][:2]))
+        certificate = certificate_of(self._settings.admin.tls)
+        if certificate is not None:
+            self._tasks.spawn(CertificateWatch(certificate, self._log, self._clock).run(), "admin certificate")
+        await self._admin.start(*self._settings.admin.listen, tls=certificate and certificate.context)
+        self.admin_url = url_of(Address(*self._admin.addresses[0][:2]), is_tls=certificate is not None)
+        if self._settings.admin.warning is not None:
+            self._tell("admin_without_tls", reason=self._settings.admin.warning)
 
     def tell_uncaught(self) -> None:
         """Log what nobody catches, and what libraries say, for the whole process."""
@@ -368,6 +384,8 @@ async def run_until_signal(settings: Settings) -> int:
     )
     if server.store_problem is not None:
         sys.stderr.write(f"switchback: WITHOUT ITS STORE: {plain_text(server.store_problem)}\n")
+    if settings.admin.warning is not None:
+        sys.stderr.write(f"switchback: WARNING: {settings.admin.warning}\n")
     sys.stderr.flush()
     await stop.wait()
     await server.stop()
@@ -379,9 +397,3 @@ def serve(settings: Settings) -> int:
     """Run the proxy in this process until it is told to stop; the exit code."""
     collect_seldom()
     return uvloop.run(run_until_signal(settings))
-
-
-def _url(address: ListenAddress, *, is_tls: bool = False) -> str:
-    if isinstance(address, Address):
-        return f"{'https' if is_tls else 'http'}://{address}"
-    return str(address)

@@ -38,6 +38,7 @@ _NOT_SETTINGS = frozenset({"SWITCHBACK_HOME", "SWITCHBACK_TOKEN", "SWITCHBACK_AD
 #: Segments as they are sent; none of dots, none empty.
 #: Scheme and host in small letters, a port only where it is not the usual one, no path.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+_HOST_NAME = re.compile(r"[a-z0-9._-]{1,253}")
 _BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@+,=-]+)*")
 
 
@@ -73,6 +74,20 @@ def _origins(value: object) -> object:
     return origins
 
 
+def _host_names(value: object) -> object:
+    """Names as they stand in a URL, one or several. Raises ValueError for anything else."""
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple):
+        raise ValueError("must be a list of host names such as switchback or switchback.internal")
+    names = [str(name).strip().lower() for name in cast("list[object]", given)]
+    for name in names:
+        if not _HOST_NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is no host name: write it as in a URL, without scheme and port, and no wildcard"
+            )
+    return names
+
+
 def _agent_name(value: str) -> str:
     try:
         return check_agent_name(value)
@@ -91,19 +106,32 @@ Listen = Annotated[
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-class AdminSettings(_Frozen):
-    """The listener of admin API, metrics and health."""
-
-    listen: TcpListen = Address("127.0.0.1", 8101)
-
-
 class TlsSettings(_Frozen):
-    """What the LLM listener shows who connects over TCP, as PEM files; without a certificate it speaks plain HTTP."""
+    """What a listener shows who connects over TCP, as PEM files; without a certificate it speaks plain HTTP."""
 
     #: The certificate, and behind it those between it and a known authority.
     certificate: Path | None = None
     #: The certificate's private key, unencrypted; left out where it is in the file of the certificate.
     key: Path | None = None
+
+
+class AdminSettings(_Frozen):
+    """The listener of admin API, metrics and health."""
+
+    listen: TcpListen = Address("127.0.0.1", 8101)
+    tls: TlsSettings = TlsSettings()
+    #: Names beside its own address that requests may call it by, such as that of a container or a service.
+    hosts: Annotated[tuple[str, ...], BeforeValidator(_host_names)] = ()
+
+    @property
+    def warning(self) -> str | None:
+        """What is unsafe about it; None where nothing is."""
+        if self.listen.is_loopback or self.tls.certificate is not None:
+            return None
+        return (
+            f"the admin API listens beyond this machine ({self.listen}) without TLS: whoever is on the way reads tokens and prompts; "
+            "set admin.tls.certificate, or admin.listen to 127.0.0.1"
+        )
 
 
 class CorsSettings(_Frozen):
@@ -240,7 +268,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings
     except ValidationError as error:
         raise SettingsError(problems + [_sentence(item) for item in error.errors()]) from None
     problems += _unsafe(settings)
-    problems += _tls_problems(settings.tls)
+    problems += _tls_problems("tls", settings.tls) + _tls_problems("admin.tls", settings.admin.tls)
     if problems:
         raise SettingsError(problems)
     return settings
@@ -315,17 +343,17 @@ def _unsafe(settings: Settings) -> list[str]:
     return problems
 
 
-def _tls_problems(tls: TlsSettings) -> list[str]:
+def _tls_problems(where: str, tls: TlsSettings) -> list[str]:
     """Whether certificate and key can be used; they are only looked at here."""
     if tls.certificate is None:
-        return [] if tls.key is None else ["tls.key: is of no use without tls.certificate"]
+        return [] if tls.key is None else [f"{where}.key: is of no use without {where}.certificate"]
     problems: list[str] = []
     for name, path in (("certificate", tls.certificate), ("key", tls.key)):
         try:
             if path is not None:
                 path.read_bytes()
         except OSError as error:
-            problems.append(f"tls.{name}: {path} cannot be read: {error.strerror}")
+            problems.append(f"{where}.{name}: {path} cannot be read: {error.strerror}")
     if problems:
         return problems
     try:
@@ -333,10 +361,10 @@ def _tls_problems(tls: TlsSettings) -> list[str]:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key, password=_no_password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            return ["tls.key: does not belong to tls.certificate"]
-        return ["tls: certificate and key must be PEM files, the key without a password"]
+            return [f"{where}.key: does not belong to {where}.certificate"]
+        return [f"{where}: certificate and key must be PEM files, the key without a password"]
     except _Encrypted:
-        return ["tls.key: is encrypted; give one without a password"]
+        return [f"{where}.key: is encrypted; give one without a password"]
     return []
 
 

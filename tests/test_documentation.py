@@ -218,6 +218,7 @@ def test_the_compose_file_serves_this_machine_alone_with_settings_that_hold() ->
         settings = load_settings(None, environment_of_the_image() | environment)
         assert [address.port for address in settings.traffic_addresses] == [8100]
         assert (settings.providers["openai"].api_key is not None) == bool(key)
+        assert settings.admin.hosts == ("switchback",)
         assert settings.home == Path(service["volumes"][0].partition(":")[2])
         assert int(service["stop_grace_period"].removesuffix("s")) > settings.timeouts.drain_seconds
 

@@ -104,6 +104,8 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
         ("admin: {listen: unix:/run/admin.sock}", "admin.listen: must be HOST:PORT"),
         ("listen: [unix:/run/llm.sock, 0.0.0.0:1]\nproviders: {openai: {api_key: k}}", "allow_remote"),
         ("tls: {certificat: x}", "tls.certificat: unknown setting; did you mean certificate?"),
+        ("admin: {tls: {key: /run/key.pem}}", "admin.tls.key: is of no use without admin.tls.certificate"),
+        ("admin: {hosts: ['https://switchback']}", "admin.hosts: 'https://switchback' is no host name"),
         ("tls: {key: /run/key.pem}", "tls.key: is of no use without tls.certificate"),
         (
             "tls: {certificate: /nonexistent/c.pem, key: /nonexistent/k.pem}",

@@ -89,3 +89,10 @@ def _listen_address(value: object) -> ListenAddress:
     if len(path.encode()) > _MAX_PATH_BYTES:
         raise ValueError(f"the path of a unix socket has at most {_MAX_PATH_BYTES} bytes")
     return UnixAddress(path)
+
+
+def url_of(address: ListenAddress, *, is_tls: bool = False) -> str:
+    """What clients call it: an origin, or `unix:/PATH`."""
+    if isinstance(address, Address):
+        return f"{'https' if is_tls else 'http'}://{address}"
+    return str(address)

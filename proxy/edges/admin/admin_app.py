@@ -34,7 +34,7 @@ def build_admin_app(parts: AdminParts) -> web.Application:
     """The application, ready for a runner."""
     authentication = Authentication(parts.token, parts.live.token, parts.clock)
     app = web.Application(
-        middlewares=[occupied, problems(parts.on_error), admission(authentication, parts.listen_host)],
+        middlewares=[occupied, problems(parts.on_error), admission(authentication, parts.listen_host, parts.hosts)],
         client_max_size=MAX_BODY_BYTES,
     )
     app.on_response_prepare.append(harden)

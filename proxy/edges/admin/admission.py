@@ -6,7 +6,7 @@ no name, so on a listener for every interface any address is accepted; probes ad
 
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -30,14 +30,14 @@ _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-def admission(authentication: Authentication, listen_host: str) -> Middleware:
+def admission(authentication: Authentication, listen_host: str, hosts: Collection[str] = ()) -> Middleware:
     """The middleware that lets a request in. Everything below /api needs a token, also what does not exist, but the marker."""
 
     @web.middleware
     async def admit(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        check_host(request.headers.getall(hdrs.HOST, []), listen_host)
+        check_host(request.headers.getall(hdrs.HOST, []), listen_host, hosts)
         path = request.raw_path.partition("?")[0]
         if not _PATH.match(path):
             raise NotFound("path_not_found", "paths are taken only as they are written in /api/v1/openapi.json")
@@ -56,17 +56,19 @@ def admission(authentication: Authentication, listen_host: str) -> Middleware:
     return admit
 
 
-def check_host(values: list[str], listen_host: str) -> None:
+def check_host(values: list[str], listen_host: str, hosts: Collection[str] = ()) -> None:
     """Raises BadInput(`wrong_host`, 421) unless the one Host header names this listener."""
     match = _HOST.match(values[0]) if len(values) == 1 else None
-    if match is None or not _is_ours(match["v6"] or match["name"], listen_host):
+    if match is None or not _is_ours(match["v6"] or match["name"], listen_host, hosts):
         raise BadInput(
-            "wrong_host", "this listener answers only for its own address; call it by that or localhost", status=421
+            "wrong_host",
+            "this listener answers only for its own address, localhost, and the names in the setting admin.hosts",
+            status=421,
         )
 
 
-def _is_ours(name: str, listen_host: str) -> bool:
-    if name.lower() in ("localhost", listen_host.lower()):
+def _is_ours(name: str, listen_host: str, hosts: Collection[str]) -> bool:
+    if name.lower() in ("localhost", listen_host.lower(), *hosts):
         return True
     try:
         address = ipaddress.ip_address(name)

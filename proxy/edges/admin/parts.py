@@ -4,7 +4,7 @@ A handler is a plain coroutine from an Ask to an Answer: it never sees a request
 reading.py's matter, writing answers admin_app.py's.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -62,6 +62,10 @@ class AdminParts:
     clock: Clock
     token: str
     listen_host: str
+    #: Other names that requests may call this listener by.
+    hosts: Sequence[str] = ()
+    #: What is unsafe about the listener, for `GET /status`.
+    admin_warning: str | None = None
     is_draining: Callable[[], bool]
     on_error: Callable[[BaseException], None]
     #: What became of changes that were ordered with an id.

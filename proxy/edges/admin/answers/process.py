@@ -47,6 +47,12 @@ class StoreStatus(StoreFacts):
     problem: str | None
 
 
+class AdminStatus(TypedDict):
+    """This listener, and what is unsafe about it."""
+
+    warning: str | None
+
+
 class ProcessStatus(TypedDict):
     """How this process is."""
 
@@ -62,6 +68,7 @@ class ProcessStatus(TypedDict):
     recorder: RecorderStatus
     #: Empty where this process serves the calls itself.
     workers: list[WorkerStatus]
+    admin: AdminStatus
     store: StoreStatus
     journal: JournalStatus
     last_known_good: KnownGoodStatus

@@ -29,6 +29,7 @@ async def get_status(parts: AdminParts, ask: Ask) -> Answer[ProcessStatus]:
             "holds_outstanding": parts.ledger.holds_outstanding,
             "recorder": {"queued": parts.recorder.queue_length, "dropped": parts.recorder.dropped},
             "workers": [] if parts.workers is None else parts.workers.document(),
+            "admin": {"warning": parts.admin_warning},
             "store": {**await parts.store.diagnostics(), "up": problem is None, "problem": problem},
             **parts.standby.status(),
         }
