@@ -6,6 +6,7 @@ disagree.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from proxy.core.errors import Refusal, Unavailable
@@ -22,6 +23,8 @@ from proxy.wires.wire import InjectionPlan, Wire
 
 _RUNS_SEEN: Final = 100
 _AT_ONCE_SECONDS: Final = 0.25
+#: So long the newest calls are waited for: a slow store has not to have them.
+_FLUSH_SECONDS: Final = 0.5
 
 
 class PreflightSource:
@@ -47,7 +50,9 @@ class PreflightSource:
     async def recent_calls(self, agent: str) -> RecentCalls:
         """Of an agent's last calls, whichever process served them. Raises Unavailable."""
         if self.recorder is not None:
-            await self.recorder.flush()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FLUSH_SECONDS):
+                    await self.recorder.flush()
         return await self._of_runs(agent)
 
     async def calls_known_now(self, agent: str) -> RecentCalls:

@@ -8,6 +8,7 @@ While the store is away nothing new waits for it: holds that need a row are refu
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -15,15 +16,21 @@ from typing import Final, Protocol
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.spending.ledger import BatchEntry, Lease, LedgerWrites, SettledBatch
 from proxy.runtime.process.clock import Clock
+from proxy.runtime.process.pace import Pace
 from proxy.runtime.spending.counters import Counter
 from proxy.runtime.spending.held_amount import HeldAmount
 
 _GATHER_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 0.5
+#: So long a call waits for its row on a slow disk.
+_PLACING_SECONDS: Final = 5.0
 #: A call that is open for longer gets a row, so that it no longer takes up its counter's lease.
 _LONG_MICROSECONDS: Final = 1_000_000
 #: Settled holds of one transaction: what piled up while the store was away keeps nobody waiting for long.
 _MAX_ROWS: Final = 4_000
+#: Of the time of a slow store; a call that waits for its row cuts the pause short.
+_SHARE: Final = 0.25
+_LONGEST_PAUSE_SECONDS: Final = 10.0
 #: Settled holds that may wait for a store that is away, before leases are no longer used and holds are merged. Not
 #: Final, which compiled code would take for granted: a test makes it small.
 _MAX_WAITING = 50_000
@@ -88,6 +95,7 @@ class LedgerWriter:
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._pace = Pace(_MAX_ROWS, _SHARE, _LONGEST_PAUSE_SECONDS)
         self.is_away = False
 
     @property
@@ -132,7 +140,12 @@ class LedgerWriter:
             self._leases_to_see.add(hold.counter)
         self._wake.set()
         self._hurry.set()
-        await durable
+        await asyncio.wait({durable}, timeout=_PLACING_SECONDS)
+        if not durable.done():
+            # The row may still come: whoever gave up settles it as released.
+            durable.cancel()
+            raise _unavailable()
+        durable.result()
 
     def end(self, hold: HeldAmount) -> None:
         """The hold is settled; it is written with the next write."""
@@ -154,18 +167,29 @@ class LedgerWriter:
         while True:
             await self._wake.wait()
             if not self._hurry.is_set():
-                await self._gather()
+                await self._hurried(_GATHER_SECONDS)
             self._wake.clear()
             self._hurry.clear()
-            if not await self.flush():
+            began, rows = time.monotonic(), len(self._ended) + len(self._rows)
+            if not await self._write_some():
                 await asyncio.sleep(_RETRY_SECONDS)
                 self._wake.set()
+                continue
+            pause = self._pace.took(time.monotonic() - began, rows)
+            if pause:
+                await self._hurried(pause)
+            if self._ended or self._rows:
+                self._wake.set()
+
+    async def _write_some(self) -> bool:
+        async with self._turn:
+            return await self._write(self._batch(()))
 
     async def flush(self, *, ends_leases: Iterable[Counter] = ()) -> bool:
         """Write everything that waits now; False where the store is away. `ends_leases`: of these counters no more of the lease
         is kept than is in use."""
         async with self._turn:
-            batches = 1 + (len(self._ended) + len(self._rows)) // _MAX_ROWS
+            batches = 1 + (len(self._ended) + len(self._rows)) // self._pace.at_once
             for _ in range(batches + 1 if self._tried else batches):
                 if not await self._write(self._batch(ends_leases)):
                     return False
@@ -194,8 +218,9 @@ class LedgerWriter:
         self.is_away = False
         return True
 
-    async def _gather(self) -> None:
-        timer = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._hurry.set)
+    async def _hurried(self, seconds: float) -> None:
+        """Returns when somebody is in a hurry, or after so long."""
+        timer = asyncio.get_running_loop().call_later(seconds, self._hurry.set)
         try:
             await self._hurry.wait()
         finally:
@@ -229,11 +254,12 @@ class LedgerWriter:
 
     def _next_settled(self) -> tuple[list[HeldAmount], list[HeldAmount]]:
         """Holds with rows, and without."""
-        rows, self._rows = self._rows[:_MAX_ROWS], self._rows[_MAX_ROWS:]
+        most = self._pace.at_once
+        rows, self._rows = self._rows[:most], self._rows[most:]
         if self._tried:
             tried, self._tried = self._tried, []
             return rows, tried
-        ended, self._ended = self._ended[:_MAX_ROWS], self._ended[_MAX_ROWS:]
+        ended, self._ended = self._ended[:most], self._ended[most:]
         if not self._rows and not self._ended:
             for hold in self._merged.values():
                 (rows if hold.has_row else ended).append(hold)

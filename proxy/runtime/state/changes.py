@@ -32,7 +32,16 @@ from proxy.runtime.state.change_log import ChangeLog
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.state.memory_change import MemoryChange, beyond_memory
 from proxy.runtime.state.ordered_changes import note_effect
-from proxy.runtime.state.standby import STORE_UNAVAILABLE, Standby
+from proxy.runtime.state.slow_store import (
+    ANSWER_SECONDS,
+    BEGIN_SECONDS,
+    LONGEST_COMMIT_SECONDS,
+    ChangeTurn,
+    StoreTooSlow,
+    begun,
+    to_the_end,
+)
+from proxy.runtime.state.standby import STORE_SLOW, STORE_UNAVAILABLE, Standby
 from proxy.runtime.state.work import NothingChanged, Work, note_not_applied, snapshot_after
 from proxy.store.ports.store import Change, Store
 
@@ -43,13 +52,6 @@ _STORE_SECONDS = 0.4
 
 Order = TypeVar("Order", RollbackOrder, AbortOrder, SwitchOrder)
 Result = TypeVar("Result")
-
-
-class StoreTooSlow(Unavailable):
-    """The store did not begin a change in time. It may only be busy, so for ordinary changes that does not make it away."""
-
-    def __init__(self) -> None:
-        super().__init__(STORE_UNAVAILABLE, "the store cannot be used now: it is locked or very slow; try again")
 
 
 def _nothing() -> None:
@@ -78,7 +80,7 @@ class Changes:
         self._clock = clock
         self._standby = standby
         self._log = log or ChangeLog(bytes.__len__, clock)
-        self._turn = asyncio.Lock()
+        self._turn = ChangeTurn()
         self._tasks = TaskSet(_told_to_the_waiting)
         #: What the store holds, while something in force is on its way to it; None: what is in force.
         self._stored: Snapshot | None = None
@@ -102,9 +104,11 @@ class Changes:
         """A change about one agent, or (None) about switches, caps and tokens. Raises what the store raises, and Unavailable where
         changes before this one take longer than `patience_seconds`."""
         self.check_present()
+        until = asyncio.get_running_loop().time() + ANSWER_SECONDS
         async with self._ordinary_turn(patience_seconds):
             self.check_present()
-            async with self._transaction(agent, self._clock.now_microseconds(), then=self._committed) as work:
+            now = self._clock.now_microseconds()
+            async with self._transaction(agent, now, then=self._committed, until=until) as work:
                 yield work
                 if work.has_effect:
                     self._check_nothing_came_between(agent)
@@ -143,8 +147,11 @@ class Changes:
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
         """Nobody else changes anything in the store meanwhile."""
-        async with self._turn:
+        await self._turn.acquire_in_any_case()
+        try:
             yield
+        finally:
+            self._turn.release()
 
     @asynccontextmanager
     async def repeating(self, entry: JournalEntry) -> AsyncGenerator[Work]:
@@ -195,7 +202,7 @@ class Changes:
             async with self.begin(order.agent, _PATIENCE_SECONDS) as work:
                 return await carry_out(work, order)
         except Unavailable as unavailable:
-            if unavailable.code != STORE_UNAVAILABLE:
+            if unavailable.code not in (STORE_UNAVAILABLE, STORE_SLOW):
                 raise
             standby.presence.lost(unavailable)
             raise refusal from unavailable
@@ -224,7 +231,7 @@ class Changes:
 
     async def _enter(self, standby: Standby, entry: JournalEntry, carry_out: CarryOut[Order, Result]) -> Result | None:
         """The result as the store has it; None where entering it is left to takeover.py. Raises what the store's rules say."""
-        async with self._turn:
+        async with self.turn():
             oldest = next(iter(standby.journal.entries), None)
             if oldest is None or oldest.id != entry.id or standby.presence.is_away:
                 return None
@@ -276,17 +283,16 @@ class Changes:
     @asynccontextmanager
     async def _ordinary_turn(self, patience_seconds: float | None) -> AsyncGenerator[None]:
         """The turn, with nothing on its way to the store. Raises Unavailable where that takes too long."""
-        try:
-            while True:
-                async with asyncio.timeout(patience_seconds):
-                    await self._turn.acquire()
-                if self._standby is None or not self._standby.journal.entries or self._standby.presence.is_away:
-                    break
-                self._turn.release()
+        while True:
+            await self._turn.acquire(patience_seconds)
+            if self._standby is None or not self._standby.journal.entries or self._standby.presence.is_away:
+                break
+            self._turn.release()
+            try:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     await self._standby.journal.emptied()
-        except TimeoutError:
-            raise StoreTooSlow from None
+            except TimeoutError:
+                raise StoreTooSlow from None
         try:
             yield
         finally:
@@ -300,16 +306,19 @@ class Changes:
         *,
         evidence: Sequence[Mapping[str, Any]] = (),
         then: Committed | None = None,
+        until: float | None = None,
     ) -> AsyncGenerator[Work]:
+        """`until`: the moment by which the caller is answered, and told the truth."""
         stack = AsyncExitStack()
         try:
-            change = await self._opened(stack)
+            longest, patience = (None, _PATIENCE_SECONDS) if until is None else (LONGEST_COMMIT_SECONDS, BEGIN_SECONDS)
+            change = await begun(self._store.change(longest), stack, self._tasks, patience)
             async with stack:
                 work = Work(change, now, evidence)
                 yield work
                 if not work.has_effect:
                     raise NothingChanged
-                await self._to_the_end(self._commit(stack.pop_all(), work, agent, then))
+                await self._to_the_end(self._commit(stack.pop_all(), work, agent, then), until)
         except NothingChanged:
             return
         except Unavailable as refusal:
@@ -317,21 +326,6 @@ class Changes:
             if self._standby is not None and is_away:
                 self._standby.presence.lost(refusal)
             raise
-
-    async def _opened(self, stack: AsyncExitStack) -> Change:
-        """The store's change, begun; `stack` ends it. Raises Unavailable(`store_unavailable`) when it takes too long."""
-        opening = self._tasks.spawn(stack.enter_async_context(self._store.change()), "beginning a change")
-        try:
-            await asyncio.wait({opening}, timeout=_PATIENCE_SECONDS)
-        except asyncio.CancelledError:
-            opening.cancel()
-            await asyncio.wait({opening})
-            await stack.aclose()
-            raise
-        if not opening.done():
-            opening.cancel()
-            raise StoreTooSlow
-        return opening.result()
 
     async def _commit(self, stack: AsyncExitStack, work: Work, agent: str | None, then: Committed | None) -> None:
         async with stack:
@@ -352,19 +346,19 @@ class Changes:
             self._standby.known_good.committed(before, after, agent, work.rows)
         self._show(after)
 
-    async def _to_the_end(self, commit: Coroutine[Any, Any, None]) -> None:
-        """Wait for the commit and the swap behind it, also when cancelled meanwhile: one without the other would leave traffic
-        on something else than the store says."""
+    async def _to_the_end(self, commit: Coroutine[Any, Any, None], until: float | None) -> None:
         committing = self._tasks.spawn(commit, "committing a change")
-        was_cancelled = False
-        while not committing.done():
-            try:
-                await asyncio.wait({committing})
-            except asyncio.CancelledError:
-                was_cancelled = True
-        committing.result()
-        if was_cancelled:
-            raise asyncio.CancelledError
+        try:
+            await to_the_end(committing, until)
+        finally:
+            if not committing.done():
+                self._turn.left_to(committing)
+                committing.add_done_callback(self._ended_late)
+
+    def _ended_late(self, committing: asyncio.Task[None]) -> None:
+        error = None if committing.cancelled() else committing.exception()
+        if isinstance(error, Unavailable) and error.code == STORE_UNAVAILABLE and self._standby is not None:
+            self._standby.presence.lost(error)
 
     def _show(self, stored: Snapshot) -> None:
         """Put in force what the store holds, with what is on its way to it over it."""

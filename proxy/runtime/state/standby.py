@@ -16,6 +16,8 @@ from proxy.runtime.state.journal import Journal, JournalStatus
 from proxy.runtime.state.last_known_good import KnownGoodStatus, LastKnownGood
 
 STORE_UNAVAILABLE = "store_unavailable"
+#: It is there, and did not do it in time.
+STORE_SLOW = "store_slow"
 _RETRY_AFTER_SECONDS = 5
 
 
@@ -114,5 +116,6 @@ class WhilePresent:
         try:
             yield
         except Unavailable as refusal:
-            self._presence.lost(refusal)
+            if refusal.code != STORE_SLOW:
+                self._presence.lost(refusal)
             raise

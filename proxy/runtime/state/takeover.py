@@ -9,6 +9,7 @@ are in already after a crash between a commit and the clearing of the file.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,12 +19,13 @@ from proxy.core.pages import MAX_PAGE
 from proxy.core.proof.emergency import EmergencyOrder, JournalEntry, RollbackOrder, SwitchOrder, is_journalled
 from proxy.core.proof.known_good import KnownGood, snapshot_with
 from proxy.runtime.process.clock import Clock
+from proxy.runtime.process.pace import Pace
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.spending.ledger import SpendLedger
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.ledger_start import read_what_came_again, take_over_ledger
 from proxy.runtime.state.live_snapshot import LiveSnapshot
-from proxy.runtime.state.standby import STORE_UNAVAILABLE, Standby
+from proxy.runtime.state.standby import STORE_SLOW, STORE_UNAVAILABLE, Standby
 from proxy.runtime.state.work import Work, note_not_applied
 from proxy.store.ports.store import Store
 
@@ -35,6 +37,11 @@ _PATIENCE_SECONDS = 0.75
 #: The same where there is nothing to serve from: a slow machine's first start must not look like a store that is away.
 _FIRST_PATIENCE_SECONDS = 15.0
 _LOOK_SECONDS = 1.0
+#: Of the time of a slow store.
+_LOOK_SHARE = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+#: Looks in vain after which a store that is busy is away: each waits for 5 s.
+_SLOW_LOOKS = 2
 _FIRST_RETRY_SECONDS = 0.25
 _LONGEST_RETRY_SECONDS = 30.0
 #: Waiting mends none of these, and serving beside whoever has the store would be wrong.
@@ -98,9 +105,13 @@ class Takeover:
     async def run(self) -> None:
         """Look after the store until cancelled."""
         failures = 0
+        pace = Pace(1, _LOOK_SHARE, _LONGEST_PAUSE_SECONDS)
         while True:
+            pause = 0.0
             try:
+                began = time.monotonic()
                 await self._look()
+                pause = pace.took(time.monotonic() - began, 1)
                 failures = 0
                 self._has_tried.set()
                 await read_what_came_again(self._parts.store, self._parts.live, self._parts.ledger)
@@ -108,7 +119,8 @@ class Takeover:
                     await self._standby.known_good.complete(self._parts.live.current, self._parts.store)
             except Unavailable as refusal:
                 failures += 1
-                self._standby.presence.lost(refusal)
+                if refusal.code != STORE_SLOW or failures > _SLOW_LOOKS:
+                    self._standby.presence.lost(refusal)
                 if refusal.code in _FATAL:
                     self._fatal = refusal
             except Exception as error:
@@ -118,7 +130,7 @@ class Takeover:
             self._has_tried.set()
             self._knows_more.set()
             await self._standby.journal.keep()
-            await asyncio.sleep(_LOOK_SECONDS if self._is_open else self._retry_seconds(failures))
+            await asyncio.sleep(max(_LOOK_SECONDS, pause) if self._is_open else self._retry_seconds(failures))
 
     async def _scrub(self) -> None:
         """Have the store looked through. Apart from `run`, which must not wait for lists; what is found there `run` meets."""

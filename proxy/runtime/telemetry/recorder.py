@@ -8,16 +8,21 @@ interpreter with the calls, make some of them wait.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Unavailable
+from proxy.runtime.process.pace import Pace
 
 _BATCH: Final = 1024
 _GATHER_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 1.0
+#: Of the time of a slow store; runs may be dropped, so it is the smallest.
+_SHARE: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 45.0
 
 
 class RunStore(Protocol):
@@ -49,6 +54,7 @@ class Recorder:
         self._untold: list[Run] = []
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._pace = Pace(_BATCH, _SHARE, _LONGEST_PAUSE_SECONDS)
         self.dropped = 0
 
     @property
@@ -72,9 +78,21 @@ class Recorder:
             # A short gathering time makes one transaction of many runs.
             await asyncio.sleep(_GATHER_SECONDS)
             self._wake.clear()
-            if not await self.flush():
+            began, rows = time.monotonic(), len(self._queue)
+            if not await self._write_some():
                 await asyncio.sleep(_RETRY_SECONDS)
                 self._wake.set()
+                continue
+            pause = self._pace.took(time.monotonic() - began, rows)
+            if pause:
+                await asyncio.sleep(pause)
+            if self._queue:
+                self._wake.set()
+
+    async def _write_some(self) -> bool:
+        async with self._turn:
+            self._tell()
+            return await self._write_batch()
 
     async def flush(self) -> bool:
         """Write everything queued; False when the store is away (the rest stays queued)."""
@@ -82,20 +100,31 @@ class Recorder:
             return await self._flush()
 
     async def _flush(self) -> bool:
+        self._tell()
+        while self._queue:
+            if not await self._write_batch():
+                return False
+        return True
+
+    def _tell(self) -> None:
         untold, self._untold = self._untold, []
         if untold:
             for listener in self._listeners:
                 listener(untold)
-        while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
-            try:
-                await self._store.record_runs(
-                    [run for run, _ in batch], [attempt for _, attempts in batch for attempt in attempts]
-                )
-            except BaseException as error:
-                # Writing a run twice is harmless, losing one is not.
-                self._queue.extendleft(reversed(batch))
-                if isinstance(error, Unavailable):
-                    return False
-                raise
+
+    async def _write_batch(self) -> bool:
+        """Write the oldest of the queue, as many as the pace allows; False when the store is away."""
+        batch = [self._queue.popleft() for _ in range(min(self._pace.at_once, len(self._queue)))]
+        if not batch:
+            return True
+        try:
+            await self._store.record_runs(
+                [run for run, _ in batch], [attempt for _, attempts in batch for attempt in attempts]
+            )
+        except BaseException as error:
+            # Writing a run twice is harmless, losing one is not.
+            self._queue.extendleft(reversed(batch))
+            if isinstance(error, Unavailable):
+                return False
+            raise
         return True

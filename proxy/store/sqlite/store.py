@@ -63,10 +63,10 @@ class SqliteStore:
         await self._database.close()
 
     @asynccontextmanager
-    async def change(self) -> AsyncGenerator[SqliteChange, None]:
+    async def change(self, longest_commit_seconds: float | None = None) -> AsyncGenerator[SqliteChange, None]:
         """One atomic change. Raises UnauditedChange at its end where something was written without an audit entry; a
         change that wrote nothing is none, and leaves the revision as it is."""
-        async with self._database.change() as writer:
+        async with self._database.change(longest_commit_seconds) as writer:
             before, revision = await writer.run(_begun)
             change = SqliteChange(writer, revision + 1)
             yield change
@@ -199,7 +199,7 @@ class SqliteStore:
         return await self._database.read_for_lists(giving_back.free_bytes)
 
     async def ping(self) -> None:
-        await self._database.tend(batches.try_write)
+        await self._database.look(batches.try_write)
 
     async def scrub(self) -> None:
         await self._database.scrub()

@@ -37,7 +37,7 @@ class Troubled:
         self.waits: Callable[[], Any] | None = None
 
     @asynccontextmanager
-    async def change(self) -> AsyncIterator[Any]:
+    async def change(self, longest_commit_seconds: float | None = None) -> AsyncIterator[Any]:
         if self.waits is not None:
             await self.waits()
         async with self._store.change() as change:
@@ -342,3 +342,36 @@ async def test_a_disk_that_hangs_delays_an_answer_by_less_than_a_second_and_it_s
     stuck.set()
     await scene.control.standby.journal.keep()
     assert scene.control.live.current.switches == (switch,)
+
+
+class TestACommitThatTakesLong:
+    async def test_is_answered_as_unknown_keeps_its_turn_and_is_in_force_when_it_is_through(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("proxy.runtime.state.changes.ANSWER_SECONDS", 0.05)
+        scene.store.go_on.clear()
+        with pytest.raises(Unavailable) as caught:
+            await scene.releases.move_label("ann", "b", "other", 1, "")
+        assert caught.value.code == "store_outcome_unknown"
+        monkeypatch.setattr("proxy.runtime.state.slow_store._TURN_SECONDS", 0.05)
+        monkeypatch.setattr("proxy.runtime.state.slow_store._MOVING_SECONDS", 0.01)
+        with pytest.raises(Unavailable, match="nothing was changed"):
+            await scene.releases.move_label("ann", "b", "third", 1, "")
+        monkeypatch.undo()
+        scene.store.go_on.set()
+        await scene.releases.move_label("ann", "b", "third", 1, "")
+        assert {"other", "third"} <= set(scene.control.live.current.agents["b"].labels)
+
+    async def test_that_fails_in_the_end_is_not_in_force_and_the_store_is_away(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("proxy.runtime.state.changes.ANSWER_SECONDS", 0.05)
+        scene.store.go_on.clear()
+        scene.store.fails_at_the_end = True
+        with pytest.raises(Unavailable, match="not known yet"):
+            await scene.releases.move_label("ann", "b", "other", 1, "")
+        scene.store.go_on.set()
+        async with scene.changes.turn():
+            pass
+        assert scene.control.standby.presence.is_away
+        assert "other" not in scene.control.live.current.agents["b"].labels

@@ -31,19 +31,23 @@ from proxy.store.sqlite.opening.connection import (
     connect,
     roll_back,
 )
-from proxy.store.sqlite.opening.failures import STORE_UNAVAILABLE, DatabaseFailed
+from proxy.store.sqlite.opening.disk_speed import SLOW_SECONDS, DiskSpeed
+from proxy.store.sqlite.opening.failures import DatabaseFailed, too_busy, too_slow
 from proxy.store.sqlite.opening.identity_file import Identity
-from proxy.store.sqlite.opening.inspection import check_is_whole_copy, inspect, opened_untouched
-from proxy.store.sqlite.opening.migrate import check_library, migrations
+from proxy.store.sqlite.opening.inspection import check_is_whole_copy
+from proxy.store.sqlite.opening.migrate import check_library
 from proxy.store.sqlite.opening.open_database import OpenDatabase, open_database
 from proxy.store.sqlite.opening.open_file import FilesChanged, OpenFile
 from proxy.store.sqlite.opening.ownership import OwnershipLock
 from proxy.store.sqlite.opening.presence import LOG_MOVES_IN, REOPENED_IN, Presence
 from proxy.store.sqlite.opening.scrubbing import ScrubPosition, look_further
-from proxy.store.sqlite.opening.whole_copies import copy_whole, free_name
+from proxy.store.sqlite.opening.whole_copies import copied_beside, kept_aside, stamp
+from proxy.store.sqlite.opening.writer_turn import WriterTurn
 
 #: A log this long is moved without waiting for the next look.
 _LONG_LOG_BYTES = 16 * 1024 * 1024
+#: On a slow disk it may grow so long before it is moved, which holds up changes for as long as it takes.
+_SLOW_LOG_BYTES = 1024 * 1024
 #: Where the disk is slow, moving the log takes at most this share of the time.
 _SLOW_MOVE_SECONDS = 0.1
 _MOVING_SHARE = 0.1
@@ -63,7 +67,8 @@ class Database:
         self._busy_timeout_seconds = busy_timeout_seconds
         self._migrations = known_migrations
         self._ownership = OwnershipLock(path)
-        self._turn = asyncio.Lock()
+        self._turn = WriterTurn()
+        self._speed = DiskSpeed(self._ownership)
         self._opening: OpenDatabase | None = None
         #: Whether what is open can be written, and read, as far as known.
         self._is_writable = False
@@ -111,21 +116,23 @@ class Database:
             return answer
 
     @asynccontextmanager
-    async def change(self) -> AsyncGenerator[ThreadConnection, None]:
-        """One transaction over several hops. It commits when the block ends and is undone by any exception."""
-        async with self._writing() as opening:
+    async def change(self, longest_commit_seconds: float | None = None) -> AsyncGenerator[ThreadConnection, None]:
+        """One transaction over several hops. It commits when the block ends and is undone by any exception. Raises
+        Unavailable(`store_slow`) instead of a commit that is expected to take longer."""
+        async with self._writing(is_change=True) as opening:
             writer = opening.writer
             try:
                 await writer.run(_begin_change, opening.file)
                 yield writer
-                await writer.run(_commit_change, opening.file)
+                took = await writer.run(_commit_change, opening.file, self._speed, longest_commit_seconds)
             except BaseException:
                 # The thread has the rollback before this task can be interrupted again, and before the next writer.
                 with suppress(Refusal):
                     await writer.run(roll_back)
                 raise
-            # In the database file itself an acknowledged change outlives whatever befalls the log.
-            await self._move_log(opening)
+            if took <= SLOW_SECONDS:
+                # In the database file itself an acknowledged change outlives whatever befalls the log.
+                await self._move_log(opening)
 
     async def tend(self, work: Work[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
         """`write`, and the upkeep of the log: to be called once a second or so."""
@@ -133,6 +140,12 @@ class Database:
             answer = await opening.writer.run(_batch, opening.file, work, *args, **kwargs)
             await self._move_log(opening)
             return answer
+
+    async def look(self, work: Work[[], None]) -> None:
+        """`tend` with a write of one page, from which is told how fast the disk is."""
+        async with self._writing() as opening:
+            self._speed.looked(await opening.writer.run(_timed, opening.file, work))
+            await self._move_log(opening)
 
     async def scrub(self) -> None:
         """One step of looking through the content, behind the lists asked for before. Damage it finds is what everything is refused
@@ -173,19 +186,18 @@ class Database:
             await asyncio.to_thread(opening.file.check)
             connection = await connect(self.path, read_only=True, busy_timeout_seconds=self._busy_timeout_seconds)
             try:
-                return await connection.run(_copied, self.path)
+                return await connection.run(copied_beside, self.path)
             finally:
                 await connection.close()
 
     @asynccontextmanager
-    async def _writing(self) -> AsyncGenerator[OpenDatabase, None]:
+    async def _writing(self, *, is_change: bool = False) -> AsyncGenerator[OpenDatabase, None]:
         """The writer's turn, with connections that can be trusted. Waits for the turn no longer than the busy timeout."""
         try:
             async with asyncio.timeout(self._busy_timeout_seconds):
-                await self._turn.acquire()
+                await self._turn.acquire(is_change=is_change)
         except TimeoutError:
-            explanation = "the store cannot be used now: it is busy with other writes"
-            raise Unavailable(STORE_UNAVAILABLE, explanation) from None
+            raise too_busy() from None
         try:
             opening = await self._trusted()
             with self._watching():
@@ -242,7 +254,7 @@ class Database:
             # What the open log holds is nowhere else; until it is moved, nothing is closed.
             if not await opening.move_log():
                 raise FilesChanged(presence)
-            opening.file.set_foreign_log_aside(f"{self.path.name}-wal.not-ours-{_stamp()}")
+            opening.file.set_foreign_log_aside(f"{self.path.name}-wal.not-ours-{stamp()}")
         self._opening, self._is_readable, self._is_writable = None, False, False
         await opening.close()
         return await self._connect(self._known())
@@ -268,7 +280,7 @@ class Database:
     async def _make_whole(self, opening: OpenDatabase) -> None:
         await opening.move_log()
         if opening.file.is_deleted and self._kept is None:
-            self._kept = await opening.writer.run(_keep_aside, self.path)
+            self._kept = await opening.writer.run(kept_aside, self.path)
 
     def _lost_place(self, presence: Presence, problem: str = "") -> DatabaseFailed:
         kept = f"; everything it held is in {self._kept.name}, which can be put in its place" if self._kept else ""
@@ -277,7 +289,7 @@ class Database:
     async def _move_log(self, opening: OpenDatabase) -> None:
         """Upkeep that may fail: what was committed stays in the log."""
         loop = asyncio.get_running_loop()
-        if loop.time() < self._move_due_at:
+        if loop.time() < self._move_due_at or (self._speed.is_slow and opening.file.log_bytes < _SLOW_LOG_BYTES):
             return
         began = loop.time()
         try:
@@ -331,36 +343,28 @@ class Database:
         await opening.close()
 
 
-def _stamp() -> str:
-    """For names of files: people read them, nothing is decided by them."""
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-
-
-def _copied(plain: sqlite3.Connection, path: Path) -> tuple[Path, AuditHead]:
-    copy = free_name(path, "backup", _stamp())
-    copy_whole(plain, copy)
-    try:
-        with opened_untouched(copy) as copied:
-            return copy, inspect(copied, max(migrations())).audit_head
-    except BaseException:
-        copy.unlink()
-        raise
-
-
-def _keep_aside(plain: sqlite3.Connection, path: Path) -> Path:
-    kept = free_name(path, "kept", _stamp())
-    copy_whole(plain, kept)
-    return kept
-
-
 def _begin_change(plain: sqlite3.Connection, file: OpenFile) -> None:
     file.check()
     begin_durably(plain)
 
 
-def _commit_change(plain: sqlite3.Connection, file: OpenFile) -> None:
+def _commit_change(
+    plain: sqlite3.Connection, file: OpenFile, speed: DiskSpeed, longest_commit_seconds: float | None
+) -> float:
+    """How long it took, in seconds. Raises Unavailable(`store_slow`), and has committed nothing then."""
+    if longest_commit_seconds is not None and speed.is_too_slow(longest_commit_seconds):
+        raise too_slow()
+    began = time.monotonic()
     commit_durably(plain)
     file.note_write()
+    return time.monotonic() - began
+
+
+def _timed(plain: sqlite3.Connection, file: OpenFile, work: Work[[], None]) -> float:
+    """How long the batch took, in seconds."""
+    began = time.monotonic()
+    _batch(plain, file, work)
+    return time.monotonic() - began
 
 
 def _batch(

@@ -10,6 +10,7 @@ import sqlite3
 from proxy.core.errors import BadInput, Conflict, Refusal, Unavailable
 
 STORE_UNAVAILABLE = "store_unavailable"
+STORE_SLOW = "store_slow"
 
 _EXPLANATIONS = {
     "SQLITE_BUSY": "the database is locked by another program",
@@ -56,3 +57,15 @@ def file_failure(error: OSError) -> DatabaseFailed:
     if error.errno == errno.ELOOP:
         return DatabaseFailed("a symbolic link stands where a file of its own belongs; remove it", needs_reopening=True)
     return DatabaseFailed(f"its files cannot be used ({error.strerror or type(error).__name__})", needs_reopening=True)
+
+
+def too_slow() -> Unavailable:
+    """The refusal of a change that would take longer than anybody waits for; nothing of it was written."""
+    return Unavailable(
+        STORE_SLOW, "the store's disk is very slow; nothing was changed, try again later", retry_after_seconds=30
+    )
+
+
+def too_busy() -> Unavailable:
+    """The refusal of a write whose turn did not come; nothing of it was written."""
+    return Unavailable(STORE_SLOW, "the store cannot be used now: it is busy with other writes", retry_after_seconds=5)

@@ -33,7 +33,7 @@ class OwnershipLock:
         try:
             lock_whole_file(descriptor, owner_from=descriptor)
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            _write_owner(descriptor)
         except OSError as error:
             os.close(descriptor)
             raise file_failure(error) from error
@@ -42,11 +42,23 @@ class OwnershipLock:
             raise
         self._descriptor = descriptor
 
+    def write_owner(self) -> None:
+        """Write once more what the file says. Raises Unavailable(`store_unavailable`)."""
+        if self._descriptor is not None:
+            try:
+                _write_owner(self._descriptor)
+            except OSError as error:
+                raise file_failure(error) from error
+
     def release(self) -> None:
         """Nothing where the lock is not held. The file stays: removing it would race with the next owner."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _write_owner(descriptor: int) -> None:
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
 
 def lock_whole_file(descriptor: int, *, owner_from: int | None = None) -> None:

@@ -6,10 +6,14 @@ file appears under its name only when it is complete and on the disk.
 
 import os
 import sqlite3
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 
+from proxy.core.proof.audit_proof import AuditHead
 from proxy.store.sqlite.opening.failures import DatabaseFailed, file_failure, refusal_of
+from proxy.store.sqlite.opening.inspection import inspect, opened_untouched
+from proxy.store.sqlite.opening.migrate import migrations
 
 _OWNER_ONLY = 0o600
 
@@ -47,3 +51,27 @@ def free_name(path: Path, what: str, stamp: str) -> Path:
             return wanted
         wanted = path.with_name(f"{path.name}.{what}-{stamp}-{number}")
     raise DatabaseFailed("too many files were kept beside it already; move some away", needs_reopening=False)
+
+
+def stamp() -> str:
+    """For names of files: people read them, nothing is decided by them."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+
+
+def copied_beside(plain: sqlite3.Connection, path: Path) -> tuple[Path, AuditHead]:
+    """A copy of everything `plain` sees beside `path`, and its audit head. Raises Unavailable."""
+    copy = free_name(path, "backup", stamp())
+    copy_whole(plain, copy)
+    try:
+        with opened_untouched(copy) as copied:
+            return copy, inspect(copied, max(migrations())).audit_head
+    except BaseException:
+        copy.unlink()
+        raise
+
+
+def kept_aside(plain: sqlite3.Connection, path: Path) -> Path:
+    """A copy of everything `plain` sees, of a file that ends with this process."""
+    kept = free_name(path, "kept", stamp())
+    copy_whole(plain, kept)
+    return kept
