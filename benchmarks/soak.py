@@ -3,12 +3,18 @@
 200,000 calls on kept connections, then 20,000 with a new connection to the provider each; `--calls` and `--new-connections` set
 others, `--pure` takes the sources as they are in place of what install_peers.py compiled. About five minutes. It ends with status 1
 where resident memory grew by more than 5 MB, or a call over https cost more than 1.35 times one over http.
+
+`--minutes 30` lives with a steady load instead, over https: 200 calls a second, streams of which many are left by their clients,
+in turns. It ends with status 1 where resident memory, by a line through all samples after the first third, grows by more than 1 MB
+an hour.
 """
 
 import argparse
 import shutil
+import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +42,9 @@ _LOAD_SECONDS = 5.0
 _WARM_SHARE = 0.25
 _MOST_GROWN_BYTES = 5_000_000
 _MOST_TIMES_HTTP = 1.35
+_MOST_BYTES_AN_HOUR = 1_000_000
+#: Of the samples of a steady load, those left out at the start.
+_WARM_SAMPLES = 1 / 3
 
 
 def main() -> int:
@@ -44,7 +53,10 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=200_000, help="on kept connections")
     parser.add_argument("--new-connections", type=int, default=20_000, help="calls with a connection of their own")
     parser.add_argument("--pure", action="store_true", help="the sources as they are, not compiled")
+    parser.add_argument("--minutes", type=float, help="a steady load for so long, in place of the counted calls")
     options = parser.parse_args()
+    if options.minutes is not None:
+        return _steady(SWITCHBACK_PURE_HTTPS if options.pure else SWITCHBACK_HTTPS, options.minutes)
     targets = (SWITCHBACK_PURE, SWITCHBACK_PURE_HTTPS) if options.pure else (SWITCHBACK, SWITCHBACK_HTTPS)
     holds = True
     costs: list[list[float]] = []
@@ -70,6 +82,33 @@ def main() -> int:
     kept, new = (https / http for http, https in zip(*costs, strict=True))
     print(f"https in http: {kept:.2f} on kept connections, {new:.2f} with a new connection each")
     return 0 if holds and kept <= _MOST_TIMES_HTTP else 1
+
+
+def _steady(target: Target, minutes: float) -> int:
+    """Live with a steady load; 0 where memory stays."""
+    samples: list[tuple[float, int]] = []
+    with _bench() as bench:
+        running = bench.start(target)
+        try:
+            begun = time.monotonic()
+            while (passed := time.monotonic() - begun) < minutes * 60:
+                control(bench.provider_port, "profile", {"closes": False})
+                bench.load("fixed_rate", target, running, connections=32, warm_seconds=0, seconds=20, rate=200)
+                bench.load(
+                    "first_events", target, running, connections=8, warm_seconds=1, seconds=7, rate=20, held=40,
+                    held_interval_us=50_000,
+                )  # fmt: skip
+                samples.append((passed / 3600, machine.resident_bytes(running.pids)))
+                print(f"{passed / 60:5.1f} min  {samples[-1][1] / 1e6:6.1f} MB", flush=True)
+        finally:
+            running.stop()
+        for problem in bench.problems:
+            print(f"problem: {problem}")
+    slope = statistics.linear_regression(*zip(*samples[int(len(samples) * _WARM_SAMPLES) :], strict=True)).slope
+    print(
+        f"{target.name}: memory {slope / 1e6:+.2f} MB an hour over the last {minutes * (1 - _WARM_SAMPLES):.0f} of {minutes:g} minutes"
+    )
+    return int(slope > _MOST_BYTES_AN_HOUR or bool(bench.problems))
 
 
 def _soaked(bench: Bench, target: Target, running: Running, calls: int, *, closes: bool) -> tuple[float, int]:
