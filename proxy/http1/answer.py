@@ -74,13 +74,14 @@ class Answer:
     _buffered = 0
     _limit: int | None = None
     _error: Exception | None = None
+    _is_broken: bool = False
     _wants_end = False
     _is_left = False
 
     def __init__(self, source: AnswerSource, arrived: asyncio.Future[None], unclaimed_bytes: int) -> None:
         self.headers: Headers = []
         self.arrived = arrived
-        """Done when the head is there; fails with UpstreamError or ClientGone. Awaited once, by who sent the request."""
+        """Done when the head is there, or never will be: `check` follows. Awaited once, by who sent the request."""
         self._waiter = arrived
         self._reply: ReplyChannel | None = None
         self._tap: Tap | None = None
@@ -103,8 +104,7 @@ class Answer:
         if self._source is not None:
             self._source.resume()
             await self._end()
-        if self._error is not None:
-            raise self._error
+        self.check()
         return _emptied(self._pieces)
 
     async def relay(
@@ -127,16 +127,22 @@ class Answer:
         self._is_finished = is_finished
         self.watch(reply)
         self.pump(self._pieces)
-        if self._source is not None:
-            reply.on_writable(self._resume)
-            if reply.writable:
-                self._source.resume()
-            try:
+        try:
+            if self._source is not None:
+                reply.on_writable(self._resume)
+                if reply.writable:
+                    self._source.resume()
                 await self._end()
-            finally:
-                reply.on_writable(None)
+        finally:
+            reply.on_writable(None)
+            # They lead back to the caller, who holds this answer.
+            self._reply = self._tap = self._begun = self._is_finished = self._watched = None
+        self.check()
+
+    def check(self) -> None:
+        """Raises what `read` and `relay` raise, once, where the answer broke."""
         if self._error is not None:
-            raise self._error
+            raise self._let_go()
 
     def close(self) -> None:
         """Abort the answer, unless it is complete; its connection is never used again."""
@@ -259,14 +265,22 @@ class Answer:
             self._waiter.set_result(None)
 
     def _break(self, error: Exception) -> None:
-        if self.complete or self._error is not None:
+        if self.complete or self._is_broken:
             return
+        self._is_broken = True
         self._error = error
         source, self._source = self._source, None
         if source is not None:
             source.abort()
         if not self._waiter.done():
-            self._waiter.set_exception(error)
+            self._waiter.set_result(None)
+
+    def _let_go(self) -> Exception:
+        """The error, which nothing of ours holds any more once it is raised: its traceback leads back to the answer, and such
+        circles stay until the collector looks, which it seldom does."""
+        error, self._error = self._error, None
+        assert error is not None
+        return error
 
 
 def _emptied(pieces: list[bytes]) -> bytes:

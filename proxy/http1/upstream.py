@@ -74,6 +74,7 @@ class UpstreamClient:
         except asyncio.CancelledError:
             answer.close()
             raise
+        answer.check()
         return answer
 
     async def close(self) -> None:

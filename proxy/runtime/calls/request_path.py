@@ -128,7 +128,8 @@ class RequestPath:
                     if (rest := self._deliver(flight)) is not None:
                         await rest
                 except (UpstreamError, ClientGone) as end:
-                    self._broke(flight, hold, end)
+                    if not self._broke(flight, hold, end):
+                        raise
                     is_over = False
                 finally:
                     self._meter(flight, hold)
@@ -314,16 +315,17 @@ class RequestPath:
             return deliver_model_list(flight, self._parts.live.current)
         return deliver(flight)
 
-    def _broke(self, flight: Flight, hold: Ticket, end: UpstreamError | ClientGone) -> None:
-        """Note how the attempt ended. Raises `end` where the call is over with it."""
+    def _broke(self, flight: Flight, hold: Ticket, end: UpstreamError | ClientGone) -> bool:
+        """Note how the attempt ended; whether another may follow."""
         hold.sent = end.request_sent
         if isinstance(end, UpstreamError):
             failure = provider_failed(flight, end)
             self._parts.metrics.upstream_failed(failure.provider, failure.reason)
             flight.failed("error", failure.code)
         if flight.earlier_attempts or not may_try_again(end, flight.call.method):
-            raise end
+            return False
         flight.try_again()
+        return True
 
     def _meter(self, flight: Flight, hold: Ticket) -> None:
         """Settle what was held; runs also when the answer broke off or nobody waits for it any more."""
