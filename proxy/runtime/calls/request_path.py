@@ -134,9 +134,7 @@ class RequestPath:
                 finally:
                     self._meter(flight, hold)
                     hold.close()
-        except ClientGone:
-            pass
-        except (Refusal, UpstreamError) as failure:
+        except (Refusal, UpstreamError, ClientGone) as failure:
             await self._answer_failure(flight, failure)
         except asyncio.CancelledError:
             flight.failed("error", "proxy_stopped")
@@ -352,7 +350,9 @@ class RequestPath:
             price = None if flight.provider is None else self._parts.prices.price(flight.provider, answered, tier)
             settle(flight, hold, price)
 
-    async def _answer_failure(self, flight: Flight, failure: Refusal | UpstreamError) -> None:
+    async def _answer_failure(self, flight: Flight, failure: Refusal | UpstreamError | ClientGone) -> None:
+        if isinstance(failure, ClientGone):
+            return
         if flight.pin is not None and flight.resolution is None:
             await know_pinned(flight, self._parts.live)
         if not flight.broke_off:
