@@ -105,6 +105,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "key_owners": {"families", "wire"},
         "model_list": {"json"},
         "passed_bodies": {"wire", "json", "shared"},
+        "passed_streams": {"wire", "shared"},
         "shared": {"wire", "json"},
         "openai_chat": _A_WIRE_MAY_IMPORT,
         "anthropic_messages": _A_WIRE_MAY_IMPORT,
@@ -162,6 +163,7 @@ PROTOCOLS = {
         "proxy.wires.families",
         "proxy.wires.key_owners",
         "proxy.wires.passed_bodies",
+        "proxy.wires.passed_streams",
     ),
 }
 #: runtime meets http1 in one module

@@ -9,9 +9,11 @@ from typing import Final
 
 from proxy.core.errors import UpstreamFailed
 from proxy.runtime.calls.flight import Flight
+from proxy.runtime.transport.exchange import Answer
 from proxy.runtime.transport.header_fields import AnswerFields
 from proxy.runtime.transport.inflate import TapOfCopy, coding_of
 from proxy.runtime.transport.upstream import UpstreamError
+from proxy.wires.passed_streams import PassedStream
 from proxy.wires.wire import AnswerReader, Wire
 
 #: Up to this size a whole answer is sent in one write; larger ones are relayed.
@@ -72,7 +74,7 @@ async def _relay(flight: Flight, reader: AnswerReader | None, fields: AnswerFiel
     flight.forget_request()
     reply.start(flight.status, fields.passed, lines=flight.stamps())
     if reader is None:
-        await answer.relay(reply, None, flight.saw_first_byte)
+        await _pass_on(flight, answer, fields)
         reply.finish()
         return
     copy = None if fields.content_encoding is None else _copy(reader, fields.content_encoding)
@@ -88,6 +90,17 @@ async def _relay(flight: Flight, reader: AnswerReader | None, fields: AnswerFiel
     if _judge(flight, reader, fields, copy):
         raise _incomplete()
     reply.finish()
+
+
+async def _pass_on(flight: Flight, answer: Answer, fields: AnswerFields) -> None:
+    """Relay what nobody reads. Of a stream its end is looked for, after which clients leave that were answered in full."""
+    if not fields.is_stream or flight.status >= 300:
+        await answer.relay(flight.reply, None, flight.saw_first_byte)
+        return
+    flight.stream = stream = PassedStream()
+    copy = None if fields.content_encoding is None else _copy(stream, fields.content_encoding)
+    tap = stream.feed if copy is None else copy.tap
+    await answer.relay(flight.reply, tap, flight.saw_first_byte, flight.has_stream_ended)
 
 
 def _reader(flight: Flight, wire: Wire, fields: AnswerFields) -> AnswerReader:
