@@ -1,7 +1,7 @@
 """Agents as files: a folder with `agent.yaml` and the prompt beside it, read into API bodies, every problem told at once.
 
-Reading is strict: unknown keys are named with the nearest known one, what is no JSON is refused, a prompt is taken to the last
-byte, and no path leads out of the folder, not by `..` and not by a link. What a component may contain is core's to say.
+Reading is strict: unknown keys are named with the nearest known one, what is no JSON is refused, line ends of prompts
+are those of new versions, and no path leads out of the folder, not by `..` and not by a link. What a component may contain is core's to say.
 Counterpart: agent_writing.py writes the same format back, so that what was read is what was written.
 """
 
@@ -21,6 +21,7 @@ from proxy.core.versions.components import (
     ComponentKind,
     parse_bundle,
 )
+from proxy.core.versions.new_versions import with_plain_texts
 
 Document = dict[str, Any]
 
@@ -123,6 +124,7 @@ def _read_one(path: Path, directory: Path, shown: str) -> AgentFile:
     settings = _settings(content, problems)
     components = {kind: content.get(kind) for kind in COMPONENT_KINDS}
     components["prompt"] = _prompt(content.get("prompt"), path.parent, problems)
+    components = with_plain_texts(components)
     normal: Document = {}
     # An unknown key is told once, with its nearest; the component's own check would tell it again.
     if not problems:

@@ -195,6 +195,7 @@ def _diff_with_file(api: AdminClient, agent: str, version: int, path: Path) -> D
     # Heavy: readers of YAML and JSON, which only the verbs about files need.
     from proxy.cli.agent_files import BadAgentFiles, read_agent_file  # noqa: PLC0415
     from proxy.core.versions.diffing import diff_versions  # noqa: PLC0415
+    from proxy.core.versions.new_versions import with_plain_texts  # noqa: PLC0415
 
     try:
         file = read_agent_file(path)
@@ -202,7 +203,7 @@ def _diff_with_file(api: AdminClient, agent: str, version: int, path: Path) -> D
         raise all_told(bad.problems) from None
     if file.name != agent:
         raise CommandFailed(f"{path} describes the agent {file.name}, not {agent}", EXIT_USAGE)
-    return {**diff_versions(api.get(f"{_versions(agent)}/{version}"), file.version).document()}
+    return {**diff_versions(with_plain_texts(api.get(f"{_versions(agent)}/{version}")), file.version).document()}
 
 
 def _versions(agent: str) -> str:

@@ -17,8 +17,8 @@ from proxy.cli.failures import EXIT_CHANGED, EXIT_CONFLICT, EXIT_FAILED, EXIT_UN
 from proxy.cli.protected_moves import is_proposal, with_evidence
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
-from proxy.core.versions.components import COMPONENT_KINDS
-from proxy.core.versions.new_versions import check_new_version
+from proxy.core.versions.components import COMPONENT_KINDS, Bundle, parse_bundle
+from proxy.core.versions.new_versions import check_new_version, says_the_same
 
 Document = dict[str, Any]
 SyncResult = Literal["created", "unchanged", "refused"]
@@ -191,7 +191,7 @@ class _Sync:
         if current is None:
             return plain
         number = current["version"]
-        if current.get("version_id") == file.bundle_hash:
+        if current.get("version_id") == file.bundle_hash or says_the_same(_bundle(current), _bundle(file.version)):
             return replace(plain, result="unchanged", version=number)
         if "git" not in (current.get("source") or {}) and not self.force:
             author = current.get("author")
@@ -332,6 +332,10 @@ def _export_one(client: Api, directory: Path, name: str, label: str | None) -> D
     version = None if number is None else client.get(f"/agents/{segment(name)}/versions/{number}")
     write_agent(folder, agent, version)
     return {"agent": agent["agent"], "version": number, "folder": str(folder)}
+
+
+def _bundle(version: Mapping[str, Any]) -> Bundle:
+    return parse_bundle({kind: version.get(kind) for kind in COMPONENT_KINDS})
 
 
 def _evaluation_missing(file: AgentFile) -> str:

@@ -75,17 +75,24 @@ def test_a_directory_may_be_one_agent_or_hold_many_at_any_depth(tmp_path: Path) 
     "prompt",
     [
         b"",
-        b"a\r\nb\rc\n",
         b"no end",
-        b"\xef\xbb\xbfwith a mark",
         "日本 👩‍👩‍👧 e\u0301 \x1b[31m\x00 \u2028".encode(),
         b"x\n" * 500_000,
     ],
-    ids=["empty", "line ends", "no final line end", "byte order mark", "unicode", "a megabyte"],
+    ids=["empty", "no final line end", "unicode", "a megabyte"],
 )
 def test_a_prompt_is_taken_to_the_last_byte(tmp_path: Path, prompt: bytes) -> None:
     write(tmp_path, "agent: a\nprompt: {file: prompt.md}", prompt)
     assert read_agent_file(tmp_path).version["prompt"]["text"].encode() == prompt
+
+
+@pytest.mark.parametrize("prompt", [b"a\r\nb\nc\n", b"a\rb\rc\r", b"\xef\xbb\xbfa\r\nb\r\nc\r\n"])
+def test_line_ends_and_a_mark_at_the_beginning_are_no_part_of_a_prompt(tmp_path: Path, prompt: bytes) -> None:
+    write(tmp_path / "a", "agent: a\nprompt: {file: prompt.md}", prompt)
+    write(tmp_path / "b", "agent: b\nprompt: {file: prompt.md}", b"a\nb\nc\n")
+    read, plain = read_agents(tmp_path)
+    assert read.version["prompt"]["text"] == "a\nb\nc\n"
+    assert read.bundle_hash == plain.bundle_hash
 
 
 def test_every_problem_of_every_file_is_told_at_once_with_its_path(tmp_path: Path) -> None:

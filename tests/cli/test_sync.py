@@ -166,8 +166,8 @@ async def test_an_archived_agent_is_refused(repository: Repository) -> None:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["a\r\nb\rc", "\ufeffwith a mark", "日本 👩‍👩‍👧 e\u0301 \x1b]0;x\x07 <script> \u202e", "no end", "x y\n" * 250_000],
-    ids=["line ends", "byte order mark", "hostile", "no final line end", "a megabyte"],
+    ["日本 👩‍👩‍👧 e\u0301 \x1b]0;x\x07 <script> \u202e", "no end", "x y\n" * 250_000],
+    ids=["hostile", "no final line end", "a megabyte"],
 )
 async def test_files_survive_server_and_export_to_the_last_byte(
     repository: Repository, tmp_path: Path, prompt: str
@@ -357,3 +357,18 @@ async def test_a_dry_run_of_a_new_agent_is_looked_at_by_its_own_label(repository
     assert (outcome.created_agent, outcome.label) == (True, "refused")
     assert [finding["code"] for finding in outcome.findings] == ["prompt_empty"]
     assert (await repository.deployment.operator.get("/agents"))["items"] == []
+
+
+async def test_line_ends_of_another_system_make_no_version(repository: Repository) -> None:
+    more = 'prompt: {{file: prompt.md, variables: {{tone: {{default: "dry{}"}}}}}}\n'
+    for prompt, tone in (
+        ("a {{tone}}\nb\n", "\\n"),
+        ("\ufeffa {{tone}}\r\nb\r\n", "\\r\\n"),
+        ("a {{tone}}\rb\r", "\\r"),
+    ):
+        repository.write(prompt=prompt)
+        folder = repository.directory / "support"
+        (folder / "agent.yaml").write_text("agent: support\n" + more.format(tone))
+        assert (await repository.sync(dry_run=True)).outcomes[0].version == 1
+        assert (await repository.sync()).outcomes[0].version == 1
+    assert await repository.versions() == 1

@@ -2,6 +2,11 @@
 
 Versions are never changed, so a rule that came later than some of them stands here and not in components.py, through which
 all of them pass again at every start.
+
+Decision: line ends of prompts and of variables' defaults become LF, and a byte order mark before them goes, here and in one place
+for every door: a checkout on another system, or an editor, must not make a version that says the same. Other white space is the
+author's: a blank at the end of a line, or a line break at the end of a file, may mean something to a model. Versions made
+before keep their bytes, and are compared by what they would be now.
 """
 
 import difflib
@@ -10,6 +15,7 @@ from typing import Any, cast
 
 from proxy.core.characters import is_plain
 from proxy.core.errors import BadInput
+from proxy.core.versions.components import COMPONENT_KINDS, Bundle, parse_bundle
 from proxy.core.versions.prompts import look_alike
 
 #: Each is looked up in every call; 400,000 took a quarter of a second to cut, in which nothing else ran.
@@ -17,6 +23,37 @@ MAX_PLACEHOLDERS = 10_000
 MAX_MODEL_NAME = 200
 #: Enforced, counted in each run but not enforced, and only written down.
 POLICY_KEYS = ("max_output_tokens", "max_tool_calls", "recorded")
+
+
+def with_plain_texts(components: Mapping[str, Any]) -> dict[str, Any]:
+    """The components with their texts as they are kept. What is of the wrong kind stays as it is, for `parse_bundle`."""
+    prompt = components.get("prompt")
+    if not isinstance(prompt, Mapping):
+        return dict(components)
+    plain = {key: _plain(value) for key, value in cast("Mapping[str, Any]", prompt).items()}
+    variables = plain.get("variables")
+    if isinstance(variables, Mapping):
+        plain["variables"] = {
+            name: {key: _plain(value) for key, value in cast("Mapping[str, Any]", declared).items()}
+            if isinstance(declared, Mapping)
+            else declared
+            for name, declared in cast("Mapping[str, Any]", variables).items()
+        }
+    return {**components, "prompt": plain}
+
+
+def says_the_same(made: Bundle, new: Bundle) -> bool:
+    """Whether a version that is there says what a new one would say."""
+    if made.bundle_hash == new.bundle_hash:
+        return True
+    kept = {kind: made.content(kind) for kind in COMPONENT_KINDS}
+    return parse_bundle(with_plain_texts(kept)).bundle_hash == new.bundle_hash
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return value.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def check_new_version(components: Mapping[str, Any]) -> None:

@@ -69,7 +69,8 @@ _KNOWN = re.compile(r"\\\{\{|\{\{ *+([A-Za-z_][A-Za-z0-9_]*+) *+\}\}")
 #: Braces that a template language would read: an expression, a section, a partial, a statement, a comment. JSON in double braces
 #: begins with a quote, a bracket or a brace, and is text.
 _LOOK_ALIKE = re.compile(
-    r"\{\{[^{}\"':\n]*\}\}|\{\{\{?\s*+[#/^>!&~*-]*+\s*+[A-Za-z_][^{}]*\}\}|\{%[^{}]*%\}|\{#[^{}]*#\}"
+    r"\{\{[^{}\"':\n]*\}\}|\{\{\{?\s*+[#/^>!&~*$@.(-]*+\s*+[A-Za-z_][^{}]*\}\}|\{\{\s*+[\"'][^{}:|\n]*+\|[^{}:\n]*+\}\}"
+    r"|\{%(?:[^{}]|\{[^{}]*\})*%\}|\{#[^{}]*#\}"
 )
 
 

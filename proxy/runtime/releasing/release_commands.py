@@ -20,8 +20,8 @@ from proxy.core.releasing.protection import check_goes_back
 from proxy.core.releasing.releases import Release, check_versions_exist, plan_rollback, release_document, whole
 from proxy.core.snapshot import Agent, AgentState, agent_document, label_document
 from proxy.core.tokens import Role, check_role
-from proxy.core.versions.components import parse_bundle
-from proxy.core.versions.new_versions import check_new_version
+from proxy.core.versions.components import Bundle, parse_bundle
+from proxy.core.versions.new_versions import check_new_version, says_the_same, with_plain_texts
 from proxy.core.versions.versions import Version, version_summary
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, clear
@@ -135,12 +135,11 @@ class ReleaseCommands:
 
         Raises BadInput(`bad_version`), NotFound(`agent_not_found`), Conflict(`stale_parent`).
         """
-        check_new_version(draft.components)
-        bundle = parse_bundle(draft.components)
+        bundle = _new_bundle(draft.components)
         async with self._changes.begin(agent) as work:
             found = await work.agent(agent)
             newest = await work.change.version(agent, found.newest) if found.newest else None
-            if newest is not None and newest.bundle.bundle_hash == bundle.bundle_hash:
+            if newest is not None and says_the_same(newest.bundle, bundle):
                 work.nothing_changed()
                 return newest, False
             if draft.parent != (found.newest or None):
@@ -177,8 +176,7 @@ class ReleaseCommands:
         """The same of a version that is not made yet, also of an agent that is not. Raises BadInput (`bad_version`,
         `bad_name`)."""
         check_agent_name(agent)
-        check_new_version(components)
-        bundle = parse_bundle(components)
+        bundle = _new_bundle(components)
         self._changes.check_present()
         ahead = await look_ahead(self._preflight, agent)
         state = self._changes.snapshot.agents.get(agent) or AgentState(Agent(name=agent))
@@ -305,6 +303,13 @@ async def roll_back_now(work: Work, order: RollbackOrder) -> Moved:
     subject = f"agents/{agent}/labels/{label}"
     await work.audit(order.who, "label.rolled_back", subject, order.why, before, release_document(row), order.evidence)
     return Moved(True, label, plan.version, row.number, row=row)
+
+
+def _new_bundle(components: Mapping[str, Any]) -> Bundle:
+    """Raises BadInput(`bad_version`)."""
+    plain = with_plain_texts(components)
+    check_new_version(plain)
+    return parse_bundle(plain)
 
 
 def _stale_parent(parent: int | None, newest: Version | None) -> Conflict:

@@ -83,7 +83,7 @@ def test_braces_that_are_searched_for_cut_a_prompt_as_a_pattern_does(parts):
     [
         "{{user-name}}", "{{ first name }}", "{{customer.name}}", "{{#if x}}A{{/if}}", "{{> header}}", "{{{name}}}", "{{}}",
         "{% if x %}A{% endif %}", "{%- set a = 1 -%}", "{# a note #}", "{{\tname }}", "{{\nname\n}}", '{{ name | default("x") }}',
-        "{{ a['b'] }}", "{{ 7*7 }}", "{{name}} and {{user-name}}", "\\{{a}} {{b.c}}",
+        "{{ a['b'] }}", '{{ $json["x"] }}', '{{ "x" | upper }}', '{% if x == {"a": 1} %}', "{{.Name}}", "{{ 7*7 }}", "{{name}} and {{user-name}}", "\\{{a}} {{b.c}}",
     ],
 )  # fmt: skip
 def test_what_looks_like_a_template_and_is_none_is_told(text: str) -> None:
@@ -95,6 +95,7 @@ def test_what_looks_like_a_template_and_is_none_is_told(text: str) -> None:
     [
         "", "{{name}} {{ _x1 }}", "\\{{user-name}} \\{{#if x}}", '{"a": {"b": {}}}', '{{"a": 1}}', "{x} {{ 50 % }", "{{[1]: 2}}",
         "f(x) { return { y: {} } }", "{ {{name}} }", "a {{", "}}", "100 %} of {",
+        "${x} #{x} %{x} <%= x %> [[x]] $x", '{{"a|b": 1}}', "{%d} and {50%}", "{{{name}} {{name}}}",
     ],
 )  # fmt: skip
 def test_what_is_plain_text_or_a_placeholder_is_not_told(text: str) -> None:
