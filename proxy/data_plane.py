@@ -35,6 +35,7 @@ from proxy.runtime.transport.upstream import Upstream
 from proxy.settings import PriceSettings, Settings, TlsSettings
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from proxy.wires.openai_chat.wire import OpenAIChat
+from proxy.wires.openai_responses.wire import OpenAIResponses
 from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.wire import Wire
 
@@ -161,7 +162,7 @@ class DataPlane:
 
 
 #: Every wire the proxy speaks; the first of a family renders the paths no wire meters, the first of all what is nobody's.
-WIRES: Sequence[Callable[[RequestBounds], Wire]] = (OpenAIChat, AnthropicMessages)
+WIRES: Sequence[Callable[[RequestBounds], Wire]] = (OpenAIChat, OpenAIResponses, AnthropicMessages)
 
 
 def wires(settings: Settings) -> tuple[Wire, ...]:

@@ -108,6 +108,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "passed_streams": {"wire", "shared"},
         "shared": {"wire", "json"},
         "openai_chat": _A_WIRE_MAY_IMPORT,
+        "openai_responses": _A_WIRE_MAY_IMPORT,
         "anthropic_messages": _A_WIRE_MAY_IMPORT,
     },
     "store": {

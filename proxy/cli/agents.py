@@ -33,7 +33,7 @@ class Unapplied(StrEnum):
 UnappliedOption = Annotated[
     Unapplied | None,
     typer.Option(
-        metavar="refuse|pass", help="Calls on which no version can be in force, such as /v1/responses [refuse]."
+        metavar="refuse|pass", help="Calls on which no version can be in force, such as /v1/completions [refuse]."
     ),
 ]
 

@@ -41,7 +41,7 @@ def whole_message(_body: JsonObject, _ask: Ask, answer: Answer) -> JsonObject:
     return message | _usage_member(answer, _start_usage(answer, answer.output_tokens))
 
 
-def message_frames(_ask: Ask, answer: Answer) -> Sequence[Frame]:
+def message_frames(_body: JsonObject, _ask: Ask, answer: Answer) -> Sequence[Frame]:
     """The stream from `message_start` to `message_stop`, with one `ping` after the first block has begun."""
     choice = answer.choices[0]
     start = _message(answer, [], None) | _usage_member(answer, _start_usage(answer, min(1, answer.output_tokens)))

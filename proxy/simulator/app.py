@@ -20,6 +20,7 @@ from proxy.simulator.control import Control
 from proxy.simulator.delivery import Delivery, Reply
 from proxy.simulator.models import MODELS, Model
 from proxy.simulator.openai import OPENAI
+from proxy.simulator.openai_responses import OPENAI_RESPONSES
 from proxy.simulator.recording import PATIENCE_SECONDS, Call, Outcome, Record
 from proxy.simulator.scenario import HEALTHY, OrderError, Scenario, marked_orders, parse_orders
 from proxy.simulator.wire import Request, Wire
@@ -29,7 +30,7 @@ CONTROL_PREFIX = "/_simulator/"
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 SHUTDOWN_SECONDS = 0.05
-WIRES = (ANTHROPIC, OPENAI)
+WIRES = (ANTHROPIC, OPENAI_RESPONSES, OPENAI)
 HTML_STATUSES = range(520, 528)
 
 
@@ -224,7 +225,7 @@ class Simulator:
         answer = compose(ask, scenario, call.number)
         self.record.bill(call, ask.model, answer)
         if ask.stream and generation.frames is not None:
-            frames = generation.frames(ask, answer)
+            frames = generation.frames(call.json, ask, answer)
             return Reply(200, headers, b"", frames, 0, wire.error_frame, wire.malformed_frame, wire.stream_type)
         body = orjson.dumps(generation.whole(call.json, ask, answer))
         return Reply(200, headers, body, pieces=scenario.events or answer.output_tokens)

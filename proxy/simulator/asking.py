@@ -52,6 +52,8 @@ class Ask:
     """`auto`, `none`, `any`, or `tool` with the name in `tool_named`."""
     tool_named: str = ""
     parallel_tools: bool = True
+    searches_web: bool = False
+    """Whether the provider's own search of the web may be used."""
     include_usage: bool = False
     obfuscate: bool = False
 

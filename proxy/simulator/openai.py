@@ -51,7 +51,7 @@ def whole_chat(_body: JsonObject, ask: Ask, answer: Answer) -> JsonObject:
     }
 
 
-def chat_frames(ask: Ask, answer: Answer) -> Sequence[Frame]:
+def chat_frames(_body: JsonObject, ask: Ask, answer: Answer) -> Sequence[Frame]:
     """The stream: a role chunk for each choice, the pieces of all choices in turn, finishes, usage, `[DONE]`."""
     opening: JsonObject = {"role": "assistant", "content": "", "refusal": None}
     frames = [Frame(_chunk(ask, answer, index, opening), False) for index in range(len(answer.choices))]

@@ -75,7 +75,7 @@ def _whole_completion(_body: JsonObject, ask: Ask, answer: Answer) -> JsonObject
     return {**_completion_base(answer), "choices": choices, **usage_member(answer)}
 
 
-def _completion_frames(ask: Ask, answer: Answer) -> Sequence[Frame]:
+def _completion_frames(_body: JsonObject, ask: Ask, answer: Answer) -> Sequence[Frame]:
     base = _completion_base(answer) | ({"usage": None} if ask.include_usage else {})
     frames: list[Frame] = []
     for index, choice in enumerate(answer.choices):

@@ -41,7 +41,7 @@ class Generation:
 
     read: Callable[[JsonObject, Headers, Models], Ask]
     whole: Callable[[JsonObject, Ask, Answer], JsonObject]
-    frames: Callable[[Ask, Answer], Sequence[Frame]] | None = None
+    frames: Callable[[JsonObject, Ask, Answer], Sequence[Frame]] | None = None
     """None where the wire does not stream here."""
 
 

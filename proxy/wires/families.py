@@ -255,7 +255,7 @@ FAMILIES: Final[Mapping[WireFamily, Family]] = {
         own_key=(b"authorization", b"Bearer "),
         key_shapes=(b"sk-proj-", b"sk-svcacct-", b"sk-admin-"),
         model_list="/v1/models",
-        versioned_paths=("/v1/chat/completions",),
+        versioned_paths=("/v1/chat/completions", "/v1/responses"),
         paths=_OPENAI_PATHS,
     ),
     "anthropic": Family(

@@ -139,6 +139,8 @@ class Injection:
     service_tier: str | None
     #: Web searches that are billed with the call though no usage tells them.
     web_searches: int
+    #: Why nothing bounds what the call costs, whatever it asks; None: something does.
+    unbounded_because: str | None
     #: What is asked for instead of the route's target; None: that. Joined to the provider's base URL like it.
     target: bytes | None
     #: Header fields (lower case) in the place of the caller's of those names; a value of None takes them out. Never credentials.
@@ -158,6 +160,7 @@ class Injection:
         tool_names: frozenset[str] = frozenset(),
         service_tier: str | None = None,
         web_searches: int = 0,
+        unbounded_because: str | None = None,
         target: bytes | None = None,
         headers: Mapping[bytes, bytes | None] = _AS_THEY_CAME,
         document: Any = None,
@@ -171,6 +174,7 @@ class Injection:
         self.tool_names = tool_names
         self.service_tier = service_tier
         self.web_searches = web_searches
+        self.unbounded_because = unbounded_because
         self.target = target
         self.headers = headers
         self.document = document
@@ -183,6 +187,10 @@ class BilledApart:
     has_audio: bool
     #: The most web searches it can make; None: nothing bounds them.
     web_searches: int | None
+    #: How often the model may read its input, as it does again after each use of a tool of the provider's; None: nothing bounds it.
+    rounds: int | None = 1
+    #: What it may use that has a fee which no price list knows; None: nothing.
+    unpriced: str | None = None
 
 
 @dataclass(init=False, slots=True)
@@ -233,6 +241,8 @@ class AnswerFacts:
     error_type: str | None
     #: Events or members that could not be read; they passed through all the same.
     unreadable: int
+    #: What was asked for is made later, and what it costs is told elsewhere.
+    is_deferred: bool
 
     def __init__(
         self,
@@ -247,6 +257,7 @@ class AnswerFacts:
         is_complete: bool = False,
         error_type: str | None = None,
         unreadable: int = 0,
+        is_deferred: bool = False,
     ) -> None:
         self.model = model
         self.service_tier = service_tier
@@ -258,6 +269,7 @@ class AnswerFacts:
         self.is_complete = is_complete
         self.error_type = error_type
         self.unreadable = unreadable
+        self.is_deferred = is_deferred
 
     @property
     def is_bare_error(self) -> bool:

@@ -10,13 +10,13 @@ from tests.harness import CLAUDE, MODEL, Deployment, Refused
 
 ASKED: dict[str, dict[str, Any]] = {
     "/v1/embeddings": {"model": "text-embedding-3-small", "input": "hi"},
-    "/v1/responses": {"model": MODEL, "input": "hi"},
+    "/v1/responses/compact": {"model": MODEL, "input": "hi"},
     "/v1/completions": {"model": MODEL, "prompt": "hi"},
     "/v1/images/generations": {"model": "gpt-image-1", "prompt": "a cat"},
     "/v1/moderations": {"input": "hi"},
     "/v1/messages/count_tokens": {"model": CLAUDE, "messages": []},
 }
-GENERATING = ("/v1/responses", "/v1/completions")
+GENERATING = ("/v1/responses/compact", "/v1/completions")
 MULTIPART = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n--b--\r\n'
 FORM = "multipart/form-data; boundary=b"
 
@@ -106,8 +106,8 @@ async def test_a_switch_stops_what_cannot_be_read(agent: Deployment, scope: dict
 async def test_a_tool_in_a_body_that_no_wire_reads_is_seen(agent: Deployment) -> None:
     await agent.operator.post("/switches", scope={"tool": "pay"}, mode="block", why="stop")
     body = {"model": MODEL, "input": "hi", "tools": [{"type": "function", "name": "pay", "parameters": {}}]}
-    assert await code_of(agent, "/v1/responses", body) == "agent_disabled"
-    assert await code_of(agent, "/v1/responses", {**body, "tools": []}) != "agent_disabled"
+    assert await code_of(agent, "/v1/responses/compact", body) == "agent_disabled"
+    assert await code_of(agent, "/v1/responses/compact", {**body, "tools": []}) != "agent_disabled"
 
 
 @pytest.mark.parametrize("mode", [{"mode": "reply", "reply": "closed"}, {"mode": "fallback", "fallback_version": 1}])
@@ -211,7 +211,8 @@ async def test_an_agent_may_let_pass_what_no_version_applies_to(agent: Deploymen
         assert headers["switchback-reason"] == "passed_through"
         assert orjson.loads(agent.simulator.calls[-1].body) == ASKED[path]
     assert (await agent.operator.get("/audit/verify"))["ok"]
-    assert await code_of(agent, "/v1/responses", {"model": "agent:support", "input": "a"}) == "version_not_applicable"
+    named = {"model": "agent:support", "input": "a"}
+    assert await code_of(agent, "/v1/responses/compact", named) == "version_not_applicable"
 
 
 async def test_a_switch_or_cap_on_a_provider_that_is_not_there_is_refused(agent: Deployment) -> None:

@@ -188,7 +188,7 @@ def _whole(_body: Any, _ask: Ask, answer: Answer) -> Any:
     return {"text": answer.choices[0].text, **_end(answer)}
 
 
-def _frames(_ask: Ask, answer: Answer) -> Sequence[simulated.Frame]:
+def _frames(_body: Any, _ask: Ask, answer: Answer) -> Sequence[simulated.Frame]:
     pieces = pieces_of(answer.choices[0].text, None)
     lines = [({"text": piece}, True) for piece in pieces] + [(_end(answer), False)]
     return [simulated.Frame(orjson.dumps(line) + b"\n", is_piece) for line, is_piece in lines]

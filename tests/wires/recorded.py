@@ -87,6 +87,79 @@ CHAT_TOOLS = (
     chat_chunk(usage=CHAT_USAGE),
 )  # fmt: skip
 
+RESPONSES_USAGE = {
+    "input_tokens": 20,
+    "input_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 0},
+    "output_tokens": 9,
+    "output_tokens_details": {"reasoning_tokens": 2},
+    "total_tokens": 29,
+}
+
+
+def response_of(status: str, *output: dict[str, Any], **members: Any) -> dict[str, Any]:
+    """A response as streams and whole answers have it."""
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": status,
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": "x",
+        "model": "gpt-4.1-2025",
+        "output": list(output),
+        "service_tier": "auto" if status == "in_progress" else "default",
+        "tools": [],
+        "usage": RESPONSES_USAGE if status in ("completed", "incomplete") else None,
+        **members,
+    }
+
+
+def response_message(*parts: dict[str, Any], status: str = "completed") -> dict[str, Any]:
+    return {"id": "msg_1", "type": "message", "status": status, "role": "assistant", "content": list(parts)}
+
+
+_AT = {"item_id": "msg_1", "output_index": 1, "content_index": 0}
+_TEXT_PART = {"type": "output_text", "text": "Grüße 🙂 there", "annotations": [], "logprobs": []}
+_REASONING = {"id": "rs_1", "type": "reasoning", "summary": []}
+_FUNCTION = {"id": "fc_1", "type": "function_call", "status": "completed", "call_id": "c", "name": "one", "arguments": '{"q":"é"}'}  # fmt: skip
+_SEARCH = {"id": "ws_1", "type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "q"}}
+RESPONSES_TEXT = (
+    {"type": "response.created", "response": response_of("in_progress")},
+    {"type": "response.in_progress", "response": response_of("in_progress")},
+    {"type": "response.output_item.added", "output_index": 0, "item": _REASONING},
+    {"type": "response.output_item.done", "output_index": 0, "item": _REASONING},
+    {"type": "response.output_item.added", "output_index": 1, "item": response_message(status="in_progress")},
+    {"type": "response.content_part.added", **_AT, "part": {**_TEXT_PART, "text": ""}},
+    {"type": "response.output_text.delta", **_AT, "delta": "Grüße 🙂", "logprobs": [], "obfuscation": "a8"},
+    {"type": "response.output_text.delta", **_AT, "delta": " there", "logprobs": [], "obfuscation": ""},
+    {"type": "response.output_text.done", **_AT, "text": "Grüße 🙂 there", "logprobs": []},
+    {"type": "response.content_part.done", **_AT, "part": _TEXT_PART},
+    {"type": "response.output_item.done", "output_index": 1, "item": response_message(_TEXT_PART)},
+    {"type": "response.completed", "response": response_of("completed", _REASONING, response_message(_TEXT_PART))},
+)
+RESPONSES_TOOLS = (
+    {"type": "response.created", "response": response_of("in_progress")},
+    {"type": "response.output_item.added", "output_index": 0, "item": {**_SEARCH, "status": "in_progress"}},
+    {"type": "response.web_search_call.searching", "output_index": 0, "item_id": "ws_1"},
+    {"type": "response.output_item.done", "output_index": 0, "item": _SEARCH},
+    {"type": "response.output_item.added", "output_index": 1, "item": {**_FUNCTION, "arguments": "", "status": "in_progress"}},
+    {"type": "response.function_call_arguments.delta", "item_id": "fc_1", "output_index": 1, "delta": '{"q":'},
+    {"type": "response.function_call_arguments.delta", "item_id": "fc_1", "output_index": 1, "delta": '"é"}'},
+    {"type": "response.function_call_arguments.done", "item_id": "fc_1", "output_index": 1, "arguments": '{"q":"é"}'},
+    {"type": "response.output_item.done", "output_index": 1, "item": _FUNCTION},
+    {"type": "response.completed", "response": response_of("completed", _SEARCH, _FUNCTION)},
+)  # fmt: skip
+
+
+def responses_stream(*events: dict[str, Any], end: str = "\n") -> bytes:
+    """Named events with the numbers that this format gives them."""
+    return named_stream(
+        *({"type": event["type"], "sequence_number": number, **event} for number, event in enumerate(events)), end=end
+    )
+
+
 ANTHROPIC_TEXT = (
     {
         "type": "message_start",

@@ -112,6 +112,7 @@ def _cost_with_parts(usage: Usage, parts: UsageParts, rates: Rates, special: Par
         (audio_in and special.audio_input is None)
         or (audio_out and special.audio_output is None)
         or (parts.web_searches and special.web_search is None)
+        or parts.unpriced_calls
     ):
         return None
     pico = (

@@ -12,6 +12,8 @@ class UsageParts:
     audio_output_tokens: int
     image_output_tokens: int
     web_searches: int
+    #: Calls of a provider's own tools that have a fee which no price list knows.
+    unpriced_calls: int
 
     def __init__(
         self,
@@ -20,12 +22,14 @@ class UsageParts:
         audio_output_tokens: int = 0,
         image_output_tokens: int = 0,
         web_searches: int = 0,
+        unpriced_calls: int = 0,
     ) -> None:
         self.audio_input_tokens = audio_input_tokens
         self.image_input_tokens = image_input_tokens
         self.audio_output_tokens = audio_output_tokens
         self.image_output_tokens = image_output_tokens
         self.web_searches = web_searches
+        self.unpriced_calls = unpriced_calls
 
 
 @dataclass(init=False, slots=True)

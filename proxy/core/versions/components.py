@@ -313,11 +313,13 @@ def _parse_tools(content: Mapping[str, Any]) -> Tools:
 
 
 def tool_name(item: Mapping[str, Any]) -> str | None:
-    """The name a tool is merged by: `name`, `function.name` where a wire keeps it there, else `type` of a built-in tool; None without one."""
+    """The name a tool is merged by: `name`, `function.name` where a wire keeps it there, the `server_label` of a server
+    of tools, else `type` of a built-in tool; None without one."""
     function = item.get("function")
     candidates = (
         item.get("name"),
         cast("dict[str, Any]", function).get("name") if isinstance(function, dict) else None,
+        item.get("server_label"),
         item.get("type"),
     )
     return next((name for name in candidates if isinstance(name, str) and name), None)

@@ -40,6 +40,8 @@ def needs_bound(caps: tuple[Cap, ...]) -> bool:
 
 def hold_bound(wire: Wire, request: RequestFacts, injection: Injection, price: Price | None) -> HoldBound:
     """The most this call can use."""
+    if injection.unbounded_because is not None:
+        return HoldBound(nanodollars=None, tokens=None, unbounded_because=injection.unbounded_because)
     if injection.max_output_tokens is None:
         return HoldBound(nanodollars=None, tokens=None, unbounded_because="nothing bounds the call's output")
     output = injection.max_output_tokens * request.choices
@@ -53,11 +55,18 @@ def hold_bound(wire: Wire, request: RequestFacts, injection: Injection, price: P
         return HoldBound(nanodollars=None, tokens=None, unbounded_because=because)
     is_text = visible is not None
     apart = _NOTHING_APART if is_text else wire.billed_apart(injection)
+    if apart.rounds is None:
+        because = "nothing bounds how often the provider uses its own tools (set max_tool_calls)"
+        return HoldBound(nanodollars=None, tokens=None, unbounded_because=because)
+    bound *= apart.rounds
     if price is None:
         because = f"the price of model {injection.model!r} is unknown (add it under `prices` in the settings)"
         return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
     if apart.web_searches is None:
         because = "nothing bounds its web searches (set max_uses of the tool)"
+        return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
+    if apart.unpriced is not None:
+        because = f"the fees of {apart.unpriced} are in no price list"
         return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
     missing = missing_rate(price, has_audio=apart.has_audio, has_web_searches=apart.web_searches > 0)
     if missing is not None:
@@ -83,6 +92,10 @@ def settle(flight: Flight, hold: Ticket, answered_price: Price | None) -> None:
         and (facts.is_complete or flight.result == "ok")
     ):
         _settle_reported(flight, hold, usage, price)
+        return
+    if facts is not None and facts.is_deferred and usage is None:
+        flight.usage_source = "unmetered"
+        hold.settle(Spent(settled_by="held"))
         return
     estimate = _estimate(flight)
     flight.estimated_cost_nanodollars = None if price is None else cost_of(estimate, price)

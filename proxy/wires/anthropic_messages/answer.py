@@ -169,6 +169,8 @@ class MessageEvents(_Messages):
 
     __slots__ = ("_last",)
 
+    builds_parts: bool = True
+
     def __init__(self) -> None:
         super().__init__()
         self._last: Event | None = None

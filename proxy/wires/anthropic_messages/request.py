@@ -19,7 +19,7 @@ from proxy.wires.anthropic_messages.model_rules import refused_members
 from proxy.wires.anthropic_messages.thinking import fit_to_bound, fit_to_model
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.items import JsonItems, parse_items
-from proxy.wires.json.members import JsonMembers, parse_members
+from proxy.wires.json.members import JsonMembers
 from proxy.wires.json.values import ABSENT, RAW_NULL, Splice, decode, first_byte, json_text, wrong_kind
 from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
 from proxy.wires.shared.version_parts import (
@@ -32,6 +32,7 @@ from proxy.wires.shared.version_parts import (
     output_bound,
     service_tier_of,
     set_extra,
+    set_parameters,
     tool_choice_of,
 )
 from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
@@ -67,7 +68,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
             dropped += fit_to_model(edits, model)
         set_extra(edits, written)
         _set_prompt(edits, bundle, plan.variables)
-        dropped = joined_names(dropped, _set_parameters(edits, written.parameters))
+        dropped = joined_names(dropped, set_parameters(edits, written.parameters))
         tool_names = _set_tools(edits, bundle, request.tool_names)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
@@ -140,37 +141,6 @@ def _beside_blocks(blocks: JsonItems, text: bytes, mode: str) -> Splice:
 def _block(text: bytes, cache_control: bytes = b"") -> bytes:
     mark = b',"cache_control":' + cache_control if cache_control else b""
     return b'{"type":"text","text":' + text + mark + b"}"
-
-
-def _set_parameters(edits: MemberEdits, parameters: tuple[WrittenParameter, ...]) -> tuple[str, ...]:
-    """Put in the neutral parameters; the names of those this model or wire does not take, which are left out."""
-    dropped: tuple[str, ...] = ()
-    for parameter in parameters:
-        is_sure = parameter.is_enforced and parameter.raw is not None
-        if not is_sure and _callers(edits, parameter) is not None and not parameter.is_enforced:
-            continue
-        if parameter.raw is None:
-            dropped += (parameter.name,)
-        else:
-            _set_place(edits, parameter, parameter.raw)
-    return dropped
-
-
-def _callers(edits: MemberEdits, parameter: WrittenParameter) -> bytes | None:
-    """What the request already says where this parameter lives."""
-    raw = edits.given(parameter.member) if parameter.member else None
-    return (
-        raw if raw is None or parameter.inner is None else parse_members(raw, parameter.member).given(parameter.inner)
-    )
-
-
-def _set_place(edits: MemberEdits, parameter: WrittenParameter, raw: bytes) -> None:
-    if parameter.inner is None:
-        edits.set(parameter.member, raw)
-        return
-    inside = MemberEdits(parse_members(edits.given(parameter.member) or b"{}", parameter.member))
-    inside.set(parameter.inner, raw)
-    edits.set(parameter.member, inside.render())
 
 
 _written_models: Remembered[tuple[str, str, bool], WrittenModel] = Remembered(512)

@@ -80,6 +80,11 @@ class _Function(msgspec.Struct, gc=False):
         _count("functions")
 
 
+class _Input(msgspec.Struct, gc=False):
+    def __post_init__(self) -> None:
+        _count("input")
+
+
 class _Lists(msgspec.Struct, gc=False):
     """A request of which nothing is kept."""
 
@@ -88,17 +93,30 @@ class _Lists(msgspec.Struct, gc=False):
     functions: list[_Function] = []
 
 
+class _InputLists(msgspec.Struct, gc=False):
+    """As above, where the conversation has another name."""
+
+    input: list[_Input] | str = ""
+    tools: list[_Tool] = []
+    functions: list[_Function] = []
+
+
 _lists: Final[JsonDecoder[_Lists]] = msgspec.json.Decoder(_Lists)
+_input_lists: Final[JsonDecoder[_InputLists]] = msgspec.json.Decoder(_InputLists)
 
 
 def check_counts(body: bytes, most: Mapping[str, int]) -> None:
-    """Stop at the first object beyond the most there may be of `messages`, `tools` and `functions`, whatever comes behind it.
+    """Stop at the first object beyond the most there may be of `messages` (or `input`), `tools` and `functions`, whatever comes
+    behind it.
 
     Raises BadInput(`too_many_...`). A body that is not valid, or has other things there, is not judged here.
     """
     _left_by_name.update(most)
     try:
-        _lists.decode(body)
+        if "input" in most:
+            _input_lists.decode(body)
+        else:
+            _lists.decode(body)
     except BadInput as refusal:
         bound = most[refusal.param or ""]
         message = f"the request has more than {bound} {refusal.param}"

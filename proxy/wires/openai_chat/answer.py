@@ -148,6 +148,8 @@ class ChatEvents(_Completions):
 
     __slots__ = ("_largest", "_last")
 
+    builds_parts: bool = True
+
     def __init__(self) -> None:
         super().__init__()
         self._last: Completion | None = None

@@ -17,6 +17,7 @@ from proxy.wires.openai_chat.input import first_role, input_bound
 from proxy.wires.openai_chat.request import SYSTEM_ROLES, EditedChat, inject_version, read_output_bound
 from proxy.wires.shared.alike_requests import AlikeRequests, Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
+from proxy.wires.shared.openai_errors import error_of
 from proxy.wires.shared.request_bounds import RequestBounds, is_dense
 from proxy.wires.shared.version_parts import (
     FLAG,
@@ -54,12 +55,6 @@ _AUDIO_MEMBERS: Final = ("audio", "modalities")
 _AUDIO_PART: Final = b'"input_audio"'
 
 _NO_NAMES: Final[frozenset[str]] = frozenset()
-
-_ERROR_TYPES: Final = {
-    402: "insufficient_quota",
-    403: "permission_error",
-    429: "rate_limit_error",
-}
 
 
 def _tool_names(members: JsonMembers) -> frozenset[str]:
@@ -167,9 +162,7 @@ class OpenAIChat:
 
     def error_body(self, refusal: Refusal, request_id: str) -> bytes:
         """`{"error": {message, type, param, code}}`; the request id travels in the headers alone on this wire."""
-        kind = "server_error" if refusal.status >= 500 else _ERROR_TYPES.get(refusal.status, "invalid_request_error")
-        error = {"message": refusal.message, "type": kind, "param": refusal.param, "code": refusal.code}
-        return orjson.dumps({"error": error})
+        return orjson.dumps({"error": error_of(refusal)})
 
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:
         """The error JSON as data; the SDKs raise on it."""

@@ -108,8 +108,9 @@ class AlikeRequests:
         first_role: Callable[[bytes], str | None],
         styles: Sequence[Style],
         leading_roles: frozenset[str],
+        member: str = "messages",
     ) -> None:
-        """`first_role`: of the first message in a list of nothing but text; None for any other list, an empty one too."""
+        """`member`: where the conversation is. `first_role`: of the first message in a list of nothing but text; None for any other list, an empty one too."""
         self._read = read
         self._inject = inject
         self._bound = bound
@@ -117,6 +118,7 @@ class AlikeRequests:
         self._first_role = first_role
         self._styles = styles
         self._leading_roles = leading_roles
+        self._member = member
         #: How often a beginning was seen without being recognised.
         self._seen: Remembered[bytes, int] = Remembered(_REMEMBERED)
         self._known: Remembered[bytes, tuple[_Surroundings, ...]] = Remembered(_REMEMBERED)
@@ -218,7 +220,7 @@ class AlikeRequests:
         if not 1 <= times <= _PATIENCE:
             return
         members = cast("JsonMembers", facts.document)
-        end = next((end for name, _, _, end in members.spans if name == "messages"), 0)
+        end = next((end for name, _, _, end in members.spans if name == self._member), 0)
         foot = body[end - 1 :]
         if not end or len(foot) > _MAX_SURROUNDINGS:
             return
@@ -237,11 +239,11 @@ class AlikeRequests:
 
     def _is_surrounding(self, members: JsonMembers) -> bool:
         """Whether the placeholder is the conversation, behind leading messages at most."""
-        raw = members.given("messages")
+        raw = members.given(self._member)
         first = None if raw is None else self._first_role(raw)
         if raw is None or first is None:
             return False
-        items = parse_items(raw, "messages").values
+        items = parse_items(raw, self._member).values
         expected = 2 if first in self._leading_roles else 1
         return len(items) == expected and items[-1] == msgspec.Raw(_PLACEHOLDER)
 
@@ -257,6 +259,8 @@ class AlikeRequests:
             self._seen_plans.keep(key, True)
             return None
         injection = self._inject(known.facts, plan)
+        if injection.unbounded_because is not None:
+            return None
         head, found, foot = injection.body.partition(_PLACEHOLDER)
         if not found or _PLACEHOLDER in foot or len(head) + len(foot) > _MAX_WRITTEN:
             return None

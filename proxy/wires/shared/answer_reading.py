@@ -34,6 +34,8 @@ class EventReader(Protocol):
     """What a wire knows of its streams."""
 
     facts: AnswerFacts
+    #: Whether reading an event makes values of all its parts; then none of too many parts is read.
+    builds_parts: bool
 
     def read_event(self, data: bytes) -> bool:
         """Read one event's data; whether it is the usage event that exists only because the proxy asked for it."""
@@ -182,7 +184,7 @@ class StreamReader:
 
     def _read_data(self, data: bytes) -> bool:
         self.is_stream = True
-        if has_too_many_parts(data):
+        if has_too_many_parts(data) and self._events.builds_parts:
             self.facts.unreadable += 1
             self.facts.output_bytes += len(data)
             return False

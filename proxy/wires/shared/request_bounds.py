@@ -27,16 +27,17 @@ class RequestBounds:
     messages: int = 20_000
     tools: int = 2_000
 
-    def check_unread(self, body: bytes) -> None:
+    def check_unread(self, body: bytes, conversation: str = "messages") -> None:
         """As `check`, of a large body that is not parsed yet: no more of it is read than shows that there is too much."""
         if len(body) > _DENSE_BYTES and has_more_than(body, b"{", max(self.messages, self.tools), 0, len(body)):
-            check_counts(body, {"messages": self.messages, "tools": self.tools, "functions": self.tools})
+            check_counts(body, {conversation: self.messages, "tools": self.tools, "functions": self.tools})
 
-    def check(self, members: JsonMembers) -> None:
-        """Raises BadInput(`too_many_messages`, `too_many_tools`, `too_many_functions`)."""
+    def check(self, members: JsonMembers, conversation: str = "messages") -> None:
+        """`conversation`: the member that holds it. Raises BadInput(`too_many_messages`, or after that member's name,
+        `too_many_tools`, `too_many_functions`)."""
         if len(members.body) <= _SMALL_BYTES:
             return
-        for name, most in (("messages", self.messages), ("tools", self.tools), ("functions", self.tools)):
+        for name, most in ((conversation, self.messages), ("tools", self.tools), ("functions", self.tools)):
             span = members.span(name)
             if span is not None:
                 _check_list(members.body, *span, most, name)

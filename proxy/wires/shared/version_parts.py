@@ -15,9 +15,9 @@ from proxy.core.errors import BadInput
 from proxy.core.versions.components import Bundle
 from proxy.wires.json.edits import Change, MemberEdits
 from proxy.wires.json.items import JsonItems, parse_items
-from proxy.wires.json.members import JsonMembers
+from proxy.wires.json.members import JsonMembers, parse_members
 from proxy.wires.json.values import JsonDecoder, decode, wrong_kind
-from proxy.wires.shared.version_bytes import ToolShape, WrittenModel, written_tools
+from proxy.wires.shared.version_bytes import ToolShape, WrittenModel, WrittenParameter, written_tools
 
 #: Providers take no more; a larger number is a mistake, and the ledger could not price it.
 MAX_OUTPUT_TOKENS = 2**31 - 1
@@ -129,6 +129,8 @@ class _ToolName(msgspec.Struct, gc=False):
     name: str | None = None
     type: str | None = None
     function: _Function | None = None
+    #: Of a server of tools, which has no name but this.
+    server_label: str | None = None
 
 
 _tool_names: msgspec.json.Decoder[list[_ToolName]] = msgspec.json.Decoder(list[_ToolName])
@@ -139,7 +141,7 @@ def names_of_tools(raw: bytes | None, param: str = "tools") -> list[str]:
     if raw is None:
         return []
     return [
-        tool.name or (tool.function.name if tool.function is not None else None) or tool.type or ""
+        tool.name or (tool.function.name if tool.function is not None else None) or tool.server_label or tool.type or ""
         for tool in decode(raw, _tool_names, param, f"a list of {param}")
     ]
 
@@ -199,6 +201,37 @@ def set_extra(edits: MemberEdits, written: WrittenModel) -> None:
     """Put in the raw members the version carries for its wire."""
     for name, raw in written.extra:
         edits.set(name, raw)
+
+
+def set_parameters(edits: MemberEdits, parameters: tuple[WrittenParameter, ...]) -> tuple[str, ...]:
+    """Put in the neutral parameters; the names of those this model or wire does not take, which are left out."""
+    dropped: tuple[str, ...] = ()
+    for parameter in parameters:
+        is_sure = parameter.is_enforced and parameter.raw is not None
+        if not is_sure and _given_at(edits, parameter) is not None and not parameter.is_enforced:
+            continue
+        if parameter.raw is None:
+            dropped += (parameter.name,)
+        else:
+            _set_at(edits, parameter, parameter.raw)
+    return dropped
+
+
+def _given_at(edits: MemberEdits, parameter: WrittenParameter) -> bytes | None:
+    """What the request already says where this parameter lives."""
+    raw = edits.given(parameter.member) if parameter.member else None
+    return (
+        raw if raw is None or parameter.inner is None else parse_members(raw, parameter.member).given(parameter.inner)
+    )
+
+
+def _set_at(edits: MemberEdits, parameter: WrittenParameter, raw: bytes) -> None:
+    if parameter.inner is None:
+        edits.set(parameter.member, raw)
+        return
+    inside = MemberEdits(parse_members(edits.given(parameter.member) or b"{}", parameter.member))
+    inside.set(parameter.inner, raw)
+    edits.set(parameter.member, inside.render())
 
 
 #: Members that choose a tier, and the values that mean the ordinary price.

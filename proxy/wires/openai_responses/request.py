@@ -1,0 +1,279 @@
+"""Putting a version into an OpenAI Responses request.
+
+Belongs here: which member of this format holds what. The rules that hold on every wire are version_parts.py. Counterpart:
+openai_chat/request.py.
+
+Protocol facts: the system prompt is `instructions`, a text that a later turn of the same conversation does not inherit, and behind
+it the leading items of `input` with role `system` or `developer`, which become part of what the provider keeps; `input` may be a
+plain text. There is no `stop` and no `seed`. What a model refuses is model_rules.py.
+
+Decision: a version's prompt goes into `instructions` wherever its mode lets it, because it then is put in anew with every turn: a
+conversation that the provider keeps never holds the prompt of a version that is in force no more. Only behind leading items of the
+caller's own, and where nothing else would be left of its input, it stands as such an item.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+
+from proxy.core.versions.components import NEUTRAL_PARAMETERS, Bundle
+from proxy.wires.json.edits import MemberEdits
+from proxy.wires.json.items import leading_spans
+from proxy.wires.json.members import JsonMembers, parse_members
+from proxy.wires.json.values import COMMA, RawJson, decode, first_byte, json_text, past
+from proxy.wires.openai_responses.model_rules import refused_members
+from proxy.wires.shared.openai_models import refuses_effort
+from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
+from proxy.wires.shared.version_parts import (
+    FLAG,
+    TEXT,
+    changes_tools,
+    drop_members,
+    edited_tools,
+    final_model,
+    ignored_variables,
+    joined_names,
+    output_bound,
+    service_tier_of,
+    set_extra,
+    set_parameters,
+    tool_choice_of,
+)
+from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
+
+SYSTEM_ROLES = frozenset({"system", "developer"})
+#: Where each neutral parameter lives: a member, and a member inside it.
+_PLACES: dict[str, tuple[str, str | None]] = {
+    "temperature": ("temperature", None),
+    "top_p": ("top_p", None),
+    "reasoning_effort": ("reasoning", "effort"),
+    "response_format": ("text", "format"),
+    "tool_choice": ("tool_choice", None),
+}
+_LIST, _CLOSING = b"[]"
+_EMPTY_TEXT = b'""'
+_BETWEEN_PROMPTS = b"\\n\\n"
+_LATER = "its usage is told when the response is asked for later (take `background` out)"
+
+
+def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
+    """The body with the version in it. Raises BadInput."""
+    bundle = plan.bundle
+    edits = MemberEdits(cast("JsonMembers", request.document))
+    edits.remove("switchback")
+    model = final_model(bundle, request.model)
+    dropped: tuple[str, ...] = ()
+    tool_names = request.tool_names
+    if bundle is not None:
+        written = _written_model(bundle, model or "")
+        if model is not None and model != request.model:
+            edits.set("model", written.name)
+            dropped = drop_members(edits, refused_members(model)) + _fit_text(edits, model)
+        set_extra(edits, written)
+        _set_prompt(edits, bundle, plan.variables)
+        dropped = joined_names(dropped, set_parameters(edits, written.parameters))
+        tool_names = _set_tools(edits, bundle, request.tool_names)
+    bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
+    if bound is not None and bound != request.max_output_tokens:
+        edits.set("max_output_tokens", b"%d" % bound)
+    return Injection(
+        body=edits.render(),
+        model=model,
+        max_output_tokens=bound,
+        dropped_parameters=dropped,
+        ignored_variables=ignored_variables(bundle, plan.variables),
+        tool_names=tool_names,
+        service_tier=service_tier_of(edits),
+        unbounded_because=_LATER if _is_made_later(edits) else None,
+        document=edits,
+    )
+
+
+def _is_made_later(edits: MemberEdits) -> bool:
+    raw = edits.given("background") if edits.has("background") else None
+    return raw is not None and decode(raw, FLAG, "background", "true or false") is True
+
+
+def _fit_text(edits: MemberEdits, model: str) -> tuple[str, ...]:
+    """Take out what the version's model refuses inside of `text`; the name of that."""
+    raw = edits.given("text") if refuses_effort(model) and edits.has("text") else None
+    if raw is None:
+        return ()
+    inside = MemberEdits(parse_members(raw, "text"))
+    if not inside.has("verbosity"):
+        return ()
+    inside.remove("verbosity")
+    edits.set("text", inside.render())
+    return ("verbosity",)
+
+
+class _Leading(msgspec.Struct, gc=False):
+    role: str | None = None
+
+
+_leading: msgspec.json.Decoder[_Leading] = msgspec.json.Decoder(_Leading)
+
+
+def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]) -> None:
+    prompt = bundle.prompt
+    if not prompt.is_set:
+        return
+    theirs = edits.given("instructions") if edits.has("instructions") else None
+    if theirs is not None:
+        decode(theirs, TEXT, "instructions", "a text")
+        theirs = None if bytes(theirs) == _EMPTY_TEXT else bytes(theirs)
+    raw = edits.given("input") if edits.has("input") else None
+    spans, role = _leading_items(raw)
+    if prompt.mode == "if_absent" and (theirs is not None or spans):
+        return
+    text = prompt_json(bundle, variables)
+    if prompt.mode == "append" and raw is not None and spans:
+        end = spans[-1][1]
+        edits.set("input", (end, end, b"," + _item(role, text)))
+    elif theirs is None or prompt.mode == "replace":
+        _set_alone(edits, raw, spans, role, text, replaces=prompt.mode == "replace")
+    elif prompt.mode == "append":
+        edits.set("instructions", _joined(theirs, text))
+    else:
+        edits.set("instructions", _joined(text, theirs))
+
+
+def _set_alone(
+    edits: MemberEdits, raw: bytes | None, spans: list[tuple[int, int]], role: str, text: bytes, *, replaces: bool
+) -> None:
+    """Ours as the only instructions, and, where it `replaces` them, without the caller's leading items."""
+    if not replaces or raw is None or not spans:
+        edits.set("instructions", text)
+        return
+    rest = past(COMMA, raw, spans[-1][1])
+    if memoryview(raw)[rest] == _CLOSING:
+        # An empty input is an error.
+        edits.remove("instructions")
+        edits.set("input", (spans[0][0], spans[-1][1], _item(role, text)))
+    else:
+        edits.set("instructions", text)
+        edits.set("input", (spans[0][0], rest, b""))
+
+
+def _leading_items(raw: bytes | None) -> tuple[list[tuple[int, int]], str]:
+    """Where the caller's own leading items of the system lie, and the first one's role (`developer` where there is none)."""
+    roles: list[str] = []
+    if raw is None or first_byte(raw) != _LIST:
+        return [], "developer"
+
+    def is_leading(item: RawJson) -> bool:
+        role = decode(item, _leading, f"input[{len(roles)}]", "an item").role or ""
+        roles.append(role)
+        return role in SYSTEM_ROLES
+
+    spans = leading_spans(raw, "input", is_leading)
+    return spans, roles[0] if spans else "developer"
+
+
+def _item(role: str, text: bytes) -> bytes:
+    return b'{"role":"%b","content":%b}' % (role.encode(), text)
+
+
+def _joined(first: bytes, second: bytes) -> bytes:
+    """Two JSON texts as one, with an empty line between them."""
+    return first[:-1] + _BETWEEN_PROMPTS + second[1:]
+
+
+_written_models: Remembered[tuple[str, str], WrittenModel] = Remembered(512)
+
+
+def _written_model(bundle: Bundle, model: str) -> WrittenModel:
+    """The model component for a final model, which decides about the parameters it takes."""
+    key = bundle.hashes["model"], model
+    return _written_models.get(key) or _written_models.keep(key, _write_model(bundle, model))
+
+
+def _write_model(bundle: Bundle, model: str) -> WrittenModel:
+    refused = refused_members(model)
+    parameters: list[WrittenParameter] = []
+    for name in NEUTRAL_PARAMETERS:
+        parameter = bundle.model.parameters.get(name)
+        if parameter is None or name == "max_output_tokens":
+            continue
+        member, inner = _PLACES.get(name, ("", None))
+        is_taken = bool(member) and member not in refused
+        raw = msgspec.json.encode(_written(name, parameter.value)) if is_taken else None
+        parameters.append(WrittenParameter(name, member, inner, raw, parameter.enforced))
+    return WrittenModel(json_text(model), written_extra(bundle), tuple(parameters))
+
+
+def _written(parameter: str, value: Any) -> Any:
+    """A neutral value in this wire's shape."""
+    if parameter == "tool_choice":
+        kind, name = tool_choice_of(value)
+        if kind == "raw":
+            return value
+        return {"type": "function", "name": name} if kind == "tool" else kind
+    if parameter == "response_format" and value.get("type") == "json_schema":
+        nested = value.get("json_schema")
+        rest = {key: item for key, item in value.items() if key not in ("type", "json_schema")}
+        flat = {**cast("dict[str, Any]", nested), **rest} if isinstance(nested, dict) else rest
+        return {"type": "json_schema", "name": "answer", **flat}
+    return value
+
+
+def _tool_shape(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"type": "function", **item}
+
+
+def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> frozenset[str]:
+    if not changes_tools(bundle):
+        return callers
+    raw = edits.given("tools")
+    tools, names = edited_tools(raw, callers, bundle, _tool_shape)
+    if tools is None and raw is not None:
+        # Without tools the provider refuses a choice among them.
+        edits.remove("tools")
+        edits.remove("tool_choice")
+    elif tools is not None:
+        edits.set("tools", tools)
+    return names
+
+
+class _Conversation(msgspec.Struct, gc=False):
+    id: str | None = None
+
+
+_conversation: msgspec.json.Decoder[str | _Conversation | None] = msgspec.json.Decoder(str | _Conversation | None)
+
+
+def conversation_of(members: JsonMembers) -> str | None:
+    """The conversation that the provider keeps, by its id. Raises BadInput(`wrong_kind`)."""
+    given = members.decoded("conversation", _conversation, "an id, or an object with one")
+    return given.id if isinstance(given, _Conversation) else given
+
+
+class _NestedTool(msgspec.Struct, gc=False):
+    name: str | None = None
+    type: str | None = None
+    server_label: str | None = None
+
+
+class _ToolList(msgspec.Struct, gc=False):
+    tools: list[_NestedTool] | None = None
+
+
+_tool_lists: msgspec.json.Decoder[list[_ToolList]] = msgspec.json.Decoder(list[_ToolList])
+#: What brings tools in the middle of a conversation, and what holds several.
+_MORE_TOOLS = (b'"additional_tools"', b'"tool_search_output"')
+_NAMESPACE = b'"namespace"'
+
+
+def nested_tool_names(members: JsonMembers) -> list[str]:
+    """The names of tools that stand inside of others, and in the conversation. Raises BadInput(`wrong_kind`)."""
+    names: list[str] = []
+    for member, marks in (("tools", (_NAMESPACE,)), ("input", _MORE_TOOLS)):
+        if not any(mark in members.body for mark in marks):
+            continue
+        raw = members.given(member)
+        if raw is None or first_byte(raw) != _LIST:
+            continue
+        for holder in decode(raw, _tool_lists, member, "a list of objects"):
+            names += [tool.name or tool.server_label or tool.type or "" for tool in holder.tools or ()]
+    return names

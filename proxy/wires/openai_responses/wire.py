@@ -1,0 +1,253 @@
+"""The wire of OpenAI Responses.
+
+Belongs here: its paths, what is read from a request body, its error and fixed-text shapes. Injecting a version is
+openai_responses/request.py, reading answers openai_responses/answer.py. Its counterpart is openai_chat/wire.py.
+
+Not met here: what is asked of a response that is there already (retrieving, cancelling, deleting, its input items), which costs
+nothing and has no place for a version (families.py).
+"""
+
+from typing import Any, Final, cast
+
+import orjson
+
+from proxy.core.calls.caller import BodyClaims
+from proxy.core.errors import Refusal
+from proxy.core.steps import Steps
+from proxy.wires.json.edits import MemberEdits
+from proxy.wires.json.members import JsonMembers, parse_in_steps, parse_members
+from proxy.wires.openai_responses.answer import ResponseBody, ResponseEvents
+from proxy.wires.openai_responses.input import first_role, has_no_fee, input_bound, is_search, own_tools
+from proxy.wires.openai_responses.request import SYSTEM_ROLES, conversation_of, inject_version, nested_tool_names
+from proxy.wires.shared.alike_requests import AlikeRequests, Style
+from proxy.wires.shared.answer_reading import StreamReader, WholeReader
+from proxy.wires.shared.openai_errors import error_of
+from proxy.wires.shared.request_bounds import RequestBounds, is_dense
+from proxy.wires.shared.version_parts import (
+    FLAG,
+    MAX_OUTPUT_TOKENS,
+    TEXT,
+    WHOLE_NUMBER,
+    names_of_tools,
+    read_model,
+    read_switchback_member,
+    read_whole_number,
+)
+from proxy.wires.wire import (
+    EVENT_STREAM,
+    NO_HEAD,
+    AnswerReader,
+    BilledApart,
+    Injection,
+    InjectionPlan,
+    Operation,
+    RequestFacts,
+    RequestHead,
+    WireFamily,
+)
+
+_RESPONSES: Final = Operation(
+    "responses", "/v1/responses", "generates", is_metered=True, is_in_force=True, has_output=True
+)
+_OPERATIONS: Final = {
+    ("POST", "/v1/responses"): _RESPONSES,
+    ("POST", "/responses"): _RESPONSES,
+}
+_CONVERSATION: Final = "input"
+
+
+def _facts(members: JsonMembers) -> RequestFacts:
+    model = read_model(members)
+    user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
+    conversation = conversation_of(members)
+    tool_names = (*names_of_tools(members.given("tools")), *nested_tool_names(members))
+    return RequestFacts(
+        claims=BodyClaims(
+            model=model, user=user, conversation=conversation, switchback=read_switchback_member(members)
+        ),
+        model=model,
+        streamed=members.decoded("stream", FLAG, "true or false") or False,
+        choices=1,
+        max_output_tokens=read_whole_number(members, "max_output_tokens", 1, MAX_OUTPUT_TOKENS),
+        tool_names=frozenset(tool_names),
+        document=members,
+    )
+
+
+def _bound(injection: Injection) -> int | None:
+    if is_dense(injection.body):
+        return None
+    return input_bound(cast("MemberEdits", injection.document), len(injection.body))
+
+
+def _apart(injection: Injection) -> BilledApart:
+    """The fees of the provider's own tools, and how often the model reads its input anew because of them."""
+    edits = cast("MemberEdits", injection.document)
+    tools = own_tools(edits)
+    if not tools:
+        return BilledApart(has_audio=False, web_searches=0)
+    uses = _most_uses(edits)
+    return BilledApart(
+        has_audio=False,
+        web_searches=uses if any(map(is_search, tools)) else 0,
+        rounds=None if uses is None else uses + 1,
+        unpriced=next((tool for tool in tools if not is_search(tool) and not has_no_fee(tool)), None),
+    )
+
+
+def _most_uses(edits: MemberEdits) -> int | None:
+    raw = edits.given("max_tool_calls") if edits.has("max_tool_calls") else None
+    try:
+        uses = None if raw is None else WHOLE_NUMBER.decode(raw)
+    except (ValueError, RecursionError):
+        return None
+    return uses if uses is not None and 0 <= uses <= MAX_OUTPUT_TOKENS else None
+
+
+_STYLES: Final = (
+    Style(b'"input":[', (b'{"role":"system"', b'{"role":"developer"'), b'},{"role":"'),
+    Style(b'"input": [', (b'{"role": "system"', b'{"role": "developer"'), b'}, {"role": "'),
+)
+
+
+class OpenAIResponses:
+    """Implements Wire for `/v1/responses`. Remembers nothing that it could not work out again."""
+
+    name: str = "openai_responses"
+    family: WireFamily = "openai"
+    stream_type: bytes = EVENT_STREAM
+
+    def __init__(self, bounds: RequestBounds | None = None) -> None:
+        self._bounds = RequestBounds() if bounds is None else bounds
+        self._alike = AlikeRequests(
+            read=self._read,
+            inject=inject_version,
+            bound=_bound,
+            apart=_apart,
+            first_role=first_role,
+            styles=_STYLES,
+            leading_roles=SYSTEM_ROLES,
+            member=_CONVERSATION,
+        )
+
+    def operation(self, method: str, path: str) -> Operation | None:
+        """The operation of an exact raw path, with or without `/v1`."""
+        return _OPERATIONS.get((method, path))
+
+    def read(self, body: bytes, _head: RequestHead = NO_HEAD, /) -> RequestFacts:
+        """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`."""
+        return self._alike.read(body)
+
+    def read_in_steps(self, body: bytes, _head: RequestHead = NO_HEAD, /) -> Steps[RequestFacts]:
+        """As `read`, with pauses."""
+        self._bounds.check_unread(body, _CONVERSATION)
+        yield
+        members = yield from parse_in_steps(body)
+        yield
+        self._bounds.check(members, _CONVERSATION)
+        return _facts(members)
+
+    def _read(self, body: bytes) -> RequestFacts:
+        members = parse_members(body)
+        self._bounds.check(members, _CONVERSATION)
+        return _facts(members)
+
+    def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
+        """The body with the version in it. Raises BadInput: `model_missing`, `variable_missing`, `wrong_kind`, ..."""
+        return self._alike.inject(request, plan)
+
+    def input_tokens_bound(self, injection: Injection) -> int | None:
+        """An upper bound of the input tokens; None where there is more to read than text."""
+        return self._alike.input_tokens_bound(injection)
+
+    def billed_apart(self, injection: Injection) -> BilledApart:
+        """What an injected body may be billed beside text: the provider's own tools."""
+        return self._alike.billed_apart(injection)
+
+    def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
+        """A reader for one 2xx answer. Its usage is always told, so no event is ever taken out."""
+        if streamed:
+            return StreamReader(ResponseEvents(), removes_usage_event=False)
+        return WholeReader(ResponseBody())
+
+    def error_status(self, refusal: Refusal) -> int:
+        """The refusal's own."""
+        return refusal.status
+
+    def error_body(self, refusal: Refusal, request_id: str) -> bytes:
+        """`{"error": {message, type, param, code}}`; the request id travels in the headers alone on this wire."""
+        return orjson.dumps({"error": error_of(refusal)})
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        """An `error` event with the error in an object of its own: a flat one the SDKs hand on as an event like any other."""
+        return b"event: error\ndata: %b\n\n" % orjson.dumps({"type": "error", "error": error_of(refusal)})
+
+    def smallest_call(self, model: str) -> bytes:
+        """One word, and room for as little as there may be."""
+        return orjson.dumps({"model": model, "max_output_tokens": 16, "input": "x"})
+
+    def text_reply(self, text: str, *, model: str, reply_id: str, created: int, streamed: bool) -> bytes:
+        """`text` as a whole response, or as the events of one."""
+        part: dict[str, Any] = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        item: dict[str, Any] = {
+            "id": f"msg_{reply_id}",
+            "type": "message",
+            "status": "completed",
+            "role": "assistant",
+            "content": [part],
+        }
+        whole = _response(model, reply_id, created, "completed", [item])
+        if not streamed:
+            return orjson.dumps(whole)
+        begun = _response(model, reply_id, created, "in_progress", [])
+        at: dict[str, Any] = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+        events: list[dict[str, Any]] = [
+            {"type": "response.created", "response": begun},
+            {"type": "response.in_progress", "response": begun},
+            {
+                "type": "response.output_item.added",
+                "output_index": 0,
+                "item": {**item, "status": "in_progress", "content": []},
+            },
+            {"type": "response.content_part.added", **at, "part": {**part, "text": ""}},
+            {"type": "response.output_text.delta", **at, "delta": text, "logprobs": []},
+            {"type": "response.output_text.done", **at, "text": text, "logprobs": []},
+            {"type": "response.content_part.done", **at, "part": part},
+            {"type": "response.output_item.done", "output_index": 0, "item": item},
+            {"type": "response.completed", "response": whole},
+        ]
+        return b"".join(
+            b"event: %b\ndata: %b\n\n"
+            % (event["type"].encode(), orjson.dumps({"type": event["type"], "sequence_number": number, **event}))
+            for number, event in enumerate(events)
+        )
+
+
+def _response(model: str, reply_id: str, created: int, status: str, output: list[Any]) -> dict[str, Any]:
+    usage = {
+        "input_tokens": 0,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": 0,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 0,
+    }
+    return {
+        "id": f"resp_{reply_id}",
+        "object": "response",
+        "created_at": created,
+        "status": status,
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": model,
+        "output": output,
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "temperature": None,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": None,
+        "usage": usage if status == "completed" else None,
+    }
