@@ -1,5 +1,7 @@
 """`python -m benchmarks.hostile [--seed N] [--minutes M] [--only B13,B1] [--workers 1,3] [--output FILE]`: the attacks, then the table.
 
+`--faults "disk full,moved"` takes some of the store's faults only, `--fault-minutes 10` lets each last that long.
+
 The minutes are shared out among the attacks, most to those that gain by repetition; an attack that needs longer for what it does once takes it.
 Exits with 1 where a bar does not hold.
 """
@@ -59,7 +61,10 @@ def main() -> int:
             for count in workers:
                 chance = random.Random(f"{options.seed} {name} {count}")
                 seconds = options.minutes * 60 * attack.share / share / len(workers)
-                figures += _carried_out(name, attack, Trial(chance, folder / f"{name}-{count}", count, seconds))
+                faults = tuple(options.faults.split(",")) if options.faults else ()
+                lasts = options.fault_minutes and options.fault_minutes * 60
+                trial = Trial(chance, folder / f"{name}-{count}", count, seconds, faults, lasts)
+                figures += _carried_out(name, attack, trial)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     rows = "\n".join(table(figures))
@@ -97,6 +102,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--only", default="", help=f"bars or attacks, by comma: {', '.join(ATTACKS)}")
     parser.add_argument("--workers", default="1,3", help="how many, by comma")
+    parser.add_argument("--faults", default="", help="of the store, by comma; all where none is named")
+    parser.add_argument(
+        "--fault-minutes", type=float, help="how long each of them lasts, instead of a share of the time"
+    )
     parser.add_argument("--output", type=Path, help="a file for the table")
     return parser.parse_args()
 

@@ -40,6 +40,10 @@ class Trial(NamedTuple):
     workers: int
     seconds: float
     """About how long it may take."""
+    faults: tuple[str, ...] = ()
+    """Of the store, by name, where only some are wanted."""
+    fault_seconds: float | None = None
+    """How long each of them lasts; every one is then tried, however long that takes."""
 
     @property
     def who(self) -> str:

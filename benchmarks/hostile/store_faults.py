@@ -34,6 +34,9 @@ class _Seen:
 
     agents: set[str]
     """Acknowledged so far, in all faults of this home."""
+    refused: set[str] = field(default_factory=set[str])
+    """Answered as not changed."""
+    made: int = 0
     slowest_write_seconds: float = 0.0
     in_force_seconds: float = float("inf")
     answered_seconds: float = float("inf")
@@ -49,10 +52,11 @@ async def attack(trial: Trial) -> list[Figure]:
     """Every fault as far as time allows, in an order of chance."""
     if not is_available():
         return [Figure("B1", "no gcc: the disk cannot be made slow or broken", None)]
-    faults = trial.chance.sample(FAULTS, len(FAULTS))
-    seconds = min(_FAULT_SECONDS, max(6.0, trial.seconds / len(faults) - 4))
+    wanted = [fault for fault in FAULTS if not trial.faults or fault.name in trial.faults]
+    faults = trial.chance.sample(wanted, len(wanted))
+    seconds = trial.fault_seconds or min(_FAULT_SECONDS, max(6.0, trial.seconds / len(faults) - 4))
     report = _Report(trial, seconds)
-    ends = time.monotonic() + trial.seconds
+    ends = float("inf") if trial.fault_seconds else time.monotonic() + trial.seconds
     while faults and time.monotonic() < ends:
         await _one_home(report, faults, ends)
     return report.figures()
@@ -80,7 +84,7 @@ class _Report:
             self.trouble.append(fault.name)
         line = (
             f"  {fault.name} ({self.trial.who}): {traffic.served_percent:.1f} % of {total} calls, 99 % within {traffic.slowest_ms():.0f} ms; "
-            f"write {seen.slowest_write_seconds:.1f} s, switch in force {seen.in_force_seconds * 1000:.0f} ms, "
+            f"{seen.made} changes made, {len(seen.refused)} refused, the slowest after {seen.slowest_write_seconds:.1f} s, switch in force {seen.in_force_seconds * 1000:.0f} ms, "
             f"answered {seen.answered_seconds * 1000:.0f} ms"
         )
         print("; ".join([line, *seen.problems]), flush=True)
@@ -162,9 +166,12 @@ async def _written(operator: Any, name: str, seen: _Seen) -> None:
     try:
         await operator.post("/agents", agent=name, description="acknowledged")
         seen.agents.add(name)
+        seen.made += 1
     except Refused as refusal:
         if refusal.status != 503:
             seen.say(f"a change got {refusal.status}")
+        elif refusal.code != "store_outcome_unknown":
+            seen.refused.add(name)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         seen.say(f"a change was not answered: {type(error).__name__}")
     seen.slowest_write_seconds = max(seen.slowest_write_seconds, time.monotonic() - began)
@@ -230,6 +237,9 @@ async def _looked_for(product: Product, seen: _Seen, moment: str = "") -> None:
         missing = [name for name in sorted(seen.agents) if not await _is_there(operator, name)]
         if missing:
             seen.say(f"{len(missing)} acknowledged changes are gone{moment}: {missing[0]}")
+        came = [name for name in sorted(seen.refused) if await _is_there(operator, name)]
+        if came:
+            seen.say(f"{len(came)} refused changes are there{moment}: {came[0]}")
     except (Refused, aiohttp.ClientError, OSError, TimeoutError) as error:
         seen.say(f"{error}{moment}")
 
