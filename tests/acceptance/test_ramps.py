@@ -16,7 +16,7 @@ CHAT = "/a/support/v1/chat/completions"
 BODY = {"model": "x", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 100}
 GOOD, FAILING, SLOW, REFUSING = (
     f"Be brief. [[simulate: {order}]]"
-    for order in ("output_tokens=2", "output_tokens=2; error_rate=0.4", "output_tokens=2; delay_ms=700", "refuse")
+    for order in ("output_tokens=2", "output_tokens=2; error_rate=0.4", "output_tokens=2; delay_ms=2500", "refuse")
 )
 STEP = {"min_duration": 0.1, "min_runs": 30, "min_users": 20}
 PATIENCE_SECONDS = 60

@@ -53,15 +53,20 @@ def test_histograms_stay_in_order_and_complete() -> None:
     assert text.count("switchback_run_duration_seconds_count") == 1
 
 
+def _counted(changed: ChangedSamples) -> list[Any]:
+    """Changes but for what the kernel tells of the process, which goes on while a test runs."""
+    return [sample for sample in changed.read() if not sample[0][0].startswith("process_")]
+
+
 def test_only_what_changed_is_sent_and_the_last_value_stays() -> None:
     worker = Metrics("t")
     changed = ChangedSamples(worker.registry)
     worker.refused("a", "x")
     samples = WorkerSamples()
     samples.update(changed.read())
-    assert changed.read() == ()
+    assert _counted(changed) == []
     worker.refused("a", "x")
-    (news,) = changed.read()
+    (news,) = _counted(changed)
     assert news[1] == 2
     samples.update([news])
     assert values(Metrics("t"), samples)["switchback_refusals_total,a,x"] == 2
