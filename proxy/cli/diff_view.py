@@ -23,6 +23,7 @@ from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.git_verbs import all_told
 from proxy.cli.showing import Show
 from proxy.cli.version_names import version_number
+from proxy.core.versions.recorded import remark_on
 
 GROUPS = ("metadata", "behavior", "capabilities", "guardrails")
 _CONTEXT_LINES = 2
@@ -82,7 +83,8 @@ def render(document: Mapping[str, Any], *, in_colour: bool) -> Text:
 
 def _add_change(text: Text, change: Document, in_colour: bool) -> None:
     path = str(change.get("path"))
-    text.append(f"  {visible(path)}: ".replace("\n", "␊"))
+    said = remark_on(path)
+    text.append(f"  {visible(path)}{f' ({said})' if said else ''}: ".replace("\n", "␊"))
     if path == "prompt.text":
         text.append(f"{change.get('kind')}, see below\n")
         return

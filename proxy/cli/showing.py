@@ -105,8 +105,8 @@ class Show:
             for line in lines:
                 say(line)
 
-    def fields(self, document: Document) -> None:
-        """All members that are set, one a line."""
+    def fields(self, document: Document, remark: Callable[[str], str] = lambda path: "") -> None:
+        """All members that are set, one a line; `remark`: what is said behind a member, by its dotted path."""
         if self.as_json:
             print_json(document)
             return
@@ -114,7 +114,8 @@ class Show:
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in _flat(document):
-            table.add_row(Text(clean(name)), Text(shown_value(value)))
+            said = remark(name)
+            table.add_row(Text(clean(name)), Text(f"{shown_value(value)} ({said})" if said else shown_value(value)))
         _print(table)
 
     def items(self, page: Document, columns: Columns, none: str, *, spare: Spare = (), short_ids: bool = False) -> None:

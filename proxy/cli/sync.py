@@ -5,7 +5,7 @@ from git is never built over unless forced, so that an edit made elsewhere is no
 is the server's to say. Counterparts: agent_files.py and agent_writing.py; git_verbs.py has the options.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -299,7 +299,12 @@ def sync(
     files = read_agents(directory)
     root = directory.resolve().name
     run = _Sync(api=client, dry_run=dry_run, label=label, force=force, commit=git_commit, root=root)
-    outcomes = tuple(run.agent(file) for file in files)
+    try:
+        outcomes = tuple(run.agent(file) for file in files)
+    except CommandFailed as failed:
+        if failed.exit_code != EXIT_UNREACHABLE:
+            raise
+        raise _told_without_a_server(files, failed) from None
     return SyncReport(outcomes=outcomes, dry_run=dry_run, label=label, git_commit=git_commit)
 
 
@@ -336,6 +341,19 @@ def _export_one(client: Api, directory: Path, name: str, label: str | None) -> D
 
 def _bundle(version: Mapping[str, Any]) -> Bundle:
     return parse_bundle({kind: version.get(kind) for kind in COMPONENT_KINDS})
+
+
+def _told_without_a_server(files: Sequence[AgentFile], failed: CommandFailed) -> CommandFailed:
+    """The failure, behind what could not become a version whatever the server holds."""
+    found: list[str] = []
+    for file in files:
+        try:
+            check_new_version(file.version)
+        except BadInput as bad:
+            found.append(f"{file.path}: {bad.message}")
+    if not found:
+        return failed
+    return CommandFailed(failed.message, failed.exit_code, failed.code, problems=[*found, failed.message])
 
 
 def _evaluation_missing(file: AgentFile) -> str:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from proxy.cli.admin_client import Document
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
+from proxy.core.versions.recorded import COUNTED_POLICY, ENFORCED_POLICY, RECORDED
 
 COMPONENTS = ("prompt", "model", "tools", "retrieval", "policy")
 _STANDARD_INPUT = Path("-")
@@ -57,6 +58,19 @@ def version_body(options: VersionOptions, start: Mapping[str, Any]) -> Document:
     _lay_over(body, "policy", _pairs("--policy", options.policy))
     _lay_over(body, "tested_against", _pairs("--tested-against", options.tested_against))
     return body
+
+
+def recorded_apart(body: Document, start: Mapping[str, Any]) -> tuple[Document, list[str]]:
+    """The body with what an older version's policy says and nobody reads under `recorded`, where a new version may have it; and
+    its keys. What was said on the command line is left for the server to refuse."""
+    policy, older = _object(body, "policy"), _object(start, "policy")
+    known = (*ENFORCED_POLICY, *COUNTED_POLICY, RECORDED)
+    moved = [key for key, value in policy.items() if key not in known and key in older and older[key] == value]
+    if not moved:
+        return body, []
+    kept = {key: value for key, value in policy.items() if key not in moved}
+    recorded = {**_object(policy, RECORDED), **{key: policy[key] for key in moved}}
+    return {**body, "policy": {**kept, RECORDED: recorded}}, moved
 
 
 def _prompt(options: VersionOptions, start: Document) -> Document:

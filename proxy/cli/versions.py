@@ -12,10 +12,11 @@ from proxy.cli import version_options as options
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import AgentName, Limit, admin_command, new_group
 from proxy.cli.failures import EXIT_FAILED, EXIT_USAGE, CommandFailed
-from proxy.cli.showing import Columns, Show, member, moment, say, say_block, say_exactly
+from proxy.cli.showing import Columns, Show, member, moment, note, say, say_block, say_exactly
 from proxy.cli.times import time_ago
-from proxy.cli.version_body import VersionOptions, says_nothing, version_body
+from proxy.cli.version_body import VersionOptions, recorded_apart, says_nothing, version_body
 from proxy.cli.version_names import version_number
+from proxy.core.versions.recorded import remark_on
 
 commands = new_group(no_args_is_help=True, help="Versions of an agent: create, list, show, and what was served when.")
 
@@ -78,7 +79,8 @@ def show_version(
     if show.as_json:
         show.document(found)
         return
-    show.fields({**found, "prompt": {name: value for name, value in prompt.items() if name != "text"}})
+    plain = {**found, "prompt": {name: value for name, value in prompt.items() if name != "text"}}
+    show.fields(plain, remark_on)
     if prompt.get("text"):
         say("")
         say("prompt.text:")
@@ -140,7 +142,10 @@ def create_version(
     # Read before the new one is sent, so that somebody who was quicker makes a conflict instead of being overlooked.
     newest = api.get(f"/agents/{segment(agent)}").get("newest_version") if parent is None else parent
     begun = cast("int | None", newest) if start is None else _start(start)
-    body = version_body(said, _components(api, agent, {kind: number or begun for kind, number in numbers.items()}))
+    start_from = _components(api, agent, {kind: number or begun for kind, number in numbers.items()})
+    body, moved = recorded_apart(version_body(said, start_from), start_from)
+    if moved:
+        note(f"nothing reads {', '.join(f'policy.{key}' for key in moved)}: now in policy.recorded, which says so")
     inherited = f" (what was not said is that of version {begun})" if begun is not None and start is None else ""
     status, made = api.request(
         "POST", f"/agents/{segment(agent)}/versions", {**body, "parent": newest, "message": message}

@@ -76,7 +76,7 @@ def test_fields_stand_in_their_groups_with_old_and_new() -> None:
         "  tools.mode: [-keep-] → {+merge+}\n"
         '  tools.t: {+{"name": "t"}+}\n'
         "guardrails\n"
-        "  policy.x: [-1-]\n"
+        "  policy.x (only recorded): [-1-]\n"
     )
 
 
@@ -210,3 +210,14 @@ def test_a_text_that_was_empty_or_is_empty_is_seen() -> None:
 async def test_one_side_alone_is_wrong_usage(switchback_diff: Any) -> None:
     assert (await switchback_diff("support", "7")).exit_code == 2
     assert (await switchback_diff("support", "7", "8", "--file", "x")).exit_code == 2
+
+
+def test_what_nothing_acts_on_is_said_of_it() -> None:
+    before = {"retrieval": {"index": "a"}, "policy": {"max_tool_calls": 1, "max_output_tokens": 5}}
+    after = {"retrieval": {"index": "b"}, "policy": {"max_tool_calls": 2, "max_output_tokens": 6, "recorded": {"x": 1}}}
+    lines = render(diff_versions(before, after).document(), in_colour=False).plain.splitlines()
+    said = {line.split(":")[0].strip() for line in lines if line.startswith("  ")}
+    assert said >= {
+        "retrieval.index (only recorded)", "policy.max_tool_calls (counted in runs, not enforced)", "policy.max_output_tokens",
+    }  # fmt: skip
+    assert any(one.startswith("policy.recorded") and one.endswith("(only recorded)") for one in said)

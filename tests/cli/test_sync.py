@@ -13,6 +13,7 @@ from proxy.cli import git_verbs
 from proxy.cli.admin_client import AdminClient
 from proxy.cli.admin_command import new_group
 from proxy.cli.agent_files import BadAgentFiles, read_agents
+from proxy.cli.failures import CommandFailed
 from proxy.cli.git_verbs import commit_of
 from proxy.cli.sync import SyncReport, export_agents, sync
 from tests.harness import Deployment
@@ -372,3 +373,18 @@ async def test_line_ends_of_another_system_make_no_version(repository: Repositor
         assert (await repository.sync(dry_run=True)).outcomes[0].version == 1
         assert (await repository.sync()).outcomes[0].version == 1
     assert await repository.versions() == 1
+
+
+async def test_what_could_be_no_version_is_told_also_where_the_server_cannot_be_asked(repository: Repository) -> None:
+    repository.write(prompt="{{user-name}}")
+    repository.write("other", more="policy: {max_tool_cals: 3}\n")
+    nobody = AdminClient("http://127.0.0.1:1", "token")
+    with pytest.raises(CommandFailed) as failed:
+        await asyncio.to_thread(sync, nobody, repository.directory, dry_run=True)
+    policy, prompt, unreachable = failed.value.problems
+    assert policy == (
+        "other/agent.yaml: policy.max_tool_cals is unknown; did you mean max_tool_calls? What is only written down goes to "
+        "policy.recorded"
+    )
+    assert prompt.startswith("support/agent.yaml: prompt.text holds {{user-name}}")
+    assert "cannot reach http://127.0.0.1:1" in unreachable

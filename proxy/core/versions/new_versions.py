@@ -17,12 +17,12 @@ from proxy.core.characters import is_plain
 from proxy.core.errors import BadInput
 from proxy.core.versions.components import COMPONENT_KINDS, Bundle, parse_bundle
 from proxy.core.versions.prompts import look_alike
+from proxy.core.versions.recorded import COUNTED_POLICY, ENFORCED_POLICY, RECORDED
 
 #: Each is looked up in every call; 400,000 took a quarter of a second to cut, in which nothing else ran.
 MAX_PLACEHOLDERS = 10_000
 MAX_MODEL_NAME = 200
-#: Enforced, counted in each run but not enforced, and only written down.
-POLICY_KEYS = ("max_output_tokens", "max_tool_calls", "recorded")
+POLICY_KEYS = (*ENFORCED_POLICY, *COUNTED_POLICY, RECORDED)
 
 
 def with_plain_texts(components: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _check_policy(policy: Any) -> None:
     if not isinstance(policy, Mapping):
         return
     for key, value in cast("Mapping[Any, Any]", policy).items():
-        if key == "recorded" and not isinstance(value, Mapping):
+        if key == RECORDED and not isinstance(value, Mapping):
             raise _bad("policy.recorded", "must be an object")
         if key not in POLICY_KEYS:
             close = difflib.get_close_matches(str(key), POLICY_KEYS, n=1, cutoff=0.6)

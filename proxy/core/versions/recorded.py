@@ -1,0 +1,24 @@
+"""What a version says and nothing here acts on: said wherever a version is shown, so that nobody takes it for a rule.
+
+Retrieval is the application's own matter; of a policy one key is enforced and one counted. Versions that were made before keys were
+checked may hold others.
+"""
+
+from typing import Final
+
+ENFORCED_POLICY: Final = ("max_output_tokens",)
+COUNTED_POLICY: Final = ("max_tool_calls",)
+#: Of a policy, what is only written down.
+RECORDED: Final = "recorded"
+_ONLY_RECORDED: Final = "only recorded"
+
+
+def remark_on(path: str) -> str:
+    """What is said behind a member of a version, by its dotted path; nothing where it does what it says."""
+    component, _, rest = path.partition(".")
+    key = rest.partition(".")[0]
+    if component == "retrieval":
+        return _ONLY_RECORDED
+    if component != "policy" or not key or key in ENFORCED_POLICY:
+        return ""
+    return "counted in runs, not enforced" if key in COUNTED_POLICY else _ONLY_RECORDED
