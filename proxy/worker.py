@@ -39,6 +39,7 @@ from proxy.runtime.workers.messages import (
     LeaseGiven,
     LeasesEnded,
     Listening,
+    NameIs,
     Ping,
     Pong,
     Ready,
@@ -115,6 +116,8 @@ class Worker:
                 self._change_snapshot(message)
             case Conversation():
                 self._conversations.heard(message)
+            case NameIs():
+                self._live.answered_names.learn(message.provider, message.asked, message.answered)
             case Ping():
                 in_flight = 0 if self._plane is None else self._plane.request_path.in_flight
                 self._owner.send(Pong(message.request, self._live.current.revision, in_flight))

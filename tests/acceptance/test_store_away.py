@@ -19,7 +19,7 @@ from tests.acceptance.absent_store import (
     version_served,
     whole_audit,
 )
-from tests.harness import Deployment, Refused, eventually, saved
+from tests.harness import Deployment, Operator, Refused, eventually, saved
 
 #: Too long for what is free in the pages of a database that may not grow.
 LONG = " and more" * 200
@@ -45,6 +45,12 @@ async def on_writer(deployment: Deployment, statement: str) -> None:
     await connections.writer.run(lambda plain: plain.execute(statement).fetchall())
 
 
+async def is_kept_as_told(operator: Operator, answer: dict[str, Any], orders: int) -> None:
+    """An answer that says that it is journalled was given when all orders up to it were on disk."""
+    written = (await operator.get("/status"))["journal"]["written"]
+    assert written >= orders or not answer["journalled"]
+
+
 TROUBLES = [locked, full, moved_away]
 
 
@@ -66,7 +72,8 @@ async def test_traffic_goes_on_emergencies_take_effect_and_everything_is_remembe
     await eventually(lambda: bool(answered))
     async with trouble(deployment, home):
         taken_back = await operator.post("/agents/support/rollback", label="prod", undoes=2, why="bad answers" + LONG)
-        # Whether it is on disk yet when it is answered is the disk's matter; in the end all three are (below).
+        # Whether it is on disk yet when it is answered is the disk's matter, and the answer says so; in the end all three are (below).
+        await is_kept_as_told(operator, taken_back, 1)
         assert (taken_back["changed"], taken_back["version"], "journalled" in taken_back) == (True, 1, True)
         assert await version_served(deployment) == "support@1"
         again = await operator.post("/agents/support/rollback", label="prod", undoes=2, why="me too")
@@ -74,10 +81,11 @@ async def test_traffic_goes_on_emergencies_take_effect_and_everything_is_remembe
 
         ended = await operator.post(f"/agents/billing/rollouts/{rollout}/abort", why="errors" + LONG)
         assert (ended["state"], "journalled" in ended) == ("aborted", True)
+        await is_kept_as_told(operator, ended, 2)
         assert {await version_served(deployment, "billing", switchback_user=f"u{n}") for n in range(8)} == {"billing@1"}
 
         switch = await operator.post("/switches", scope={"agent": "billing"}, mode="block", why="stop")
-        assert "journalled" in switch
+        await is_kept_as_told(operator, switch, 3)
         async with deployment.post("/a/billing/v1/chat/completions", BODY) as answer:
             assert (answer.status, "stop" in await answer.text()) == (403, True)
 

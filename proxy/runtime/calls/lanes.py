@@ -27,9 +27,7 @@ from proxy.runtime.transport.header_fields import agent_lines, stamp_lines
 from proxy.wires.wire import RequestFacts
 
 _MAX_LANES: Final = 50_000
-#: Bounds of what is remembered of names: models of one provider, characters of one, versions that only pins reach.
-_MAX_NAMES: Final = 1024
-_MAX_NAME_CHARACTERS: Final = 256
+#: Versions that only pins reach, of which something is remembered.
 _MAX_PINS: Final = 256
 _LaneKey = tuple[object, ...]
 
@@ -96,9 +94,9 @@ class Lanes:
         self._providers = providers
         self._metrics = metrics
         self._lanes: dict[_LaneKey, Lane] = {}
-        self._answered_as: dict[str, dict[str, str]] = {}
         self._pins: set[tuple[str, int]] = set()
         live.on_change(self._forget)
+        live.answered_names.on_news(lambda _: self._lanes.clear())
 
     def of(self, resolution: Resolution | None, route: Route, passed: Passed | None = None) -> Lane:
         """The lane of a call; `passed` for one of an agent without a version in force. Raises BadInput where it has no provider
@@ -120,12 +118,8 @@ class Lanes:
 
     def answered(self, lane: Lane, asked: str, answered: str) -> None:
         """Note the name under which a model answers, so that a switch or cap on either name meets it."""
-        known = lane.answered_as
-        if known.get(asked) != answered and len(answered) <= _MAX_NAME_CHARACTERS:
-            if len(known) >= _MAX_NAMES:
-                known.clear()
-            known[asked] = answered
-            self._lanes.clear()
+        if lane.answered_as.get(asked) != answered:
+            self._live.answered_names.learn(lane.provider.name, asked, answered)
 
     def labels_of(self, resolution: Resolution | None, provider: str, passed: Passed | None = None) -> RunLabels:
         """Labels with bounded sets of values: versions that labels reach and some that pins do, models that versions name."""
@@ -151,7 +145,7 @@ class Lanes:
         operation = route.operation
         named = version.bundle.model.provider if version is not None and operation.is_in_force else None
         provider = self._providers.choose(named, route.wire.family)
-        answered_as = self._answered_as.setdefault(provider.name, {})
+        answered_as = self._live.answered_names.of(provider.name)
         facts = _facts(resolution, provider, passed, answered_as)
         caps = self._live.caps_for(facts.agent) if operation.is_billable else ()
         caps = tuple(cap for cap in caps if _certain_part(cap.scope, facts).matches(facts))

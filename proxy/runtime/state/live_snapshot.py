@@ -12,6 +12,7 @@ from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version
+from proxy.runtime.state.answered_names import AnsweredNames
 
 _MAX_CACHED_VERSIONS: Final = 1024
 Entry = TypeVar("Entry", Cap, Switch)
@@ -30,6 +31,8 @@ class LiveSnapshot:
         self._source = source
         self._pinned: OrderedDict[tuple[str, int], Version] = OrderedDict()
         self._listeners: list[Callable[[Snapshot], None]] = []
+        #: What names in switches and caps mean beside what they say.
+        self.answered_names = AnsweredNames()
         #: False until the first snapshot: an empty beginning is not what anybody ordered.
         self.is_loaded = False
         self._swap(Snapshot(revision=0))

@@ -22,6 +22,7 @@ from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.pace import Pace
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.spending.ledger import SpendLedger
+from proxy.runtime.state.answered_names import MAX_NAMES
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.ledger_start import read_what_came_again, take_over_ledger
 from proxy.runtime.state.live_snapshot import LiveSnapshot
@@ -212,6 +213,8 @@ class Takeover:
         if not self._has_ledger:
             await take_over_ledger(parts.store, parts.live, parts.ledger, parts.clock)
             self._has_ledger = True
+        for name in await parts.store.answered_names(MAX_NAMES):
+            parts.live.answered_names.learn(*name)
         self._standby.presence.found()
 
     def _serve(self, known: KnownGood) -> None:

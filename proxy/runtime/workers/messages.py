@@ -40,6 +40,14 @@ class Conversation(Message, frozen=True, array_like=True, tag=True):
 # From the owner
 
 
+class NameIs(Message, frozen=True, array_like=True, tag=True):
+    """As what a provider's model answers."""
+
+    provider: str
+    asked: str
+    answered: str
+
+
 class Welcome(Message, frozen=True, array_like=True, tag=True):
     """The first message. `settings` as `settings.settings_bytes` writes them, secrets included."""
 
@@ -239,6 +247,7 @@ FromOwner = (
     Welcome
     | SnapshotIs
     | Conversation
+    | NameIs
     | Serve
     | Cut
     | Drain

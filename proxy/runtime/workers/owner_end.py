@@ -34,6 +34,7 @@ from proxy.runtime.workers.messages import (
     Leaving,
     Listening,
     LogLines,
+    NameIs,
     OwnHolds,
     Ping,
     Pong,
@@ -128,6 +129,8 @@ class OwnerEnd:
         if live.is_loaded:
             # Without it the worker refuses calls, as one process that has loaded nothing does.
             self._push(live.current)
+        for name in live.answered_names:
+            self._link.send(NameIs(*name))
         for index, news in enumerate(everything(self._parts.conversations), start=1):
             self._link.send(news)
             if index % _CHUNK == 0:
@@ -145,8 +148,8 @@ class OwnerEnd:
         """To be called once a second."""
         self._leases.tick()
 
-    def tell(self, news: Conversation) -> None:
-        """Tell where a conversation began."""
+    def tell(self, news: Conversation | NameIs) -> None:
+        """Tell where a conversation began, or as what a model answers."""
         if self._is_introduced:
             self._link.send(news)
 
@@ -297,6 +300,7 @@ class OwnerEnd:
         for attempt in finished.attempts:
             attempts.setdefault(attempt.run, []).append(attempt)
         for run in finished.runs:
+            self._parts.live.answered_names.learn(run.provider, run.model_asked, run.model_answered)
             self._parts.recorder.record(run, attempts.get(run.id, ()))
         self._link.send(Recorded(finished.request))
 

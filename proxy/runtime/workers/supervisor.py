@@ -20,9 +20,10 @@ from proxy.core.snapshot import Snapshot
 from proxy.core.switches import Switch
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.event_line import event_line
+from proxy.runtime.state.answered_names import AnsweredName
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.workers.merged_metrics import EndedSamples, MergedRegistry
-from proxy.runtime.workers.messages import Conversation
+from proxy.runtime.workers.messages import Conversation, NameIs
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
 from proxy.runtime.workers.program import WorkerProgram
 from proxy.runtime.workers.traffic_port import BindUnix, SharedAddress, reserve
@@ -89,6 +90,7 @@ class Workers:
         for address in addresses:
             self._ports.append(await reserve(address, bind_unix))
         self._parts.live.on_change(self._push)
+        self._parts.live.answered_names.on_news(self._tell_all)
         self._keepers = [self._parts.tasks.spawn(self._keep(slot), f"worker {slot.number}") for slot in self._slots]
         self._parts.tasks.spawn(self._watch(), "workers")
         await asyncio.wait([slot.started for slot in self._slots], timeout=_START_SECONDS)
@@ -171,6 +173,11 @@ class Workers:
         for slot in self._slots:
             if slot.end is not None:
                 slot.end.push(snapshot)
+
+    def _tell_all(self, name: AnsweredName) -> None:
+        for slot in self._slots:
+            if slot.end is not None:
+                slot.end.tell(NameIs(*name))
 
     def _tell_others(self, teller: OwnerEnd, news: Conversation) -> None:
         for slot in self._slots:

@@ -313,6 +313,11 @@ class Store(Protocol):
         written, so that it cannot be known."""
         ...
 
+    async def answered_names(self, limit: int) -> Sequence[tuple[str, str, str]]:
+        """Provider, model asked for and model that answered of runs that are kept, where the two differ: the newest answer of each
+        model, the oldest of these first, at most `limit` of them."""
+        ...
+
     async def ping(self) -> None:
         """Raises Unavailable where a write could not succeed now."""
         ...

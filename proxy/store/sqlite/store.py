@@ -34,7 +34,7 @@ from proxy.store.sqlite.opening.migrate import migrations
 from proxy.store.sqlite.opening.ownership import size_in_bytes
 from proxy.store.sqlite.proof import prove_more
 from proxy.store.sqlite.runs import batches, outcome_lists, pruning, run_lists, run_segments
-from proxy.store.sqlite.runs.run_lanes import RunLanes
+from proxy.store.sqlite.runs.run_lanes import RunLanes, answered_names
 
 BUSY_TIMEOUT_SECONDS = 5.0
 _PIECE_BYTES = 1024 * 1024
@@ -179,6 +179,9 @@ class SqliteStore:
 
     async def unmetered(self, cap: Cap, from_window_start_microseconds: int) -> Mapping[CounterKey, int] | None:
         return await self._database.read_for_traffic(ledger.read_unmetered, cap.id, from_window_start_microseconds)
+
+    async def answered_names(self, limit: int) -> Sequence[tuple[str, str, str]]:
+        return await self._database.read_for_traffic(answered_names, limit)
 
     async def sort_lanes(self) -> int:
         return await self._database.write(run_segments.sort_lanes)

@@ -13,6 +13,17 @@ _KEPT: Final = 4096
 _LATEST: Final = f"SELECT * FROM run_lanes ORDER BY lane DESC LIMIT {_KEPT}"  # noqa: S608 (a constant)
 _NEWEST: Final = "SELECT COALESCE(MAX(lane), 0) FROM run_lanes"
 _INSERT: Final = f"INSERT INTO run_lanes ({', '.join(LANE_COLUMNS)}) VALUES ({', '.join('?' * len(LANE_COLUMNS))})"  # noqa: S608
+_ANSWERED: Final = """
+SELECT provider, model_asked, model_answered, MAX(lane) AS newest FROM run_lanes
+WHERE provider IS NOT NULL AND model_asked IS NOT NULL AND model_answered IS NOT NULL AND model_answered != model_asked
+GROUP BY provider, model_asked ORDER BY newest DESC LIMIT ?
+"""
+
+
+def answered_names(plain: sqlite3.Connection, limit: int) -> list[tuple[str, str, str]]:
+    """Provider, model asked for and model that answered, as the port says. The model is of the newest lane (SQLite, bare columns)."""
+    rows = plain.execute(_ANSWERED, (limit,)).fetchall()
+    return [(row["provider"], row["model_asked"], row["model_answered"]) for row in reversed(rows)]
 
 
 class RunLanes:
