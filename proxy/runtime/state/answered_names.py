@@ -1,4 +1,4 @@
-"""Under which names models answer: asked for `gpt-4o`, one answers as `gpt-4o-2024-08-06`, and a switch or cap on either name means both.
+"""Under which names models answer: asked for `fast`, one answers as `fast-2026-08-06`, and a switch or cap on either name means both.
 
 Learned from answers, and at the start from the runs that are kept. With several workers the owner of the store learns from the runs
 they hand over, and tells all of them.
