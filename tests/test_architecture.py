@@ -139,9 +139,10 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "retention": {"process"},
     },
     "edges": {
-        "admin": {"admin/handlers", "admin/answers"},
+        "admin": {"admin/handlers", "admin/answers", "admin/contract"},
         "admin/handlers": {"admin", "admin/answers"},
         "admin/answers": set(),
+        "admin/contract": {"admin/answers"},
     },
 }
 #: floor, room, other room -> the modules of the other that it may import, where not all of them are for it

@@ -28,6 +28,7 @@ Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 over c
 Count = Annotated[int, Meta(ge=0)]
 Usd = Annotated[float, Meta(description="US dollars", examples=[0.0000015])]
 Milliseconds = Annotated[float, Meta(description="milliseconds", examples=[2.5])]
+Span = Annotated[str, Meta(description="a span of time such as 45s, 15m, 2h or 7d; `never`", examples=["15m"])]
 Share = Annotated[float, Meta(ge=0, le=100, description="percent", examples=[5])]
 Amount = Annotated[float, Meta(description="in the cap's unit, dollars for usd", examples=[12.5])]
 Why = Annotated[str, Meta(description="in the words of whoever did it", examples=["too many wrong refunds"])]

@@ -19,7 +19,7 @@ guard that nobody feeds would hold the rollout for ever.
 import difflib
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from proxy.core.bucketing import buckets_for
 from proxy.core.errors import BadInput
@@ -29,12 +29,15 @@ from proxy.core.rollouts.plan import (
     MEASURED,
     ON_INCONCLUSIVE,
     OUTCOME_PREFIX,
+    AtEnd,
     Guard,
     HardTrigger,
     MetricKind,
+    OnInconclusive,
     Plan,
     Step,
 )
+from proxy.core.shapes import Count, Share, Span
 from proxy.core.times import parse_span, span_text
 
 _KEYS = (
@@ -93,9 +96,51 @@ def fixed_share(percentage: float, eligible: Mapping[str, str]) -> Plan:
     )
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
+class StepDocument(TypedDict):
+    """One share of the traffic, and what it waits for before the next: a span such as `15m` or `never`, runs, users."""
+
+    percentage: Share
+    min_duration: Span
+    min_runs: Count
+    min_users: Count
+
+
+class GuardDocument(TypedDict):
+    """How closely a metric is watched: `tolerance` is the odds ratio, or the relative difference, that is let pass."""
+
+    kind: MetricKind
+    weight: float
+    tolerance: float
+
+
+class TriggerDocument(TypedDict):
+    """A rate of bad runs that takes the candidate back at once."""
+
+    metric: str
+    rate: float
+    min_runs: Count
+    min_bad: Count
+
+
+class PlanDocument(TypedDict):
+    """By which steps a candidate gets the traffic, and what takes it back."""
+
+    steps: list[StepDocument]
+    guards: dict[str, GuardDocument]
+    signals: dict[str, GuardDocument]
+    hard_triggers: list[TriggerDocument]
+    alpha: float
+    on_inconclusive: OnInconclusive
+    at_end: AtEnd
+    promotion_odds_ratio: float | None
+    watch: Span
+    eligible: dict[str, str]
+    max_step_duration: Span
+
+
+def plan_document(plan: Plan) -> PlanDocument:
     """As it is stored with the rollout and shown; `read_plan` reads it again. A step without an end has no min_duration."""
-    document: dict[str, Any] = {
+    return {
         "steps": [_step_document(step) for step in plan.steps],
         "guards": {guard.metric: _guard_document(guard) for guard in plan.guards},
         "signals": {signal.metric: _guard_document(signal) for signal in plan.signals},
@@ -111,10 +156,9 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "eligible": dict(plan.eligible),
         "max_step_duration": _span_or_never(plan.most_step_seconds),
     }
-    return document
 
 
-def _step_document(step: Step) -> dict[str, Any]:
+def _step_document(step: Step) -> StepDocument:
     return {
         "percentage": step.percentage,
         "min_duration": _span_or_never(step.least_seconds),
@@ -127,7 +171,7 @@ def _span_or_never(seconds: float) -> str:
     return "never" if seconds == float("inf") else span_text(seconds)
 
 
-def _guard_document(guard: Guard) -> dict[str, Any]:
+def _guard_document(guard: Guard) -> GuardDocument:
     return {"kind": guard.kind, "weight": guard.weight, "tolerance": guard.tolerance}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from proxy.core.errors import Refusal
 from proxy.core.tokens import check_role
@@ -39,8 +39,11 @@ def build_admin_app(parts: AdminParts) -> web.Application:
     )
     app.on_response_prepare.append(harden)
     for route in with_description(ROUTES, parts.version):
-        app.router.add_route(route.method, API_PREFIX + route.path, _endpoint(route, parts))
-    app.router.add_get(MARKER_PATH, _marker, allow_head=False)
+        serve = _endpoint(route, parts)
+        app.router.add_route(route.method, API_PREFIX + route.path, serve)
+        if not route.is_change:
+            app.router.add_route(hdrs.METH_HEAD, API_PREFIX + route.path, serve)
+    app.router.add_get(MARKER_PATH, _marker)
     add_observability(app, parts)
     return app
 
@@ -77,7 +80,7 @@ def _endpoint(route: Route, parts: AdminParts) -> Callable[[web.Request], Awaita
             answer = await _ordered(route, parts, ask, change_id)
         if isinstance(answer, Streamed):
             return await send_stream(request, answer)
-        if parts.workers is not None and route.method != "GET":
+        if parts.workers is not None and route.is_change:
             answer = await confirmed(answer, parts.workers)
         return web.Response(status=answer.status, body=orjson.dumps(answer.content), content_type="application/json")
 

@@ -15,18 +15,20 @@ from aiohttp.typedefs import Middleware
 from proxy.core.errors import BadInput, Forbidden, NotFound
 from proxy.core.tokens import Caller
 from proxy.edges.admin.admin_connection import connection_of
+from proxy.edges.admin.answers.problems import Marker
 from proxy.edges.admin.authentication import Authentication
 
 API_ROOT = "/api"
 #: What the admin API says of itself to anybody, so that a client can tell it from another server before it sends a token.
 MARKER_PATH = "/api/v1"
-MARKER = {"api": "switchback-admin"}
+MARKER: Marker = {"api": "switchback-admin"}
 #: Whose token was presented.
 CALLER = web.RequestKey("caller", Caller)
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{1,5})?\Z")
 _PATH = re.compile(r"(?:/|(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+)\Z")
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
+_READING = frozenset({"GET", "HEAD"})
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -41,7 +43,7 @@ def admission(authentication: Authentication, listen_host: str, hosts: Collectio
         path = request.raw_path.partition("?")[0]
         if not _PATH.match(path):
             raise NotFound("path_not_found", "paths are taken only as they are written in /api/v1/openapi.json")
-        if path == MARKER_PATH and request.method == "GET":
+        if path == MARKER_PATH and request.method in _READING:
             return await handler(request)
         if path == API_ROOT or path.startswith(API_ROOT + "/"):
             presented = request.headers.getall(hdrs.AUTHORIZATION, [])

@@ -1,6 +1,7 @@
 """Request bodies of the admin API, in the words of the agent file. Shapes only: kinds, known members, lengths.
 
-What a value means (a scope, a limit, a component's content) is checked by core, which names the member the same way.
+What a value means (a scope, a limit, a component's content) is checked by core, which names the member the same way. The
+description says of such members what core's documents say of them.
 """
 
 from collections.abc import Sequence
@@ -8,20 +9,59 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from proxy.core.calls.outcomes import Severity
 from proxy.core.calls.runs import RunResult
 from proxy.core.releasing.protection import Mover
+from proxy.core.rollouts.reading import PlanDocument
+from proxy.core.scopes import ScopeDocument
+from proxy.core.shapes import AgentName, LabelName, Moment, Share, VersionNumber
 from proxy.core.snapshot import Unapplied
-from proxy.core.spending.caps import AtLimit, CapUnit, CapWindow
-from proxy.core.switches import SwitchMode
+from proxy.core.spending.caps import CAP_DIMENSIONS, AtLimit, CapUnit, CapWindow
+from proxy.core.switches import SWITCH_DIMENSIONS, SwitchMode
 from proxy.core.tokens import Role
+from proxy.core.versions.versions import ModelDocument, PromptDocument, ToolsDocument
+from proxy.edges.admin.contract.schemas import member_schema, partial_schema
 
 _MAX_TEXT = 2000
 _MAX_DECIMAL = 40
 
-Component = dict[str, Any] | None
+
+def _or_null(schema: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [schema, {"type": "null"}]})
+
+
+_Any = dict[str, Any] | None
+Prompt = Annotated[_Any, _or_null(partial_schema(PromptDocument))]
+Model = Annotated[_Any, _or_null(partial_schema(ModelDocument))]
+Tools = Annotated[_Any, _or_null(partial_schema(ToolsDocument))]
+Retrieval = Annotated[_Any, _or_null({"type": "object", "description": "any members"})]
+Policy = Annotated[
+    _Any,
+    _or_null(
+        {
+            "type": "object",
+            "properties": {
+                "max_output_tokens": {"type": ["integer", "null"], "minimum": 1},
+                "max_tool_calls": {"type": ["integer", "null"], "minimum": 0},
+            },
+            "description": "limits that are enforced, and any other members, which are kept",
+        }
+    ),
+]
+SwitchScope = Annotated[dict[str, Any], WithJsonSchema(partial_schema(ScopeDocument, SWITCH_DIMENSIONS))]
+CapScope = Annotated[dict[str, Any], WithJsonSchema(partial_schema(ScopeDocument, CAP_DIMENSIONS))]
+PlanBody = Annotated[dict[str, Any], Field(max_length=32), WithJsonSchema(partial_schema(PlanDocument))]
 Text = Annotated[str, Field(max_length=_MAX_TEXT)]
-RunId = Annotated[str, Field(min_length=1, max_length=100)]
-Percentage = Annotated[float, Field(allow_inf_nan=False, description="0 to 100, at most three decimals")]
+RunId = Annotated[str, Field(min_length=1, max_length=100, examples=["run_019a"])]
+Agent = Annotated[str, Field(json_schema_extra=member_schema(AgentName))]
+Label = Annotated[str, Field(json_schema_extra=member_schema(LabelName))]
+Number = Annotated[int, Field(json_schema_extra=member_schema(VersionNumber))]
+Release = Annotated[int, Field(json_schema_extra={"minimum": 0}, examples=[12])]
+Time = Annotated[str, Field(json_schema_extra=member_schema(Moment))]
+Percentage = Annotated[
+    float,
+    Field(allow_inf_nan=False, json_schema_extra=member_schema(Share), description="0 to 100, at most three decimals"),
+]
 
 
 def _limit_shape(value: Any) -> Any:
@@ -37,7 +77,14 @@ Limit = Annotated[
     Any,
     AfterValidator(_limit_shape),
     WithJsonSchema(
-        {"type": ["number", "string"], "description": "US dollars for unit usd, else whole; 0 allows nothing"}
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0},
+                {"type": "string", "pattern": r"^[0-9]{1,20}(\.[0-9]{1,9})?$"},
+            ],
+            "description": "US dollars for unit usd, else whole; 0 allows nothing",
+            "examples": [25, "12.50"],
+        }
     ),
 ]
 
@@ -49,22 +96,28 @@ class Body(BaseModel):
 
 
 class ReasonBody(Body):
-    why: str = ""
+    """`why` is kept in the audit log."""
+
+    why: Annotated[str, Field(json_schema_extra={"maxLength": _MAX_TEXT})] = Field(
+        "", examples=["too many wrong refunds"]
+    )
 
 
 class AgentBody(ReasonBody):
-    agent: str
-    description: Text = ""
-    default_label: str = "prod"
-    allow_latest: bool = False
-    unapplied: Unapplied = "refuse"
+    """A new agent."""
+
+    agent: Agent
+    description: Text = Field("", examples=["Answers tickets"])
+    default_label: Label = "prod"
+    allow_latest: bool = Field(False, description="whether calls may ask for the newest version")
+    unapplied: Unapplied = Field("refuse", description="what becomes of a call that the version cannot be applied to")
 
 
 class AgentChangesBody(ReasonBody):
     """Members that are left out stay as they are."""
 
     description: Text = ""
-    default_label: str = "prod"
+    default_label: Label = "prod"
     allow_latest: bool = False
     unapplied: Unapplied = "refuse"
 
@@ -72,18 +125,20 @@ class AgentChangesBody(ReasonBody):
 class VersionBody(ReasonBody):
     """`parent` is the newest version its author saw, null for the first. `message` is kept with the version."""
 
-    parent: int | None = None
-    message: Text = ""
-    prompt: Component = None
-    model: Component = None
-    tools: Component = None
-    retrieval: Component = None
-    policy: Component = None
+    parent: Number | None = None
+    message: Text = Field("", examples=["Shorter greeting"])
+    prompt: Prompt = Field(None, examples=[{"text": "Be kind."}])
+    model: Model = None
+    tools: Tools = None
+    retrieval: Retrieval = None
+    policy: Policy = None
     tested_against: dict[str, Any] = {}
     source: dict[str, Any] = {}
 
 
 class Evidence(Body):
+    """What speaks for a change: something that was measured, or happened."""
+
     kind: Literal["evaluation", "rollout", "incident"]
     id: Text
 
@@ -95,8 +150,8 @@ class LabelBody(ReasonBody):
     """`if_release` is the label's release its mover saw, 0 for a label that is not set. `force`: also where a preflight
     finds that the version would not work."""
 
-    version: int
-    if_release: int | None = None
+    version: Number
+    if_release: Release | None = None
     evidence: EvidenceList = []
     force: bool = False
 
@@ -112,9 +167,9 @@ class ProtectionBody(ReasonBody):
 class ProposalBody(ReasonBody):
     """A move of a label that shall wait for somebody else; members as in LabelBody."""
 
-    label: str
-    version: int
-    if_release: int | None = None
+    label: Label
+    version: Number
+    if_release: Release | None = None
     evidence: EvidenceList = []
     force: bool = False
 
@@ -122,26 +177,26 @@ class ProposalBody(ReasonBody):
 class RollbackBody(ReasonBody):
     """`label` left out is the agent's default label, `undoes` the release in force, `to` the version before it."""
 
-    label: str | None = None
-    undoes: int | None = None
-    to: int | None = None
+    label: Label | None = None
+    undoes: Release | None = None
+    to: Number | None = None
 
 
 class RolloutBody(ReasonBody):
     """A candidate for a label's traffic, by a `plan`, or with a fixed `percentage` until somebody moves it; with neither, by the
     default plan. `eligible` are tags a call must carry to take part."""
 
-    label: str = "prod"
-    candidate: int
+    label: Label = "prod"
+    candidate: Number
     percentage: Percentage | None = None
-    plan: Annotated[dict[str, Any], Field(max_length=32)] | None = None
-    eligible: Annotated[dict[str, str], Field(max_length=32)] = {}
+    plan: PlanBody | None = None
+    eligible: Annotated[dict[str, str], Field(max_length=32, examples=[{"tier": "free"}])] = {}
     evidence: EvidenceList = []
     force: bool = False
 
 
 class PromotionBody(ReasonBody):
-    """`force` as in LabelBody."""
+    """`evidence` is kept with the release; `force` as in LabelBody."""
 
     evidence: EvidenceList = []
     force: bool = False
@@ -156,35 +211,38 @@ class ApprovalBody(ReasonBody):
 class PreflightBody(Body):
     """A version that is not made yet, in the words of VersionBody; `label` left out is the agent's default label."""
 
-    agent: str
-    label: str | None = None
-    prompt: Component = None
-    model: Component = None
-    tools: Component = None
-    retrieval: Component = None
-    policy: Component = None
+    agent: Agent
+    label: Label | None = None
+    prompt: Prompt = None
+    model: Model = None
+    tools: Tools = None
+    retrieval: Retrieval = None
+    policy: Policy = None
 
 
 class PercentageBody(ReasonBody):
+    """The candidate's share from now on."""
+
     percentage: Percentage
 
 
 class SwitchBody(ReasonBody):
-    """Scope {} is everything. `expires` is RFC 3339. `force`: also where the version to fall back to would not work."""
+    """Scope {} is everything. `expires` is RFC 3339. A switch has to say `why`. `force`: also where the version to fall back to
+    would not work."""
 
-    scope: dict[str, Any]
+    scope: SwitchScope
     mode: SwitchMode
-    expires: str | None = None
-    reply: str | None = None
-    fallback_version: int | None = None
-    cut_streams: bool = False
+    expires: Time | None = None
+    reply: str | None = Field(None, description="of mode reply, and only of it: the text that calls get")
+    fallback_version: Number | None = Field(None, description="of mode fallback, and only of it")
+    cut_streams: bool = Field(False, description="whether answers on their way end, too")
     force: bool = False
 
 
 class TokenBody(ReasonBody):
     """`name` is what the audit log calls whoever has the token."""
 
-    name: str
+    name: str = Field(examples=["alice"])
     role: Role
 
 
@@ -193,15 +251,17 @@ class QuarantineBody(ReasonBody):
 
     runs: Annotated[list[RunId], Field(max_length=1000)] = []
     agent: Text | None = None
-    version: int | None = None
-    release: int | None = None
+    version: Number | None = None
+    release: Release | None = None
     rollout: Text | None = None
     arm: Text | None = None
     user: Text | None = None
     conversation: Text | None = None
     result: RunResult | None = None
-    from_: Annotated[Text | None, Field(alias="from")] = None
-    to: Text | None = None
+    from_: Annotated[Annotated[Text, Field(json_schema_extra={"format": "date-time"})] | None, Field(alias="from")] = (
+        None
+    )
+    to: Annotated[Text, Field(json_schema_extra={"format": "date-time"})] | None = None
     undo: bool = False
 
 
@@ -209,12 +269,18 @@ class OutcomeBody(ReasonBody):
     """A later fact about a run. `why` is kept with it."""
 
     why: Text = ""
-    name: Text
-    value: Any = None
-    severity: Text | None = None
+    name: Text = Field(examples=["score"])
+    value: Annotated[Any, WithJsonSchema({"type": ["boolean", "number", "string", "null"], "maxLength": _MAX_TEXT})] = (
+        Field(None, examples=[0.9])
+    )
+    severity: Annotated[Text | None, WithJsonSchema({"anyOf": [member_schema(Severity), {"type": "null"}]})] = Field(
+        None, description="of an incident, and only of one"
+    )
 
 
 class RunOutcomeBody(OutcomeBody):
+    """A later fact, and the run it is about."""
+
     run: RunId
 
 
@@ -228,11 +294,11 @@ class OutcomesBody(ReasonBody):
 class CapBody(ReasonBody):
     """Scope {} is everything; `user: "*"` counts each user apart."""
 
-    scope: dict[str, Any]
+    scope: CapScope
     window: CapWindow
     unit: CapUnit
     limit: Limit
-    at_limit: AtLimit = "block"
+    at_limit: AtLimit = Field("block", description="`warn` lets calls pass")
 
 
 class CapChangesBody(ReasonBody):

@@ -133,6 +133,7 @@ class Streamed(Generic[Content]):
     chunks: AsyncGenerator[bytes]
     content_type: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    status: ClassVar[int] = 200
 
 
 Handler = Callable[[AdminParts, Ask], Awaitable[Answer[Any] | Streamed[Any]]]

@@ -7,7 +7,6 @@ answer repeats a value that was sent, only names of members, and those only wher
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from proxy.core.errors import Refusal, Unauthorized
 from proxy.core.releasing.preflight import FindingDocument, PreflightFailed
+from proxy.edges.admin.answers.problems import FaultyMember, Problem
 
 PROBLEM_TYPE = "application/problem+json"
 _MAX_ERRORS = 20
@@ -33,7 +33,7 @@ class BadShape(Exception):
         super().__init__(f"bad {where}")
         self.where = where
         if error.error_count() > _MAX_LISTED:
-            self.errors = [
+            self.errors: list[FaultyMember] = [
                 {"param": "", "message": f"has more than {_MAX_LISTED} members that are not as they should be"}
             ]
             return
@@ -87,12 +87,12 @@ def problem(
     detail: str,
     *,
     param: str | None = None,
-    errors: list[dict[str, str]] | None = None,
+    errors: list[FaultyMember] | None = None,
     findings: list[FindingDocument] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """One problem document."""
-    content: dict[str, Any] = {
+    content: Problem = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,

@@ -13,6 +13,7 @@ from proxy.core.pages import DEFAULT_PAGE, MAX_PAGE
 from proxy.core.releasing.proposals import ProposalState
 
 _DIGITS = re.compile(r"[0-9]{1,15}\Z")
+_MOST = 10**15 - 1
 
 
 def _whole(value: Any) -> Any:
@@ -32,8 +33,9 @@ def _flag(value: Any) -> Any:
 
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Whole = Annotated[int, BeforeValidator(_whole)]
+Whole = Annotated[int, Field(ge=0, le=_MOST), BeforeValidator(_whole)]
 Text = Annotated[str, Field(min_length=1, max_length=512)]
+Time = Annotated[Text, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-20T14:03:00Z"])]
 
 
 class Query(BaseModel):
@@ -45,38 +47,40 @@ class Query(BaseModel):
 class ReasonQuery(Query):
     """For DELETE, whose body many intermediaries drop."""
 
-    why: str = ""
+    why: str = Field("", description="as the body's `why`, which wins", examples=["no longer needed"])
 
 
 class PageQuery(Query):
     """`cursor` is the `next` of the page before."""
 
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE), BeforeValidator(_whole)] = DEFAULT_PAGE
-    cursor: Text | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE), BeforeValidator(_whole)] = Field(
+        DEFAULT_PAGE, description="how many items at most"
+    )
+    cursor: Text | None = Field(None, description="the `next` of the page before; opaque")
 
 
 class ReleasesQuery(PageQuery):
-    label: Text | None = None
+    label: Text | None = Field(None, description="only what that label served", examples=["prod"])
 
 
 class ProposalsQuery(PageQuery):
-    state: ProposalState | None = None
+    state: ProposalState | None = Field(None, description="only those in that state")
 
 
 class RunsFilterQuery(Query):
     """Runs that fit all of them; `from` and `to` are RFC 3339, `to` exclusive."""
 
-    agent: Text | None = None
-    version: Whole | None = None
-    release: Whole | None = None
-    rollout: Text | None = None
-    arm: Text | None = None
-    user: Text | None = None
-    conversation: Text | None = None
-    result: RunResult | None = None
-    quarantined: Flag | None = None
-    from_: Annotated[Text | None, Field(alias="from")] = None
-    to: Text | None = None
+    agent: Text | None = Field(None, description="of that agent", examples=["support"])
+    version: Whole | None = Field(None, description="numbered per agent: say the agent too", examples=[3])
+    release: Whole | None = Field(None, description="numbered per agent: say the agent too", examples=[12])
+    rollout: Text | None = Field(None, description="numbered per agent: say the agent too", examples=["r1"])
+    arm: Text | None = Field(None, description="`stable` or `candidate`", examples=["candidate"])
+    user: Text | None = Field(None, description="of that user", examples=["user-17"])
+    conversation: Text | None = Field(None, description="of that conversation", examples=["conversation-4"])
+    result: RunResult | None = Field(None, description="how the call ended")
+    quarantined: Flag | None = Field(None, description="only those that are, or are not, tagged")
+    from_: Time | None = Field(None, alias="from", description="begun then or later")
+    to: Time | None = Field(None, description="begun before then")
 
 
 class RunsQuery(RunsFilterQuery, PageQuery):
@@ -86,41 +90,43 @@ class RunsQuery(RunsFilterQuery, PageQuery):
 class RunsExportQuery(RunsFilterQuery):
     """All of them: JSON lines, or CSV for spreadsheets."""
 
-    format: Literal["jsonl", "csv"] = "jsonl"
+    format: Literal["jsonl", "csv"] = Field("jsonl", description="JSON lines, or CSV for spreadsheets")
 
 
 class OutcomesQuery(PageQuery):
     """Facts that fit all of them: of a run, by name, by what served the run, and by when they were told, `to` exclusive. A page
     may be short, also empty, while `next` leads on."""
 
-    run: Text | None = None
-    name: Text | None = None
-    agent: Text | None = None
-    version: Whole | None = None
-    label: Text | None = None
-    from_: Annotated[Text | None, Field(alias="from")] = None
-    to: Text | None = None
+    run: Text | None = Field(None, description="told of that run", examples=["run_019a"])
+    name: Text | None = Field(None, description="of that name", examples=["score"])
+    agent: Text | None = Field(None, description="told of that agent's runs", examples=["support"])
+    version: Whole | None = Field(None, description="of the run; numbered per agent: say the agent too", examples=[3])
+    label: Text | None = Field(None, description="of the run", examples=["prod"])
+    from_: Time | None = Field(None, alias="from", description="told then or later")
+    to: Time | None = Field(None, description="told before then")
 
 
 class VersionsAtQuery(Query):
     """`label` left out is the agent's default label, `time` (RFC 3339) left out is now."""
 
-    label: Text | None = None
-    time: Text | None = None
+    label: Text | None = Field(None, description="left out: the agent's default label", examples=["prod"])
+    time: Time | None = Field(None, description="RFC 3339; left out: now")
 
 
 class PreflightQuery(Query):
     """`label` left out is the agent's default label."""
 
-    label: Text | None = None
+    label: Text | None = Field(None, description="left out: the agent's default label", examples=["prod"])
 
 
 class ProofQuery(Query):
     """`head` is one kept outside, as `switchback audit head` prints it: the log must contain exactly that entry."""
 
-    head: Annotated[str | None, Field(pattern=r"^[0-9]{1,15}:[0-9a-f]{64}$")] = None
+    head: Annotated[str | None, Field(pattern=r"^[0-9]{1,15}:[0-9a-f]{64}$")] = Field(
+        None, description="one kept outside, as NUMBER:HASH; the log must contain exactly that entry"
+    )
 
 
 class PriceQuery(Query):
-    provider: Text
-    model: Text
+    provider: Text = Field(description="as the settings name it")
+    model: Text = Field(description="as the provider names it")

@@ -29,7 +29,8 @@ async def _send(request: web.Request, answer: Streamed[Any]) -> web.StreamRespon
     response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: answer.content_type, **answer.headers})
     try:
         await response.prepare(request)
-        while chunk is not None:
+        # After the head of an answer to HEAD, any byte would begin the next answer.
+        while chunk is not None and request.method != hdrs.METH_HEAD:
             # An empty chunk would be the end of a chunked body.
             if chunk:
                 await response.write(chunk)

@@ -45,6 +45,7 @@ from proxy.store.files.snapshot_file import SnapshotFile
 from proxy.store.sqlite import SqliteStore
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from proxy.wires.openai_chat.wire import OpenAIChat
+from tests.edges.admin.described import undescribed
 
 TOKEN = "sb_a-token-that-only-these-tests-know-0123456789"
 NOON = 1_795_176_000_000_000
@@ -278,8 +279,10 @@ class Admin:
         url = f"{self.origin}/api/v1{path}"
         more: dict[str, Any] = {"data": raw} if raw is not None else {} if body is None else {"json": body}
         async with self.session.request(method, url, headers=given, **more) as answer:
-            is_json = answer.content_type in ("application/json", "application/problem+json")
+            is_json = method != "HEAD" and answer.content_type in ("application/json", "application/problem+json")
             content = await answer.json(content_type=None) if is_json else await answer.text(errors="replace")
+            media = answer.headers.get("Content-Type", "")
+            assert undescribed(method, f"/api/v1{path}", answer.status, media, content) == []
             return Reply(answer.status, content, answer.headers)
 
     async def get(self, path: str) -> Reply:

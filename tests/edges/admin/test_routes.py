@@ -1,6 +1,7 @@
 """The route table: every route asks for a token, is described, and nothing else is served."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from proxy.edges.admin.admin_app import build_admin_app
 from proxy.edges.admin.openapi import with_description
 from proxy.edges.admin.routes import API_PREFIX, ROUTES, Route
 from tests.edges.admin.composition import TOKEN, Admin
+from tests.edges.admin.described import DESCRIPTION, faults, undescribed
 
 ALL = with_description(ROUTES, "1")
 WITHOUT_TOKEN = {"/metrics", "/livez", "/readyz", "/api/v1"}
@@ -76,15 +78,9 @@ async def test_a_route_says_404_for_what_does_not_exist(route: Route, admin: Adm
 
 async def test_the_description_and_the_application_have_the_same_operations(admin: Admin) -> None:
     document = (await admin.get("/openapi.json")).content
-    described = {
-        (method.upper(), API_PREFIX + path) for path, methods in document["paths"].items() for method in methods
-    }
+    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     app = build_admin_app(admin.parts())
-    served = {
-        (route.method, route.resource.canonical)
-        for route in app.router.routes()
-        if route.resource is not None and route.resource.canonical not in WITHOUT_TOKEN
-    }
+    served = {(route.method, route.resource.canonical) for route in app.router.routes() if route.resource is not None}
     assert described == served
 
 
@@ -93,19 +89,23 @@ async def test_the_description_is_complete_and_its_references_lead_somewhere(adm
     assert document["info"]["version"] == "9.9.9"
     operations = [operation for methods in document["paths"].values() for operation in methods.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
-    assert {operation["x-role"] for operation in operations} <= {"viewer", "operator", "author", "admin"}
+    of_all = {path for path, methods in document["paths"].items() if methods.get("get", {}).get("security") == []}
+    assert of_all == WITHOUT_TOKEN
+    roles = {operation["x-role"] for operation in operations if "security" not in operation}
+    assert roles == {"viewer", "operator", "author", "admin"}
     for path, methods in document["paths"].items():
         for operation in methods.values():
             in_path = {item["name"] for item in operation["parameters"] if item["in"] == "path"}
             assert in_path == set(re.findall(r"\{(\w+)\}", path))
             assert operation["summary"]
-            assert "default" in operation["responses"]
+            assert all(item["description"] and item["schema"] for item in operation["parameters"])
+            assert operation["responses"].keys() >= {"400", "405", "421", "500"}
     for reference in set(re.findall(r"'\$ref': '#/([^']+)'", repr(document))):
         found = document
         for part in reference.split("/"):
             found = found[part]
         assert found
-    runs = document["paths"]["/runs"]["get"]["parameters"]
+    runs = document["paths"]["/api/v1/runs"]["get"]["parameters"]
     assert next(item for item in runs if item["name"] == "limit")["schema"]["maximum"] == 500
     assert {item["name"] for item in runs} >= {"agent", "from", "to", "result", "limit", "cursor"}
 
@@ -140,6 +140,68 @@ async def test_what_does_not_exist_below_the_api_is_hidden_without_a_token(admin
 
 async def test_a_wrong_method_is_told_which_there_are(admin: Admin) -> None:
     reply = await admin.call("DELETE", "/agents/support")
-    assert (reply.status, reply.code, reply.headers["Allow"]) == (405, "method_not_allowed", "GET, PATCH")
-    for method in ("HEAD", "OPTIONS", "PROPFIND", "TRACE"):
+    assert (reply.status, reply.code, reply.headers["Allow"]) == (405, "method_not_allowed", "GET, HEAD, PATCH")
+    for method in ("POST", "OPTIONS", "PROPFIND", "TRACE"):
         assert (await admin.call(method, "/status")).status == 405
+
+
+@pytest.mark.parametrize("route", [route for route in ALL if not route.is_change], ids=by_operation)
+async def test_head_is_get_without_its_content(route: Route, admin: Admin) -> None:
+    await admin.agent("x1", "one")
+    path = route.path.format(agent="x1", a="1", b="1", n="1", id="x1") + (
+        "?provider=openai&model=m" if route.operation == "get_price" else ""
+    )
+    got, asked = await admin.call("GET", path), await admin.call("HEAD", path)
+    assert (asked.status, asked.content) == (got.status, "")
+    named = ("Content-Type", "Switchback-Count", "Cache-Control", "X-Content-Type-Options")
+    assert [asked.headers.get(name) for name in named] == [got.headers.get(name) for name in named]
+    assert admin.errors == []
+
+
+async def test_what_answers_without_a_token_is_described(admin: Admin) -> None:
+    for path in WITHOUT_TOKEN:
+        for method in ("GET", "HEAD"):
+            async with admin.session.request(method, admin.origin + path) as answer:
+                is_json = answer.content_type == "application/json" and method == "GET"
+                content = await (answer.json() if is_json else answer.text())
+                assert undescribed(method, path, answer.status, answer.headers["Content-Type"], content) == []
+                assert answer.status == 200
+    admin.draining.set()
+    async with admin.session.get(f"{admin.origin}/readyz") as answer:
+        assert answer.status == 503
+        assert undescribed("GET", "/readyz", 503, answer.headers["Content-Type"], await answer.json()) == []
+
+
+def test_what_a_description_does_not_allow_is_found() -> None:
+    page: dict[str, Any] = {"items": [], "next": None}
+    asked = ("GET", "/api/v1/agents", 200, "application/json")
+    assert undescribed(*asked, page) == []
+    assert undescribed(*asked, {"items": []}) == ["list_agents 200.next is missing"]
+    assert undescribed(*asked, {**page, "more": 1}) == ["list_agents 200.more is not described"]
+    assert undescribed(*asked, {**page, "items": [{}]}) != []
+    assert undescribed("GET", "/api/v1/agents", 201, "application/json", page) != []
+    assert undescribed("GET", "/api/v1/agents", 200, "text/plain", "") != []
+    problem = {"type": "about:blank", "title": "Conflict", "status": 409, "detail": "-", "code": "cap_exists"}
+    assert undescribed("POST", "/api/v1/caps", 409, "application/problem+json", problem) == []
+    assert undescribed("POST", "/api/v1/agents", 409, "application/problem+json", problem) != []
+    assert faults({"type": "string", "format": "date-time"}, "yesterday") != []
+    assert faults({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}, 0) != []
+
+
+def examples(value: Any) -> list[tuple[dict[str, Any], Any]]:
+    """Every example in a description, with the schema it stands in."""
+    if isinstance(value, list):
+        return [found for inner in value for found in examples(inner)]
+    if not isinstance(value, dict):
+        return []
+    own = value.get("examples")
+    here = [(value, example) for example in own] if isinstance(own, list) else []
+    return here + [found for inner in value.values() for found in examples(inner)]
+
+
+def test_every_example_of_the_description_is_one() -> None:
+    found = examples(DESCRIPTION)
+    assert len(found) > 50
+    # A request may say a time in more ways than an answer does.
+    wrong = [faults({**schema, "format": ""}, example) for schema, example in found]
+    assert [fault for faulty in wrong for fault in faulty] == []

@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from proxy.core.spending.caps import Cap, window_start
+from proxy.edges.admin.answers.problems import Readiness
 from proxy.edges.admin.parts import AdminParts
 
 
@@ -37,7 +38,7 @@ def add_observability(app: web.Application, parts: AdminParts) -> None:
         if parts.standby.presence.is_away:
             # Told, and no reason to take the process out of service: it serves what was last known good.
             reasons.append("store_away")
-        content = {"ready": is_ready, "revision": parts.live.current.revision, "reasons": reasons}
+        content: Readiness = {"ready": is_ready, "revision": parts.live.current.revision, "reasons": reasons}
         return web.Response(
             status=200 if is_ready else 503, body=orjson.dumps(content), content_type="application/json"
         )
