@@ -43,8 +43,9 @@ Policy = Annotated[
             "properties": {
                 "max_output_tokens": {"type": ["integer", "null"], "minimum": 1},
                 "max_tool_calls": {"type": ["integer", "null"], "minimum": 0},
+                "recorded": {"type": "object", "description": "what is only written down"},
             },
-            "description": "limits that are enforced, and any other members, which are kept",
+            "additionalProperties": False,
         }
     ),
 ]

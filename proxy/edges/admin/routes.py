@@ -131,7 +131,7 @@ ROUTES: tuple[Route, ...] = (
           refusals=("version_not_found",)),
     Route("POST", "/preflight", "check_draft", "What would go wrong if a label served a version that is not made yet", "viewer",
           versions.check_draft, "Whether nothing is found, else every finding; nothing is kept", PreflightBody,
-          refusals=("agent_not_found", "bad_version")),
+          refusals=("agent_not_found", "bad_name", "bad_version")),
     Route("GET", _AGENT + "/versions/{n}", "get_version", "One version by number, or `latest`", "viewer",
           versions.get_version, "The version with its components", refusals=("version_not_found",)),
 
@@ -191,7 +191,7 @@ ROUTES: tuple[Route, ...] = (
           "A page of switches", query=PageQuery),
     Route("POST", "/switches", "switch_on", "Put a kill switch on", "operator", switches.switch_on,
           "The switch, in force", SwitchBody,
-          refusals=(*SCOPE, "bad_switch", "bad_time", "never_served", "why_missing")),
+          refusals=(*SCOPE, "bad_switch", "bad_time", "never_served", "preflight_failed", "why_missing")),
     Route("DELETE", "/switches/{id}", "switch_off", "Take a kill switch off", "operator", switches.switch_off,
           "The switch that is gone", ReasonBody, query=ReasonQuery, refusals=("switch_not_found",)),
 
@@ -236,7 +236,7 @@ ROUTES: tuple[Route, ...] = (
           "A page of entries, each with exactly the members its hash covers", query=PageQuery),
     Route("GET", "/changes/{id}", "get_change", "Whether a change that was sent with the header Switchback-Change-Id took place",
           "viewer", audit.get_change, "`changed`, `not_changed` or `unknown`, and its audit entries; an id that was never seen is "
-          "given up by asking"),
+          "given up by asking", refusals=("bad_change_id",)),
     Route("GET", "/audit/export", "export_audit", "The whole audit log, oldest first", "viewer", audit.export_audit,
           "One entry a line, which verifies offline", streams=("application/x-ndjson",)),
     Route("GET", "/audit/verify", "verify_audit", "Prove the log and every row it speaks about", "viewer",

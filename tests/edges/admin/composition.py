@@ -282,7 +282,8 @@ class Admin:
             is_json = method != "HEAD" and answer.content_type in ("application/json", "application/problem+json")
             content = await answer.json(content_type=None) if is_json else await answer.text(errors="replace")
             media = answer.headers.get("Content-Type", "")
-            assert undescribed(method, f"/api/v1{path}", answer.status, media, content) == []
+            faults = undescribed(method, f"/api/v1{path}", answer.status, media, content)
+            assert faults == [], faults
             return Reply(answer.status, content, answer.headers)
 
     async def get(self, path: str) -> Reply:

@@ -35,6 +35,7 @@ _MEANINGS: Final[dict[int, dict[str, str]]] = {
     400: {
         "bad_body": "The body has a member that is unknown, missing or of the wrong kind",
         "bad_cap": "The window does not go with what is counted",
+        "bad_change_id": "The change's id is not made of 8 to 64 letters, digits, _ and -",
         "bad_cursor": "The cursor is not one this list gave out",
         "bad_filter": "The filters contradict each other, or one needs another",
         "bad_framing": "The body does not arrive as its headers announce it",
@@ -86,6 +87,7 @@ _MEANINGS: Final[dict[int, dict[str, str]]] = {
         "agent_not_archived": "The agent is in service",
         "approval_required": "A second person has to approve this move",
         "cap_exists": "Another cap counts the same",
+        "change_id_used": "That id was used for a change, or asked about; nothing was done",
         "default_label": "An agent's default label stays",
         "emergency_meanwhile": "The agent was taken back meanwhile",
         "evaluation_required": "The label asks for evidence of an evaluation",
@@ -119,7 +121,11 @@ _MEANINGS: Final[dict[int, dict[str, str]]] = {
     },
     431: {"head_too_large": "The request's head is too large"},
     500: {"internal_error": "The proxy failed on this request; its log says more"},
-    503: {"store_unavailable": "The store is away; kill switches, rollbacks and aborts take effect all the same"},
+    503: {
+        "store_outcome_unknown": "The change is on its way to a slow disk; look whether it is there before it is sent again",
+        "store_slow": "The store's disk is too slow for this change now; nothing was done",
+        "store_unavailable": "The store is away; kill switches, rollbacks and aborts take effect all the same",
+    },
 }
 REFUSALS: Mapping[str, ToldRefusal] = MappingProxyType(
     {code: ToldRefusal(status, said) for status, codes in _MEANINGS.items() for code, said in codes.items()}
@@ -142,7 +148,17 @@ ANY: Final = (
 #: Where the lowest role does not do.
 ROLE: Final = ("role_insufficient",)
 #: Where something is changed.
-CHANGE: Final = ("cross_site", "bad_why", "unrepresentable", "store_conflict", "nothing_moved")
+CHANGE: Final = (
+    "bad_change_id",
+    "change_id_used",
+    "store_outcome_unknown",
+    "store_slow",
+    "cross_site",
+    "bad_why",
+    "unrepresentable",
+    "store_conflict",
+    "nothing_moved",
+)
 BODY: Final = (
     "bad_body",
     "bad_json",
@@ -158,7 +174,7 @@ AGENT: Final = ("agent_not_found",)
 #: Where the traffic of an agent is changed.
 AGENT_CHANGE: Final = ("emergency_meanwhile",)
 #: Where a version's way to traffic has to be clear.
-CLEARED: Final = ("approval_required", "evaluation_required")
+CLEARED: Final = ("approval_required", "evaluation_required", "preflight_failed")
 #: Where a label is about to serve another version.
 MOVE: Final = (
     *CLEARED,
@@ -166,7 +182,6 @@ MOVE: Final = (
     "bad_version_number",
     "label_moved",
     "label_not_set",
-    "preflight_failed",
     "rollout_running",
     "same_version",
     "version_not_found",
