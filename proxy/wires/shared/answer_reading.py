@@ -76,6 +76,7 @@ class StreamReader:
         "_events",
         "_has_begun",
         "_is_between_events",
+        "_is_last_unread",
         "_lessons",
         "_removes",
         "_splitter",
@@ -92,6 +93,8 @@ class StreamReader:
         self._lessons = _MAX_LESSONS
         self._has_begun = False
         self._is_between_events = True
+        #: The newest event was too large to be read.
+        self._is_last_unread = False
         self.facts: AnswerFacts = events.facts
         #: Whether an event came.
         self.is_stream = False
@@ -131,6 +134,9 @@ class StreamReader:
             self.facts.is_complete = not self.facts.unreadable
             return b""
         given_back = b""
+        if self._is_last_unread and not self._splitter.is_in_fragment:
+            # It may have been the stream's end, as the event is that holds a whole answer.
+            self.facts.is_complete = True
         for raw, is_whole in self._splitter.finish():
             # Some providers leave out the last empty line; what such an end says counts, but it is never taken out.
             data = data_of(raw)
@@ -164,6 +170,7 @@ class StreamReader:
         raw, is_whole = chunk
         if not is_whole:
             if len(raw) > 2 and raw[0] not in _NO_PART_OF_EVENT:
+                self._is_last_unread = True
                 self.facts.unreadable += 1  # part of an event too large to read
                 self.facts.output_bytes += len(raw)
             return False
@@ -184,6 +191,7 @@ class StreamReader:
 
     def _read_data(self, data: bytes) -> bool:
         self.is_stream = True
+        self._is_last_unread = False
         if has_too_many_parts(data) and self._events.builds_parts:
             self.facts.unreadable += 1
             self.facts.output_bytes += len(data)

@@ -27,8 +27,13 @@ _TEXT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]+|\\.)*')
 _COLON: Final = re.compile(rb':[ ]?"')
 #: Letters of random number that a provider adds to an event so that its length tells nothing.
 _PADDING: Final = re.compile(rb'"obfuscation":[ ]?"')
+#: A number of its own that a provider gives each event, before its text.
+_NUMBER: Final = re.compile(rb'"sequence_number":[ ]?(\d+)')
+_DIGITS: Final = b"0123456789"
+_MOST_DIGITS: Final = 12
 _QUOTE: Final = b'"'
 _BACKSLASH: Final = 0x5C
+_ZERO: Final = 0x30
 _CARRIAGE_RETURN: Final = 0x0D
 
 _decoder: Final[msgspec.json.Decoder[str]] = msgspec.json.Decoder(str)
@@ -37,10 +42,12 @@ _decoder: Final[msgspec.json.Decoder[str]] = msgspec.json.Decoder(str)
 class PlainDelta:
     """What all events have in common that differ in nothing but one text (and padding)."""
 
-    __slots__ = ("_foot", "_head", "_middle")
+    __slots__ = ("_foot", "_head", "_middle", "_numbered")
 
-    def __init__(self, head: bytes, middle: bytes | None, foot: bytes) -> None:
+    def __init__(self, head: bytes, middle: bytes | None, foot: bytes, numbered: bytes | None = None) -> None:
+        #: What stands before the text; where events are numbered, before the number, and `numbered` behind it.
         self._head = head
+        self._numbered = numbered
         #: What stands between text and padding; None without padding.
         self._middle = middle
         self._foot = foot
@@ -55,6 +62,10 @@ class PlainDelta:
         start, stop = len(head), len(event) - len(foot)
         if stop < start or not event.startswith(head) or not event.endswith(foot):
             return -1
+        if self._numbered is not None:
+            start = _behind_number(event, start, self._numbered)
+            if not start or stop < start:
+                return -1
         if middle is None:
             return _size_of(event, start, stop)
         end = event.find(middle, start, stop)
@@ -82,7 +93,19 @@ def plain_delta(event: bytes, member: bytes, text: str) -> PlainDelta | None:
     padding = _PADDING.search(foot)
     if padding is not None:
         middle, foot = foot[: padding.end()], foot[_end_of_text(foot, padding.end()) :]
-    return PlainDelta(head, middle, foot)
+    number = _NUMBER.search(head)
+    if number is None:
+        return PlainDelta(head, middle, foot)
+    return PlainDelta(head[: number.start(1)], middle, foot, head[number.end(1) :])
+
+
+def _behind_number(event: bytes, start: int, numbered: bytes) -> int:
+    """Where the text begins behind a number at `start` and the bytes that follow it in every event; 0: they do not."""
+    end = event.find(numbered, start + 1, start + _MOST_DIGITS + len(numbered))
+    if end < 0 or event[start:end].strip(_DIGITS):
+        return 0
+    # As in any JSON: no leading zero but the zero itself.
+    return 0 if event[start] == _ZERO and end > start + 1 else end + len(numbered)
 
 
 def _end_of_text(event: bytes, start: int) -> int:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.core.spending.usage import Usage, UsageParts
 from proxy.wires.openai_responses.wire import OpenAIResponses
+from proxy.wires.shared.event_stream import MAX_EVENT_BYTES
 from proxy.wires.wire import AnswerFacts
 from tests.wires.recorded import (
     RESPONSES_TEXT,
@@ -319,6 +320,18 @@ def test_an_end_of_very_many_parts_is_read_all_the_same() -> None:
     last = {"type": "response.completed", "response": response_of("completed", response_message(part))}
     facts = facts_of(RESPONSES_TEXT[0], last)
     assert (facts.usage, facts.is_complete, facts.finish) == (USAGE, True, "stop")
+
+
+def test_an_end_too_large_to_be_read_is_an_end_and_a_torn_one_is_none() -> None:
+    image = {"type": "image_generation_call", "id": "i", "result": "A" * (MAX_EVENT_BYTES + 2**21)}
+    last = {"type": "response.completed", "response": response_of("completed", image)}
+    begun, large = responses_stream(*RESPONSES_TEXT[:3]), responses_stream(last)
+    for end, is_complete in ((large, True), (large[:-2], False)):
+        pieces = [begun, *(end[start : start + 2**20] for start in range(0, len(end), 2**20))]
+        passed, facts = stream_of(*pieces)
+        assert passed == begun + end
+        assert (facts.is_complete, facts.usage) == (is_complete, None)
+        assert facts.unreadable > 0
 
 
 def test_the_deltas_of_a_long_text_are_counted_whatever_their_numbers() -> None:

@@ -11,6 +11,8 @@ from proxy.wires.anthropic_messages.answer import MessageEvents
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from proxy.wires.openai_chat.answer import ChatEvents
 from proxy.wires.openai_chat.wire import OpenAIChat
+from proxy.wires.openai_responses.answer import ResponseEvents
+from proxy.wires.openai_responses.wire import OpenAIResponses
 from proxy.wires.shared.answer_reading import EventReader
 from proxy.wires.shared.event_stream import data_of
 from proxy.wires.shared.plain_deltas import PlainDelta, plain_delta
@@ -92,6 +94,35 @@ def test_chat_streams_leave_the_facts_of_a_full_reading(
     for pieces in (events, [stream], torn):
         _, facts = read_all(OpenAIChat().answer_reader(streamed=True, removes_usage_event=removes), pieces)
         assert facts == expected
+
+
+numbers = st.integers(0, 12) | st.sampled_from([99, 100, 10**11, 10**13, "7", None, 1.5])
+responses_events = st.builds(
+    lambda kind, number, text, more, spaced: b"event: x\n" + written({"type": f"response.{kind}.delta", "sequence_number": number, "item_id": "m", "delta": text, **more}, spaced=spaced),
+    st.sampled_from(["output_text", "output_text", "function_call_arguments", "refusal", "audio"]),
+    numbers,
+    texts,
+    st.sampled_from([{}, {"logprobs": []}, {"obfuscation": "xy"}, {"logprobs": [], "obfuscation": ""}, {"delta": 7}]),
+    st.sampled_from([False, False, True]),
+) | st.sampled_from(
+    [
+        b'event: x\ndata: {"type":"response.output_text.delta","sequence_number":01,"item_id":"m","delta":"a"}\n\n',
+        b'event: x\ndata: {"type":"response.output_text.delta","sequence_number":-1,"item_id":"m","delta":"a"}\n\n',
+        written({"type": "response.completed", "sequence_number": 3, "response": {"status": "completed"}}),
+        written({"type": "error", "sequence_number": 3, "code": "e"}),
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(responses_events, max_size=20), st.data())
+@settings(max_examples=150)
+def test_responses_streams_leave_the_facts_of_a_full_reading(events: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(events)
+    expected = facts_read_in_full(ResponseEvents(), events)
+    torn = cut(stream, data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))
+    for pieces in (events, [stream], torn):
+        passed, facts = read_all(OpenAIResponses().answer_reader(streamed=True, removes_usage_event=False), pieces)
+        assert (passed, facts) == (stream, expected)
 
 
 @given(st.lists(anthropic_events, max_size=20), st.data())
