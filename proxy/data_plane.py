@@ -103,6 +103,7 @@ class DataPlane:
             ),
             PathOptions(
                 default_agent=settings.default_agent,
+                prompt_ids=settings.prompt_ids,
                 passes_unassigned=settings.unassigned == "pass",
                 output_ceiling=settings.limits.max_output_tokens,
                 body_bytes=settings.limits.body_bytes,

@@ -231,6 +231,7 @@ class Settings(_Frozen):
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     unassigned: Literal["pass", "reject"] = "pass"
     default_agent: Annotated[str, AfterValidator(_agent_name)] | None = None
+    prompt_ids: dict[str, Annotated[str, AfterValidator(_agent_name)]] = {}
     #: Allow listening beyond this machine although callers need no key of their own.
     allow_remote: bool = False
     limits: LimitSettings = LimitSettings()

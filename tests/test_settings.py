@@ -94,6 +94,7 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
         ("listen: 0.0.0.0:1\nproviders: {openai: {api_key: k}}", "allow_remote"),
         ("prices: {nonsense: free}", "PROVIDER/MODEL"),
         ("default_agent: 'No Agent'", "default_agent"),
+        ("prompt_ids: {pmpt_1: 'No Agent'}", "prompt_ids.pmpt_1"),
         ("store: mysql://x", "store"),
         ("listen: 8100", "listen: must be HOST:PORT"),
         ("listen: []", "at least one address"),
@@ -168,6 +169,7 @@ def test_a_worker_gets_the_very_same_settings_secrets_included(tmp_path: Path) -
 listen: "[::1]:0"
 workers: 3
 default_agent: support
+prompt_ids: {pmpt_1: support}
 limits: {body_bytes: 4096}
 providers: {openai: {api_key: sk-1}, other: {wire: anthropic, base_url: "https://x.example"}}
 prices: {openai/m: {input: 0.1, output: "2.50"}, openai/f: free}

@@ -22,6 +22,8 @@ class BodyClaims:
     conversation: str | None
     #: The top-level `switchback` object, if the caller sent one.
     switchback: Mapping[str, Any] | None
+    #: The prompt that a provider would keep, where the wire has such a thing.
+    prompt: "PromptClaim | None"
 
     def __init__(
         self,
@@ -30,11 +32,23 @@ class BodyClaims:
         user: str | None = None,
         conversation: str | None = None,
         switchback: Mapping[str, Any] | None = None,
+        prompt: "PromptClaim | None" = None,
     ) -> None:
         self.model = model
         self.user = user
         self.conversation = conversation
         self.switchback = switchback
+        self.prompt = prompt
+
+
+@dataclass(frozen=True, slots=True)
+class PromptClaim:
+    """A prompt that the body names by an id in the place of saying it: an agent by its name, or by an id that stands for one."""
+
+    id: str
+    #: A version's number, or a label; None: the agent's default label.
+    version: str | None
+    variables: Mapping[str, str]
 
 
 @dataclass(init=False, slots=True)

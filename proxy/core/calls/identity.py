@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 import orjson
 
-from proxy.core.calls.caller import BodyClaims, Caller
+from proxy.core.calls.caller import BodyClaims, Caller, PromptClaim
 from proxy.core.errors import BadInput, NotFound, Unauthorized
 from proxy.core.names import AgentReference, parse_agent_reference
 from proxy.core.tokens import TOKEN_PREFIX
@@ -39,6 +39,7 @@ CREDENTIAL_HEADERS: Final = frozenset(
 
 _ADMIN_TOKEN: Final = TOKEN_PREFIX.encode()
 _REFERENCE_HEADERS: Final = frozenset({AGENT_HEADER, VERSION_HEADER, LABEL_HEADER})
+_NO_IDS: Final[Mapping[str, str]] = {}
 _NO_HEADERS: Final[Mapping[bytes, str]] = {}
 _NO_CLAIMS: Final = BodyClaims()
 _SUBJECT_HEADERS: Final = frozenset({USER_HEADER, CONVERSATION_HEADER})
@@ -53,14 +54,22 @@ def identify(
     headers: Iterable[tuple[bytes, bytes]],
     claims: BodyClaims,
     default_agent: str | None,
+    prompt_ids: Mapping[str, str] = _NO_IDS,
 ) -> Caller:
-    """Put the claims of path, headers and body together.
+    """Put the claims of path, headers and body together. `prompt_ids`: agents by ids that a body may name prompts by.
 
     Raises BadInput: `agent_conflict`, `duplicate_header`, `bad_agent`, `bad_tags`, `bad_variables`, `bad_switchback_member`;
     Unauthorized(`admin_token_refused`).
     """
     ours = _own_headers(headers)
-    if claims.switchback is None and path_agent and ours.keys() <= _SUBJECT_HEADERS and not _names_agent(claims.model):
+    prompt = claims.prompt
+    if (
+        claims.switchback is None
+        and prompt is None
+        and path_agent
+        and ours.keys() <= _SUBJECT_HEADERS
+        and not _names_agent(claims.model)
+    ):
         # What nearly every call brings: an agent in the path, and at most a user and a conversation.
         named = parse_agent_reference(path_agent)
         user, conversation = ours.get(USER_HEADER), ours.get(CONVERSATION_HEADER)
@@ -72,10 +81,12 @@ def identify(
             conversation=_identifier("conversation", conversation or claims.conversation),
         )
     member = _Member(claims.switchback)
-    reference = _agent_reference(path_agent, ours, claims, member, default_agent)
+    reference = _agent_reference(path_agent, ours, claims, member, default_agent, prompt_ids)
     conversation = ours.get(CONVERSATION_HEADER) or member.text("conversation") or claims.conversation
     tags = _checked_tags({**_header_tags(ours.get(TAGS_HEADER)), **member.texts("tags")})
     variables = {**_header_variables(ours.get(VARIABLES_HEADER)), **member.texts("variables")}
+    if prompt is not None:
+        variables = {**prompt.variables, **variables}
     return Caller(
         agent=None if reference is None else reference.name,
         pin=None if reference is None else reference.pin,
@@ -148,6 +159,7 @@ def _agent_reference(
     claims: BodyClaims,
     member: "_Member",
     default_agent: str | None,
+    prompt_ids: Mapping[str, str] = _NO_IDS,
 ) -> AgentReference | None:
     model = claims.model
     from_model = model.removeprefix(MODEL_PREFIX) if model is not None and _names_agent(model) else None
@@ -156,6 +168,8 @@ def _agent_reference(
         for text in (path_agent, ours.get(AGENT_HEADER), member.text("agent"), from_model)
         if text
     ]
+    if claims.prompt is not None:
+        named.append(_prompt_reference(claims.prompt, prompt_ids))
     pins = {reference.pin for reference in named if reference.pin is not None}
     labels = {reference.label for reference in named if reference.label is not None}
     if ours.get(VERSION_HEADER):
@@ -172,6 +186,22 @@ def _agent_reference(
             raise BadInput("bad_agent", "a version or label is named without an agent")
         return None
     return AgentReference(names.pop(), pins.pop() if pins else None, labels.pop() if labels else None)
+
+
+def _prompt_reference(prompt: PromptClaim, prompt_ids: Mapping[str, str]) -> AgentReference:
+    """The agent that a prompt's id stands for. An id that is nobody's name is an unknown one, however it is written."""
+    try:
+        name = parse_agent_reference(prompt_ids.get(prompt.id, prompt.id)).name
+    except BadInput:
+        raise NotFound("agent_not_found", f"there is no agent {prompt.id!r} here", param="prompt.id") from None
+    if prompt.version is None:
+        return AgentReference(name)
+    try:
+        return parse_agent_reference(f"{name}@{prompt.version}")
+    except BadInput:
+        raise BadInput(
+            "bad_agent", "the version of a prompt is a version number or a label", param="prompt.version"
+        ) from None
 
 
 def _names_agent(model: str | None) -> bool:

@@ -6,8 +6,8 @@ record and a settled hold. What the provider cannot have begun is tried once mor
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.identity import check_agent_known, identify
@@ -58,6 +58,8 @@ class PathOptions:
     """Settings of the data path."""
 
     default_agent: str | None = None
+    #: Agents by ids that bodies name prompts by.
+    prompt_ids: Mapping[str, str] = field(default_factory=dict[str, str])
     #: False: calls that name no agent are refused.
     passes_unassigned: bool = True
     output_ceiling: int = 4096
@@ -191,7 +193,7 @@ class RequestPath:
             route = flight.route = self._parts.routes.of(flight.call, flight.fields)
             is_named = options.default_agent is not None or not options.passes_unassigned
             claims = yield from read_request(flight, route, options.body_bytes, is_named=is_named)
-            flight.caller = identify(route.agent, fields.identity, claims, options.default_agent)
+            flight.caller = identify(route.agent, fields.identity, claims, options.default_agent, options.prompt_ids)
         except Refusal:
             know_caller(flight, self._parts.routes, self._parts.live, options.default_agent)
             raise

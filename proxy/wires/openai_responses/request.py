@@ -17,11 +17,12 @@ from typing import Any, cast
 
 import msgspec
 
+from proxy.core.calls.caller import PromptClaim
 from proxy.core.versions.components import NEUTRAL_PARAMETERS, Bundle
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.items import leading_spans
 from proxy.wires.json.members import JsonMembers, parse_members
-from proxy.wires.json.values import COMMA, RawJson, decode, first_byte, json_text, past
+from proxy.wires.json.values import COMMA, RawJson, decode, first_byte, json_text, past, wrong_kind
 from proxy.wires.openai_responses.model_rules import refused_members
 from proxy.wires.shared.openai_models import refuses_effort
 from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
@@ -53,6 +54,8 @@ _PLACES: dict[str, tuple[str, str | None]] = {
 }
 _LIST, _CLOSING = b"[]"
 _EMPTY_TEXT = b'""'
+#: What gives a model something to answer.
+_INPUTS = ("input", "previous_response_id", "conversation")
 _BETWEEN_PROMPTS = b"\\n\\n"
 _LATER = "its usage is told when the response is asked for later (take `background` out)"
 
@@ -62,6 +65,9 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
     bundle = plan.bundle
     edits = MemberEdits(cast("JsonMembers", request.document))
     edits.remove("switchback")
+    names_prompt = request.claims.prompt is not None
+    if names_prompt:
+        edits.remove("prompt")
     model = final_model(bundle, request.model)
     dropped: tuple[str, ...] = ()
     tool_names = request.tool_names
@@ -72,6 +78,8 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
             dropped = drop_members(edits, refused_members(model)) + _fit_text(edits, model)
         set_extra(edits, written)
         _set_prompt(edits, bundle, plan.variables)
+        if names_prompt:
+            _fill_input(edits)
         dropped = joined_names(dropped, set_parameters(edits, written.parameters))
         tool_names = _set_tools(edits, bundle, request.tool_names)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
@@ -154,6 +162,16 @@ def _set_alone(
     else:
         edits.set("instructions", text)
         edits.set("input", (spans[0][0], rest, b""))
+
+
+def _fill_input(edits: MemberEdits) -> None:
+    """Where a prompt that the provider kept was all there was to answer, the version's stands as the input."""
+    if any(edits.has(name) and edits.given(name) is not None for name in _INPUTS):
+        return
+    text = edits.given("instructions") if edits.has("instructions") else None
+    if text is not None:
+        edits.remove("instructions")
+        edits.set("input", b"[" + _item("developer", bytes(text)) + b"]")
 
 
 def _leading_items(raw: bytes | None) -> tuple[list[tuple[int, int]], str]:
@@ -247,6 +265,39 @@ def conversation_of(members: JsonMembers) -> str | None:
     """The conversation that the provider keeps, by its id. Raises BadInput(`wrong_kind`)."""
     given = members.decoded("conversation", _conversation, "an id, or an object with one")
     return given.id if isinstance(given, _Conversation) else given
+
+
+class _PromptPart(msgspec.Struct, gc=False):
+    type: str | None = None
+    text: str | None = None
+
+
+class _HostedPrompt(msgspec.Struct, gc=False):
+    id: str | None = None
+    prompt_id: str | None = None
+    version: str | int | None = None
+    variables: dict[str, str | _PromptPart] | None = None
+
+
+_hosted_prompt: msgspec.json.Decoder[_HostedPrompt | None] = msgspec.json.Decoder(_HostedPrompt | None)
+
+
+def prompt_of(members: JsonMembers) -> PromptClaim | None:
+    """The prompt that the body names by an id. Raises BadInput(`wrong_kind`), also for a variable that is no text."""
+    given = members.decoded("prompt", _hosted_prompt, "an object with an id, a version and variables of texts")
+    if given is None:
+        return None
+    identifier = given.id or given.prompt_id
+    if not identifier:
+        raise wrong_kind("prompt.id", "the id of a prompt")
+    variables: dict[str, str] = {}
+    for name, value in (given.variables or {}).items():
+        if isinstance(value, _PromptPart):
+            if value.type != "input_text" or value.text is None:
+                raise wrong_kind(f"prompt.variables.{name}", "a text, for no prompt here holds images or files")
+            value = value.text
+        variables[name] = value
+    return PromptClaim(identifier, None if given.version is None else str(given.version), variables)
 
 
 class _NestedTool(msgspec.Struct, gc=False):

@@ -12,13 +12,20 @@ from typing import Any, Final, cast
 import orjson
 
 from proxy.core.calls.caller import BodyClaims
-from proxy.core.errors import Refusal
+from proxy.core.errors import BadInput, Refusal
 from proxy.core.steps import Steps
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.members import JsonMembers, parse_in_steps, parse_members
+from proxy.wires.json.values import RAW_NULL
 from proxy.wires.openai_responses.answer import ResponseBody, ResponseEvents
 from proxy.wires.openai_responses.input import first_role, has_no_fee, input_bound, is_search, own_tools
-from proxy.wires.openai_responses.request import SYSTEM_ROLES, conversation_of, inject_version, nested_tool_names
+from proxy.wires.openai_responses.request import (
+    SYSTEM_ROLES,
+    conversation_of,
+    inject_version,
+    nested_tool_names,
+    prompt_of,
+)
 from proxy.wires.shared.alike_requests import AlikeRequests, Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
 from proxy.wires.shared.openai_errors import error_of
@@ -56,14 +63,30 @@ _OPERATIONS: Final = {
 _CONVERSATION: Final = "input"
 
 
-def _facts(members: JsonMembers) -> RequestFacts:
+def _facts(members: JsonMembers, bounds: RequestBounds) -> RequestFacts:
+    """Raises BadInput; Refusal of the same code where the body names a prompt: the provider must not see that name, so it cannot be
+    left to judge the rest."""
+    try:
+        bounds.check(members, _CONVERSATION)
+        return _facts_of(members)
+    except BadInput as refusal:
+        if members.values.get("prompt", RAW_NULL) == RAW_NULL:
+            raise
+        raise Refusal(refusal.code, refusal.message, status=refusal.status, param=refusal.param) from None
+
+
+def _facts_of(members: JsonMembers) -> RequestFacts:
     model = read_model(members)
     user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
     conversation = conversation_of(members)
     tool_names = (*names_of_tools(members.given("tools")), *nested_tool_names(members))
     return RequestFacts(
         claims=BodyClaims(
-            model=model, user=user, conversation=conversation, switchback=read_switchback_member(members)
+            model=model,
+            user=user,
+            conversation=conversation,
+            switchback=read_switchback_member(members),
+            prompt=prompt_of(members),
         ),
         model=model,
         streamed=members.decoded("stream", FLAG, "true or false") or False,
@@ -135,7 +158,8 @@ class OpenAIResponses:
         return _OPERATIONS.get((method, path))
 
     def read(self, body: bytes, _head: RequestHead = NO_HEAD, /) -> RequestFacts:
-        """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`."""
+        """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`,
+        ...; Refusal of the same codes for a body that names a prompt."""
         return self._alike.read(body)
 
     def read_in_steps(self, body: bytes, _head: RequestHead = NO_HEAD, /) -> Steps[RequestFacts]:
@@ -144,13 +168,11 @@ class OpenAIResponses:
         yield
         members = yield from parse_in_steps(body)
         yield
-        self._bounds.check(members, _CONVERSATION)
-        return _facts(members)
+        return _facts(members, self._bounds)
 
     def _read(self, body: bytes) -> RequestFacts:
         members = parse_members(body)
-        self._bounds.check(members, _CONVERSATION)
-        return _facts(members)
+        return _facts(members, self._bounds)
 
     def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
         """The body with the version in it. Raises BadInput: `model_missing`, `variable_missing`, `wrong_kind`, ..."""

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.core.calls.caller import PromptClaim
+from proxy.core.errors import BadInput, Refusal
 from proxy.core.versions.components import parse_bundle
 from proxy.wires.wire import InjectionPlan
 from tests.wires.openai_responses.responses_requests import WIRE, inject, injected, prompt, refusal_of
@@ -230,6 +232,50 @@ def test_a_response_made_in_the_background_is_bounded_by_nothing() -> None:
     assert inject(b'{"model":"m","input":"x","background":false}', None).unbounded_because is None
     of_the_versions = {"model": {"parameters": {"extra": {"background": True}}}}
     assert inject(b'{"model":"m","input":"x"}', of_the_versions).unbounded_because is not None
+
+
+HOSTED = '"prompt":{"id":"pmpt_1","version":"3","variables":{"who":{"type":"input_text","text":"Ann"},"what":"x"}}'
+
+
+def test_a_prompt_that_the_provider_would_keep_is_read_and_never_sent() -> None:
+    request = WIRE.read(f'{{"input":"hi",{HOSTED},"model":null}}'.encode())
+    assert request.claims.prompt == PromptClaim("pmpt_1", "3", {"who": "Ann", "what": "x"})
+    version = {"model": MODEL, "prompt": {"text": "Ours."}}
+    assert injected(f'{{"input":"hi",{HOSTED}}}', version) == f'{{"input":"hi","model":"gpt-4o-mini"{OURS}}}'
+    assert injected('{"model":"m","prompt":null}', {}) == '{"model":"m","prompt":null}'
+
+
+@pytest.mark.parametrize(
+    ("mode", "more", "expected"),
+    [
+        ("replace", "", f'"model":"m","input":[{D}]'),
+        ("replace", ',"input":null', f'"model":"m","input":[{D}]'),
+        ("append", ',"instructions":"Theirs."', '"model":"m","input":[{"role":"developer","content":"Theirs.\\n\\nOurs."}]'),
+        ("replace", ',"previous_response_id":"r"', f'"model":"m","previous_response_id":"r"{OURS}'),
+        ("replace", ',"conversation":"c"', f'"model":"m","conversation":"c"{OURS}'),
+    ],
+)  # fmt: skip
+def test_without_an_input_the_prompt_is_what_is_answered(mode: str, more: str, expected: str) -> None:
+    assert injected(f'{{"model":"m",{HOSTED}{more}}}', prompt(mode)) == f"{{{expected}}}"
+
+
+@pytest.mark.parametrize(
+    ("sent", "param"),
+    [
+        ('"prompt":"pmpt_1"', "prompt"),
+        ('"prompt":{}', "prompt.id"),
+        ('"prompt":{"id":7}', "prompt"),
+        ('"prompt":{"id":"p","variables":{"x":{"type":"input_image","file_id":"f"}}}', "prompt.variables.x"),
+        ('"prompt":{"id":"p","variables":{"x":7}}', "prompt"),
+        ('"prompt":{"id":"p"},"max_output_tokens":-1', "max_output_tokens"),
+        ('"prompt":{"id":"p"},"prompt":{"id":"q"}', "prompt"),
+    ],
+)
+def test_a_body_that_names_a_prompt_is_nobody_elses_to_judge(sent: str, param: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        WIRE.read(f'{{"model":"m","input":"x",{sent}}}'.encode())
+    assert not isinstance(caught.value, BadInput)
+    assert (caught.value.status, caught.value.param) == (400, param)
 
 
 def test_the_switchback_member_never_reaches_the_provider() -> None:
