@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -161,3 +162,15 @@ async def test_compact_prunes_by_the_settings_gives_space_back_and_is_audited(ho
         assert before > 3_000_000
     assert (home / "switchback.db").stat().st_size < 1_500_000
     assert (await switchback("store", "check"))["ok"]
+
+
+@pytest.mark.parametrize("place", [".", "/", "..", "a-pipe", "/dev/null", "nothing-here", "a-link-to-nothing"])
+async def test_what_is_no_file_is_said_to_be_none(home, tmp_path, monkeypatch: pytest.MonkeyPatch, place: str):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("a-pipe")
+    os.symlink("nowhere", "a-link-to-nothing")
+    for verb in ("check", "restore"):
+        told = await switchback("store", verb, place, exit_code=1)
+        assert told["code"] == "store_unavailable"
+        assert told["message"].endswith(("is not a file", "there is no such file"))
+    assert not (home / "switchback.db").exists()

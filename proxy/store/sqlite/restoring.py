@@ -55,6 +55,7 @@ def check(file: Path) -> CheckedDatabase:
 
     Raises Unavailable: `store_foreign`, `store_too_new`, `store_unavailable`.
     """
+    _check_is_file(file)
     with _readable(file, with_log=_has_log(file)) as plain:
         return _checked(plain)
 
@@ -68,6 +69,7 @@ def restore(
     tell of the database before. Raises BadInput(`log_undecided`), Unavailable: `store_foreign`, `store_too_new`,
     `store_damaged`, `store_unavailable`.
     """
+    _check_is_file(source)
     if with_log is None and _has_log(source):
         raise BadInput(
             "log_undecided",
@@ -108,8 +110,6 @@ def _checked(plain: sqlite3.Connection) -> CheckedDatabase:
 @contextmanager
 def _readable(file: Path, *, with_log: bool) -> Generator[sqlite3.Connection]:
     """A connection to the file alone, or to a copy of file and log, so that neither is changed by looking."""
-    if not file.is_file():
-        raise Unavailable("store_unavailable", f"{file}: there is no such file")
     if not with_log:
         with opened_untouched(file) as plain:
             yield plain
@@ -128,6 +128,13 @@ def _readable(file: Path, *, with_log: bool) -> Generator[sqlite3.Connection]:
         raise refusal_of(error) from error
     except OSError as error:
         raise file_failure(error) from error
+
+
+def _check_is_file(file: Path) -> None:
+    """Before its name is used: a folder may have none. Raises Unavailable(`store_unavailable`)."""
+    if not file.is_file():
+        problem = "is not a file" if file.exists() else "there is no such file"
+        raise Unavailable("store_unavailable", f"{file}: {problem}")
 
 
 def _has_log(file: Path) -> bool:
