@@ -16,8 +16,9 @@ from proxy.core.spending.caps import CapUnit, CounterKey
 #: How a hold ended: `reported` usage, `held` in full (usage unknown), `released` (nothing was sent or billed); `unmetered`: sent
 #: under a cap that only warns, with no bound to hold and no usage or price to charge;
 #: `crash`: a hold that was open when its process crashed; `lease`: what such a process may have spent beyond its rows; `merged`: several calls of a cap that only warns,
-#: whose rows could not be kept apart while the store was away.
-SettledBy = Literal["reported", "held", "released", "unmetered", "crash", "lease", "merged"]
+#: whose rows could not be kept apart while the store was away; `restated`: what a database that was opened anew lacked of what its
+#: process knew to be spent.
+SettledBy = Literal["reported", "held", "released", "unmetered", "crash", "lease", "merged", "restated"]
 
 
 class Hold(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ a lease in force is used up, and what was settled waits for the store; a call un
 one under a cap that only warns passes. With several workers a part of each lease is lent to them (lending.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from proxy.core.errors import CapReached, Limited, Unavailable
 from proxy.core.scopes import CallFacts
@@ -223,6 +223,12 @@ class SpendLedger:
         if is_beyond:
             # No lease and no row stands for what was billed beyond the hold: it is written without delay.
             self._writer.hurry()
+
+    async def restate(self, read: Callable[[Sequence[Counter]], Awaitable[Mapping[CounterKey, int]]]) -> bool:
+        """Make good what a database that was opened anew lacks of what is known here. `read`: what its rows come to. False while the
+        store is away; raises what `read` raises."""
+        counters = list(self._counters)
+        return await self._writer.restate(counters, lambda: read(counters))
 
     async def run(self) -> None:
         """Write what waits, again and again, until cancelled."""

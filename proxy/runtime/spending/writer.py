@@ -9,11 +9,12 @@ While the store is away nothing new waits for it: holds that need a row are refu
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from proxy.core.errors import Refusal, Unavailable
+from proxy.core.spending.caps import CounterKey
 from proxy.core.spending.ledger import BatchEntry, Lease, LedgerWrites, SettledBatch
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.pace import Pace
@@ -194,6 +195,41 @@ class LedgerWriter:
                 if not await self._write(self._batch(ends_leases)):
                     return False
             return True
+
+    async def restate(
+        self, counters: Sequence[Counter], read: Callable[[], Awaitable[Mapping[CounterKey, int]]]
+    ) -> bool:
+        """Write what the rows lack of what is known here, and the leases, after the database was opened anew: it may be a copy, or
+        have lost the end of its log. `read`: the rows' sums. False while the store is away; raises what `read` raises."""
+        async with self._turn:
+            for counter in counters:
+                counter.lease_row = None
+                self._leases_to_see.add(counter)
+            if not await self._write(self._batch(())):
+                return False
+            should_be = self._in_rows(counters)
+            there, now = await read(), self._clock.now_microseconds()
+            lacking = [(one, amount - there.get(one.key, 0)) for one, amount in should_be.items()]
+            batches = [
+                SettledBatch(one.key, one.cap.unit, [(f"restated_{now}", lacks, now, lacks, "restated", now)])
+                for one, lacks in lacking
+                if lacks > 0
+            ]
+            if batches:
+                await self._store.write_ledger(LedgerWrites(batches=batches))
+            return True
+
+    def _in_rows(self, counters: Sequence[Counter]) -> dict[Counter, int]:
+        """What the rows of each counter come to, as far as they are written."""
+        amounts = {one: one.spent + one.held - one.drawn for one in counters if one.cap.unit != "in_flight"}
+        for waiting in self._waiting:
+            for hold in waiting.holds:
+                if hold.counter in amounts and hold.settled_by is None:
+                    amounts[hold.counter] -= hold.amount
+        for hold in self._rows:
+            if hold.counter in amounts:
+                amounts[hold.counter] += hold.amount - hold.spent
+        return amounts
 
     async def _write(self, batch: _Batch) -> bool:
         writes = batch.writes()

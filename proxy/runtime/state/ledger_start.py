@@ -1,10 +1,11 @@
 """Taking the spend ledger over at start: what a dead process left held is charged in full, sums become counters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from proxy.core.spending.caps import Cap, CounterKey, window_start
 from proxy.runtime.process.clock import Clock
+from proxy.runtime.spending.counters import Counter
 from proxy.runtime.spending.ledger import SpendLedger
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.store.ports.store import Store
@@ -32,6 +33,24 @@ async def read_what_came_again(store: Store, live: LiveSnapshot, ledger: SpendLe
             there = ledger.counters_of(cap)
             new = {key: spent for key, spent in found.spent.items() if key not in there}
             _load(ledger, replace(found, spent=new))
+
+
+async def restate_ledger(store: Store, ledger: SpendLedger) -> bool:
+    """After the database was opened anew: it may be a copy made a moment before, or have lost the end of its log, and caps must not
+    come out lower for that after a restart. False while the store is away. Raises Unavailable."""
+
+    async def read(counters: Sequence[Counter]) -> dict[CounterKey, int]:
+        oldest: dict[str, tuple[Cap, int]] = {}
+        for counter in counters:
+            cap, start = counter.cap, counter.key.window_start_microseconds
+            known = oldest.get(cap.id)
+            oldest[cap.id] = (cap, start if known is None else min(known[1], start))
+        sums: dict[CounterKey, int] = {}
+        for cap, start in oldest.values():
+            sums.update(await store.spent(cap, start))
+        return sums
+
+    return not ledger.is_loaded or await ledger.restate(read)
 
 
 @dataclass(frozen=True, slots=True)

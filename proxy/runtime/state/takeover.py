@@ -24,7 +24,7 @@ from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.spending.ledger import SpendLedger
 from proxy.runtime.state.answered_names import MAX_NAMES
 from proxy.runtime.state.changes import Changes
-from proxy.runtime.state.ledger_start import read_what_came_again, take_over_ledger
+from proxy.runtime.state.ledger_start import read_what_came_again, restate_ledger, take_over_ledger
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.state.standby import STORE_SLOW, STORE_UNAVAILABLE, Standby
 from proxy.runtime.state.work import Work, note_not_applied
@@ -74,6 +74,8 @@ class Takeover:
         self._standby = parts.standby
         self._is_open = False
         self._has_ledger = False
+        #: The opening of the store that has everything the ledger knows.
+        self._restated = 0
         self._has_tried = asyncio.Event()
         #: Set when the store is open, or was tried in vain.
         self._knows_more = asyncio.Event()
@@ -115,6 +117,7 @@ class Takeover:
                 pause = pace.took(time.monotonic() - began, 1)
                 failures = 0
                 self._has_tried.set()
+                await self._restate()
                 await read_what_came_again(self._parts.store, self._parts.live, self._parts.ledger)
                 if not self._standby.known_good.is_complete:
                     await self._standby.known_good.complete(self._parts.live.current, self._parts.store)
@@ -213,9 +216,16 @@ class Takeover:
         if not self._has_ledger:
             await take_over_ledger(parts.store, parts.live, parts.ledger, parts.clock)
             self._has_ledger = True
+            self._restated = parts.store.openings
         for name in await parts.store.answered_names(MAX_NAMES):
             parts.live.answered_names.learn(*name)
         self._standby.presence.found()
+
+    async def _restate(self) -> None:
+        """See to it that the ledger's rows say what is known here, if the store was opened anew. Raises Unavailable."""
+        opening = self._parts.store.openings
+        if opening != self._restated and await restate_ledger(self._parts.store, self._parts.ledger):
+            self._restated = opening
 
     def _serve(self, known: KnownGood) -> None:
         """Serve from the last known good state, with what was journalled since in force."""

@@ -60,7 +60,12 @@ class SqliteStore:
         await self._database.open()
 
     async def close(self) -> None:
-        await self._database.close()
+        # A copy made before is older by this: it cannot take the place of what is left behind unnoticed.
+        await self._database.close(batches.try_write)
+
+    @property
+    def openings(self) -> int:
+        return self._database.openings
 
     @asynccontextmanager
     async def change(self, longest_commit_seconds: float | None = None) -> AsyncGenerator[SqliteChange, None]:

@@ -64,6 +64,7 @@ class Database:
         self.installation = ""
         #: Of the last change known to be committed.
         self.revision = 0
+        self.openings = 0
         self._busy_timeout_seconds = busy_timeout_seconds
         self._migrations = known_migrations
         self._ownership = OwnershipLock(path)
@@ -95,14 +96,14 @@ class Database:
             self._ownership.release()
             raise
 
-    async def close(self) -> None:
-        """Finish what was given to the connections, close them, and give the file free."""
+    async def close(self, last: Work[[], None]) -> None:
+        """Finish what was given to the connections, write once more where that is possible, close them, and give the file free."""
         # Whoever still reads must not open it again.
         self._is_closed = True
         opening, self._opening = self._opening, None
         self._is_writable = self._is_readable = False
         if opening is not None:
-            await self._let_go(opening)
+            await self._let_go(opening, last)
         self._ownership.release()
 
     async def write(
@@ -318,6 +319,7 @@ class Database:
         self.installation, self.revision = opening.identity.installation, opening.identity.revision
         self._opening, self._is_readable, self._is_writable = opening, True, True
         self._damage = None
+        self.openings += 1
         return opening
 
     def _known(self) -> Identity | None:
@@ -328,11 +330,13 @@ class Database:
             else None
         )
 
-    async def _let_go(self, opening: OpenDatabase) -> None:
+    async def _let_go(self, opening: OpenDatabase, last: Work[[], None]) -> None:
         """Close, and leave behind what a later start, or a person, can use."""
         try:
             presence = await asyncio.to_thread(opening.file.look)
             if presence is Presence.HERE and self._damage is None:
+                with suppress(Refusal):
+                    await opening.writer.run(_at_once, opening.file, last)
                 await opening.close_and_tidy()
                 return
             if presence in LOG_MOVES_IN and self._damage is None:
@@ -358,6 +362,12 @@ def _commit_change(
     commit_durably(plain)
     file.note_write()
     return time.monotonic() - began
+
+
+def _at_once(plain: sqlite3.Connection, file: OpenFile, work: Work[[], None]) -> None:
+    """A batch that waits for no other program's lock."""
+    plain.execute("PRAGMA busy_timeout = 0")
+    _batch(plain, file, work)
 
 
 def _timed(plain: sqlite3.Connection, file: OpenFile, work: Work[[], None]) -> float:
