@@ -10,7 +10,7 @@ either. What is lent counts as held; it comes back when somebody else needs it (
 What crashes charged in a window is taken off what a lease in it may be: one process that crashes again and again charges no more
 than one lease in all, and what its calls in flight held.
 
-Decision: at most 1/64 of the limit. A cap too small for that (one hold is more than 1/64) has no lease, and its calls wait
+Decision: at least 1/1024 of the limit, at most 1/64. A cap too small for that (one hold is more than 1/64) has no lease, and its calls wait
 for their rows, in exchange for nothing over-counted.
 """
 
@@ -18,18 +18,21 @@ from typing import Final
 
 #: A lease is at most this part of the cap's limit.
 LEASE_SHARE: Final = 64
+#: Where anything is needed, a lease is at least this part of the limit: a cap or a process that is seconds old has seen no rate yet, and
+#: has to live through a store that is away all the same.
+_LEAST_SHARE: Final = 1024
 #: Leases are this many times what was needed at once, so that they seldom change.
 _SPARE: Final = 4
 #: This part of a lease at most is lent or drawn when something is lent: the rest is for calls that ask the owner.
 _LENT_SHARE: Final = 2
 
 
-def wanted_lease(lease: int, needed: int) -> int:
+def wanted_lease(lease: int, needed: int, limit: int) -> int:
     """The lease for a counter that lately needed `needed` at once: unchanged unless more than half is used, or less than an
-    eighth."""
+    eighth; of a limit that is large enough never less than its least share, until nothing is needed."""
     if needed * 2 > lease or needed * 8 < lease:
-        return needed * _SPARE
-    return lease
+        lease = needed * _SPARE
+    return max(lease, limit // _LEAST_SHARE) if needed else lease
 
 
 def bounded_lease(wanted: int, limit: int, one_hold: int, room: int | None, charged: int = 0) -> int:

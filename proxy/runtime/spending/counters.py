@@ -34,9 +34,9 @@ _LOOK = 4_000
 _FRONT = 500
 #: Of how many it is certain that they are the fullest; not Final either.
 FULLEST = 100
-#: A store that is away for so many stretches, a minute, is lived through on the lease at the rate seen, where the cap is large
+#: A store that is away for so many stretches, ten minutes, is lived through on the lease at the rate seen, where the cap is large
 #: enough for that.
-_STRETCHES_AWAY: Final = 6
+_STRETCHES_AWAY: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class Counter:
         spent = max(self._last_spent, self.spent - self._spent_before)
         # A lease is twice what is needed at least.
         needed = max(self.peak, self._last_peak, spent * _STRETCHES_AWAY // 2)
-        wanted = wanted_lease(self.lease, needed)
+        wanted = wanted_lease(self.lease, needed, cap.limit_amount)
         return max(bounded_lease(wanted, cap.limit_amount, self.one_hold, room, self.charged), drawn)
 
     def take_over(self, spent: int, charged: int, unmetered: int) -> None:
