@@ -142,7 +142,7 @@ class Server:
         return self.traffic_urls[0]
 
     def log_limits(self) -> None:
-        """Say in the log where open files allow fewer clients than the settings. Workers say it of themselves."""
+        """Say in the log where open files allow fewer clients than the settings. The first of several workers says it for all."""
         if self._plane is not None and (line := limited_connections(self._plane, self._clock)) is not None:
             self._log(line)
 

@@ -86,6 +86,7 @@ class Worker:
         self._samples = ChangedSamples(self._metrics.registry)
         self._sampling = asyncio.Lock()
         self._plane: DataPlane | None = None
+        self._speaks_for_all = False
 
     async def run(self, link: socket.socket) -> None:
         """Serve until told to stop, or until the owner is gone."""
@@ -156,6 +157,7 @@ class Worker:
         self._live.start_from(replace(message.rest, agents=agents))
 
     def _build(self, welcome: Welcome) -> None:
+        self._speaks_for_all = welcome.number == 1
         settings = settings_from_bytes(welcome.settings)
         self._plane = DataPlane(
             settings,
@@ -182,7 +184,8 @@ class Worker:
             self._on_error(error)
             self._stop.set()
         else:
-            if (line := limited_connections(self._plane, self._clock)) is not None:
+            # All workers have the same limits: one of them says so.
+            if self._speaks_for_all and (line := limited_connections(self._plane, self._clock)) is not None:
                 self._log(line)
             self._tasks.spawn(self._plane.renew_certificate(self._log, self._clock), "certificate")
             self._owner.send(Listening())

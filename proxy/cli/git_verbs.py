@@ -16,6 +16,7 @@ from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.showing import Show
 
 _GIT_SECONDS = 10
+_DIRTY = "-dirty"
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Directory with a folder for each agent.")]
 
@@ -47,6 +48,12 @@ def sync_directory(
     git_commit: Annotated[
         str | None, typer.Option(metavar="COMMIT", help="The commit to record [asked of git in DIR].")
     ] = None,
+    message: Annotated[
+        str | None,
+        typer.Option(
+            "--message", "-m", metavar="TEXT", help="Of new versions [the commit's subject, else what the file says]."
+        ),
+    ] = None,
 ) -> None:
     """Create a version of each agent whose files changed. Equal content never makes a second one.
 
@@ -60,8 +67,9 @@ def sync_directory(
     if label is not None:
         _check_label(label)
     commit = git_commit or commit_of(directory)
+    said = message if message is not None else subject_of(directory, commit)
     try:
-        report = sync(api, directory, dry_run=dry_run, label=label, force=force, git_commit=commit)
+        report = sync(api, directory, dry_run=dry_run, label=label, force=force, git_commit=commit, message=said)
     except BadAgentFiles as bad:
         raise all_told(bad.problems) from None
     show.document(report.document(), *report.lines())
@@ -128,7 +136,14 @@ def commit_of(directory: Path) -> str | None:
     a repository."""
     commit = _git(directory, "rev-parse", "--verify", "HEAD")
     changes = None if commit is None else _git(directory, "status", "--porcelain", "--untracked-files=all", "--", ".")
-    return commit if not changes else f"{commit}-dirty"
+    return commit if not changes else f"{commit}{_DIRTY}"
+
+
+def subject_of(directory: Path, commit: str | None) -> str | None:
+    """The first line of a commit's message; None of files that are in no commit as they are, and where git does not know it."""
+    if commit is None or commit.endswith(_DIRTY) or commit.startswith("-"):
+        return None
+    return _git(directory, "log", "-1", "--format=%s", commit, "--") or None
 
 
 def _git(directory: Path, *words: str) -> str | None:

@@ -150,6 +150,8 @@ class _Sync:
     force: bool
     commit: str | None
     root: str
+    #: What is said of new versions, in place of what their files say.
+    message: str | None = None
 
     def agent(self, file: AgentFile) -> AgentOutcome:
         path = f"/agents/{segment(file.name)}"
@@ -276,7 +278,8 @@ class _Sync:
 
     def _body(self, file: AgentFile, newest: int | None) -> Document:
         git = {"commit": self.commit, "path": f"{self.root}/{file.path}"}
-        return {**file.version, "parent": newest, "source": {"git": git}, "why": self._why()}
+        said = {} if self.message is None else {"message": self.message}
+        return {**file.version, **said, "parent": newest, "source": {"git": git}, "why": self._why()}
 
     def _why(self) -> str:
         return f"sync from git{'' if self.commit is None else f' at {self.commit[:12]}'}"
@@ -290,15 +293,17 @@ def sync(
     label: str | None = None,
     force: bool = False,
     git_commit: str | None = None,
+    message: str | None = None,
 ) -> SyncReport:
-    """Create versions for the agents in `directory` whose content changed; with `label`, then move it to them.
+    """Create versions for the agents in `directory` whose content changed; with `label`, then move it to them. `message` is that of
+    the new versions [what each file says].
 
     All files are read before anything is changed. An agent that is refused does not keep the others back. Raises
     BadAgentFiles for files that cannot be used and CommandFailed where the server cannot be asked.
     """
     files = read_agents(directory)
     root = directory.resolve().name
-    run = _Sync(api=client, dry_run=dry_run, label=label, force=force, commit=git_commit, root=root)
+    run = _Sync(api=client, dry_run=dry_run, label=label, force=force, commit=git_commit, root=root, message=message)
     try:
         outcomes = tuple(run.agent(file) for file in files)
     except CommandFailed as failed:

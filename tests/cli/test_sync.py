@@ -291,6 +291,26 @@ def test_the_commit_is_asked_of_git_and_says_whether_files_differ_from_it(tmp_pa
     assert commit_of(tmp_path / "new") == git(tmp_path, "rev-parse", "HEAD")
 
 
+async def test_a_new_version_is_told_by_the_commits_subject(repository: Repository) -> None:
+    more = "message: first version\n"
+
+    async def synced(*words: str) -> str:
+        await run(repository, "sync", str(repository.directory), *words)
+        return (await repository.deployment.operator.get("/agents/support/versions/latest"))["message"]
+
+    repository.write(more=more)
+    git(repository.directory, "init")
+    git(repository.directory, "add", ".")
+    git(repository.directory, "commit", "-m", "Be kind to customers\n\nThey asked for it.")
+    assert await synced() == "Be kind to customers"
+    repository.write(prompt="Not committed yet.", more=more)
+    assert await synced() == "first version"
+    repository.write(prompt="By hand.", more=more)
+    assert await synced("--message", "said by hand") == "said by hand"
+    repository.write(prompt="Elsewhere.", more=more)
+    assert await synced("--git-commit", "0123abc") == "first version"
+
+
 def test_a_repository_without_a_commit_has_none_to_record(tmp_path: Path) -> None:
     git(tmp_path, "init")
     assert commit_of(tmp_path) is None
