@@ -51,6 +51,7 @@ from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.releasing.run_commands import RunCommands
 from proxy.runtime.releasing.switch_expiry import SwitchExpiry
 from proxy.runtime.releasing.token_commands import TokenCommands
+from proxy.runtime.releasing.token_uses import TokenUses
 from proxy.runtime.retention import Retention, RetentionRules
 from proxy.runtime.rollouts.applying import Applying
 from proxy.runtime.rollouts.rollout_loop import TICK_SECONDS, LoopParts, RolloutLoop
@@ -127,6 +128,7 @@ class Server:
         rules = RetentionRules(**settings.retention.model_dump())
         self._retention = Retention(self._store, self._ledger, self._recorder, rules, clock, self._tell)
         self._conversations = Conversations()
+        self._token_uses = TokenUses(self._store, clock)
         #: One of the two serves the calls.
         self._plane: DataPlane | None = None
         self._workers: Workers | None = None
@@ -204,6 +206,7 @@ class Server:
         await heartbeat.beat()
         self._tasks.spawn(heartbeat.run(), "heartbeat")
         self._tasks.spawn(self._retention.run(), "retention")
+        self._tasks.spawn(self._token_uses.run(), "token uses")
         providers = settings.providers.keys()
         limit_commands = LimitCommands(self._changes, self._identifiers, data_path, providers, self._preflight)
         self._tasks.spawn(SwitchExpiry(self._live, limit_commands, self._clock).run(), "switch expiry")
@@ -294,25 +297,17 @@ class Server:
         return self._workers
 
     async def _start_admin(self, request_path: DataPath, limit_commands: LimitCommands, token: str) -> None:
-        changes = self._changes
+        changes, recorder = self._changes, self._workers or self._recorder
+        counts = OutcomeCounts(self._metrics, self._store.run, self._live.is_reachable, self._rollout_loop.reported)
         app = build_admin_app(
             AdminParts(
                 releases=self._releases,
                 rollouts=self._rollouts,
                 rollout_loop=self._rollout_loop,
                 proposals=ProposalCommands(changes, self._preflight),
-                tokens=TokenCommands(changes, self._identifiers),
+                tokens=TokenCommands(changes, self._identifiers, self._token_uses),
                 limits=limit_commands,
-                runs=RunCommands(
-                    changes,
-                    self._store,
-                    self._workers or self._recorder,
-                    self._clock,
-                    self._identifiers,
-                    OutcomeCounts(
-                        self._metrics, self._store.run, self._live.is_reachable, self._rollout_loop.reported
-                    ).reported,
-                ),
+                runs=RunCommands(changes, self._store, recorder, self._clock, self._identifiers, counts.reported),
                 store=self._store,
                 retention=RetentionCommands(changes, self._retention),
                 standby=self._standby,
@@ -362,6 +357,7 @@ class Server:
         await self._ledger.flush()
         await self._recorder.flush()
         await self._rollout_loop.keep()
+        await self._token_uses.write()
 
 
 async def run_until_signal(settings: Settings) -> int:

@@ -42,6 +42,7 @@ _STARTING = "start it with `switchback serve`, or name another one with --admin-
 #: What a refusal means on the command line, by its code.
 _HINTS = {
     "unauthorized": "name the token file of the server you speak to with --token-file",
+    "token_expired": "here that is `switchback tokens create`; name its file with --token-file",
     "evaluation_required": "here that is --evaluation ID",
     "nothing_to_roll_back": "here that is --to VERSION",
 }

@@ -14,7 +14,8 @@ from proxy.cli.admin_client import AdminClient, segment
 from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
 from proxy.cli.failures import EXIT_CHANGED, EXIT_USAGE, CommandFailed
 from proxy.cli.short_ids import by_id
-from proxy.cli.showing import Columns, Show, member, moment, note
+from proxy.cli.showing import Columns, Show, member, moment, note, shown_value
+from proxy.cli.times import time_from_now
 
 commands = new_group(no_args_is_help=True, help="Tokens of the admin API: create, list, revoke.")
 
@@ -24,6 +25,8 @@ TOKENS: Columns = {
     "ROLE": member("role"),
     "CREATED": moment("created_at"),
     "BY": member("created_by"),
+    "LAST USED": moment("last_used_at"),
+    "EXPIRES": moment("expires_at"),
     "REVOKED": moment("revoked_at"),
 }
 
@@ -36,7 +39,7 @@ def register(app: typer.Typer) -> None:
 @admin_command(
     commands,
     "create",
-    "switchback tokens create ann --role operator --output ann.token",
+    "switchback tokens create ann --role operator --expires 90d --output ann.token",
     'switchback tokens create ci --role author --why "sync from the main branch"',
     role="admin",
 )
@@ -45,6 +48,10 @@ def create_token(
     show: Show,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is; the audit log calls its owner so.")],
     role: Annotated[str, typer.Option(metavar="ROLE", help="viewer, operator, author or admin.")],
+    expires: Annotated[
+        str | None,
+        typer.Option(metavar="90d|TIME", help="Refused after this span, or from this RFC 3339 time on [never]."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A new file for it, which only you can read [printed].")
     ] = None,
@@ -58,7 +65,8 @@ def create_token(
     """
     kept = None if output is None else _private_file(output)
     try:
-        made = api.post("/tokens", {"name": name, "role": role, "why": why})
+        until = {} if expires is None else {"expires": time_from_now(expires)}
+        made = api.post("/tokens", {"name": name, "role": role, "why": why, **until})
     except CommandFailed as failed:
         if kept is not None and output is not None:
             kept.close()
@@ -74,7 +82,10 @@ def create_token(
             kept.write(f"{made.pop('token', '')}\n")
         show.document(made, f"the token is in {output}")
     if not show.as_json:
-        note(f"token {made.get('id')} of {made.get('name')}, role {made.get('role')}: keep it, it is not shown again")
+        until = f", until {shown_value(moment('expires_at')(made))}" if made.get("expires_at") else ""
+        note(
+            f"token {made.get('id')} of {made.get('name')}, role {made.get('role')}{until}: keep it, it is not shown again"
+        )
 
 
 def _private_file(path: Path) -> IO[str]:
@@ -89,10 +100,10 @@ def _private_file(path: Path) -> IO[str]:
 
 @admin_command(commands, "list", "switchback tokens list", role="admin")
 def list_tokens(api: AdminClient, show: Show, limit: Limit = 1000) -> None:
-    """List tokens, newest first, with those that are revoked; never what they are."""
-    show.items(
-        api.items("/tokens", limit), TOKENS, "no tokens but the first one, in the file the server made", short_ids=True
-    )
+    """List tokens, newest first, with those that are revoked; never what they are. When each was last used is known to the
+    minute."""
+    none = "no tokens but the first one, in the file the server made"
+    show.items(api.items("/tokens", limit), TOKENS, none, spare=(("BY",), ("CREATED",)), short_ids=True)
 
 
 @admin_command(commands, "revoke", 'switchback tokens revoke tok_06AWX3 --why "left the team"', role="admin")

@@ -49,8 +49,15 @@ class Token:
     sha256: str
     created_by: str
     created_at_microseconds: int
+    #: From then on it is refused; None: it lasts until it is revoked.
+    expires_at_microseconds: int | None = None
     revoked_by: str | None = None
     revoked_at_microseconds: int | None = None
+
+
+def has_expired(token: Token, now_microseconds: int) -> bool:
+    """True from its expiry on."""
+    return token.expires_at_microseconds is not None and now_microseconds >= token.expires_at_microseconds
 
 
 def permits(role: Role, needed: Role) -> bool:
@@ -99,6 +106,7 @@ class TokenDocument(TypedDict):
     role: Role
     created_by: Who
     created_at: Moment
+    expires_at: Moment | None
     revoked_by: Who | None
     revoked_at: Moment | None
 
@@ -110,13 +118,14 @@ def sealed_token_document(token: Token) -> dict[str, Any]:
 
 def token_document(token: Token) -> TokenDocument:
     """A token as the admin API lists it; nothing in it lets anybody in."""
-    revoked = token.revoked_at_microseconds
+    expires, revoked = token.expires_at_microseconds, token.revoked_at_microseconds
     return {
         "id": token.id,
         "name": token.name,
         "role": token.role,
         "created_by": token.created_by,
         "created_at": rfc3339(token.created_at_microseconds),
+        "expires_at": None if expires is None else rfc3339(expires),
         "revoked_by": token.revoked_by,
         "revoked_at": None if revoked is None else rfc3339(revoked),
     }

@@ -40,13 +40,18 @@ def one_more() -> dict[int, str]:
     }
 
 
+TOKEN_COLUMNS = "id, name, role, sha256, created_by, created_at_microseconds, revoked_by, revoked_at_microseconds"
+
+
 def facts(database: Path) -> dict[str, Any]:
     """What no migration changes: the tables of records, and what is summed up of the others."""
     with closing(sqlite3.connect(database)) as plain:
         kept = {
             table: plain.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
-            for table in ("audit", "components", "labels", "tokens", "proposals", "outcomes")
+            for table in ("audit", "components", "labels", "proposals", "outcomes")
         }
+        # Columns that came later are empty in rows of before.
+        kept["tokens"] = plain.execute(f"SELECT {TOKEN_COLUMNS} FROM tokens ORDER BY 1").fetchall()
         kept["runs"] = plain.execute(
             "SELECT id, agent, version, status, cost_nanodollars FROM runs ORDER BY id"
         ).fetchall()

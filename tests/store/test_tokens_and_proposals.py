@@ -193,7 +193,9 @@ def refused(plain: sqlite3.Connection, statement: str, words: str) -> None:
     assert [plain.execute(f"SELECT * FROM {table}").fetchall() for table in ("tokens", "proposals")] == before
 
 
-@pytest.mark.parametrize("column", ["id", "name", "role", "sha256", "created_by", "created_at_microseconds"])
+@pytest.mark.parametrize(
+    "column", ["id", "name", "role", "sha256", "created_by", "created_at_microseconds", "expires_at_microseconds"]
+)
 async def test_nothing_of_a_token_changes_with_its_revocation(plain, column):
     alter = f"UPDATE tokens SET {column} = 7, revoked_by = 'eve', revoked_at_microseconds = 7 WHERE id = 't1'"
     refused(plain, alter, "only by their revocation")
@@ -206,8 +208,8 @@ async def test_nothing_of_a_token_changes_with_its_revocation(plain, column):
         "UPDATE tokens SET revoked_at_microseconds = NULL WHERE id = 't2'",
         "UPDATE OR REPLACE tokens SET revoked_by = 'eve', revoked_at_microseconds = 7 WHERE id = 't2'",
         "DELETE FROM tokens",
-        "INSERT OR REPLACE INTO tokens SELECT id, name, 'admin', sha256, created_by, 1, NULL, NULL FROM tokens",
-        "INSERT OR REPLACE INTO tokens SELECT 't3', name, 'admin', sha256, created_by, 1, NULL, NULL FROM tokens",
+        "INSERT OR REPLACE INTO tokens SELECT id, name, 'admin', sha256, created_by, 1, NULL, NULL, NULL FROM tokens",
+        "INSERT OR REPLACE INTO tokens SELECT 't3', name, 'admin', sha256, created_by, 1, NULL, NULL, NULL FROM tokens",
     ],
 )
 async def test_a_revoked_token_never_comes_back_and_none_changes_its_role(plain, statement):

@@ -32,7 +32,7 @@ __all__ = ["AdminParts", "build_admin_app"]
 
 def build_admin_app(parts: AdminParts) -> web.Application:
     """The application, ready for a runner."""
-    authentication = Authentication(parts.token, parts.live.token, parts.clock)
+    authentication = Authentication(parts.token, parts.live.token, parts.clock, parts.tokens.uses.used)
     app = web.Application(
         middlewares=[occupied, problems(parts.on_error), admission(authentication, parts.listen_host, parts.hosts)],
         client_max_size=MAX_BODY_BYTES,

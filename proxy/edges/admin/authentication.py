@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from proxy.core.errors import Limited, Refusal, Unauthorized
-from proxy.core.tokens import FIRST_TOKEN_NAME, Caller, Token
+from proxy.core.times import rfc3339
+from proxy.core.tokens import FIRST_TOKEN_NAME, Caller, Token, has_expired
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.releasing.token_commands import sha256_of
 
@@ -32,15 +33,23 @@ class _Failures:
 class Authentication:
     """Knows whose tokens are valid, and how often each peer failed in the last minute."""
 
-    def __init__(self, first_token: str, known: Callable[[str], Token | None], clock: Clock) -> None:
-        """`first_token` always works, as admin; `known` finds any other that is not revoked by the SHA-256 of its text."""
+    def __init__(
+        self,
+        first_token: str,
+        known: Callable[[str], Token | None],
+        clock: Clock,
+        used: Callable[[str], object] = str,
+    ) -> None:
+        """`first_token` always works, as admin; `known` finds any other that is not revoked by the SHA-256 of its text; `used` is
+        told the id of each that is let in."""
         self._first = sha256_of(first_token)
         self._known = known
         self._clock = clock
+        self._used = used
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
 
     def identify(self, authorization: Sequence[str], peer: str) -> Caller:
-        """Whose token is in the Authorization headers. Raises Unauthorized, Limited(`too_many_failures`)."""
+        """Whose token is in the Authorization headers. Raises Unauthorized (`token_expired` among them), Limited(`too_many_failures`)."""
         digest = sha256_of(_presented(authorization))
         # The whole digest finds the token, so that no two share an entry; what was found is compared in constant time.
         found = self._known(digest)
@@ -48,6 +57,13 @@ class Authentication:
             return Caller(FIRST_TOKEN_NAME, "admin")
         if found is None or not hmac.compare_digest(found.sha256, digest):
             raise self._failed(peer)
+        if has_expired(found, self._clock.now_microseconds()):
+            # Told to whoever has its text, and to nobody else.
+            when = rfc3339(found.expires_at_microseconds or 0)
+            raise Unauthorized(
+                "token_expired", f"the token {found.id} of {found.name} expired at {when}; an admin can create another"
+            )
+        self._used(found.id)
         return Caller(found.name, found.role)
 
     def _failed(self, peer: str) -> Refusal:

@@ -241,10 +241,11 @@ class SwitchBody(ReasonBody):
 
 
 class TokenBody(ReasonBody):
-    """`name` is what the audit log calls whoever has the token."""
+    """`name` is what the audit log calls whoever has the token. `expires` is RFC 3339; without, it lasts until it is revoked."""
 
     name: str = Field(examples=["alice"])
     role: Role
+    expires: str | None = None
 
 
 class QuarantineBody(ReasonBody):

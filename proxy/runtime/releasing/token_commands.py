@@ -8,10 +8,11 @@ import hashlib
 import secrets
 from dataclasses import replace
 
-from proxy.core.errors import NotFound
+from proxy.core.errors import BadInput, NotFound
 from proxy.core.snapshot import Snapshot
 from proxy.core.tokens import TOKEN_PREFIX, Role, Token, check_token_name, sealed_token_document
 from proxy.runtime.process.clock import Identifiers
+from proxy.runtime.releasing.token_uses import TokenUses
 from proxy.runtime.state.changes import Changes
 
 _RANDOM_BYTES = 32
@@ -20,18 +21,23 @@ _RANDOM_BYTES = 32
 class TokenCommands:
     """Tokens of the admin API."""
 
-    def __init__(self, changes: Changes, identifiers: Identifiers) -> None:
+    def __init__(self, changes: Changes, identifiers: Identifiers, uses: TokenUses) -> None:
+        self.uses = uses
         self._changes = changes
         self._identifiers = identifiers
 
-    async def create_token(self, who: str, name: str, role: Role, why: str) -> tuple[Token, str]:
-        """The new token and its text, which nobody can be told again. Raises BadInput(`bad_name`).
+    async def create_token(
+        self, who: str, name: str, role: Role, why: str, expires_at_microseconds: int | None = None
+    ) -> tuple[Token, str]:
+        """The new token and its text, which nobody can be told again. Raises BadInput(`bad_name`, `bad_time`).
 
         A name may have several tokens, so that one can be replaced before it is revoked; all of them are one person.
         """
         check_token_name(name)
         text = new_token_text()
         async with self._changes.begin() as work:
+            if expires_at_microseconds is not None and expires_at_microseconds <= work.now:
+                raise BadInput("bad_time", "expires lies in the past", param="expires")
             token = Token(
                 id=self._identifiers.new("tok"),
                 name=name,
@@ -39,6 +45,7 @@ class TokenCommands:
                 sha256=sha256_of(text),
                 created_by=who,
                 created_at_microseconds=work.now,
+                expires_at_microseconds=expires_at_microseconds,
             )
             await work.change.insert_token(token)
             await work.audit(who, "token.created", f"tokens/{token.id}", why, after=sealed_token_document(token))

@@ -153,7 +153,8 @@ _Parsed = dict[str, Component]
 def _known_good_of(content: _Content) -> KnownGood:
     parsed: _Parsed = {}
     agents = [_agent_of_line(orjson.loads(memoryview(line)), parsed) for line in content.agents]
-    tokens = [token_of(row) for row in content.tokens]
+    # A file of an earlier release knows tokens that do not expire.
+    tokens = [token_of({"expires_at_microseconds": None, **row}) for row in content.tokens]
     snapshot = Snapshot(
         revision=content.revision,
         agents={state.agent.name: state for state, _ in agents},

@@ -245,6 +245,14 @@ class Store(Protocol):
         """Revoked ones among them."""
         ...
 
+    async def token_uses(self) -> Mapping[str, int]:
+        """When each token was last used, UTC microseconds, by its id; of those that were."""
+        ...
+
+    async def keep_token_uses(self, uses: Mapping[str, int]) -> None:
+        """Keep these, unless later ones are kept. Raises Unavailable."""
+        ...
+
     async def protections(self, agent: str) -> Sequence[Protection]:
         """By label."""
         ...

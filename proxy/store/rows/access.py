@@ -19,6 +19,7 @@ def token_columns(token: Token) -> Columns:
         "sha256": token.sha256,
         "created_by": token.created_by,
         "created_at_microseconds": token.created_at_microseconds,
+        "expires_at_microseconds": token.expires_at_microseconds,
         "revoked_by": token.revoked_by,
         "revoked_at_microseconds": token.revoked_at_microseconds,
     }
@@ -32,6 +33,7 @@ def token_of(row: Row) -> Token:
         sha256=row["sha256"],
         created_by=row["created_by"],
         created_at_microseconds=row["created_at_microseconds"],
+        expires_at_microseconds=row["expires_at_microseconds"],
         revoked_by=row["revoked_by"],
         revoked_at_microseconds=row["revoked_at_microseconds"],
     )

@@ -164,6 +164,8 @@ def _token(entry: Document) -> _Told:
         **{name: document[name] for name in ("id", "name", "role", "created_by", "revoked_by")},
         "sha256": document["fingerprint"],
         "created_at_microseconds": _moment(document["created_at"]),
+        # Entries of before tokens could expire do not speak of it.
+        "expires_at_microseconds": _optional_moment(document.get("expires_at")),
         "revoked_at_microseconds": _optional_moment(document["revoked_at"]),
     }
     return "tokens", columns, document["revoked_at"] is not None

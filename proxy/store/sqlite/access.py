@@ -5,7 +5,7 @@ allowed is decided by the caller with core's rules.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from proxy.core.pages import Page
@@ -23,6 +23,13 @@ _ACTIVE = "SELECT * FROM tokens WHERE revoked_at_microseconds IS NULL"
 _ACTIVE_BY_ID = "SELECT * FROM tokens WHERE id = ? AND revoked_at_microseconds IS NULL"
 REVOCATION = """
 UPDATE tokens SET revoked_by = ?, revoked_at_microseconds = ? WHERE id = ? AND revoked_at_microseconds IS NULL
+"""
+_LAST_USES = "SELECT token, used_at_microseconds FROM token_uses"
+# Later ones only: a clock may be set back. A token that is none any more is not kept.
+_KEEP_USE = """
+INSERT INTO token_uses (token, used_at_microseconds) SELECT :token, :used_at
+WHERE EXISTS (SELECT 1 FROM tokens WHERE id = :token)
+ON CONFLICT DO UPDATE SET used_at_microseconds = MAX(used_at_microseconds, excluded.used_at_microseconds)
 """
 _PROTECTION = "SELECT * FROM protections WHERE agent = ? AND label = ?"
 _PROTECTIONS = "SELECT * FROM protections WHERE agent = ? ORDER BY label"
@@ -69,6 +76,15 @@ def read_active_tokens(plain: sqlite3.Connection) -> dict[str, Token]:
 def read_active_token(plain: sqlite3.Connection, token_id: str) -> Token | None:
     row = plain.execute(_ACTIVE_BY_ID, (token_id,)).fetchone()
     return None if row is None else token_of(row)
+
+
+def read_token_uses(plain: sqlite3.Connection) -> dict[str, int]:
+    """When each token was last used, UTC microseconds, by its id; of those that were."""
+    return dict(plain.execute(_LAST_USES).fetchall())
+
+
+def write_token_uses(plain: sqlite3.Connection, uses: Mapping[str, int]) -> None:
+    plain.executemany(_KEEP_USE, [{"token": token, "used_at": at} for token, at in uses.items()])
 
 
 def read_protection(plain: sqlite3.Connection, agent: str, label: str) -> Protection | None:

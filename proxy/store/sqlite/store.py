@@ -111,6 +111,12 @@ class SqliteStore:
     async def tokens(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Token]:
         return await self._database.read_for_lists(access.list_tokens, cursor, limit)
 
+    async def token_uses(self) -> Mapping[str, int]:
+        return await self._database.read_for_lists(access.read_token_uses)
+
+    async def keep_token_uses(self, uses: Mapping[str, int]) -> None:
+        await self._database.write(access.write_token_uses, uses)
+
     async def protections(self, agent: str) -> Sequence[Protection]:
         return await self._database.read_for_lists(access.read_protections, agent)
 

@@ -27,6 +27,7 @@ from proxy.runtime.releasing.retention_commands import RetentionCommands
 from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.releasing.run_commands import RunCommands
 from proxy.runtime.releasing.token_commands import TokenCommands
+from proxy.runtime.releasing.token_uses import TokenUses
 from proxy.runtime.retention import Retention, RetentionRules
 from proxy.runtime.rollouts.applying import Applying
 from proxy.runtime.rollouts.rollout_loop import LoopParts, RolloutLoop
@@ -167,7 +168,7 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
             releases=releases,
             rollouts=rollouts,
             proposals=ProposalCommands(changes, preflight),
-            tokens=TokenCommands(changes, identifiers),
+            tokens=TokenCommands(changes, identifiers, TokenUses(store, clock)),
             limits=LimitCommands(changes, identifiers, request_path, preflight=preflight),
             rollout_loop=rollout_loop,
             runs=RunCommands(changes, store, parts.recorder, clock, identifiers, rollout_loop.reported),

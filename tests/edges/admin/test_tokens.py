@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.edges.admin.composition import TOKEN, Admin, serving
+from tests.edges.admin.composition import AN_HOUR, NOON, TOKEN, Admin, serving
 from tests.edges.admin.people import Person, person
 
 
@@ -141,3 +141,61 @@ async def test_a_token_that_could_not_be_audited_does_not_exist(admin: Admin) ->
     assert (await admin.call("DELETE", f"/tokens/{ann.id}")).status in (409, 503)
     assert (await ann.get("/agents")).status == 200
     assert [item["name"] for item in (await admin.get("/tokens"))["items"]] == ["ann"]
+
+
+async def test_a_token_that_expired_is_refused_with_a_code_of_its_own(admin: Admin) -> None:
+    soon = "2026-11-20T13:00:00.000000Z"
+    made = await admin.post("/tokens", {"name": "ann", "role": "viewer", "expires": soon})
+    assert (made.status, made["expires_at"]) == (201, soon)
+    admin.commands.clock.now += AN_HOUR - 1
+    assert (await admin.call("GET", "/agents", token=made["token"])).status == 200
+    admin.commands.clock.now += 1
+    for _ in range(30):
+        refused = await admin.call("GET", "/agents", token=made["token"])
+        assert (refused.status, refused.code) == (401, "token_expired")
+    assert f"{made['id']} of ann expired at {soon}" in refused["detail"]
+    # Whoever has not its text learns nothing of it.
+    assert (await admin.call("GET", "/agents", token=made["token"][:-1])).code == "unauthorized"
+    assert (await admin.get("/audit/verify")).content["ok"] is True
+
+
+@pytest.mark.parametrize(("expires", "code"), [("2026-11-20T12:00:00Z", "bad_time"), ("90d", "bad_time")])
+async def test_a_token_that_would_never_work_is_not_made(admin: Admin, expires: str, code: str) -> None:
+    refused = await admin.call("POST", "/tokens", {"name": "ann", "role": "viewer", "expires": expires})
+    assert (refused.status, refused.code, refused["param"]) == (400, code, "expires")
+    assert (await admin.get("/tokens"))["items"] == []
+
+
+async def test_when_a_token_was_last_used_is_told_at_once_and_kept(tmp_path: Path) -> None:
+    async with serving(tmp_path) as admin:
+        ann, bob = await person(admin, "ann", "viewer"), await person(admin, "bob", "viewer")
+        admin.commands.clock.now += AN_HOUR
+        await ann.call("GET", "/agents")
+        assert await last_uses(admin) == {"ann": "2026-11-20T13:00:00.000000Z", "bob": None}
+        await admin.commands.tokens.uses.write()
+        admin.commands.clock.now += 1_000_000
+        await ann.call("GET", "/agents")
+        assert (await last_uses(admin))["ann"] == "2026-11-20T13:00:01.000000Z"
+        await admin.commands.tokens.uses.write()
+        await bob.call("GET", "/agents")
+    async with serving(tmp_path) as again:
+        # What was not written yet is lost with its process; a clock that is set back takes nothing back.
+        assert await last_uses(again) == {"ann": "2026-11-20T13:00:01.000000Z", "bob": None}
+        await again.commands.store.keep_token_uses({ann.id: NOON, "tok_of_nobody": NOON})
+        assert (await last_uses(again))["ann"] == "2026-11-20T13:00:01.000000Z"
+
+
+async def last_uses(admin: Admin) -> dict[str, str | None]:
+    return {item["name"]: item["last_used_at"] for item in (await admin.get("/tokens"))["items"]}
+
+
+def test_a_token_cannot_be_made_to_last_longer(tmp_path: Path) -> None:
+    """Held by the schema: an expiry changes as little as a name."""
+
+    async def made() -> Path:
+        async with serving(tmp_path) as admin:
+            await admin.post("/tokens", {"name": "ann", "role": "viewer", "expires": "2026-11-20T13:00:00Z"})
+            return admin.commands.database
+
+    with closing(sqlite3.connect(asyncio.run(made()))) as plain, pytest.raises(sqlite3.IntegrityError):
+        plain.execute("UPDATE tokens SET expires_at_microseconds = NULL, revoked_by = 'x', revoked_at_microseconds = 1")

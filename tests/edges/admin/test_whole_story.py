@@ -320,5 +320,6 @@ async def tell_of_second_people(story: Story) -> None:
     gone = await story.tell("unprotect_label", query="?why=over", agent="support", label="prod")
     assert gone["removed"] is True
     revoked = await story.tell("revoke_token", query="?why=left", id=bob["id"])
-    assert (await story.tell("list_tokens"))["items"] == [revoked.content]
+    used = {"last_used_at": revoked["revoked_at"]}
+    assert (await story.tell("list_tokens"))["items"] == [{**revoked.content, **used}]
     assert "token" not in revoked.content

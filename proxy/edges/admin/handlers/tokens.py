@@ -1,22 +1,30 @@
 """Handlers: tokens of the admin API. A token's text is in one answer only, the one that made it."""
 
-from proxy.core.tokens import TokenDocument, token_document
+from proxy.core.times import parse_rfc3339, rfc3339
+from proxy.core.tokens import Token, TokenDocument, token_document
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.answers.tokens import TokenMade
+from proxy.edges.admin.answers.tokens import TokenListed, TokenMade
 from proxy.edges.admin.bodies import ReasonBody, TokenBody
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.parts import AdminParts, Answer, Ask, Created
 from proxy.edges.admin.queries import PageQuery, ReasonQuery
 
 
-async def list_tokens(parts: AdminParts, ask: Ask) -> Answer[Listed[TokenDocument]]:
+async def list_tokens(parts: AdminParts, ask: Ask) -> Answer[Listed[TokenListed]]:
     query = ask.query_as(PageQuery)
-    return page_answer(await parts.store.tokens(query.cursor, query.limit), token_document)
+    page, uses = await parts.store.tokens(query.cursor, query.limit), await parts.tokens.uses.last()
+
+    def listed(token: Token) -> TokenListed:
+        used = uses.get(token.id)
+        return {**token_document(token), "last_used_at": None if used is None else rfc3339(used)}
+
+    return page_answer(page, listed)
 
 
 async def create_token(parts: AdminParts, ask: Ask) -> Created[TokenMade]:
     body = ask.body_as(TokenBody)
-    token, text = await parts.tokens.create_token(ask.who, body.name, body.role, body.why)
+    expires = None if body.expires is None else parse_rfc3339(body.expires, "expires")
+    token, text = await parts.tokens.create_token(ask.who, body.name, body.role, body.why, expires)
     return Created({**token_document(token), "token": text})
 
 
