@@ -95,7 +95,7 @@ class _Responses:
         """A response that is not going to change any more; one that will is known by its status."""
         facts = self.facts
         self._read_model(response)
-        facts.is_deferred = response.status in _NOT_ENDED
+        facts.is_deferred = isinstance(response.status, str) and response.status in _NOT_ENDED
         if isinstance(response.service_tier, str):
             facts.service_tier = response.service_tier
         if response.error:

@@ -304,6 +304,27 @@ def test_odd_events_do_no_harm(event: dict[str, Any]) -> None:
     assert facts_of(event, *RESPONSES_TEXT) == facts_of(*RESPONSES_TEXT)
 
 
+odd = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["", "completed", "failed", "web_search_call"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["type", "usage", "id"]), inner, max_size=2),
+    max_leaves=4,
+)  # fmt: skip
+members = st.sampled_from(
+    ["status", "model", "usage", "output", "error", "incomplete_details", "tool_usage", "service_tier", "background"]
+)
+responses = st.dictionaries(members, odd, max_size=5)
+
+
+@given(responses, st.sampled_from(["created", "completed", "failed", "output_item.added"]), responses)
+@settings(max_examples=200)
+def test_a_response_of_odd_members_passes_and_breaks_nothing(
+    response: dict[str, Any], kind: str, more: dict[str, Any]
+) -> None:
+    assert body_facts(response).is_complete
+    event = {**more, "type": f"response.{kind}", "response": response, "item": response}
+    assert facts_of(event, *RESPONSES_TEXT).is_complete
+
+
 def test_one_odd_item_hides_neither_the_usage_nor_the_others() -> None:
     facts = body_facts(response_of("completed", 7, {"type": "function_call", "id": "f", "name": "one"}))  # type: ignore[arg-type]
     assert (facts.usage, facts.tool_calls, facts.finish, facts.unreadable) == (USAGE, ["one"], "tool_call", 1)
