@@ -73,6 +73,11 @@ def compact(api: AdminClient, show: Show, why: Why = NO_REASON) -> None:
         f"pruned {done['runs_pruned']} runs, made sums of {done['holds_carried']} holds",
         f"gave {done['bytes_given_back']} bytes back to the disk; {done['bytes_free']} are free in the file and will be used again",
     ]
+    if done["bytes_free"] and not done["bytes_given_back"]:
+        lines.append(
+            "a file that an earlier release made gives nothing back while it is open: stop the server, then `switchback store restore "
+            "switchback.db` writes it anew, beside the old one, and remove that when all is well"
+        )
     if done["unproven_rows"]:
         lines.append(
             f"KEPT: {done['unproven_rows']} rows of the spend ledger that do not add up; see `switchback store check`"

@@ -2,7 +2,8 @@
 
 Decision: incremental auto-vacuum, which costs a page of pointers for every thousand pages of the file, and no CPU of a run that
 could be measured (150,000 runs, with and without, 2026-11-28). VACUUM would hold up every write until the whole file is written
-anew. A file made by a release that had not decided so keeps its size; its free pages are used again.
+anew. A file made by a release that had not decided so keeps its size while it is open, and its free pages are used again; `store restore`
+writes every file anew.
 """
 
 import sqlite3

@@ -21,7 +21,7 @@ from proxy.store.sqlite.opening.identity_file import IdentityFile
 from proxy.store.sqlite.opening.inspection import Inspection, findings, inspect, opened_untouched
 from proxy.store.sqlite.opening.migrate import migrations
 from proxy.store.sqlite.opening.ownership import OwnershipLock
-from proxy.store.sqlite.opening.whole_copies import copy_whole, free_name
+from proxy.store.sqlite.opening.whole_copies import copy_anew, free_name
 from proxy.store.sqlite.proof import prove_more
 
 
@@ -85,7 +85,7 @@ def restore(
             raise Unavailable("store_damaged", f"{source.name} is damaged: {checked.findings[0]}")
         if checked.inspection.identity is None:
             raise Unavailable("store_damaged", f"{source.name} is empty")
-        copy_whole(plain, fresh)
+        copy_anew(plain, fresh)
     try:
         kept = [_aside(file, stamp) for file in (_log(place), _index(place), place)]
         fresh.rename(place)

@@ -7,6 +7,7 @@ file appears under its name only when it is complete and on the disk.
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -20,16 +21,35 @@ _OWNER_ONLY = 0o600
 
 def copy_whole(plain: sqlite3.Connection, target: Path) -> None:
     """Write everything `plain` sees to `target`, which must not exist. Raises Unavailable(`store_unavailable`)."""
+    _copy(plain, target, _copy_pages)
+
+
+def copy_anew(plain: sqlite3.Connection, target: Path) -> None:
+    """As `copy_whole`, without pages that nothing is in, and as a file that can give such pages back later (giving_back.py), whatever
+    the release that made it. The slower way."""
+    _copy(plain, target, _write_anew)
+
+
+def _copy_pages(plain: sqlite3.Connection, beside: Path) -> None:
+    with closing(sqlite3.connect(beside)) as copy:
+        # No log of its own: what is copied stands in this one file.
+        copy.execute("PRAGMA journal_mode = OFF")
+        plain.backup(copy)
+
+
+def _write_anew(plain: sqlite3.Connection, beside: Path) -> None:
+    plain.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    plain.execute("VACUUM INTO ?", (str(beside),))
+
+
+def _copy(plain: sqlite3.Connection, target: Path, write: Callable[[sqlite3.Connection, Path], None]) -> None:
     beside = target.with_name(f"{target.name}.part")
     try:
         descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OWNER_ONLY)
     except OSError as error:
         raise file_failure(error) from error
     try:
-        with closing(sqlite3.connect(beside)) as copy:
-            # No log of its own: what is copied stands in this one file.
-            copy.execute("PRAGMA journal_mode = OFF")
-            plain.backup(copy)
+        write(plain, beside)
         os.fsync(descriptor)
         # A link, unlike a rename, never takes the place of a file that is there.
         os.link(beside, target)
