@@ -23,11 +23,12 @@ BROKEN = [{"role": "user", "content": "hi [[simulate: status=500]]"}]
 CUT = [{"role": "user", "content": "hi [[simulate: cut_before_answer]]"}]
 
 
-async def scraped(home: Path) -> dict[str, set[str]]:
+async def scraped(home: Path, *, lived: bool = True) -> dict[str, set[str]]:
     """The labels of every series, by its name, of a server that has had calls, errors, a rollout, a rollback, a cap, a switch, a
-    fact told later."""
+    fact told later; without `lived`, of one that has just started."""
     async with deployed(home) as deployment:
-        await story(deployment)
+        if lived:
+            await story(deployment)
         async with deployment.session.get(f"{deployment.server.admin_url}/metrics") as answer:
             text = await answer.text()
     found: dict[str, set[str]] = {}
@@ -75,6 +76,22 @@ async def test_dashboard_and_alerts_name_what_a_scrape_shows(tmp_path: Path) -> 
         problems += problems_of(rule["expr"], told, found)
     assert problems == []
     assert len(panels) > 20
+
+
+async def test_the_first_event_of_a_series_is_counted_and_alerted_too(tmp_path: Path) -> None:
+    """`increase()` sees no step where a series begins, so that alone it misses the first rollback and most incidents."""
+    there_from_the_start = await scraped(tmp_path / "home", lived=False)
+    panels = [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]] + [
+        rule["expr"] for rule in rules()
+    ]
+    checked: set[str] = set()
+    for expression in expressions:
+        for name, span in re.findall(r"increase\((\w+)(?:\{[^}]*\})?\[(\w+)\]", expression):
+            begins = rf"\b{name}(\{{[^}}]*\}})? unless {name}(\{{[^}}]*\}})? offset {span}\b"
+            assert name in there_from_the_start or re.search(begins, expression), expression
+            checked.add(name)
+    assert {"switchback_rollbacks_total", "switchback_outcomes_total", "switchback_worker_restarts_total"} <= checked
 
 
 async def test_every_alert_says_how_bad_and_what() -> None:
