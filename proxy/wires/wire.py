@@ -6,7 +6,7 @@ answer and sees its bytes, framed however the wire frames them). Everything a ve
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from proxy.core.calls.caller import BodyClaims
@@ -230,6 +230,8 @@ class AnswerFacts:
     #: The service tier or speed that was served, where the answer tells it.
     service_tier: str | None
     usage: Usage | None
+    #: The largest counts told so far, also where a total is missing or the answer broke off: no estimate is lower.
+    told_usage: Usage | None = field(compare=False)
     finish: Finish | None
     refusal: bool
     tool_calls: list[str]
@@ -262,6 +264,7 @@ class AnswerFacts:
         self.model = model
         self.service_tier = service_tier
         self.usage = usage
+        self.told_usage = None
         self.finish = finish
         self.refusal = refusal
         self.tool_calls = [] if tool_calls is None else tool_calls

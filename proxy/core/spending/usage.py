@@ -89,4 +89,5 @@ def _larger_parts(one: UsageParts | None, other: UsageParts | None) -> UsagePart
         max(one.audio_output_tokens, other.audio_output_tokens),
         max(one.image_output_tokens, other.image_output_tokens),
         max(one.web_searches, other.web_searches),
+        max(one.unpriced_calls, other.unpriced_calls),
     )

@@ -9,7 +9,7 @@ from typing import Final
 from proxy.core.calls.runs import UsageSource
 from proxy.core.spending.caps import Cap
 from proxy.core.spending.prices import Price, cost_of, hold_cost, missing_rate
-from proxy.core.spending.usage import Usage, UsageParts
+from proxy.core.spending.usage import Usage, UsageParts, larger_usage
 from proxy.runtime.calls.flight import Flight
 from proxy.runtime.spending.holding import HoldBound, Spent, Ticket
 from proxy.wires.wire import AnswerFacts, BilledApart, Injection, RequestFacts, Wire
@@ -97,14 +97,28 @@ def settle(flight: Flight, hold: Ticket, answered_price: Price | None) -> None:
         flight.usage_source = "unmetered"
         hold.settle(Spent(settled_by="held"))
         return
-    estimate = _estimate(flight)
-    flight.estimated_cost_nanodollars = None if price is None else cost_of(estimate, price)
+    _settle_unknown(flight, hold, price)
+
+
+def _settle_unknown(flight: Flight, hold: Ticket, price: Price | None) -> None:
+    """Charge the whole hold, and what was told of a usage where that is more."""
+    told = _told(flight.answer_facts)
+    told_cost = 0 if price is None or told is None else cost_of(told, price) or 0
+    told_tokens = 0 if told is None else told.input_tokens + told.output_tokens
+    flight.estimated_cost_nanodollars = None if price is None else cost_of(_estimate(flight, told), price)
     held = hold.nanodollars
     if held is not None:
-        flight.cost_nanodollars, flight.usage_source = held, "held"
+        flight.cost_nanodollars, flight.usage_source = max(held, told_cost), "held"
     else:
         flight.cost_nanodollars, flight.usage_source = flight.estimated_cost_nanodollars, "estimated"
-    hold.settle(Spent(settled_by="held"))
+    hold.settle(Spent(nanodollars=told_cost, tokens=told_tokens, settled_by="held"))
+
+
+def _told(facts: AnswerFacts | None) -> Usage | None:
+    """What the provider told of a usage, however little that is."""
+    if facts is None or facts.usage is None:
+        return None if facts is None else facts.told_usage
+    return larger_usage(facts.told_usage, facts.usage)
 
 
 def _is_counted(usage: Usage, facts: AnswerFacts) -> bool:
@@ -125,12 +139,11 @@ def _settle_reported(flight: Flight, hold: Ticket, usage: Usage, price: Price | 
     hold.settle(Spent(nanodollars=cost or 0, is_priced=cost is not None, tokens=tokens))
 
 
-def _estimate(flight: Flight) -> Usage:
+def _estimate(flight: Flight, told: Usage | None) -> Usage:
+    """What was told, and by the bytes seen where nothing was."""
     facts = flight.answer_facts
-    seen = 0 if facts is None else facts.output_bytes
-    reported = None if facts is None else facts.usage
-    input_tokens = output_tokens = 0
-    if reported is not None:
-        input_tokens, output_tokens = reported.input_tokens, reported.output_tokens
-    input_tokens = input_tokens or -(-flight.sent_bytes // _BYTES_PER_TOKEN)
-    return Usage(input_tokens=input_tokens, output_tokens=max(output_tokens, -(-seen // _BYTES_PER_TOKEN)))
+    seen = 0 if facts is None else -(-facts.output_bytes // _BYTES_PER_TOKEN)
+    sent = -(-flight.sent_bytes // _BYTES_PER_TOKEN)
+    if told is None:
+        return Usage(input_tokens=sent, output_tokens=seen)
+    return larger_usage(told, Usage(input_tokens=0 if told.input_tokens else sent, output_tokens=seen))

@@ -203,7 +203,8 @@ class SpendLedger:
             unit = counter.cap.unit
             used = spent.nanodollars if unit == "usd" else _used(unit, amount, spent)
             if settled_by == "held":
-                used = 0 if unit == "in_flight" else amount
+                # What was told of a usage that is not known whole may be more.
+                used = 0 if unit == "in_flight" else max(amount, used)
             elif settled_by == "released":
                 used = 0
             counter.held -= amount

@@ -149,7 +149,8 @@ class _Messages:
         usage, details_are_sound = _usage(self._usage)
         if not (is_sound and details_are_sound):
             self.facts.unreadable += 1
-        return usage
+        self.facts.told_usage = usage
+        return usage if "input_tokens" in self._usage and "output_tokens" in self._usage else None
 
     def _overlay(self, newer: dict[str, Any]) -> bool:
         counts = TokenCounts(newer)
@@ -263,10 +264,8 @@ def _sound(usage: SoundUsage) -> Usage:
     )
 
 
-def _usage(merged: dict[str, Any]) -> tuple[Usage | None, bool]:
-    """The usage of merged totals, and whether its details are sound; None without input or output total."""
-    if "input_tokens" not in merged or "output_tokens" not in merged:
-        return None, True
+def _usage(merged: dict[str, Any]) -> tuple[Usage, bool]:
+    """The usage of merged totals, and whether its details are sound; a total that was not told is 0."""
     totals = {name: int(merged.get(name, 0)) for name in _TOTALS}
     passes_are_sound = _include_iterations(totals, merged.get("iterations"))
     creation: dict[str, int] = merged.get("cache_creation", {})

@@ -82,12 +82,14 @@ class _Completions:
         return Completion(frame.model, frame.service_tier, None, frame.usage, frame.error)
 
     def usage_of(self, completion: Completion) -> Usage | None:
-        """The usage a document carries, where it makes sense."""
+        """The usage a document carries, where it makes sense; what is told of it is kept in any case."""
         if not completion.has_usage:
             return None
-        usage, is_sound = usage_of(completion.usage)
+        usage, is_whole, is_sound = usage_of(completion.usage)
         self.facts.unreadable += not is_sound
-        return usage
+        if usage is not None:
+            self.facts.told_usage = larger_usage(self.facts.told_usage, usage)
+        return usage if is_whole else None
 
     def read_body(self, body: bytes) -> None:
         """Fill the facts from the body."""
@@ -146,15 +148,14 @@ class _Completions:
 class ChatEvents(_Completions):
     """Reads the events of one stream (an EventReader)."""
 
-    __slots__ = ("_largest", "_last")
+    __slots__ = ("_has_whole_usage", "_last")
 
     builds_parts: bool = True
 
     def __init__(self) -> None:
         super().__init__()
         self._last: Completion | None = None
-        #: The usage told so far.
-        self._largest: Usage | None = None
+        self._has_whole_usage = False
 
     def read_event(self, data: bytes) -> bool:
         """Read one event; whether it is the usage chunk: `choices` is empty and `usage` is not null."""
@@ -170,10 +171,10 @@ class ChatEvents(_Completions):
         usage = self.usage_of(completion)
         is_usage_chunk = completion.choices is not None and not completion.choices
         if usage is not None:
-            self._largest = larger_usage(self._largest, usage)
+            self._has_whole_usage = True
         # A running usage only counts once the answer is through, else a broken stream would look exactly metered.
-        if self._largest is not None and (not completion.choices or self.facts.finish is not None):
-            self.facts.usage = self._largest
+        if self._has_whole_usage and (not completion.choices or self.facts.finish is not None):
+            self.facts.usage = self.facts.told_usage
         return is_usage_chunk
 
     def only_text(self) -> tuple[bytes, str] | None:

@@ -18,10 +18,11 @@ _sound_usage: Final[msgspec.json.Decoder[SoundUsage]] = msgspec.json.Decoder(Sou
 _anything: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
 
 
-def usage_of(raw: RawJson) -> tuple[Usage | None, bool]:
-    """Tokens and whether every count was sound; None where the totals are missing or nonsense."""
+def usage_of(raw: RawJson) -> tuple[Usage | None, bool, bool]:
+    """Tokens, whether both totals are among them, and whether every count was sound. A total that is missing or nonsense is 0;
+    None where nothing could be read."""
     try:
-        return usage_of_sound(_sound_usage.decode(raw)), True
+        return usage_of_sound(_sound_usage.decode(raw)), True, True
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return _suspicious_usage(raw)
 
@@ -49,17 +50,16 @@ def _usage(prompt: int, cached: int, written: int, completion: int, reasoning: i
     return Usage(prompt, cached, min(written, prompt - cached), 0, completion, min(reasoning, completion), parts)
 
 
-def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool]:
+def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool, bool]:
     try:
         content = _anything.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None, False
+        return None, False, False
     if not isinstance(content, dict):
-        return None, False
+        return None, False, False
     counts = TokenCounts(cast("dict[str, Any]", content))
     prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
-    if prompt is None or completion is None:
-        return None, False
+    is_whole = prompt is not None and completion is not None
     inputs, outputs = counts.inner("prompt_tokens_details"), counts.inner("completion_tokens_details")
     tools = counts.inner("server_tool_use")
     cached, written = inputs.get("cached_tokens") or 0, inputs.get("cache_write_tokens") or 0
@@ -70,5 +70,6 @@ def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool]:
         outputs.get("image_tokens") or 0,
         tools.get("web_search_requests") or 0,
     )
-    usage = _usage(prompt, cached, written, completion, outputs.get("reasoning_tokens") or 0, parts)
-    return usage, counts.is_sound and inputs.is_sound and outputs.is_sound and tools.is_sound
+    usage = _usage(prompt or 0, cached, written, completion or 0, outputs.get("reasoning_tokens") or 0, parts)
+    is_sound = counts.is_sound and inputs.is_sound and outputs.is_sound and tools.is_sound
+    return usage, is_whole, is_whole and is_sound

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from proxy.core.calls.runs import Finish
+from proxy.core.spending.usage import larger_usage
 from proxy.wires.json.values import RawJson
 from proxy.wires.openai_responses.shapes import Event, Item, Part, Response
 from proxy.wires.openai_responses.usage import parts_of, usage_of
@@ -102,12 +103,24 @@ class _Responses:
             facts.error_type = error_type_of(response.error)
         self._read_output(response.output)
         if response.has_usage:
-            usage, is_sound = usage_of(response.usage)
-            facts.unreadable += not is_sound
-            if usage is not None:
-                usage.parts = parts_of(response.tool_usage, self._searches, self._unpriced_calls)
-            facts.usage = usage
+            self._read_usage(response)
         self._read_finish(response)
+
+    def _read_usage(self, response: Response) -> None:
+        """The usage of an end, no lower than an earlier one."""
+        is_whole = self._read_told(response)
+        told = self.facts.told_usage
+        if told is not None:
+            told.parts = parts_of(response.tool_usage, self._searches, self._unpriced_calls)
+        self.facts.usage = told if is_whole else None
+
+    def _read_told(self, response: Response) -> bool:
+        """Keep what a usage tells; whether both totals are among it."""
+        usage, is_whole, is_sound = usage_of(response.usage)
+        self.facts.unreadable += not is_sound
+        if usage is not None:
+            self.facts.told_usage = larger_usage(self.facts.told_usage, usage)
+        return is_whole
 
     def _read_finish(self, response: Response) -> None:
         facts = self.facts
@@ -238,6 +251,9 @@ class ResponseEvents(_Responses):
         response = self._decoded(event.response)
         if response is not None:
             self._read_model(response)
+            if response.has_usage:
+                # Some servers count as they go: it is no usage before the end.
+                self._read_told(response)
             # Made in the background it goes on without this stream.
             self.facts.is_deferred = response.background is True
 

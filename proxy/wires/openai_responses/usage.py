@@ -21,8 +21,9 @@ _tool_usage: Final[msgspec.json.Decoder[ToolUsage | None]] = msgspec.json.Decode
 _anything: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
 
 
-def usage_of(raw: RawJson) -> tuple[Usage | None, bool]:
-    """Tokens and whether every count was sound; None where the totals are missing or nonsense."""
+def usage_of(raw: RawJson) -> tuple[Usage | None, bool, bool]:
+    """Tokens, whether both totals are among them, and whether every count was sound. A total that is missing or nonsense is 0;
+    None where nothing could be read."""
     try:
         usage = _sound_usage.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -32,7 +33,7 @@ def usage_of(raw: RawJson) -> tuple[Usage | None, bool]:
     if inputs is not None:
         cached, written = inputs.cached_tokens or 0, inputs.cache_write_tokens or 0
     reasoning = 0 if outputs is None else outputs.reasoning_tokens or 0
-    return _usage(usage.input_tokens, cached, written, usage.output_tokens, reasoning), True
+    return _usage(usage.input_tokens, cached, written, usage.output_tokens, reasoning), True, True
 
 
 def _usage(read: int, cached: int, written: int, output: int, reasoning: int) -> Usage:
@@ -41,21 +42,20 @@ def _usage(read: int, cached: int, written: int, output: int, reasoning: int) ->
     return Usage(read, cached, min(written, read - cached), 0, output, min(reasoning, output))
 
 
-def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool]:
+def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool, bool]:
     try:
         content = _anything.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None, False
+        return None, False, False
     if not isinstance(content, dict):
-        return None, False
+        return None, False, False
     counts = TokenCounts(cast("dict[str, Any]", content))
     read, output = counts.get("input_tokens"), counts.get("output_tokens")
-    if read is None or output is None:
-        return None, False
+    is_whole = read is not None and output is not None
     inputs, outputs = counts.inner("input_tokens_details"), counts.inner("output_tokens_details")
     cached, written = inputs.get("cached_tokens") or 0, inputs.get("cache_write_tokens") or 0
-    usage = _usage(read, cached, written, output, outputs.get("reasoning_tokens") or 0)
-    return usage, counts.is_sound and inputs.is_sound and outputs.is_sound
+    usage = _usage(read or 0, cached, written, output or 0, outputs.get("reasoning_tokens") or 0)
+    return usage, is_whole, is_whole and counts.is_sound and inputs.is_sound and outputs.is_sound
 
 
 def parts_of(tool_usage: RawJson, searches: int, unpriced_calls: int) -> UsageParts | None:
