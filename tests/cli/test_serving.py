@@ -181,7 +181,9 @@ async def test_every_admin_verb_is_understood_by_a_real_server(start, switchback
     for number, line in enumerate(TOUR):
         as_json = ["--json"] if number % 2 else []
         result = await switchback(*line.split(), *as_json, **here)
-        assert (line, result.exit_code, result.stderr) == (line, 0, "")
+        assert (line, result.exit_code) == (line, 0)
+        # Nobody has called yet: what that leaves unknown is said where a label that serves is given something else.
+        assert all(said.startswith("warning: no recent call of 'triage'") for said in result.stderr.splitlines()), line
         assert result.stdout
         if as_json:
             json.loads(result.stdout)
