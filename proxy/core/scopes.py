@@ -46,19 +46,22 @@ class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     body_is_unseen: bool = False
 
 
+_Text = Annotated[str, Meta(min_length=1)]
+
+
 class ScopeDocument(TypedDict, total=False):
     """Which calls are meant: those that fit everything that is named; {} is every call."""
 
     agent: Annotated[str, Meta(pattern=f"^{AGENT_PATTERN}$", examples=["support"])]
     version: Annotated[int, Meta(ge=1)]
-    arm: str
-    rollout: str
-    label: str
-    user: Annotated[str, Meta(description="`*`: each user is counted apart (caps only)")]
-    tag: Annotated[str, Meta(description="KEY=VALUE", examples=["tier=free"])]
-    model: str
-    provider: str
-    tool: str
+    arm: _Text
+    rollout: _Text
+    label: _Text
+    user: Annotated[str, Meta(min_length=1, description="`*`: each user is counted apart (caps only)")]
+    tag: Annotated[str, Meta(pattern="^[^=]+=", description="KEY=VALUE", examples=["tier=free"])]
+    model: _Text
+    provider: _Text
+    tool: _Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,9 +31,9 @@ def _or_null(schema: dict[str, Any]) -> WithJsonSchema:
 
 
 _Any = dict[str, Any] | None
-Prompt = Annotated[_Any, _or_null(partial_schema(PromptDocument))]
-Model = Annotated[_Any, _or_null(partial_schema(ModelDocument))]
-Tools = Annotated[_Any, _or_null(partial_schema(ToolsDocument))]
+Prompt = Annotated[_Any, _or_null(partial_schema(PromptDocument, or_null=True))]
+Model = Annotated[_Any, _or_null(partial_schema(ModelDocument, or_null=True))]
+Tools = Annotated[_Any, _or_null(partial_schema(ToolsDocument, or_null=True))]
 Retrieval = Annotated[_Any, _or_null({"type": "object", "description": "any members"})]
 Policy = Annotated[
     _Any,

@@ -1,6 +1,6 @@
 """Answers: labels, rollback, protections and proposals."""
 
-from typing import Literal, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from proxy.core.releasing.proposals import ProposalDocument
 from proxy.core.releasing.protection import ProtectionDocument
@@ -42,7 +42,7 @@ class LabelDeleted(TypedDict):
     """A label that is gone."""
 
     label: LabelName
-    removed: Literal[True]
+    removed: bool
 
 
 class ProtectionSet(ProtectionDocument):
@@ -56,7 +56,7 @@ class ProtectionRemoved(TypedDict):
 
     agent: AgentName
     label: LabelName
-    removed: Literal[True]
+    removed: bool
 
 
 class ProposalApproved(ProposalDocument, Noticed):

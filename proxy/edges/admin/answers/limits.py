@@ -1,6 +1,6 @@
 """Answers: switches and caps."""
 
-from typing import Literal, NotRequired
+from typing import NotRequired
 
 from proxy.core.spending.caps import CapDocument, CapStateDocument
 from proxy.core.switches import SwitchDocument
@@ -18,7 +18,7 @@ class SwitchSet(SwitchDocument):
 class SwitchEnded(SwitchDocument):
     """A switch that is gone; `still_on` are others that keep calls which it met too."""
 
-    removed: Literal[True]
+    removed: bool
     still_on: list[SwitchDocument]
 
 
@@ -31,4 +31,4 @@ class CapSet(CapStateDocument):
 class CapEnded(CapDocument):
     """A cap that is gone."""
 
-    removed: Literal[True]
+    removed: bool

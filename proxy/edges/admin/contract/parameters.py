@@ -28,10 +28,17 @@ _PATH: dict[str, tuple[str, Schema]] = {
 }
 
 
+_CHANGE_ID = (
+    "the id the change was sent with",
+    {"type": "string", "pattern": "^[A-Za-z0-9_-]{8,64}$", "examples": ["change-0001"]},
+)
+
+
 def path_parameters(path: str) -> list[dict[str, Any]]:
     """The parameters that a route's path names in braces."""
+    known = {**_PATH, "id": _CHANGE_ID} if path.startswith("/changes/") else _PATH
     return [
-        {"name": name, "in": "path", "required": True, "description": _PATH[name][0], "schema": _PATH[name][1]}
+        {"name": name, "in": "path", "required": True, "description": known[name][0], "schema": known[name][1]}
         for name in _NAME.findall(path)
     ]
 

@@ -50,8 +50,9 @@ def answer_schemas(contents: Sequence[Any]) -> tuple[list[Schema], Schemas]:
     return [_renamed(schema) for schema in found], named
 
 
-def partial_schema(content: Any, members: Collection[str] | None = None) -> Schema:
-    """For a request's member that has the members of a document, or `members` of them, none of which must be there."""
+def partial_schema(content: Any, members: Collection[str] | None = None, *, or_null: bool = False) -> Schema:
+    """For a request's member that has the members of a document, or `members` of them, none of which must be there; `or_null`:
+    null leaves one out, too."""
     (found,), components = msgspec.json.schema_components([content], ref_template=_REFERENCE + "{name}")
 
     def whole(schema: Schema) -> Schema:
@@ -59,6 +60,8 @@ def partial_schema(content: Any, members: Collection[str] | None = None) -> Sche
         return _closed({key: value for key, value in inlined.items() if key != "required"})
 
     schema = _walked(without_titles(found), whole)
+    if or_null:
+        schema["properties"] = {name: _or_null(inner) for name, inner in schema["properties"].items()}
     if members is not None:
         schema["properties"] = {name: schema["properties"][name] for name in members}
     return schema
@@ -96,6 +99,10 @@ def _sendable(schema: Schema) -> Schema:
     if len(choices) != 1:
         return schema
     return {**choices[0], **{key: value for key, value in schema.items() if key not in ("anyOf", "default")}}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return schema if {"type": "null"} in schema.get("anyOf", ()) else {"anyOf": [schema, {"type": "null"}]}
 
 
 def _closed(schema: Schema) -> Schema:

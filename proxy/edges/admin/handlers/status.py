@@ -48,6 +48,6 @@ def _provider(providers: Providers, name: str) -> Provider:
         try:
             return providers.choose(name, family)
         except BadInput as refusal:
-            if refusal.code != "wire_mismatch":
+            if refusal.code not in ("wire_mismatch", "provider_not_configured"):
                 raise
     raise NotFound("provider_not_configured", f"no provider {name!r} is in the settings", param="provider")

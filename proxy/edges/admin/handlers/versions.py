@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from proxy.core.errors import BadInput, NotFound
-from proxy.core.names import RESERVED_LABEL
+from proxy.core.names import RESERVED_LABEL, check_label_name
 from proxy.core.pages import MAX_PAGE
 from proxy.core.releasing.releases import Release
 from proxy.core.releasing.serving import serving
@@ -83,6 +83,8 @@ async def check_version(parts: AdminParts, ask: Ask) -> Answer[VersionChecked]:
 async def check_draft(parts: AdminParts, ask: Ask) -> Answer[DraftChecked]:
     """The same for a version that is not made yet."""
     body = ask.body_as(PreflightBody)
+    if body.label is not None:
+        check_label_name(body.label)
     found = await parts.releases.preflight_draft(body.agent, body.label, _components(body))
     return Answer({"agent": body.agent, "version": None, "label": body.label, **_foreseen(found)})
 
