@@ -228,7 +228,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/tokens", "list_tokens", "Tokens of the admin API, newest first, also revoked ones", "admin",
           tokens.list_tokens, "A page of tokens without their texts", query=PageQuery),
     Route("POST", "/tokens", "create_token", "A new token", "admin", tokens.create_token,
-          "The token, with its text in `token`: shown this once, kept nowhere", TokenBody, refusals=("bad_name",)),
+          "The token, with its text in `token`: shown this once, kept nowhere", TokenBody, refusals=("bad_name", "bad_time")),
     Route("DELETE", "/tokens/{id}", "revoke_token", "End a token; the next request with it is refused", "admin",
           tokens.revoke_token, "The token as it ended", ReasonBody, query=ReasonQuery, refusals=("token_not_found",)),
 

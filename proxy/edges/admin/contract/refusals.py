@@ -60,7 +60,7 @@ _MEANINGS: Final[dict[int, dict[str, str]]] = {
         "unrepresentable": "A value cannot be kept as it is",
         "why_missing": "A switch has to say why",
     },
-    401: {"unauthorized": "There is no valid token"},
+    401: {"token_expired": "The token is one that has expired", "unauthorized": "There is no valid token"},
     403: {
         "cross_site": "A page of another site asks for a change",
         "role_insufficient": "The token's role does not permit this",
@@ -135,6 +135,7 @@ REFUSALS: Mapping[str, ToldRefusal] = MappingProxyType(
 ANY: Final = (
     "bad_http",
     "bad_query",
+    "token_expired",
     "unauthorized",
     "path_not_found",
     "method_not_allowed",
