@@ -12,6 +12,8 @@ from proxy.cli.failures import CommandFailed
 from proxy.cli.version_names import LATEST
 
 _ALL = 10_000
+#: What runs of calls that name no agent are listed under.
+_UNASSIGNED = "unassigned"
 #: What verbs call an argument that names a label, or a version by its label; of numbers the server says which there are.
 _NAMES = ("label", "version", "before", "after")
 _CUTOFF = 0.6
@@ -29,6 +31,17 @@ def with_nearest(api: AdminClient, failed: CommandFailed, arguments: Mapping[str
     if hint is None:
         return failed
     return CommandFailed(f"{failed.message}; {hint}", failed.exit_code, failed.code, status=failed.status)
+
+
+def warn_of_no_agent(api: AdminClient, agent: str | None) -> None:
+    """Where nothing was found for a filter by agent: say so if there is no such agent, so that a slip does not read as silence."""
+    if agent is None or agent == _UNASSIGNED:
+        return
+    try:
+        api.get(f"/agents/{segment(agent)}")
+    except CommandFailed as failed:
+        if failed.code == "agent_not_found":
+            api.warnings.append(f"warning: {with_nearest(api, failed, {'agent': agent}).message}")
 
 
 def _hint(api: AdminClient, code: str | None, agent: str, arguments: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ import typer
 from proxy.cli.admin_client import LONG_TIMEOUT_SECONDS, AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
 from proxy.cli.downloads import Output, save
+from proxy.cli.nearest import warn_of_no_agent
 from proxy.cli.run_filters import Quarantined, by_run_filters
 from proxy.cli.showing import Columns, Show, dollars, member, moment, print_table, say, shown_value
 from proxy.cli.times import time_ago
@@ -94,7 +95,10 @@ def list_runs(
     api: AdminClient, show: Show, narrowed: Document, limit: Limit = 50, quarantined: Quarantined = None
 ) -> None:
     """List runs, newest first."""
-    show.items(api.items("/runs", limit, {**narrowed, "quarantined": quarantined}), RUNS, "no runs", spare=SPARE)
+    found = api.items("/runs", limit, {**narrowed, "quarantined": quarantined})
+    show.items(found, RUNS, "no runs", spare=SPARE)
+    if not found["items"]:
+        warn_of_no_agent(api, narrowed.get("agent"))
 
 
 @admin_command(
@@ -141,6 +145,8 @@ def quarantine_runs(
     changed = tagged.get("changed")
     runs = "run is" if changed == 1 else "runs are"
     show.document(tagged, f"{changed} {runs} {'in quarantine no more' if undo else 'in quarantine now'}")
+    if not changed:
+        warn_of_no_agent(api, narrowed.get("agent"))
 
 
 @admin_command(commands, "show", "switchback runs show run_06AWX3")
@@ -181,6 +187,8 @@ def list_outcomes(
     times = {"from": start and time_ago(start), "to": end and time_ago(end)}
     found = api.items("/outcomes", limit, {**asked, **times})
     show.items(found, OUTCOMES, "no outcomes", spare=SPARE_OF_OUTCOMES)
+    if not found["items"]:
+        warn_of_no_agent(api, agent)
 
 
 @admin_command(

@@ -48,3 +48,20 @@ async def test_the_nearest_name_of_a_version_is_named(switchback, admin, line, m
     known(admin)
     admin.answer("GET", "/agents/billing", {"agent": "billing", "newest_version": 2, "labels": []})
     assert f"did you mean {meant}?" in (await switchback(*line.split())).stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["runs list --agent {}", "outcomes list --agent {}", "runs quarantine --agent {} --why x"]
+)
+async def test_nothing_found_for_an_agent_that_is_none_is_said_to_be_a_slip(switchback, admin, line):
+    known(admin)
+    for path in ("/runs", "/outcomes"):
+        admin.answer("GET", path, {"items": [], "next": None})
+    admin.answer("POST", "/runs/quarantine", {"changed": 0})
+    admin.answer("GET", "/agents/billing", {"agent": "billing"})
+    admin.refuse("GET", "/agents/biling", 404, "agent_not_found", "there is no agent 'biling' here")
+    slip = await switchback(*line.format("biling").split())
+    assert slip.exit_code == 0
+    assert "warning: there is no agent 'biling' here; did you mean billing?" in slip.stderr
+    for silent in ("billing", "unassigned"):
+        assert (await switchback(*line.format(silent).split())).stderr == ""
