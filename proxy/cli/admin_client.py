@@ -164,13 +164,13 @@ class AdminClient:
             with self._explained(patience):
                 connection.request("GET", self._target(path, _asked(query)), None, self._headers)
                 answer = connection.getresponse()
-                refusal = None if answer.status == 200 else _document(answer.read(_MAX_ANSWER_BYTES))
-            if answer.status != 200:
-                raise self._refused(answer.status, refusal)
-            count = answer.headers.get("Switchback-Count", "")
-            yield Download(
-                _pieces(answer), int(count) if count.isdecimal() else None, answer.headers.get("Switchback-Audit-Head")
-            )
+            with answer:
+                if answer.status != 200:
+                    with self._explained(patience):
+                        refusal = _document(answer.read(_MAX_ANSWER_BYTES))
+                    raise self._refused(answer.status, refusal)
+                count, head = answer.headers.get("Switchback-Count", ""), answer.headers.get("Switchback-Audit-Head")
+                yield Download(_pieces(answer), int(count) if count.isdecimal() else None, head)
 
     def _exchange(
         self, method: str, target: str, body: bytes | None, timeout_seconds: float, change_id: str | None
@@ -185,11 +185,11 @@ class AdminClient:
             # From here on the server may have it.
             with self._explained(timeout_seconds, AnswerLost), self._interrupt_told(change_id):
                 connection.request(method, target, body, headers)
-                answer = connection.getresponse()
-                content = answer.read(_MAX_ANSWER_BYTES + 1)
-                # Reading up to a limit is content with less than was announced.
-                if answer.length and len(content) <= _MAX_ANSWER_BYTES:
-                    raise http.client.IncompleteRead(content, answer.length)
+                with connection.getresponse() as answer:
+                    content = answer.read(_MAX_ANSWER_BYTES + 1)
+                    # Reading up to a limit is content with less than was announced.
+                    if answer.length and len(content) <= _MAX_ANSWER_BYTES:
+                        raise http.client.IncompleteRead(content, answer.length)
         if len(content) > _MAX_ANSWER_BYTES:
             raise CommandFailed(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes; ask for less")
         return answer.status, content
@@ -213,8 +213,8 @@ class AdminClient:
             self._explained(self._timeout_seconds),
         ):
             connection.request("GET", self._prefix, None, {"Accept": "application/json"})
-            answer = connection.getresponse()
-            document = _document(answer.read(_MARKER_BYTES))
+            with connection.getresponse() as answer:
+                document = _document(answer.read(_MARKER_BYTES))
         if document is None or document.get("api") != MARKER:
             code = _code_of(document)
             detail = "that is its port for LLM calls" if code == "admin_api_elsewhere" else "no token was sent"

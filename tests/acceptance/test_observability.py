@@ -27,8 +27,9 @@ async def test_each_run_is_one_json_line_with_the_facts_people_search_by(tmp_pat
         trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
         async with deployment.post(CHAT, BODY, traceparent=trace) as answer:
             run_id = answer.headers["switchback-run-id"]
-        await eventually(lambda: bool(lines))
-    logged = [orjson.loads(line) for block in lines for line in block.splitlines()]
+        await eventually(lambda: any(b'"event":"run"' in block for block in lines))
+    told = [orjson.loads(line) for block in lines for line in block.splitlines()]
+    logged = [line for line in told if line["event"] == "run"]
     assert len(logged) == 1
     line = logged[0]
     assert (line["run_id"], line["agent"], line["version"], line["release"], line["status"]) == (

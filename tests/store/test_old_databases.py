@@ -64,6 +64,12 @@ def copies(database: Path) -> list[Path]:
     return sorted(database.parent.glob(f"{database.name}.schema-*"))
 
 
+def put_back(copy: Path, database: Path) -> None:
+    """As `store restore` does: what told of the database before is set aside."""
+    database.with_name(f"{database.name}-identity").unlink(missing_ok=True)
+    shutil.copyfile(copy, database)
+
+
 def version_in(database: Path) -> int:
     with closing(sqlite3.connect(database)) as plain:
         assert plain.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -169,7 +175,7 @@ async def test_a_copy_is_never_overwritten_and_made_again_only_of_another_conten
     (first,) = copies(database)
     content = first.read_bytes()
     for changed, count in ((False, 1), (True, 2)):
-        shutil.copyfile(first, database)
+        put_back(first, database)
         if changed:
             with closing(sqlite3.connect(database)) as plain, plain:
                 plain.execute("UPDATE meta SET revision = revision + 1")
@@ -237,7 +243,7 @@ def test_a_hundred_kills_on_the_way_leave_the_old_schema_or_the_new_one_and_one_
         if version_in(database) > 1:
             for file in (database, *copies(database)):
                 file.unlink()
-            shutil.copyfile(database.with_name("unpacked"), database)
+            put_back(database.with_name("unpacked"), database)
             proved.clear()
         for _ in range(chance.choice((1, 2, 3))):
             open_in_a_child(database, chance.uniform(0.0, whole))

@@ -40,7 +40,6 @@ def test_text_is_bounded_by_its_bytes(members: str) -> None:
         '"input":[{"type":"compaction","encrypted_content":"gAAA"}]',
         '"input":"x","previous_response_id":"resp_1"',
         '"input":"x","conversation":"conv_1"',
-        '"input":"x","prompt":{"id":"pmpt_1"}',
         '"input":"x","tools":[{"type":"web_search"}]',
         '"input":"x","unheard_of":"id_123"',
         '"input":"x","input":"x"',

@@ -38,7 +38,9 @@ def _copy_pages(plain: sqlite3.Connection, beside: Path) -> None:
 
 
 def _write_anew(plain: sqlite3.Connection, beside: Path) -> None:
-    plain.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    if plain.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:
+        # Where it is set already SQLite would write it down again, which a file opened to be read refuses.
+        plain.execute("PRAGMA auto_vacuum = INCREMENTAL")
     plain.execute("VACUUM INTO ?", (str(beside),))
 
 
