@@ -22,8 +22,9 @@ GROUP BY provider, model_asked ORDER BY newest DESC LIMIT ?
 
 def answered_names(plain: sqlite3.Connection, limit: int) -> list[tuple[str, str, str]]:
     """Provider, model asked for and model that answered, as the port says. The model is of the newest lane (SQLite, bare columns)."""
-    rows = plain.execute(_ANSWERED, (limit,)).fetchall()
-    return [(row["provider"], row["model_asked"], row["model_answered"]) for row in reversed(rows)]
+    rows: list[Any] = plain.execute(_ANSWERED, (limit,)).fetchall()
+    rows.reverse()
+    return [(row["provider"], row["model_asked"], row["model_answered"]) for row in rows]
 
 
 class RunLanes:
