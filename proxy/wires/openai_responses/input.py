@@ -12,6 +12,7 @@ import msgspec
 from proxy.core.errors import BadInput
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.values import ABSENT, decode, first_byte
+from proxy.wires.shared.version_parts import MAX_OUTPUT_TOKENS, WHOLE_NUMBER
 
 #: Tokens the format adds to a call as a whole.
 _OVERHEAD_TOKENS: Final = 64
@@ -124,6 +125,16 @@ def own_tools(edits: MemberEdits) -> list[str]:
     tools = edits.given("tools") if edits.has("tools") else None
     kinds = [] if tools is None else [tool.type or "" for tool in decode(tools, _any_tools, "tools", "a list of tools")]
     return [kind for kind in kinds if kind not in _CALLERS_TOOLS]
+
+
+def most_uses(edits: MemberEdits) -> int | None:
+    """How often the provider's own tools may be used in the call, in all; None: nothing bounds it."""
+    raw = edits.given("max_tool_calls") if edits.has("max_tool_calls") else None
+    try:
+        uses = None if raw is None else WHOLE_NUMBER.decode(raw)
+    except (ValueError, RecursionError):
+        return None
+    return uses if uses is not None and 0 <= uses <= MAX_OUTPUT_TOKENS else None
 
 
 def is_search(tool: str) -> bool:

@@ -18,7 +18,7 @@ from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.members import JsonMembers, parse_in_steps, parse_members
 from proxy.wires.json.values import RAW_NULL
 from proxy.wires.openai_responses.answer import ResponseBody, ResponseEvents
-from proxy.wires.openai_responses.input import first_role, has_no_fee, input_bound, is_search, own_tools
+from proxy.wires.openai_responses.input import first_role, has_no_fee, input_bound, is_search, most_uses, own_tools
 from proxy.wires.openai_responses.request import (
     SYSTEM_ROLES,
     conversation_of,
@@ -34,7 +34,6 @@ from proxy.wires.shared.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
     TEXT,
-    WHOLE_NUMBER,
     names_of_tools,
     read_model,
     read_switchback_member,
@@ -109,22 +108,13 @@ def _apart(injection: Injection) -> BilledApart:
     tools = own_tools(edits)
     if not tools:
         return BilledApart(has_audio=False, web_searches=0)
-    uses = _most_uses(edits)
+    uses = most_uses(edits)
     return BilledApart(
         has_audio=False,
         web_searches=uses if any(map(is_search, tools)) else 0,
         rounds=None if uses is None else uses + 1,
         unpriced=next((tool for tool in tools if not is_search(tool) and not has_no_fee(tool)), None),
     )
-
-
-def _most_uses(edits: MemberEdits) -> int | None:
-    raw = edits.given("max_tool_calls") if edits.has("max_tool_calls") else None
-    try:
-        uses = None if raw is None else WHOLE_NUMBER.decode(raw)
-    except (ValueError, RecursionError):
-        return None
-    return uses if uses is not None and 0 <= uses <= MAX_OUTPUT_TOKENS else None
 
 
 _STYLES: Final = (
