@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
-from proxy.core.snapshot import AgentState, Snapshot, with_agent
+from proxy.core.snapshot import AgentState, Snapshot
 from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch
 from proxy.core.tokens import Token
@@ -57,10 +57,6 @@ class LiveSnapshot:
         self._swap(snapshot)
         for listener in self._listeners:
             listener(snapshot)
-
-    def replace_agent(self, state: AgentState, revision: int) -> None:
-        """Swap one agent; an archived one is gone."""
-        self.replace(with_agent(self._current, state, revision))
 
     def is_reachable(self, agent: str, version: int) -> bool:
         """Whether labels, rollouts or fallbacks of the agent reach this version."""

@@ -23,9 +23,7 @@ from proxy.wires.json.members import JsonMembers
 from proxy.wires.json.values import ABSENT, RAW_NULL, Splice, decode, first_byte, json_text, wrong_kind
 from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
 from proxy.wires.shared.version_parts import (
-    changes_tools,
     drop_members,
-    edited_tools,
     final_model,
     ignored_variables,
     joined_names,
@@ -33,6 +31,7 @@ from proxy.wires.shared.version_parts import (
     service_tier_of,
     set_extra,
     set_parameters,
+    set_tools,
     tool_choice_of,
 )
 from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
@@ -69,7 +68,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         set_extra(edits, written)
         _set_prompt(edits, bundle, plan.variables)
         dropped = joined_names(dropped, set_parameters(edits, written.parameters))
-        tool_names = _set_tools(edits, bundle, request.tool_names)
+        tool_names = set_tools(edits, bundle, request.tool_names, _tool_shape)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
         edits.set("max_tokens", b"%d" % bound)
@@ -212,17 +211,3 @@ def _tool_shape(item: Mapping[str, Any]) -> Mapping[str, Any]:
     shaped = {key: item[key] for key in ("name", "description") if key in item}
     shaped["input_schema"] = item.get("parameters", {"type": "object", "properties": {}})
     return {**shaped, **{key: value for key, value in item.items() if key not in shaped and key != "parameters"}}
-
-
-def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> frozenset[str]:
-    if not changes_tools(bundle):
-        return callers
-    raw = edits.given("tools")
-    tools, names = edited_tools(raw, callers, bundle, _tool_shape)
-    if tools is None and raw is not None:
-        # Without tools the provider refuses a choice among them.
-        edits.remove("tools")
-        edits.remove("tool_choice")
-    elif tools is not None:
-        edits.set("tools", tools)
-    return names

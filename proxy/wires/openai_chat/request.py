@@ -35,9 +35,7 @@ from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenPa
 from proxy.wires.shared.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
-    changes_tools,
     drop_members,
-    edited_tools,
     final_model,
     ignored_variables,
     joined_names,
@@ -45,6 +43,7 @@ from proxy.wires.shared.version_parts import (
     read_whole_number,
     service_tier_of,
     set_extra,
+    set_tools,
     tool_choice_of,
 )
 from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
@@ -311,20 +310,10 @@ def _tool_shape(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> frozenset[str]:
-    if not changes_tools(bundle):
-        return callers
-    raw = edits.given("tools")
-    tools, names = edited_tools(raw, callers, bundle, _tool_shape)
     if bundle.tools.mode == "replace":
         for member in ("functions", "function_call"):  # what tools were called before
             edits.remove(member)
-    if tools is None and raw is not None:
-        # Without tools the provider refuses what speaks of them.
-        for member in ("tools", "tool_choice", "parallel_tool_calls"):
-            edits.remove(member)
-    elif tools is not None:
-        edits.set("tools", tools)
-    return names
+    return set_tools(edits, bundle, callers, _tool_shape, ("tool_choice", "parallel_tool_calls"))
 
 
 def _ask_for_usage(edits: MemberEdits) -> bool:

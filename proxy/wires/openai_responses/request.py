@@ -29,9 +29,7 @@ from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenPa
 from proxy.wires.shared.version_parts import (
     FLAG,
     TEXT,
-    changes_tools,
     drop_members,
-    edited_tools,
     final_model,
     ignored_variables,
     joined_names,
@@ -39,6 +37,7 @@ from proxy.wires.shared.version_parts import (
     service_tier_of,
     set_extra,
     set_parameters,
+    set_tools,
     tool_choice_of,
 )
 from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
@@ -81,7 +80,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         if names_prompt:
             _fill_input(edits)
         dropped = joined_names(dropped, set_parameters(edits, written.parameters))
-        tool_names = _set_tools(edits, bundle, request.tool_names)
+        tool_names = set_tools(edits, bundle, request.tool_names, _tool_shape)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
         edits.set("max_output_tokens", b"%d" % bound)
@@ -238,20 +237,6 @@ def _written(parameter: str, value: Any) -> Any:
 
 def _tool_shape(item: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"type": "function", **item}
-
-
-def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> frozenset[str]:
-    if not changes_tools(bundle):
-        return callers
-    raw = edits.given("tools")
-    tools, names = edited_tools(raw, callers, bundle, _tool_shape)
-    if tools is None and raw is not None:
-        # Without tools the provider refuses a choice among them.
-        edits.remove("tools")
-        edits.remove("tool_choice")
-    elif tools is not None:
-        edits.set("tools", tools)
-    return names
 
 
 class _Conversation(msgspec.Struct, gc=False):

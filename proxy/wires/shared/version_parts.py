@@ -146,18 +146,34 @@ def names_of_tools(raw: bytes | None, param: str = "tools") -> list[str]:
     ]
 
 
-def changes_tools(bundle: Bundle) -> bool:
-    """Whether the version says anything about tools."""
-    return bundle.tools.mode == "replace" or (bundle.tools.mode == "merge" and len(bundle.tools.items) > 0)
-
-
-def edited_tools(
-    raw: bytes | None, callers: frozenset[str], bundle: Bundle, shape: ToolShape
-) -> tuple[Change, frozenset[str]]:
-    """What becomes of the `tools` member under a version that changes it (None: no tools), and the names in it then.
+def set_tools(
+    edits: MemberEdits,
+    bundle: Bundle,
+    callers: frozenset[str],
+    shape: ToolShape,
+    spoken_of: Sequence[str] = ("tool_choice",),
+) -> frozenset[str]:
+    """Put in the version's tools; the names of all that are there then. `spoken_of`: members that speak of tools, which a provider
+    refuses where there are none.
 
     Raises BadInput(`wrong_kind`) where the caller's tools have to be merged and are no list of tools.
     """
+    if bundle.tools.mode != "replace" and (bundle.tools.mode != "merge" or not bundle.tools.items):
+        return callers
+    raw = edits.given("tools")
+    tools, names = _edited_tools(raw, callers, bundle, shape)
+    if tools is not None:
+        edits.set("tools", tools)
+    elif raw is not None:
+        for member in ("tools", *spoken_of):
+            edits.remove(member)
+    return names
+
+
+def _edited_tools(
+    raw: bytes | None, callers: frozenset[str], bundle: Bundle, shape: ToolShape
+) -> tuple[Change, frozenset[str]]:
+    """What becomes of the `tools` member (None: no tools), and the names in it then."""
     ours = written_tools(bundle, shape)
     names = frozenset(ours)
     if bundle.tools.mode == "replace" or raw is None:
