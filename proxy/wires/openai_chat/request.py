@@ -43,6 +43,7 @@ from proxy.wires.shared.version_parts import (
     read_whole_number,
     service_tier_of,
     set_extra,
+    set_parameters,
     set_tools,
     tool_choice_of,
 )
@@ -103,7 +104,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
                 _rename_bound(edits)
         set_extra(edits, written)
         messages_are_text = _set_prompt(edits, bundle, plan.variables)
-        dropped = joined_names(dropped, _set_parameters(edits, written.parameters))
+        dropped = joined_names(dropped, set_parameters(edits, written.parameters))
         tool_names = _set_tools(edits, bundle, request.tool_names)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
@@ -253,20 +254,6 @@ def _leading_of_any(items: JsonItems) -> tuple[int, str]:
             return index, first
         first = role if index == 0 else first
     return len(items.values), first
-
-
-def _set_parameters(edits: MemberEdits, parameters: tuple[WrittenParameter, ...]) -> tuple[str, ...]:
-    """Put in the neutral parameters; the names of those the model does not take, which are left out."""
-    dropped: tuple[str, ...] = ()
-    for parameter in parameters:
-        is_sure = parameter.is_enforced and parameter.raw is not None
-        if not is_sure and edits.given(parameter.member) is not None and not parameter.is_enforced:
-            continue
-        if parameter.raw is None:
-            dropped += (parameter.name,)
-        else:
-            edits.set(parameter.member, parameter.raw)
-    return dropped
 
 
 _written_models: Remembered[tuple[str, str], WrittenModel] = Remembered(512)
