@@ -5,17 +5,17 @@ Belongs here: what the counts mean and which are nonsense. Where a usage stands 
 Protocol facts: `prompt_tokens` includes cached ones, `completion_tokens` includes reasoning.
 """
 
-from typing import Any, Final, cast
+from typing import Final
 
 import msgspec
 
-from proxy.core.spending.usage import Usage, UsageParts
+from proxy.core.spending.usage import Usage
 from proxy.wires.json.values import RawJson
 from proxy.wires.openai_chat.shapes import SoundUsage
-from proxy.wires.shared.answer_reading import TokenCounts, parts_of
+from proxy.wires.shared.answer_reading import parts_of
+from proxy.wires.shared.openai_usage import suspicious_counts, usage_within_totals
 
 _sound_usage: Final[msgspec.json.Decoder[SoundUsage]] = msgspec.json.Decoder(SoundUsage)
-_anything: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
 
 
 def usage_of(raw: RawJson) -> tuple[Usage | None, bool, bool]:
@@ -42,22 +42,13 @@ def usage_of_sound(usage: SoundUsage) -> Usage:
         )
     searches = 0 if tools is None else tools.web_search_requests or 0
     parts = parts_of(audio_in, image_in, audio_out, image_out, searches)
-    return _usage(usage.prompt_tokens, cached, written, usage.completion_tokens, reasoning, parts)
-
-
-def _usage(prompt: int, cached: int, written: int, completion: int, reasoning: int, parts: UsageParts | None) -> Usage:
-    cached = min(cached, prompt)
-    return Usage(prompt, cached, min(written, prompt - cached), 0, completion, min(reasoning, completion), parts)
+    return usage_within_totals(usage.prompt_tokens, cached, written, usage.completion_tokens, reasoning, parts)
 
 
 def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool, bool]:
-    try:
-        content = _anything.decode(raw)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    counts = suspicious_counts(raw)
+    if counts is None:
         return None, False, False
-    if not isinstance(content, dict):
-        return None, False, False
-    counts = TokenCounts(cast("dict[str, Any]", content))
     prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
     is_whole = prompt is not None and completion is not None
     inputs, outputs = counts.inner("prompt_tokens_details"), counts.inner("completion_tokens_details")
@@ -70,6 +61,8 @@ def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool, bool]:
         outputs.get("image_tokens") or 0,
         tools.get("web_search_requests") or 0,
     )
-    usage = _usage(prompt or 0, cached, written, completion or 0, outputs.get("reasoning_tokens") or 0, parts)
+    usage = usage_within_totals(
+        prompt or 0, cached, written, completion or 0, outputs.get("reasoning_tokens") or 0, parts
+    )
     is_sound = counts.is_sound and inputs.is_sound and outputs.is_sound and tools.is_sound
     return usage, is_whole, is_whole and is_sound

@@ -7,18 +7,17 @@ the model read and wrote while it used tools of the provider's. `tool_usage` cou
 own, and the tokens of pictures, which are billed at another model's rates.
 """
 
-from typing import Any, Final, cast
+from typing import Final
 
 import msgspec
 
 from proxy.core.spending.usage import Usage, UsageParts
 from proxy.wires.json.values import RawJson
 from proxy.wires.openai_responses.shapes import SoundUsage, ToolUsage
-from proxy.wires.shared.answer_reading import TokenCounts
+from proxy.wires.shared.openai_usage import suspicious_counts, usage_within_totals
 
 _sound_usage: Final[msgspec.json.Decoder[SoundUsage]] = msgspec.json.Decoder(SoundUsage)
 _tool_usage: Final[msgspec.json.Decoder[ToolUsage | None]] = msgspec.json.Decoder(ToolUsage | None)
-_anything: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
 
 
 def usage_of(raw: RawJson) -> tuple[Usage | None, bool, bool]:
@@ -33,28 +32,19 @@ def usage_of(raw: RawJson) -> tuple[Usage | None, bool, bool]:
     if inputs is not None:
         cached, written = inputs.cached_tokens or 0, inputs.cache_write_tokens or 0
     reasoning = 0 if outputs is None else outputs.reasoning_tokens or 0
-    return _usage(usage.input_tokens, cached, written, usage.output_tokens, reasoning), True, True
-
-
-def _usage(read: int, cached: int, written: int, output: int, reasoning: int) -> Usage:
-    """The usage with nothing larger than what it is part of."""
-    cached = min(cached, read)
-    return Usage(read, cached, min(written, read - cached), 0, output, min(reasoning, output))
+    found = usage_within_totals(usage.input_tokens, cached, written, usage.output_tokens, reasoning)
+    return found, True, True
 
 
 def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool, bool]:
-    try:
-        content = _anything.decode(raw)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    counts = suspicious_counts(raw)
+    if counts is None:
         return None, False, False
-    if not isinstance(content, dict):
-        return None, False, False
-    counts = TokenCounts(cast("dict[str, Any]", content))
     read, output = counts.get("input_tokens"), counts.get("output_tokens")
     is_whole = read is not None and output is not None
     inputs, outputs = counts.inner("input_tokens_details"), counts.inner("output_tokens_details")
     cached, written = inputs.get("cached_tokens") or 0, inputs.get("cache_write_tokens") or 0
-    usage = _usage(read or 0, cached, written, output or 0, outputs.get("reasoning_tokens") or 0)
+    usage = usage_within_totals(read or 0, cached, written, output or 0, outputs.get("reasoning_tokens") or 0)
     return usage, is_whole, is_whole and counts.is_sound and inputs.is_sound and outputs.is_sound
 
 
