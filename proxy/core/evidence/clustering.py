@@ -6,10 +6,10 @@ is divided. The larger of the two arms' counts: a design effect of the differenc
 with few users.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, Protocol, Self, TypeVar
 
 CLUSTERS: Final = 64
 
@@ -20,6 +20,26 @@ class ClusterCount:
 
     runs: int
     bad: int
+
+    def plus(self, more: "ClusterCount") -> "ClusterCount":
+        return ClusterCount(self.runs + more.runs, self.bad + more.bad)
+
+
+class Cell(Protocol):
+    """What is counted of something, and adds."""
+
+    def plus(self, more: Self, /) -> Self: ...
+
+
+_Key = TypeVar("_Key")
+_Cell = TypeVar("_Cell", bound=Cell)
+
+
+def add_cells(cells: MutableMapping[_Key, _Cell], more: Mapping[_Key, _Cell]) -> None:
+    """Add to each cell what came for it."""
+    for key, cell in more.items():
+        before = cells.get(key)
+        cells[key] = cell if before is None else before.plus(cell)
 
 
 @dataclass(frozen=True)
@@ -32,11 +52,7 @@ class StepClusters:
     def plus(self, more: Mapping[int, ClusterCount]) -> "StepClusters":
         """With what was counted later in the same step."""
         counts = dict(self.counts)
-        for cluster, count in more.items():
-            before = counts.get(cluster)
-            counts[cluster] = (
-                count if before is None else ClusterCount(before.runs + count.runs, before.bad + count.bad)
-            )
+        add_cells(counts, more)
         return StepClusters(counts)
 
     @cached_property

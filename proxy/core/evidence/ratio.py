@@ -13,7 +13,7 @@ from functools import cached_property
 from operator import mul
 from typing import Final
 
-from proxy.core.evidence.clustering import CLUSTERS
+from proxy.core.evidence.clustering import CLUSTERS, add_cells
 
 #: The mixture's width for log ratios, and for scores in standard deviations.
 TAU_RATIO: Final = 0.3
@@ -29,6 +29,9 @@ class Sums:
     numerator: float
     denominator: float
 
+    def plus(self, more: "Sums") -> "Sums":
+        return Sums(self.numerator + more.numerator, self.denominator + more.denominator)
+
 
 @dataclass(frozen=True)
 class StepSums:
@@ -39,11 +42,7 @@ class StepSums:
     def plus(self, more: Mapping[int, Sums]) -> "StepSums":
         """With what was added later in the same step."""
         sums = dict(self.by_cluster)
-        for cluster, one in more.items():
-            before = sums.get(cluster)
-            sums[cluster] = (
-                one if before is None else Sums(before.numerator + one.numerator, before.denominator + one.denominator)
-            )
+        add_cells(sums, more)
         return StepSums(sums)
 
     @cached_property

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Final, Literal, TypeVar
 
 from proxy.core.evidence.bernoulli import Arms, MarginEvidence, OddsEvidence, log_sum_exp
-from proxy.core.evidence.clustering import ClusterCount, StepClusters, design_effect, non_empty
+from proxy.core.evidence.clustering import ClusterCount, StepClusters, add_cells, design_effect, non_empty
 from proxy.core.evidence.ratio import (
     LEAST_CANDIDATE_CLUSTERS as LEAST_RATIO_CLUSTERS,
 )
@@ -47,22 +47,16 @@ class Tick:
 
     def count(self, step: int, side: Side, cluster: int, *, is_bad: bool) -> None:
         """Count one run of a rate."""
-        before = self.counts.get((step, side, cluster), ClusterCount(0, 0))
-        self.counts[step, side, cluster] = ClusterCount(before.runs + 1, before.bad + is_bad)
+        add_cells(self.counts, {(step, side, cluster): ClusterCount(1, int(is_bad))})
 
     def add(self, step: int, side: Side, cluster: int, numerator: float, denominator: float) -> None:
         """Add one run of a ratio."""
-        before = self.sums.get((step, side, cluster), Sums(0.0, 0.0))
-        self.sums[step, side, cluster] = Sums(before.numerator + numerator, before.denominator + denominator)
+        add_cells(self.sums, {(step, side, cluster): Sums(numerator, denominator)})
 
     def merge(self, other: "Tick") -> None:
         """Add what another process counted in the same tick."""
-        for key, count in other.counts.items():
-            before = self.counts.get(key, ClusterCount(0, 0))
-            self.counts[key] = ClusterCount(before.runs + count.runs, before.bad + count.bad)
-        for key, sums in other.sums.items():
-            was = self.sums.get(key, Sums(0.0, 0.0))
-            self.sums[key] = Sums(was.numerator + sums.numerator, was.denominator + sums.denominator)
+        add_cells(self.counts, other.counts)
+        add_cells(self.sums, other.sums)
 
 
 @dataclass(frozen=True)
