@@ -10,13 +10,13 @@ import orjson
 
 from proxy.core.calls.caller import BodyClaims
 from proxy.core.errors import Refusal
-from proxy.core.steps import Steps
-from proxy.wires.json.members import JsonMembers, parse_in_steps, parse_members
+from proxy.wires.json.members import JsonMembers
 from proxy.wires.openai_chat.answer import ChatBody, ChatEvents
 from proxy.wires.openai_chat.input import first_role, input_bound
 from proxy.wires.openai_chat.request import SYSTEM_ROLES, EditedChat, inject_version, read_output_bound
-from proxy.wires.shared.alike_requests import AlikeRequests, Style
+from proxy.wires.shared.alike_requests import Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
+from proxy.wires.shared.json_wire import JsonWire
 from proxy.wires.shared.openai_errors import error_of
 from proxy.wires.shared.request_bounds import RequestBounds, is_dense
 from proxy.wires.shared.version_parts import (
@@ -29,14 +29,11 @@ from proxy.wires.shared.version_parts import (
 )
 from proxy.wires.wire import (
     EVENT_STREAM,
-    NO_HEAD,
     AnswerReader,
     BilledApart,
     Injection,
-    InjectionPlan,
     Operation,
     RequestFacts,
-    RequestHead,
     WireFamily,
 )
 
@@ -97,7 +94,7 @@ _STYLES: Final = (
 )
 
 
-class OpenAIChat:
+class OpenAIChat(JsonWire):
     """Implements Wire for `/v1/chat/completions`. Remembers nothing that it could not work out again."""
 
     name: str = "openai_chat"
@@ -105,9 +102,9 @@ class OpenAIChat:
     stream_type: bytes = EVENT_STREAM
 
     def __init__(self, bounds: RequestBounds | None = None) -> None:
-        self._bounds = RequestBounds() if bounds is None else bounds
-        self._alike = AlikeRequests(
-            read=self._read,
+        super().__init__(
+            bounds,
+            facts=_facts,
             inject=inject_version,
             bound=_bound,
             apart=_apart,
@@ -119,36 +116,6 @@ class OpenAIChat:
     def operation(self, method: str, path: str) -> Operation | None:
         """The operation of an exact raw path, with or without `/v1`."""
         return _OPERATIONS.get((method, path))
-
-    def read(self, body: bytes, _head: RequestHead = NO_HEAD, /) -> RequestFacts:
-        """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`."""
-        return self._alike.read(body)
-
-    def read_in_steps(self, body: bytes, _head: RequestHead = NO_HEAD, /) -> Steps[RequestFacts]:
-        """As `read`, with pauses."""
-        self._bounds.check_unread(body)
-        yield
-        members = yield from parse_in_steps(body)
-        yield
-        self._bounds.check(members)
-        return _facts(members)
-
-    def _read(self, body: bytes) -> RequestFacts:
-        members = parse_members(body)
-        self._bounds.check(members)
-        return _facts(members)
-
-    def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
-        """The body with the version in it. Raises BadInput: `model_missing`, `variable_missing`, `wrong_kind`, ..."""
-        return self._alike.inject(request, plan)
-
-    def input_tokens_bound(self, injection: Injection) -> int | None:
-        """An upper bound of the input tokens; None where there is more to read than text."""
-        return self._alike.input_tokens_bound(injection)
-
-    def billed_apart(self, injection: Injection) -> BilledApart:
-        """What an injected body may be billed beside text: audio, and a search of the web."""
-        return self._alike.billed_apart(injection)
 
     def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
         """A reader for one 2xx answer."""

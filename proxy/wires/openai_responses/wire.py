@@ -13,9 +13,8 @@ import orjson
 
 from proxy.core.calls.caller import BodyClaims
 from proxy.core.errors import BadInput, Refusal
-from proxy.core.steps import Steps
 from proxy.wires.json.edits import MemberEdits
-from proxy.wires.json.members import JsonMembers, parse_in_steps, parse_members
+from proxy.wires.json.members import JsonMembers
 from proxy.wires.json.values import RAW_NULL
 from proxy.wires.openai_responses.answer import ResponseBody, ResponseEvents
 from proxy.wires.openai_responses.input import first_role, has_no_fee, input_bound, is_search, most_uses, own_tools
@@ -26,8 +25,9 @@ from proxy.wires.openai_responses.request import (
     nested_tool_names,
     prompt_of,
 )
-from proxy.wires.shared.alike_requests import AlikeRequests, Style
+from proxy.wires.shared.alike_requests import Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
+from proxy.wires.shared.json_wire import JsonWire
 from proxy.wires.shared.openai_errors import error_of
 from proxy.wires.shared.request_bounds import RequestBounds, is_dense
 from proxy.wires.shared.version_parts import (
@@ -41,14 +41,11 @@ from proxy.wires.shared.version_parts import (
 )
 from proxy.wires.wire import (
     EVENT_STREAM,
-    NO_HEAD,
     AnswerReader,
     BilledApart,
     Injection,
-    InjectionPlan,
     Operation,
     RequestFacts,
-    RequestHead,
     WireFamily,
 )
 
@@ -62,19 +59,7 @@ _OPERATIONS: Final = {
 _CONVERSATION: Final = "input"
 
 
-def _facts(members: JsonMembers, bounds: RequestBounds) -> RequestFacts:
-    """Raises BadInput; Refusal of the same code where the body names a prompt: the provider must not see that name, so it cannot be
-    left to judge the rest."""
-    try:
-        bounds.check(members, _CONVERSATION)
-        return _facts_of(members)
-    except BadInput as refusal:
-        if members.values.get("prompt", RAW_NULL) == RAW_NULL:
-            raise
-        raise Refusal(refusal.code, refusal.message, status=refusal.status, param=refusal.param) from None
-
-
-def _facts_of(members: JsonMembers) -> RequestFacts:
+def _facts(members: JsonMembers) -> RequestFacts:
     model = read_model(members)
     user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
     conversation = conversation_of(members)
@@ -123,7 +108,7 @@ _STYLES: Final = (
 )
 
 
-class OpenAIResponses:
+class OpenAIResponses(JsonWire):
     """Implements Wire for `/v1/responses`. Remembers nothing that it could not work out again."""
 
     name: str = "openai_responses"
@@ -131,50 +116,31 @@ class OpenAIResponses:
     stream_type: bytes = EVENT_STREAM
 
     def __init__(self, bounds: RequestBounds | None = None) -> None:
-        self._bounds = RequestBounds() if bounds is None else bounds
-        self._alike = AlikeRequests(
-            read=self._read,
+        super().__init__(
+            bounds,
+            facts=_facts,
             inject=inject_version,
             bound=_bound,
             apart=_apart,
             first_role=first_role,
             styles=_STYLES,
             leading_roles=SYSTEM_ROLES,
-            member=_CONVERSATION,
+            conversation=_CONVERSATION,
         )
 
     def operation(self, method: str, path: str) -> Operation | None:
         """The operation of an exact raw path, with or without `/v1`."""
         return _OPERATIONS.get((method, path))
 
-    def read(self, body: bytes, _head: RequestHead = NO_HEAD, /) -> RequestFacts:
-        """Facts of a request body. Raises BadInput: `malformed_json`, `body_must_be_object`, `duplicate_key`, `wrong_kind`,
-        ...; Refusal of the same codes for a body that names a prompt."""
-        return self._alike.read(body)
-
-    def read_in_steps(self, body: bytes, _head: RequestHead = NO_HEAD, /) -> Steps[RequestFacts]:
-        """As `read`, with pauses."""
-        self._bounds.check_unread(body, _CONVERSATION)
-        yield
-        members = yield from parse_in_steps(body)
-        yield
-        return _facts(members, self._bounds)
-
-    def _read(self, body: bytes) -> RequestFacts:
-        members = parse_members(body)
-        return _facts(members, self._bounds)
-
-    def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:
-        """The body with the version in it. Raises BadInput: `model_missing`, `variable_missing`, `wrong_kind`, ..."""
-        return self._alike.inject(request, plan)
-
-    def input_tokens_bound(self, injection: Injection) -> int | None:
-        """An upper bound of the input tokens; None where there is more to read than text."""
-        return self._alike.input_tokens_bound(injection)
-
-    def billed_apart(self, injection: Injection) -> BilledApart:
-        """What an injected body may be billed beside text: the provider's own tools."""
-        return self._alike.billed_apart(injection)
+    def _facts_of(self, members: JsonMembers) -> RequestFacts:
+        """Raises BadInput; Refusal of the same code where the body names a prompt: the provider must not see that name, so it cannot
+        be left to judge the rest."""
+        try:
+            return super()._facts_of(members)
+        except BadInput as refusal:
+            if members.values.get("prompt", RAW_NULL) == RAW_NULL:
+                raise
+            raise Refusal(refusal.code, refusal.message, status=refusal.status, param=refusal.param) from None
 
     def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
         """A reader for one 2xx answer. Its usage is always told, so no event is ever taken out."""
