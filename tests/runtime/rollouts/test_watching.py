@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from proxy.core.calls.runs import Run
-from tests.runtime.rollouts.test_rollout_loop import PLAN, Stage, _stage, _worse
+from tests.runtime.rollouts.stage import PLAN, Stage, staged, worse
 
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with _stage(tmp_path) as made:
+    async with staged(tmp_path) as made:
         await made.made.store.record_runs(_label_runs(made, 200, 10, "before"), [])
         made.made.clock.now += 1_000_000
         yield made
@@ -36,7 +36,7 @@ def _label_runs(stage: Stage, count: int, errors: int, name: str) -> list[Run]:
 
 async def _taken_back(stage: Stage) -> None:
     await stage.start(PLAN | {"watch": "30m"})
-    await stage.tick(60, 540, _worse)
+    await stage.tick(60, 540, worse)
     assert stage.running() is None
     await stage.tick()
 
@@ -116,6 +116,6 @@ async def test_a_kept_watch_that_cannot_be_read_is_told_and_stops_nothing(stage:
     await stage.made.store.keep_evidence([replace(kept, progress=broken)])
     stage.loop = stage.new_loop()
     await stage.start(PLAN)
-    await stage.tick(60, 540, _worse)
+    await stage.tick(60, 540, worse)
     assert stage.running() is None
     assert [line["rollout"] for line in stage.log if line["event"] == "rollout_unjudged"] == ["r1"]

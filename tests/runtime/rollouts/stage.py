@@ -1,0 +1,128 @@
+"""A stage for the controller: a real store, an agent whose label is rolled out, made-up runs, a clock that is turned."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from proxy.core.calls.runs import Run
+from proxy.core.rollouts.reading import plan_document, read_plan
+from proxy.core.snapshot import Agent, Rollout
+from proxy.runtime.releasing.release_commands import VersionDraft
+from proxy.runtime.releasing.release_rows import RolloutDraft
+from proxy.runtime.rollouts.applying import Applying
+from proxy.runtime.rollouts.rollout_loop import LoopParts, RolloutLoop
+from tests.edges.admin.composition import Commands, commands
+
+PLAN = {
+    "steps": [
+        {"percentage": 10, "min_duration": "1m", "min_runs": 50, "min_users": 20},
+        {"percentage": 50, "min_duration": "1m", "min_runs": 50, "min_users": 20},
+    ],
+    "guards": {"errors": {}},
+}
+
+
+class Stage:
+    """An agent whose label `prod` is rolled out from version 1 to 2."""
+
+    def __init__(self, made: Commands) -> None:
+        self.made = made
+        self.log: list[dict[str, Any]] = []
+        self.errors: list[BaseException] = []
+        self.loop = self.new_loop()
+        self._draw = random.Random(3)
+        self._runs = 0
+
+    def new_loop(self) -> RolloutLoop:
+        """A controller as after a restart."""
+        made = self.made
+        parts = LoopParts(
+            live=made.live,
+            store=made.store,
+            applying=Applying(made.live, made.releases, made.rollouts),
+            clock=made.clock,
+            log=lambda line: self.log.append(orjson.loads(line)),
+            on_error=self.errors.append,
+        )
+        return RolloutLoop(parts)
+
+    async def start(self, plan: dict[str, Any]) -> Rollout:
+        read = read_plan(plan)
+        draft = RolloutDraft(label="prod", candidate=2, percentage=read.steps[0].percentage, plan=plan_document(read))
+        started = await self.made.rollouts.start_rollout("ana", "triage", draft, "a try")
+        assert isinstance(started, Rollout)
+        await self.loop.tick()
+        return started
+
+    def running(self) -> Rollout | None:
+        return self.made.live.current.agents["triage"].rollouts.get("prod")
+
+    def version(self) -> int:
+        return self.made.live.current.agents["triage"].labels["prod"].version
+
+    def runs(self, candidate: int, stable: int, fails: Callable[[str], float]) -> list[Run]:
+        """So many runs of different users in the running step."""
+        rollout = self.running()
+        assert rollout is not None
+        return self.runs_of(rollout, candidate, stable, fails)
+
+    def runs_of(self, rollout: Rollout, candidate: int, stable: int, fails: Callable[[str], float]) -> list[Run]:
+        """The same of a rollout as it was."""
+        runs: list[Run] = []
+        for arm in ["candidate"] * candidate + ["stable"] * stable:
+            self._runs += 1
+            is_error = self._draw.random() < fails(arm)
+            runs.append(
+                Run(
+                    id=f"run_{self._runs}",
+                    agent="triage",
+                    started_at_microseconds=self.made.clock.now,
+                    duration_microseconds=500_000,
+                    status=500 if is_error else 200,
+                    result="error" if is_error else "ok",
+                    error_class="provider_error" if is_error else None,
+                    version=2 if arm == "candidate" else 1,
+                    arm=arm,
+                    rollout=rollout.id,
+                    step=rollout.step,
+                    user=f"user-{self._runs}",
+                    in_analysis=True,
+                )
+            )
+        return runs
+
+    async def tick(
+        self, candidate: int = 0, stable: int = 0, fails: Callable[[str], float] = lambda arm: 0.05, seconds: float = 5
+    ) -> None:
+        """Some traffic, some time, one tick."""
+        if self.running() is not None:
+            self.loop.finished(self.runs(candidate, stable, fails))
+        self.made.clock.now += round(seconds * 1_000_000)
+        await self.loop.tick()
+
+    async def releases(self) -> list[Any]:
+        return list((await self.made.store.releases("triage")).items)
+
+
+@asynccontextmanager
+async def staged(folder: Path) -> AsyncIterator[Stage]:
+    async with commands(folder) as made:
+        await made.releases.create_agent("ana", Agent(name="triage"), "")
+        for number in (1, 2):
+            draft = VersionDraft(
+                components={"prompt": {"text": f"v{number}"}}, parent=number - 1 or None, message="a test"
+            )
+            await made.releases.create_version("ana", "triage", draft)
+        await made.releases.move_label("ana", "triage", "prod", 1, "first")
+        stage = Stage(made)
+        yield stage
+        assert stage.errors == []
+
+
+def worse(arm: str) -> float:
+    """How often an arm fails where the candidate is far worse."""
+    return 0.4 if arm == "candidate" else 0.05
