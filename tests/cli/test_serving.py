@@ -30,8 +30,6 @@ async def start(tmp_path: Path) -> AsyncIterator:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "proxy", *arguments, cwd=tmp_path, env=environment,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            # A suite that is run with nohup hands down that a closed terminal is to be ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )  # fmt: skip
         started.append(process)
         return process
