@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from proxy.core.calls.run_filter import RunFilter
 from proxy.core.spending.caps import CounterKey
 from proxy.runtime.retention import Retention, RetentionRules
 from proxy.runtime.spending.holding import HoldBound, Spent
 from proxy.runtime.spending.ledger import SpendLedger
-from proxy.store.ports.store import RunFilter
 from proxy.store.sqlite import SqliteStore
 from tests.runtime.spending.given import FACTS, Clock
 from tests.store.given import NOON, audited, cap, run

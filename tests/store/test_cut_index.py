@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.store.ports.store import RunFilter
+from proxy.core.calls.run_filter import RunFilter
 from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite.restoring import check
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from proxy.core.calls.run_filter import RunFilter
 from proxy.core.errors import Unavailable
 from proxy.core.proof.audit_proof import verify_entries
-from proxy.store.ports.store import RunFilter
 from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite.opening.presence import FileFacts, Presence, Sighting, presence_of
 from tests.store.given import NOON, an_agent, run

@@ -8,8 +8,8 @@ import pytest
 
 from proxy.core.calls.latency import latency_bucket
 from proxy.core.calls.outcomes import Outcome
+from proxy.core.calls.run_filter import RunFilter
 from proxy.core.errors import Refusal
-from proxy.store.ports.store import RunFilter
 from proxy.store.sqlite.runs.run_segments import SEGMENT_RUNS
 from tests.store.given import NOON, attempt, run
 

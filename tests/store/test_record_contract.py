@@ -3,11 +3,11 @@
 import pytest
 
 from proxy.core.calls.latency import latency_bucket
+from proxy.core.calls.run_filter import RunFilter
 from proxy.core.calls.runs import only_attempt
 from proxy.core.errors import BadInput, Conflict
 from proxy.core.spending.caps import CounterKey
 from proxy.core.spending.ledger import Hold, Lease, LedgerWrites
-from proxy.store.ports.store import RunFilter
 from tests.store.given import (
     MINUTE,
     NOON,

@@ -109,6 +109,17 @@ class TestRollouts:
         assert (started.id, (await a_rollout(store, candidate=3)).id) == ("r1", "r2")
         assert [found.id for found in (await store.rollouts("support")).items] == ["r2", "r1"]
 
+    async def test_are_found_by_their_id_whatever_became_of_them(self, store):
+        await an_agent(store, versions=2)
+        started = await a_rollout(store)
+        assert await store.rollout("support", started.id) == started
+        async with audited(store) as change:
+            await change.update_rollout(replace(started, state="aborted", ended_at_microseconds=NOON))
+        ended = await store.rollout("support", started.id)
+        assert (ended.state, ended.arms) == ("aborted", started.arms)
+        assert await store.rollout("support", "r2") is None
+        assert await store.rollout("billing", started.id) is None
+
     async def test_are_found_by_the_candidate_they_tried(self, store):
         await an_agent(store, versions=3)
         first = await a_rollout(store, candidate=2)

@@ -7,12 +7,12 @@ from contextlib import closing
 
 import pytest
 
+from proxy.core.calls.run_filter import RunFilter
 from proxy.core.errors import Unavailable
 from proxy.core.proof.record_proof import begin_proof
 from proxy.core.snapshot import Agent
 from proxy.core.spending.caps import CounterKey
 from proxy.core.spending.ledger import Hold, LedgerWrites
-from proxy.store.ports.store import RunFilter
 from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite.opening.connection import roll_back
 from tests.store.given import NOON, an_agent, audited, cap, draft, run

@@ -6,6 +6,7 @@ turned out wrong is followed by another one. Which run it was, and who says so, 
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args
 
@@ -48,6 +49,14 @@ class ServedOutcome:
     version: int | None
     label: str | None
     arm: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomesOfRun:
+    """The newest outcomes of a run, in the order they were recorded, and how many it has in all."""
+
+    newest: Sequence[Outcome]
+    count: int
 
 
 def check_outcome(name: str, value: Any, severity: str | None) -> tuple[OutcomeValue, Severity | None]:

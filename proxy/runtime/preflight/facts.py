@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from proxy.core.calls.run_filter import RunFilter
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.releasing.preflight import Place, PreflightFacts, RecentCalls
 from proxy.core.snapshot import AgentState
@@ -18,7 +19,7 @@ from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.recorder import Flushes
-from proxy.store.ports.store import RunFilter, Store
+from proxy.store.ports.store import Store
 from proxy.wires.wire import InjectionPlan, Wire
 
 _RUNS_SEEN: Final = 100

@@ -6,42 +6,20 @@ never hold up the writes of traffic. What it found once it does not find again: 
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict, cast
+from typing import Any
 
 from proxy.core.calls.outcomes import Outcome, check_outcome
-from proxy.core.calls.runs import RunResult
+from proxy.core.calls.run_filter import RunFilter, filter_document
 from proxy.core.errors import BadInput, NotFound, Unavailable
 from proxy.core.pages import MAX_PAGE
-from proxy.core.shapes import Moment, ReleaseNumber, VersionNumber
-from proxy.core.times import rfc3339
 from proxy.runtime.process.clock import Clock, Identifiers, first_id
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.telemetry.recorder import Flushes
-from proxy.store.ports.store import RunFilter, Store
+from proxy.store.ports.store import Store
 
 _RUNS_A_CHANGE = 5000
 _PREFIX = "out"
 _CLOCK_SET_MICROSECONDS = 60_000_000
-
-
-RunFilterDocument = TypedDict(
-    "RunFilterDocument",
-    {
-        "agent": str,
-        "version": VersionNumber,
-        "release": ReleaseNumber,
-        "rollout": str,
-        "arm": str,
-        "user": str,
-        "conversation": str,
-        "result": RunResult,
-        "quarantined": bool,
-        "from": Moment,
-        "to": Moment,
-    },
-    total=False,
-)
-"""A filter in the words of `GET /runs`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,24 +146,6 @@ def outcome_ids_around(from_microseconds: int | None, to_microseconds: int | Non
     first = "" if from_microseconds is None else first_id(_PREFIX, from_microseconds - _CLOCK_SET_MICROSECONDS)
     end = None if to_microseconds is None else first_id(_PREFIX, to_microseconds + _CLOCK_SET_MICROSECONDS)
     return first, end
-
-
-def filter_document(wanted: RunFilter) -> RunFilterDocument:
-    """A filter in the words of `GET /runs`, without what does not narrow."""
-    times = {"from": wanted.from_microseconds, "to": wanted.to_microseconds}
-    named = {
-        "agent": wanted.agent,
-        "version": wanted.version,
-        "release": wanted.release,
-        "rollout": wanted.rollout,
-        "arm": wanted.arm,
-        "user": wanted.user,
-        "conversation": wanted.conversation,
-        "result": wanted.result,
-        "quarantined": wanted.quarantined,
-        **{name: None if moment is None else rfc3339(moment) for name, moment in times.items()},
-    }
-    return cast("RunFilterDocument", {name: value for name, value in named.items() if value is not None})
 
 
 def _run_not_found(run_id: str) -> NotFound:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from proxy.core.calls.outcomes import Outcome
+from proxy.core.calls.run_filter import RunFilter
 from proxy.core.calls.runs import Run
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.rollouts.deciding import Decision
@@ -26,7 +27,6 @@ from proxy.runtime.rollouts.judged import JudgedRollout
 from proxy.runtime.rollouts.watched import WatchedLabel, serves_stable
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.store.ports.rollouts import KeptEvidence, RolloutEvidenceStore
-from proxy.store.ports.store import RunFilter
 
 TICK_SECONDS: Final = 5.0
 #: Stable's latest runs, by which thresholds are frozen at the start.

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from proxy.core.calls.run_filter import RunFilter
 from proxy.core.calls.runs import Run
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.snapshot import Rollout
-from proxy.store.ports.store import RunFilter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
-from proxy.core.calls.outcomes import Outcome, ServedOutcome
-from proxy.core.calls.runs import Attempt, Run, RunResult
+from proxy.core.calls.outcomes import Outcome, OutcomesOfRun, ServedOutcome
+from proxy.core.calls.run_filter import OutcomeFilter, RunFilter
+from proxy.core.calls.runs import Attempt, Run
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.proof.audit import AuditDraft, AuditEntry
 from proxy.core.proof.audit_proof import AuditHead
@@ -35,48 +36,6 @@ from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.switches import Switch
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version, VersionSummary
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFilter:
-    """Which runs are wanted; unset members do not narrow. Times are UTC microseconds, `to` exclusive."""
-
-    agent: str | None = None
-    version: int | None = None
-    release: int | None = None
-    rollout: str | None = None
-    arm: str | None = None
-    user: str | None = None
-    conversation: str | None = None
-    result: RunResult | None = None
-    quarantined: bool | None = None
-    from_microseconds: int | None = None
-    to_microseconds: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeFilter:
-    """Which outcomes are wanted; unset members do not narrow. Agent, version and label are their run's; times, of the telling,
-    are UTC microseconds, `to` exclusive."""
-
-    run: str | None = None
-    name: str | None = None
-    agent: str | None = None
-    version: int | None = None
-    label: str | None = None
-    from_microseconds: int | None = None
-    to_microseconds: int | None = None
-    #: Between which ids they are in any case, `before_id` exclusive, so that times far back are found at once.
-    first_id: str = ""
-    before_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomesOfRun:
-    """The newest outcomes of a run, in the order they were recorded, and how many it has in all."""
-
-    newest: Sequence[Outcome]
-    count: int
 
 
 class UnauditedChange(AssertionError):
@@ -240,6 +199,7 @@ class Store(Protocol):
         self, agent: str, label: str | None = None, cursor: str | None = None, limit: int = DEFAULT_PAGE
     ) -> Page[Release]: ...
     async def rollouts(self, agent: str, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Rollout]: ...
+    async def rollout(self, agent: str, rollout_id: str) -> Rollout | None: ...
     async def audit(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[AuditEntry]: ...
     async def tokens(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Token]:
         """Revoked ones among them."""

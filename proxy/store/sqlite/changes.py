@@ -32,7 +32,7 @@ from proxy.store.rows.values import (
 )
 from proxy.store.sqlite import access
 from proxy.store.sqlite.appending import append_audit, append_release, append_version, insert
-from proxy.store.sqlite.lists import read_label_history
+from proxy.store.sqlite.lists import read_label_history, read_rollout
 from proxy.store.sqlite.opening.connection import ThreadConnection
 from proxy.store.sqlite.traffic import read_agent, read_agent_state, read_version, rollouts_of
 
@@ -47,7 +47,6 @@ _UPDATE_ROLLOUT = """
 UPDATE rollouts SET state = :state, step = :step, ended_at_microseconds = :ended_at_microseconds
 WHERE agent = :agent AND id = :id
 """
-_ROLLOUT = "SELECT * FROM rollouts WHERE agent = ? AND id = ?"
 _LAST_ROLLOUT_OF = """
 SELECT * FROM rollouts WHERE agent = :agent AND label = :label AND EXISTS (
     SELECT 1 FROM releases JOIN release_arms
@@ -127,7 +126,7 @@ class SqliteChange:
         await self._alter(_UPDATE_ROLLOUT, rollout_columns(rollout), _missing("rollout", rollout.id))
 
     async def rollout(self, agent: str, rollout_id: str) -> Rollout | None:
-        return await self._writer.run(_read_rollout, _ROLLOUT, (agent, rollout_id))
+        return await self._writer.run(read_rollout, agent, rollout_id)
 
     async def last_rollout_of(self, agent: str, label: str, candidate: int) -> Rollout | None:
         wanted = {"agent": agent, "label": label, "candidate": candidate}

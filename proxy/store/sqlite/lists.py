@@ -24,6 +24,7 @@ _RELEASES = "SELECT * FROM releases WHERE agent = ? AND number < ? ORDER BY numb
 _LABEL_RELEASES = "SELECT * FROM releases WHERE agent = ? AND label = ? AND number < ? ORDER BY number DESC LIMIT ?"
 _LABEL_HISTORY = "SELECT * FROM releases WHERE agent = ? AND label = ? ORDER BY number"
 _ROLLOUTS = "SELECT * FROM rollouts WHERE agent = ? AND number < ? ORDER BY number DESC LIMIT ?"
+_ROLLOUT = "SELECT * FROM rollouts WHERE agent = ? AND id = ?"
 _AUDIT = "SELECT * FROM audit WHERE number < ? ORDER BY number DESC LIMIT ?"
 _AUDIT_AFTER = "SELECT * FROM audit WHERE number > ? ORDER BY number LIMIT ?"
 
@@ -61,6 +62,12 @@ def list_rollouts(plain: sqlite3.Connection, agent: str, cursor: str | None, lim
     (before,) = key_of(cursor, BEFORE_FIRST)
     rows = plain.execute(_ROLLOUTS, (agent, before, fetched(limit))).fetchall()
     return page_of(rows, limit, lambda shown: rollouts_of(plain, shown), ("number",))
+
+
+def read_rollout(plain: sqlite3.Connection, agent: str, rollout_id: str) -> Rollout | None:
+    """One that runs, or one that ended."""
+    found = rollouts_of(plain, plain.execute(_ROLLOUT, (agent, rollout_id)).fetchall())
+    return found[0] if found else None
 
 
 def list_audit(plain: sqlite3.Connection, cursor: str | None, limit: int) -> Page[AuditEntry]:

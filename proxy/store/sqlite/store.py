@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from proxy.core.calls.outcomes import Outcome, ServedOutcome
+from proxy.core.calls.outcomes import Outcome, OutcomesOfRun, ServedOutcome
+from proxy.core.calls.run_filter import OutcomeFilter, RunFilter
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.proof.audit import AuditEntry
@@ -25,7 +26,7 @@ from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version, VersionSummary
 from proxy.store.ports.rollouts import KeptEvidence
-from proxy.store.ports.store import OutcomeFilter, OutcomesOfRun, RunFilter, StoreCopy, StoreFacts, UnauditedChange
+from proxy.store.ports.store import StoreCopy, StoreFacts, UnauditedChange
 from proxy.store.ports.upkeep import Carried, CarryPosition
 from proxy.store.sqlite import access, carrying, evidence, giving_back, ledger, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
@@ -104,6 +105,9 @@ class SqliteStore:
 
     async def rollouts(self, agent: str, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Rollout]:
         return await self._database.read_for_lists(lists.list_rollouts, agent, cursor, limit)
+
+    async def rollout(self, agent: str, rollout_id: str) -> Rollout | None:
+        return await self._database.read_for_lists(lists.read_rollout, agent, rollout_id)
 
     async def audit(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[AuditEntry]:
         return await self._database.read_for_lists(lists.list_audit, cursor, limit)

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from proxy.store.ports.store import RunFilter
+from proxy.core.calls.run_filter import RunFilter
 from proxy.store.sqlite import access, changes, ledger, lists, proof, traffic
 from proxy.store.sqlite.opening.migrate import migrate, migrations
 from proxy.store.sqlite.runs import batches, outcome_lists, run_lists

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
+from proxy.core.calls.run_filter import RunFilter
 from proxy.core.errors import Conflict
-from proxy.store.ports.store import RunFilter
 from proxy.store.rows.runs import LANE_COLUMNS, RECORD_COLUMNS
 from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite.runs import run_lanes

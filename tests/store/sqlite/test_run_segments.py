@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from proxy.store.ports.store import RunFilter
+from proxy.core.calls.run_filter import RunFilter
 from proxy.store.sqlite.runs.run_segments import SEGMENT_RUNS
 from tests.store.given import NOON, run
 

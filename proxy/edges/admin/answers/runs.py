@@ -3,9 +3,9 @@
 from typing import NotRequired, TypedDict
 
 from proxy.core.calls.outcomes import OutcomeDocument
+from proxy.core.calls.run_filter import RunFilterDocument
 from proxy.core.calls.runs import AttemptDocument, RunDocument
 from proxy.core.shapes import Count
-from proxy.runtime.releasing.run_commands import RunFilterDocument
 
 
 class JudgedRun(RunDocument):

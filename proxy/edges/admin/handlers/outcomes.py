@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from proxy.core.calls.outcomes import OutcomeDocument, ServedOutcomeDocument, outcome_document, served_outcome_document
+from proxy.core.calls.outcomes import (
+    OutcomeDocument,
+    OutcomesOfRun,
+    ServedOutcomeDocument,
+    outcome_document,
+    served_outcome_document,
+)
+from proxy.core.calls.run_filter import OutcomeFilter
 from proxy.core.calls.runs import Run, run_document
 from proxy.core.errors import BadInput
 from proxy.core.times import parse_rfc3339
@@ -14,7 +21,6 @@ from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.parts import AdminParts, Answer, Ask, Created
 from proxy.edges.admin.queries import OutcomesQuery
 from proxy.runtime.releasing.run_commands import OutcomeDraft, outcome_ids_around
-from proxy.store.ports.store import OutcomeFilter, OutcomesOfRun
 
 _NONE: Final = OutcomesOfRun((), 0)
 

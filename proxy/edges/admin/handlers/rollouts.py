@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from proxy.core.bucketing import buckets_for
 from proxy.core.errors import BadInput, NotFound
-from proxy.core.pages import MAX_PAGE
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.rollouts.plan import Plan
 from proxy.core.rollouts.reading import fixed_share, plan_document, read_plan
@@ -122,14 +121,4 @@ def _plan_of(body: RolloutBody) -> Plan:
 async def find_rollout(parts: AdminParts, state: AgentState, rollout_id: str) -> Rollout | None:
     """One that runs, or one that ended."""
     active = (rollout for rollout in state.rollouts.values() if rollout.id == rollout_id)
-    return next(active, None) or await _from_the_list(parts, state.agent.name, rollout_id)
-
-
-async def _from_the_list(parts: AdminParts, agent: str, rollout_id: str) -> Rollout | None:
-    cursor: str | None = None
-    while True:
-        page = await parts.store.rollouts(agent, cursor, MAX_PAGE)
-        found = next((rollout for rollout in page.items if rollout.id == rollout_id), None)
-        if found is not None or page.next_cursor is None:
-            return found
-        cursor = page.next_cursor
+    return next(active, None) or await parts.store.rollout(state.agent.name, rollout_id)

@@ -14,10 +14,10 @@ from typing import Any, Literal, cast
 
 import orjson
 
+from proxy.core.calls.outcomes import OutcomesOfRun
 from proxy.core.calls.runs import Run
 from proxy.core.characters import escaped_json, plain_text
 from proxy.edges.admin.handlers.outcomes import judged_run_document
-from proxy.store.ports.store import OutcomesOfRun
 
 _FORMULA = re.compile(
     r"[\t\r\n]|[\s\ufffd]*[=+\-@|%\u2212\ufe62\ufe63\ufe66\ufe6b\uff05\uff0b\uff0d\uff1d\uff20\uff5c]"

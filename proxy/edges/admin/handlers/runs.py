@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from proxy.core.calls.outcomes import outcome_document
+from proxy.core.calls.run_filter import RunFilter, filter_document
 from proxy.core.calls.runs import attempt_document, run_document
 from proxy.core.errors import BadInput, NotFound
 from proxy.core.pages import MAX_PAGE
@@ -18,8 +19,6 @@ from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.parts import AdminParts, Answer, Ask, Streamed
 from proxy.edges.admin.queries import RunsExportQuery, RunsFilterQuery, RunsQuery
 from proxy.edges.admin.streaming import COUNT_HEADER
-from proxy.runtime.releasing.run_commands import filter_document
-from proxy.store.ports.store import RunFilter
 
 
 async def list_runs(parts: AdminParts, ask: Ask) -> Answer[Listed[JudgedRun]]:

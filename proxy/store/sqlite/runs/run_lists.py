@@ -14,9 +14,9 @@ have to be built at the start of the first new release); looking through the ind
 import sqlite3
 from typing import Any
 
+from proxy.core.calls.run_filter import RunFilter
 from proxy.core.calls.runs import Attempt, Run, only_attempt
 from proxy.core.pages import Page
-from proxy.store.ports.store import RunFilter
 from proxy.store.rows.runs import attempt_of, run_of
 from proxy.store.rows.values import Row
 from proxy.store.sqlite.runs.run_segments import (

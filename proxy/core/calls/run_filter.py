@@ -1,0 +1,80 @@
+"""Which runs, and which facts about runs, somebody asks for; and a filter in the words it was asked in."""
+
+from dataclasses import dataclass
+from typing import TypedDict, cast
+
+from proxy.core.calls.runs import RunResult
+from proxy.core.shapes import Moment, ReleaseNumber, VersionNumber
+from proxy.core.times import rfc3339
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs are wanted; unset members do not narrow. Times are UTC microseconds, `to` exclusive."""
+
+    agent: str | None = None
+    version: int | None = None
+    release: int | None = None
+    rollout: str | None = None
+    arm: str | None = None
+    user: str | None = None
+    conversation: str | None = None
+    result: RunResult | None = None
+    quarantined: bool | None = None
+    from_microseconds: int | None = None
+    to_microseconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeFilter:
+    """Which outcomes are wanted; unset members do not narrow. Agent, version and label are their run's; times, of the telling,
+    are UTC microseconds, `to` exclusive."""
+
+    run: str | None = None
+    name: str | None = None
+    agent: str | None = None
+    version: int | None = None
+    label: str | None = None
+    from_microseconds: int | None = None
+    to_microseconds: int | None = None
+    #: Between which ids they are in any case, `before_id` exclusive, so that times far back are found at once.
+    first_id: str = ""
+    before_id: str | None = None
+
+
+RunFilterDocument = TypedDict(
+    "RunFilterDocument",
+    {
+        "agent": str,
+        "version": VersionNumber,
+        "release": ReleaseNumber,
+        "rollout": str,
+        "arm": str,
+        "user": str,
+        "conversation": str,
+        "result": RunResult,
+        "quarantined": bool,
+        "from": Moment,
+        "to": Moment,
+    },
+    total=False,
+)
+"""A filter in the words of `GET /runs`."""
+
+
+def filter_document(wanted: RunFilter) -> RunFilterDocument:
+    """A filter in the words of `GET /runs`, without what does not narrow."""
+    times = {"from": wanted.from_microseconds, "to": wanted.to_microseconds}
+    named = {
+        "agent": wanted.agent,
+        "version": wanted.version,
+        "release": wanted.release,
+        "rollout": wanted.rollout,
+        "arm": wanted.arm,
+        "user": wanted.user,
+        "conversation": wanted.conversation,
+        "result": wanted.result,
+        "quarantined": wanted.quarantined,
+        **{name: None if moment is None else rfc3339(moment) for name, moment in times.items()},
+    }
+    return cast("RunFilterDocument", {name: value for name, value in named.items() if value is not None})
