@@ -169,6 +169,11 @@ PROTOCOLS = {
 }
 #: runtime meets http1 in one module
 ONLY_UPSTREAM_MAY_IMPORT_HTTP1 = PACKAGE / "runtime" / "transport" / "upstream.py"
+#: The modules that tell what the proxy does, read from top to bottom.
+CONDUCTORS = [
+    PACKAGE / "runtime" / "releasing" / "release_commands.py",
+    PACKAGE / "runtime" / "rollouts" / "rollout_loop.py",
+]
 MAX_ROOM_MODULES = 18
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 70
@@ -349,6 +354,14 @@ def test_files_and_functions_stay_short(path: Path) -> None:
             # A command's options are its signature; what is counted is what it does.
             size = (node.end_lineno or node.lineno) - node.body[0].lineno + 1
             assert size <= MAX_FUNCTION_LINES, f"{named(path)}:{node.lineno} {node.name}: {size} lines"
+
+
+@pytest.mark.parametrize("path", CONDUCTORS, ids=named)
+def test_a_conductor_is_told_by_its_steps_what_there_is_and_assumes_nothing(path: Path) -> None:
+    assumed = [
+        f"{named(path)}:{node.lineno}" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)
+    ]
+    assert assumed == [], "a step returns what the next one needs"
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)

@@ -6,7 +6,7 @@ Names are trusted claims (a sidecar on loopback). Everything here is facts alrea
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import orjson
 
@@ -14,6 +14,8 @@ from proxy.core.calls.caller import BodyClaims, Caller, PromptClaim
 from proxy.core.errors import BadInput, NotFound, Unauthorized
 from proxy.core.names import AgentReference, parse_agent_reference
 from proxy.core.tokens import TOKEN_PREFIX
+
+Found = TypeVar("Found")
 
 MODEL_PREFIX: Final = "agent:"
 #: Request headers that say who calls, lower case; each may occur once. None of them reaches a provider.
@@ -300,7 +302,8 @@ class _Member:
 _NO_MEMBER: Final = _Member(None)
 
 
-def check_agent_known(known: bool, name: str) -> None:
-    """Raises NotFound(`agent_not_found`): a named agent is never passed through silently."""
-    if not known:
+def required_agent(found: Found | None, name: str) -> Found:
+    """What was found of a named agent. Raises NotFound(`agent_not_found`): it is never passed through silently."""
+    if found is None:
         raise NotFound("agent_not_found", f"there is no agent {name!r} here", param="agent")
+    return found

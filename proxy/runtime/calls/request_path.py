@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from proxy.core.calls.caller import Caller
-from proxy.core.calls.identity import check_agent_known, identify
+from proxy.core.calls.identity import identify, required_agent
 from proxy.core.calls.resolving import resolve
 from proxy.core.errors import BadInput, Refusal, Unavailable
 from proxy.core.snapshot import AgentState
@@ -216,9 +216,7 @@ class RequestPath:
         assert caller is not None
         if caller.agent is None:
             return
-        state = self._parts.live.agent(caller.agent)
-        check_agent_known(state is not None, caller.agent)
-        assert state is not None
+        state = required_agent(self._parts.live.agent(caller.agent), caller.agent)
         assert flight.route is not None
         flight.known_agent = caller.agent
         if not flight.route.operation.is_in_force:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from proxy.core.calls.identity import check_agent_known
+from proxy.core.calls.identity import required_agent
 from proxy.core.errors import Conflict, NotFound
 from proxy.core.names import check_agent_name, check_label_name
 from proxy.core.proof.emergency import RollbackOrder
@@ -117,9 +117,7 @@ class ReleaseCommands:
         """Put an agent that was archived back in service: its labels serve what they served. Raises
         NotFound(`agent_not_found`), Conflict(`agent_not_archived`)."""
         async with self._changes.begin(name) as work:
-            agent = await work.change.agent(name)
-            check_agent_known(agent is not None, name)
-            assert agent is not None
+            agent = required_agent(await work.change.agent(name), name)
             if not agent.archived:
                 raise Conflict("agent_not_archived", f"agent {name!r} is in service", param="agent")
             after = replace(agent, archived=False)

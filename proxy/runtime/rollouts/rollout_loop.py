@@ -6,9 +6,9 @@ rollout back in every state, also while the store is away. Whatever goes wrong w
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.run_filter import RunFilter
@@ -165,7 +165,7 @@ class RolloutLoop:
                 self._judged[key].follow(rollout)
             elif rollout.plan is not None:
                 try:
-                    self._judged[key] = await self._begun(rollout)
+                    self._judged[key] = await self._begun(rollout, rollout.plan)
                 except Unavailable:
                     continue
                 except (Refusal, ValueError, LookupError, TypeError) as error:
@@ -213,11 +213,12 @@ class RolloutLoop:
         else:
             self._watched.setdefault((rollout.agent, rollout.label), watched)
 
-    async def _begun(self, rollout: Rollout) -> JudgedRollout:
-        assert rollout.plan is not None
+    async def _begun(self, rollout: Rollout, plan: Mapping[str, Any]) -> JudgedRollout:
+        """A rollout to be judged by this plan. Raises Unavailable, and what cannot be read as ValueError, LookupError, TypeError or
+        Refusal."""
         kept = await self._parts.store.evidence(rollout.agent, rollout.id)
         now = self._parts.clock.monotonic_microseconds()
-        judged = JudgedRollout(rollout, read_plan(rollout.plan), now, kept)
+        judged = JudgedRollout(rollout, read_plan(plan), now, kept)
         judged.follow(rollout)
         if not judged.knows_thresholds:
             wanted = RunFilter(agent=rollout.agent, version=rollout.arms[0].version, result="ok")

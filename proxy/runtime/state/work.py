@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from proxy.core.calls.identity import check_agent_known
+from proxy.core.calls.identity import required_agent
 from proxy.core.errors import BadInput
 from proxy.core.proof.audit import AuditDraft, AuditEntry, change_evidence
 from proxy.core.proof.emergency import JournalEntry
@@ -47,9 +47,7 @@ class Work:
     async def agent(self, name: str) -> Agent:
         """The agent, in service. Raises NotFound(`agent_not_found`)."""
         agent = await self.change.agent(name)
-        check_agent_known(agent is not None and not agent.archived, name)
-        assert agent is not None
-        return agent
+        return required_agent(None if agent is None or agent.archived else agent, name)
 
     async def state(self, name: str) -> AgentState:
         """The agent with its labels and rollouts. Raises NotFound(`agent_not_found`)."""

@@ -1,6 +1,6 @@
 """Handlers: agents."""
 
-from proxy.core.calls.identity import check_agent_known
+from proxy.core.calls.identity import required_agent
 from proxy.core.snapshot import Agent, AgentDocument, AgentState, AgentStateDocument, agent_document, state_document
 from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.bodies import AgentBody, AgentChangesBody, ReasonBody
@@ -12,10 +12,7 @@ from proxy.edges.admin.queries import PageQuery
 async def known_agent(parts: AdminParts, ask: Ask) -> AgentState:
     """The agent the path names, also an archived one. Raises NotFound(`agent_not_found`)."""
     name = ask.path["agent"]
-    state = parts.live.agent(name) or await parts.store.agent_state(name)
-    check_agent_known(state is not None, name)
-    assert state is not None
-    return state
+    return required_agent(parts.live.agent(name) or await parts.store.agent_state(name), name)
 
 
 async def list_agents(parts: AdminParts, ask: Ask) -> Answer[Listed[AgentDocument]]:
