@@ -10,6 +10,7 @@ import typer
 
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_command, new_group
+from proxy.cli.nearest import warn_of_slips
 from proxy.cli.showing import Columns, Show, member, moment, print_table, say
 
 commands = new_group(
@@ -166,6 +167,8 @@ def list_releases(
     page = api.items(f"/agents/{segment(agent)}/releases", limit, {"label": label})
     none = "nothing was released yet: switchback label AGENT LABEL VERSION" if label is None else "had no release"
     show.items(page, RELEASES, none if label is None else f"the label {label} of {agent} {none}")
+    if label is not None and not page["items"]:
+        warn_of_slips(api, {"agent": agent, "label": label})
 
 
 def _given(

@@ -3,6 +3,7 @@
 Only where one is near is it said; a look that fails says nothing, so that the refusal itself stays what is told.
 """
 
+import contextlib
 import difflib
 from collections.abc import Mapping
 from typing import Any, cast
@@ -10,8 +11,11 @@ from typing import Any, cast
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.failures import CommandFailed
 from proxy.cli.version_names import LATEST
+from proxy.core.calls.outcomes import FIXED_NAMES
 
 _ALL = 10_000
+#: How many outcomes are looked at for the names in use.
+_RECENT = 200
 #: What runs of calls that name no agent are listed under.
 _UNASSIGNED = "unassigned"
 #: What verbs call an argument that names a label, or a version by its label; of numbers the server says which there are.
@@ -33,33 +37,80 @@ def with_nearest(api: AdminClient, failed: CommandFailed, arguments: Mapping[str
     return CommandFailed(f"{failed.message}; {hint}", failed.exit_code, failed.code, status=failed.status)
 
 
-def warn_of_no_agent(api: AdminClient, agent: str | None) -> None:
-    """Where nothing was found for a filter by agent: say so if there is no such agent, so that a slip does not read as silence."""
-    if agent is None or agent == _UNASSIGNED:
-        return
+def warn_of_slips(api: AdminClient, asked: Mapping[str, Any]) -> None:
+    """Where nothing was found for filters: say which of the agent, version, label, release, rollout, run or outcome's name that
+    were asked for there is none of, so that a slip does not read as silence. A look that fails says nothing."""
+    with contextlib.suppress(CommandFailed):
+        problem = _slip(api, {name: value for name, value in asked.items() if value is not None})
+        if problem is not None:
+            api.warnings.append(f"warning: {problem}")
+
+
+def _slip(api: AdminClient, asked: Mapping[str, Any]) -> str | None:
+    run, agent, name = asked.get("run"), asked.get("agent"), asked.get("name")
+    if run is not None and (missing := _missing(api, f"/runs/{segment(run)}", "run_not_found", asked)):
+        return missing
+    if agent is not None and agent != _UNASSIGNED:
+        path = f"/agents/{segment(agent)}"
+        return _missing(api, path, "agent_not_found", asked) or _slip_of_agent(api, agent, path, asked)
+    if name is None:
+        return None
+    known = [*FIXED_NAMES, *_members(api.items("/outcomes", _RECENT), "name")]
+    hint = None if name in known else _nearest(name, known)
+    return hint and f"no outcome of late is named {name!r}; {hint}"
+
+
+def _slip_of_agent(api: AdminClient, agent: str, path: str, asked: Mapping[str, Any]) -> str | None:
+    """Of names and numbers that count per agent, the first there is none of."""
+    version, label, release, rollout = (asked.get(name) for name in ("version", "label", "release", "rollout"))
+    if version is not None and (missing := _missing(api, f"{path}/versions/{version}", "version_not_found", asked)):
+        return missing
+    if label is not None and not api.items(f"{path}/releases", 1, {"label": label})["items"]:
+        hint = _nearest(label, _names(api, f"{path}/labels", "label"))
+        return f"{agent} has no label {label!r}" + (f"; {hint}" if hint else "")
+    if release is not None:
+        newest = next(iter(_members(api.items(f"{path}/releases", 1), "release")), "0")
+        if not 1 <= release <= int(newest):
+            return f"{agent} has no release {release}; " + (
+                "the newest is " + newest if newest != "0" else "it has none yet"
+            )
+    if rollout is not None:
+        return _missing(api, f"{path}/rollouts/{segment(rollout)}", "rollout_not_found", asked)
+    return None
+
+
+def _missing(api: AdminClient, path: str, code: str, asked: Mapping[str, Any]) -> str | None:
+    """What the server says where there is nothing at `path`, with the nearest there is."""
     try:
-        api.get(f"/agents/{segment(agent)}")
+        api.get(path)
     except CommandFailed as failed:
-        if failed.code == "agent_not_found":
-            api.warnings.append(f"warning: {with_nearest(api, failed, {'agent': agent}).message}")
+        return with_nearest(api, failed, asked).message if failed.code == code else None
+    return None
 
 
 def _hint(api: AdminClient, code: str | None, agent: str, arguments: Mapping[str, Any]) -> str | None:
+    path = f"/agents/{segment(agent)}"
     match code:
         case "agent_not_found":
             return _nearest(agent, _names(api, "/agents", "agent"))
         case "label_not_set" | "version_not_found":
             given = [str(arguments[name]) for name in _NAMES if arguments.get(name) is not None]
-            labels = _names(api, f"/agents/{segment(agent)}/labels", "label")
-            known = [*labels, LATEST]
+            known = [*_names(api, f"{path}/labels", "label"), LATEST]
             wrong = [name for name in given if not name.isdigit() and name not in known]
             return _nearest(wrong[0], known) if wrong else None
+        case "rollout_not_found" | "proposal_not_found":
+            newest = _members(api.items(f"{path}/{code.partition('_')[0]}s", 1), "id")
+            return f"the newest is {newest[0]}" if newest else "it has none yet"
         case _:
             return None
 
 
 def _names(api: AdminClient, path: str, member: str) -> list[str]:
-    return [str(item.get(member)) for item in cast("list[Document]", api.items(path, _ALL)["items"])]
+    return _members(api.items(path, _ALL), member)
+
+
+def _members(page: Document, member: str) -> list[str]:
+    return [str(item.get(member)) for item in cast("list[Document]", page["items"])]
 
 
 def _nearest(given: str, known: list[str]) -> str | None:

@@ -4,7 +4,7 @@ Taking a rollout back is `switchback rollback`, the one control point. Counterpa
 """
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
 
@@ -32,7 +32,8 @@ ROLLOUTS: Columns = {
 _ACTIVE = ("running", "paused", "waiting")
 
 RolloutId = Annotated[
-    str | None, typer.Argument(metavar="ROLLOUT", help="Its id [the one that runs, where there is only one].")
+    str | None,
+    typer.Argument(metavar="ROLLOUT", help="Its id, such as r3 [the one that runs, where there is only one]."),
 ]
 Percentage = Annotated[
     float, typer.Option(metavar="NUMBER", min=0, max=100, help="The candidate's share of the traffic, 0 to 100.")
@@ -97,7 +98,13 @@ def list_rollouts(api: AdminClient, show: Show, agent: AgentName, limit: Limit =
 
 @admin_command(commands, "show", "switchback rollout show support-triage r3")
 def show_rollout(api: AdminClient, show: Show, agent: AgentName, rollout: RolloutId = None) -> None:
-    """Show a rollout: shares, what was decided last and on which numbers, what it waits for, its plan."""
+    """Show a rollout: shares, what was decided last and on which numbers, what it waits for, its plan. Where none runs, the
+    last one that did."""
+    if rollout is None:
+        listed = _listed(api, agent)
+        if (rollout := _only_running(agent, listed)) is None and listed:
+            rollout = str(listed[0].get("id"))
+            api.warnings.append(f"no rollout of {agent} runs{_last_text(agent, listed)}")
     found = api.get(_path(api, agent, rollout))
     if show.as_json:
         show.document(found)
@@ -182,14 +189,31 @@ def _rollouts(agent: str) -> str:
 def _path(api: AdminClient, agent: str, rollout: str | None) -> str:
     """The path of the named rollout, else of the only one that runs."""
     if rollout is None:
-        listed = cast("list[dict[str, Any]]", api.items(_rollouts(agent), 1000)["items"])
-        running = [str(item.get("id")) for item in listed if item.get("state") in _ACTIVE]
-        if not running:
-            raise CommandFailed(f"no rollout of {agent} runs")
-        if len(running) > 1:
-            raise CommandFailed(f"several rollouts of {agent} run; name one of {', '.join(running)}", EXIT_USAGE)
-        rollout = running[0]
+        listed = _listed(api, agent)
+        if (rollout := _only_running(agent, listed)) is None:
+            raise CommandFailed(f"no rollout of {agent} runs{_last_text(agent, listed)}")
     return f"{_rollouts(agent)}/{segment(rollout)}"
+
+
+def _listed(api: AdminClient, agent: str) -> list[Document]:
+    """Newest first."""
+    return cast("list[Document]", api.items(_rollouts(agent), 1000)["items"])
+
+
+def _only_running(agent: str, listed: list[Document]) -> str | None:
+    running = [str(item.get("id")) for item in listed if item.get("state") in _ACTIVE]
+    if len(running) > 1:
+        raise CommandFailed(f"several rollouts of {agent} run; name one of {', '.join(running)}", EXIT_USAGE)
+    return running[0] if running else None
+
+
+def _last_text(agent: str, listed: list[Document]) -> str:
+    if not listed:
+        return "; it had none yet"
+    last = listed[0]
+    return (
+        f"; the last, {last.get('id')} on {last.get('label')}, is {last.get('state')} (switchback rollout list {agent})"
+    )
 
 
 def _tag(pair: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 Counterparts: `/runs` and `/outcomes` of the admin API. Runs hold no prompt, no answer and no key.
 """
 
+import contextlib
 from typing import Annotated, cast
 
 import typer
@@ -10,8 +11,10 @@ import typer
 from proxy.cli.admin_client import LONG_TIMEOUT_SECONDS, AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
 from proxy.cli.downloads import Output, save
-from proxy.cli.nearest import warn_of_no_agent
+from proxy.cli.failures import CommandFailed
+from proxy.cli.nearest import warn_of_slips
 from proxy.cli.run_filters import Quarantined, by_run_filters
+from proxy.cli.short_ids import run_by_id, whole_run_id
 from proxy.cli.showing import Columns, Show, dollars, member, moment, print_table, say, shown_value
 from proxy.cli.times import time_ago
 from proxy.cli.version_body import json_or_text
@@ -98,7 +101,7 @@ def list_runs(
     found = api.items("/runs", limit, {**narrowed, "quarantined": quarantined})
     show.items(found, RUNS, "no runs", spare=SPARE)
     if not found["items"]:
-        warn_of_no_agent(api, narrowed.get("agent"))
+        warn_of_slips(api, narrowed)
 
 
 @admin_command(
@@ -118,7 +121,11 @@ def export_runs(
 ) -> None:
     """Write all runs that fit, newest first, with user, conversation and tool calls: for repair of what they led to."""
     with api.download("/runs/export", {**narrowed, "quarantined": quarantined, "format": file_format}) as download:
+        is_empty = download.count == 0
         save(download, output, show)
+    if is_empty:
+        api.warnings.append("no runs fit")
+        warn_of_slips(api, narrowed)
 
 
 @admin_command(
@@ -141,18 +148,24 @@ def quarantine_runs(
     body: Document = {**narrowed, "undo": undo, "why": why}
     if run:
         body["runs"] = run
-    tagged = api.post("/runs/quarantine", body, timeout_seconds=LONG_TIMEOUT_SECONDS)
+    try:
+        tagged = api.post("/runs/quarantine", body, timeout_seconds=LONG_TIMEOUT_SECONDS)
+    except CommandFailed as failed:
+        if failed.code != "run_not_found" or not run:
+            raise
+        body["runs"] = [whole_run_id(api, one) for one in run]
+        tagged = api.post("/runs/quarantine", body, timeout_seconds=LONG_TIMEOUT_SECONDS)
     changed = tagged.get("changed")
     runs = "run is" if changed == 1 else "runs are"
     show.document(tagged, f"{changed} {runs} {'in quarantine no more' if undo else 'in quarantine now'}")
     if not changed:
-        warn_of_no_agent(api, narrowed.get("agent"))
+        warn_of_slips(api, narrowed)
 
 
 @admin_command(commands, "show", "switchback runs show run_06AWX3")
 def show_run(api: AdminClient, show: Show, run: RunId) -> None:
     """Show everything that is recorded of a run, its attempts and outcomes included."""
-    found = api.get(f"/runs/{segment(run)}")
+    found = run_by_id(api, run, lambda one: api.get(f"/runs/{segment(one)}"))
     outcomes = cast("list[Document]", found.get("outcomes") or [])
     if show.as_json or not outcomes:
         show.fields(found)
@@ -186,9 +199,12 @@ def list_outcomes(
     asked = {"run": run, "name": name, "agent": agent, "version": version, "label": label}
     times = {"from": start and time_ago(start), "to": end and time_ago(end)}
     found = api.items("/outcomes", limit, {**asked, **times})
+    if run is not None and not found["items"]:
+        with contextlib.suppress(CommandFailed):
+            found = api.items("/outcomes", limit, {**asked, **times, "run": whole_run_id(api, run)})
     show.items(found, OUTCOMES, "no outcomes", spare=SPARE_OF_OUTCOMES)
     if not found["items"]:
-        warn_of_no_agent(api, agent)
+        warn_of_slips(api, asked)
 
 
 @admin_command(
@@ -215,5 +231,5 @@ def record_outcome(
     body: Document = {"name": name, "value": None if value is None else json_or_text(value), "why": why}
     if severity is not None:
         body["severity"] = severity
-    made = api.post(f"/runs/{segment(run)}/outcomes", body)
+    made = run_by_id(api, run, lambda one: api.post(f"/runs/{segment(one)}/outcomes", body))
     show.document(made, f"recorded {made.get('name')} of {made.get('run')}")

@@ -261,7 +261,19 @@ async def test_a_rollout_must_be_named_where_several_run_or_none(switchback, adm
     several, none = await switchback("rollout", "promote", "a"), await switchback("rollout", "promote", "b")
     assert (several.exit_code, none.exit_code) == (2, 1)
     assert "r2, r1" in several.stderr
+    assert "it had none yet" in none.stderr
     assert {asked.method for asked in admin.asked} == {"GET"}
+
+
+async def test_where_no_rollout_runs_the_last_one_is_shown_and_named(switchback, admin):
+    last = {**ROLLOUT, "id": "r2", "state": "rolled_back"}
+    admin.answer("GET", "/agents/a/rollouts", _page(last, {**ROLLOUT, "state": "promoted"}))
+    admin.answer("GET", "/agents/a/rollouts/r2", last)
+    said = "no rollout of a runs; the last, r2 on prod, is rolled_back (switchback rollout list a)"
+    shown, paused = await switchback("rollout", "show", "a"), await switchback("rollout", "pause", "a")
+    assert (shown.exit_code, shown.stderr.strip()) == (0, said)
+    assert "r2" in shown.stdout
+    assert (paused.exit_code, said in paused.stderr) == (1, True)
 
 
 async def test_stopping_everything_needs_a_yes(switchback, admin):

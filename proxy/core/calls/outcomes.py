@@ -22,6 +22,8 @@ _NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}\Z")
 _FLAGS = ("validation", "escalated", "operator_edited")
 _SCORE = "score"
 _INCIDENT = "incident"
+#: Names whose value is of a fixed kind; beside them any may be used.
+FIXED_NAMES = (*_FLAGS, _SCORE, _INCIDENT)
 _MAX_TEXT = 2000
 _MAX_INTEGER = 2**53
 
