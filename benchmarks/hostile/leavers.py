@@ -36,7 +36,7 @@ async def attack(trial: Trial) -> list[Figure]:
         received = await product.openai.received()
         charged = await product.counted(AGENT)
         await product.stop()
-        runs = product.rows("SELECT count(*), count(DISTINCT id) FROM runs WHERE outcome <> 'refused'")[0]
+        runs = product.rows("SELECT count(*), count(DISTINCT id) FROM runs WHERE result <> 'refused'")[0]
         holds = product.rows("SELECT count(*) FROM holds WHERE settled_by IS NULL")[0][0]
     if runs[0] != runs[1] or runs[0] < received:
         problems.append(f"{runs[0]} runs of {received} calls")

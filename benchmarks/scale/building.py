@@ -18,8 +18,8 @@ from proxy.core.versions.components import COMPONENT_KINDS, Bundle, Component, C
 from proxy.core.versions.versions import Version, version_summary
 from proxy.store.rows.values import agent_columns
 from proxy.store.sqlite.appending import append_audit, append_release, append_version, insert
-from proxy.store.sqlite.changes import finish
 from proxy.store.sqlite.opening.connection import atomically
+from proxy.store.sqlite.snapshot_parts import finish
 
 _VERSIONS_A_TRANSACTION = 20_000
 _BEGAN_MICROSECONDS = 1_790_000_000_000_000
@@ -71,7 +71,7 @@ def _missing(plain: sqlite3.Connection, agents: int, versions: int) -> Iterator[
 
 def _some(plain: sqlite3.Connection, work: Iterator[tuple[str, int]]) -> bool:
     """One transaction's worth; False where nothing was left to do."""
-    made = 0
+    made, agents = 0, set[str]()
     for agent, number in work:
         if number == 1:
             _create_agent(plain, agent)
@@ -89,10 +89,12 @@ def _some(plain: sqlite3.Connection, work: Iterator[tuple[str, int]]) -> bool:
         if number == 1:
             _label(plain, agent)
         made += 1
+        agents.add(agent)
         if made == _VERSIONS_A_TRANSACTION:
             break
     if made:
-        finish(plain, plain.execute("SELECT revision FROM meta").fetchone()[0] + 1)
+        revision: int = plain.execute("SELECT revision FROM meta").fetchone()[0] + 1
+        finish(plain, [("agent", agent) for agent in agents], revision)
     return made > 0
 
 

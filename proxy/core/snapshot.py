@@ -6,7 +6,7 @@ beside it. How rows become a snapshot is the store's matter, when it is swapped 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from proxy.core.bucketing import BUCKETS
@@ -129,14 +129,30 @@ class Snapshot:
     tokens: Mapping[str, Token] = field(default_factory=dict[str, Token])
 
 
-def with_agent(snapshot: Snapshot, state: AgentState, revision: int) -> Snapshot:
-    """The picture once a change left one agent so; an archived one is gone."""
-    agents = dict(snapshot.agents)
-    if state.agent.archived:
-        agents.pop(state.agent.name, None)
-    else:
-        agents[state.agent.name] = state
-    return replace(snapshot, revision=revision, agents=agents)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotChanges:
+    """What is otherwise at `revision` than it was at an earlier one: agents as they are now, archived ones among them, and whole
+    lists, None for those that are as they were."""
+
+    revision: int
+    agents: Mapping[str, AgentState] = field(default_factory=dict[str, AgentState])
+    switches: tuple[Switch, ...] | None = None
+    caps: tuple[Cap, ...] | None = None
+    tokens: Mapping[str, Token] | None = None
+
+
+def with_changes(snapshot: Snapshot, changes: SnapshotChanges) -> Snapshot:
+    """The picture as the changes left it; archived agents are gone from it."""
+    agents = snapshot.agents
+    if changes.agents:
+        agents = {name: state for name, state in {**agents, **changes.agents}.items() if not state.agent.archived}
+    return Snapshot(
+        revision=changes.revision,
+        agents=agents,
+        switches=snapshot.switches if changes.switches is None else changes.switches,
+        caps=snapshot.caps if changes.caps is None else changes.caps,
+        tokens=snapshot.tokens if changes.tokens is None else changes.tokens,
+    )
 
 
 class AgentDocument(TypedDict):

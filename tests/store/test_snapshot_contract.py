@@ -6,7 +6,7 @@ import pytest
 
 from proxy.core.errors import NotFound
 from proxy.core.scopes import Scope
-from proxy.core.snapshot import Agent
+from proxy.core.snapshot import Agent, SnapshotChanges, with_changes
 from proxy.core.spending.caps import CounterKey
 from proxy.core.spending.ledger import Hold, LedgerWrites
 from tests.store.given import NOON, a_rollout, an_agent, audited, cap, release, switch, version
@@ -58,6 +58,51 @@ class TestTheSnapshot:
         first, second = (agents[name].versions[1].bundle for name in ("one", "two"))
         assert first.tools is second.tools
         assert (first.prompt.text, second.prompt.text) == ("one", "two")
+
+
+class TestWhatWasChangedSince:
+    async def test_is_what_this_change_and_those_before_it_wrote_and_nothing_else(self, store):
+        await an_agent(store, "support", versions=2)
+        await an_agent(store, "other")
+        known = await store.load_snapshot()
+        async with audited(store) as change:
+            await change.append_release(release("support", 2, 2))
+            first = await change.changes_since(known.revision)
+        assert (set(first.agents), first.switches, first.caps, first.tokens) == ({"support"}, None, None, None)
+        async with audited(store) as change:
+            await change.insert_cap(cap("c1"))
+            second, both = await change.changes_since(first.revision), await change.changes_since(known.revision)
+        assert (second.agents, second.caps) == ({}, (cap("c1"),))
+        assert both.agents == first.agents
+        loaded = await store.load_snapshot()
+        assert with_changes(with_changes(known, first), second) == with_changes(known, both) == loaded
+
+    async def test_has_the_agents_that_a_switch_lets_fall_back_as_long_as_it_does(self, store):
+        await an_agent(store, "support", versions=3)
+        await an_agent(store, "other", versions=3)
+        for switch_id, scope, agents in (
+            ("k1", Scope(agent="support"), ["support"]),
+            ("k2", Scope(), ["other", "support"]),
+        ):
+            async with audited(store) as change:
+                await change.insert_switch(switch(switch_id, scope=scope, mode="fallback", fallback_version=2))
+                on = await change.changes_since(change.revision - 1)
+            assert sorted(name for name, state in on.agents.items() if 2 in state.versions) == agents
+            async with audited(store) as change:
+                await change.end_switch(switch_id, "bob", NOON + 1)
+                off = await change.changes_since(on.revision)
+            assert sorted(name for name, state in off.agents.items() if 2 not in state.versions) == agents
+
+    async def test_of_a_change_that_is_undone_is_forgotten(self, store):
+        await an_agent(store, "support", versions=2)
+        known = await store.load_snapshot()
+        with pytest.raises(RuntimeError):
+            async with audited(store) as change:
+                await change.append_release(release("support", 2, 2))
+                await change.changes_since(known.revision)
+                raise RuntimeError
+        async with audited(store) as change:
+            assert await change.changes_since(known.revision) == SnapshotChanges(revision=known.revision + 1)
 
 
 class TestSwitchesAndCaps:

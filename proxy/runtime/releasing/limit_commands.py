@@ -10,7 +10,6 @@ from proxy.core.proof.emergency import SwitchOrder
 from proxy.core.releasing.protection import check_falls_back
 from proxy.core.releasing.releases import CANDIDATE, STABLE, check_versions_exist
 from proxy.core.scopes import Scope, parse_scope
-from proxy.core.snapshot import Snapshot
 from proxy.core.spending.caps import (
     CAP_DIMENSIONS,
     AtLimit,
@@ -162,7 +161,6 @@ class LimitCommands:
             )
             await work.change.insert_cap(cap)
             await work.audit(who, "cap.set", f"caps/{cap.id}", why, after=cap_document(cap))
-            work.snapshot_edit = lambda snapshot: replace(snapshot, caps=(*snapshot.caps, cap))
         return cap
 
     def _check_provider(self, scope: Scope) -> None:
@@ -195,9 +193,6 @@ class LimitCommands:
             )
             await work.change.replace_cap(after)
             await work.audit(who, "cap.changed", f"caps/{cap_id}", why, cap_document(before), cap_document(after))
-            work.snapshot_edit = lambda snapshot: replace(
-                snapshot, caps=tuple(after if cap.id == cap_id else cap for cap in snapshot.caps)
-            )
         return after
 
     async def end_cap(self, who: str, cap_id: str, why: str) -> Cap:
@@ -206,9 +201,6 @@ class LimitCommands:
             cap = await _cap(work, cap_id)
             await work.change.end_cap(cap_id, who, work.now)
             await work.audit(who, "cap.ended", f"caps/{cap_id}", why, cap_document(cap))
-            work.snapshot_edit = lambda snapshot: replace(
-                snapshot, caps=tuple(other for other in snapshot.caps if other.id != cap_id)
-            )
         return cap
 
 
@@ -220,7 +212,6 @@ async def switch_on_now(work: Work, order: SwitchOrder) -> Switch:
     await work.change.insert_switch(switch)
     after = switch_document(switch)
     await work.audit(order.who, "switch.on", order.subject, order.why, after=after, evidence=order.evidence)
-    await _switch_in_snapshot(work, switch)
     return switch
 
 
@@ -234,9 +225,6 @@ async def _switch_that_is_on(work: Work, switch_id: str) -> Switch:
 async def _end_switch(work: Work, switch: Switch, what: str, who: str, why: str) -> None:
     await work.change.end_switch(switch.id, who, work.now)
     await work.audit(who, what, f"switches/{switch.id}", why, switch_document(switch))
-    work.snapshot_edit = lambda snapshot: replace(
-        snapshot, switches=tuple(other for other in snapshot.switches if other.id != switch.id)
-    )
 
 
 async def _cap(work: Work, cap_id: str) -> Cap:
@@ -244,18 +232,6 @@ async def _cap(work: Work, cap_id: str) -> Cap:
     if cap is None:
         raise NotFound("cap_not_found", f"there is no cap {cap_id!r}", param="cap")
     return cap
-
-
-async def _switch_in_snapshot(work: Work, switch: Switch) -> None:
-    """Have the snapshot carry the switch, and the version it falls back to, which nothing else may reach."""
-    name = switch.scope.agent
-    state = None if name is None or switch.fallback_version is None else await work.change.agent_state(name)
-
-    def edit(snapshot: Snapshot) -> Snapshot:
-        agents = snapshot.agents if state is None else {**snapshot.agents, state.agent.name: state}
-        return replace(snapshot, agents=agents, switches=(*snapshot.switches, switch))
-
-    work.snapshot_edit = edit
 
 
 async def _check_scope(work: Work, scope: Scope) -> None:

@@ -9,7 +9,6 @@ import secrets
 from dataclasses import replace
 
 from proxy.core.errors import BadInput, NotFound
-from proxy.core.snapshot import Snapshot
 from proxy.core.tokens import TOKEN_PREFIX, Role, Token, check_token_name, sealed_token_document
 from proxy.runtime.process.clock import Identifiers
 from proxy.runtime.releasing.token_uses import TokenUses
@@ -49,7 +48,6 @@ class TokenCommands:
             )
             await work.change.insert_token(token)
             await work.audit(who, "token.created", f"tokens/{token.id}", why, after=sealed_token_document(token))
-            work.snapshot_edit = lambda snapshot: _with(snapshot, token)
         return token, text
 
     async def revoke_token(self, who: str, token_id: str, why: str) -> Token:
@@ -62,7 +60,6 @@ class TokenCommands:
             await work.change.revoke_token(token_id, who, work.now)
             documents = sealed_token_document(token), sealed_token_document(revoked)
             await work.audit(who, "token.revoked", f"tokens/{token_id}", why, *documents)
-            work.snapshot_edit = lambda snapshot: _without(snapshot, token)
         return revoked
 
 
@@ -74,11 +71,3 @@ def new_token_text() -> str:
 def sha256_of(text: str) -> str:
     """Lower-case hex over the token's text. Any text has one, also what no token can be."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _with(snapshot: Snapshot, token: Token) -> Snapshot:
-    return replace(snapshot, tokens={**snapshot.tokens, token.sha256: token})
-
-
-def _without(snapshot: Snapshot, token: Token) -> Snapshot:
-    return replace(snapshot, tokens={key: other for key, other in snapshot.tokens.items() if key != token.sha256})

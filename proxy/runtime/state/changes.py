@@ -1,9 +1,12 @@
 """One command at a time: the store's atomic change, then the live snapshot, then the answer.
 
 `begin` opens a Work; when its block ends the change is committed with its audit entry and the snapshot is swapped, in this
-order and before the command returns, so that an acknowledged change is in force in this process. Everything the new
-snapshot needs is read inside the change: after the commit nothing is awaited that could fail or take long, so that no
-committed change is answered as failed, and a kill switch never waits for a store of a thousand agents to be read.
+order and before the command returns, so that an acknowledged change is in force in this process.
+
+Decision: what the snapshot becomes is what the store says was changed, read as the last of the change itself (2026-11-28), in
+place of the commands saying it a second time. Not read after the commit: from there on nothing is awaited that could fail or take
+long, so that no committed change is answered as failed. Only what was changed is read: a kill switch never waits for a store of
+a thousand agents.
 
 `emergency` is for the few commands that must work in any case: in force in memory at once, whatever the store is doing, by
 the same rules, then entered into the store, and into the journal where that takes long. What memory cannot decide the store
@@ -25,7 +28,7 @@ from typing import Any, TypeVar, cast
 from proxy.core.errors import Conflict, NotFound, Refusal, Unavailable
 from proxy.core.proof.emergency import AbortOrder, JournalEntry, RollbackOrder, SwitchOrder, explicit
 from proxy.core.proof.known_good import AgentPast, KnownGood, snapshot_with_all
-from proxy.core.snapshot import AgentState, Snapshot
+from proxy.core.snapshot import Snapshot, SnapshotChanges, with_changes
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.state.change_log import ChangeLog
@@ -42,7 +45,7 @@ from proxy.runtime.state.slow_store import (
     to_the_end,
 )
 from proxy.runtime.state.standby import STORE_SLOW, STORE_UNAVAILABLE, Standby
-from proxy.runtime.state.work import NothingChanged, Work, note_not_applied, snapshot_after
+from proxy.runtime.state.work import NothingChanged, Work, note_not_applied
 from proxy.store.ports.store import Change, Store
 
 #: A store that has not begun a change by then is not waited for: a kill switch cannot wait for another program's lock.
@@ -55,11 +58,11 @@ Result = TypeVar("Result")
 
 
 def _nothing() -> None:
-    """Nobody waits for it to be in force."""
+    """Nobody is told."""
 
 
-#: What becomes of a change once it is committed: its work, the agent's state (None where it was about none), the revision.
-Committed = Callable[[Work, AgentState | None, int], None]
+#: What becomes of a change once it is committed.
+Committed = Callable[[Work, SnapshotChanges], None]
 CarryOut = Callable[[Work, Order], Awaitable[Result]]
 
 
@@ -95,6 +98,10 @@ class Changes:
         """What is in force. Inside a change it is what the store holds too."""
         return self._live.current
 
+    @property
+    def _in_store(self) -> Snapshot:
+        return self._stored or self._live.current
+
     async def close(self) -> None:
         """Give up what is still waiting for the store."""
         await self._tasks.close()
@@ -108,7 +115,7 @@ class Changes:
         async with self._ordinary_turn(patience_seconds):
             self.check_present()
             now = self._clock.now_microseconds()
-            async with self._transaction(agent, now, then=self._committed, until=until) as work:
+            async with self._transaction(now, then=partial(self._committed, agent), until=until) as work:
                 yield work
                 if work.has_effect:
                     self._check_nothing_came_between(agent)
@@ -158,7 +165,7 @@ class Changes:
         """A change that takes a journalled action over into the store, with its own time and evidence. The caller has the
         turn and calls `reloaded` when everything is taken over."""
         evidence = entry.evidence_again()
-        async with self._transaction(entry.order.agent, entry.at_microseconds, evidence=evidence) as work:
+        async with self._transaction(entry.at_microseconds, evidence=evidence) as work:
             yield work
 
     def reloaded(self, snapshot: Snapshot) -> None:
@@ -187,8 +194,7 @@ class Changes:
         entry = standby.journal.add(explicit(order, row), row, work.now)
         if self._stored is None:
             self._stored = before
-        state = None if order.agent is None else await memory.agent_state(order.agent)
-        self._live.start_from(snapshot_after(before, work, state, memory.revision))
+        self._live.start_from(with_changes(before, await memory.changes_since(before.revision)))
         standby.known_good.follow(before, self._live.current, order.agent, work.rows)
         return result, entry
 
@@ -239,7 +245,7 @@ class Changes:
             evidence = [oldest.evidence()] if standby.journal.is_in_file(oldest) else []
             then = partial(self._entered, standby, oldest)
             try:
-                async with self._transaction(order.agent, oldest.at_microseconds, evidence=evidence, then=then) as work:
+                async with self._transaction(oldest.at_microseconds, evidence=evidence, then=then) as work:
                     result = await carry_out(work, order)
                     if not work.has_effect:
                         raise Conflict("nothing_moved", "the store had moved on; nothing was changed in it")
@@ -256,25 +262,23 @@ class Changes:
         """The store's rules refuse it: it is in force no longer, and the audit log says so."""
         then = partial(self._entered, standby, entry)
         try:
-            async with self._transaction(entry.order.agent, entry.at_microseconds, then=then) as work:
+            async with self._transaction(entry.at_microseconds, then=then) as work:
                 await note_not_applied(work, entry, refusal.message)
         except Unavailable:
             # Takeover finds it in the journal, and does the same.
             return
         except Refusal:
             standby.journal.forget({entry.id})
-            self._show(self._stored or self._live.current)
+            self._show(self._in_store)
 
-    def _entered(
-        self, standby: Standby, entry: JournalEntry, work: Work, state: AgentState | None, revision: int
-    ) -> None:
+    def _entered(self, standby: Standby, entry: JournalEntry, work: Work, changes: SnapshotChanges) -> None:
         """The store has it."""
         standby.journal.forget({entry.id})
         told = None if entry.release is None else entry.release.number
         # With the number it was given in memory the row is in the history already.
         is_known = bool(work.rows) and work.rows[-1].number == told
-        before = self._live.current if is_known else self._stored or self._live.current
-        after = snapshot_after(self._stored or self._live.current, work, state, revision)
+        before = self._live.current if is_known else self._in_store
+        after = with_changes(self._in_store, changes)
         standby.known_good.committed(before, after, entry.order.agent, [] if is_known else work.rows)
         self._show(after)
 
@@ -301,7 +305,6 @@ class Changes:
     @asynccontextmanager
     async def _transaction(
         self,
-        agent: str | None,
         now: int,
         *,
         evidence: Sequence[Mapping[str, Any]] = (),
@@ -318,7 +321,7 @@ class Changes:
                 yield work
                 if not work.has_effect:
                     raise NothingChanged
-                await self._to_the_end(self._commit(stack.pop_all(), work, agent, then), until)
+                await self._to_the_end(self._commit(stack.pop_all(), work, then), until)
         except NothingChanged:
             return
         except Unavailable as refusal:
@@ -327,22 +330,21 @@ class Changes:
                 self._standby.presence.lost(refusal)
             raise
 
-    async def _commit(self, stack: AsyncExitStack, work: Work, agent: str | None, then: Committed | None) -> None:
+    async def _commit(self, stack: AsyncExitStack, work: Work, then: Committed | None) -> None:
+        told: Callable[[], object] = _nothing
         async with stack:
-            # After the work's own writes, so that it sees them.
-            state = None if agent is None else await work.change.agent_state(agent)
-            revision = work.change.revision
-        if then is not None:
-            then(work, state, revision)
+            if then is not None:
+                # After the work's own writes, so that it sees them.
+                told = partial(then, work, await work.change.changes_since(self._in_store.revision))
+        told()
         note_effect()
         self._log.committed(work.entries)
 
-    def _committed(self, work: Work, state: AgentState | None, revision: int) -> None:
+    def _committed(self, agent: str | None, work: Work, changes: SnapshotChanges) -> None:
         """An ordinary change is in the store."""
-        before = self._stored or self._live.current
-        after = snapshot_after(before, work, state, revision)
+        before = self._in_store
+        after = with_changes(before, changes)
         if self._standby is not None:
-            agent = None if state is None else state.agent.name
             self._standby.known_good.committed(before, after, agent, work.rows)
         self._show(after)
 

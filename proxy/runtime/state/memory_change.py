@@ -13,7 +13,7 @@ from proxy.core.proof.audit import AuditDraft
 from proxy.core.proof.emergency import EmergencyOrder, RollbackOrder
 from proxy.core.proof.known_good import AgentPast, state_after_release
 from proxy.core.releasing.releases import Release, whole
-from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
+from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot, SnapshotChanges
 from proxy.core.switches import Switch
 from proxy.core.versions.versions import Version
 
@@ -27,6 +27,7 @@ class MemoryChange:
         self._snapshot = snapshot
         self._pasts = pasts
         self._changed: dict[str, AgentState] = {}
+        self._switches = snapshot.switches
         #: The revision the live snapshot will have.
         self.revision = snapshot.revision + 1
 
@@ -90,6 +91,7 @@ class MemoryChange:
 
     async def insert_switch(self, switch: Switch) -> None:
         """Raises Unavailable where the version it falls back to is not in memory."""
+        self._switches = (*self._switches, switch)
         state = None if switch.scope.agent is None else self._state(switch.scope.agent)
         if state is None or switch.fallback_version is None:
             return
@@ -117,6 +119,10 @@ class MemoryChange:
 
     async def append_audit(self, draft: AuditDraft) -> None:
         """The entry is appended when the store is back."""
+
+    async def changes_since(self, revision: int) -> SnapshotChanges:
+        """What was changed here; `revision` is that of the snapshot it began with."""
+        return SnapshotChanges(revision=self.revision, agents=self._changed, switches=self._switches)
 
     def _state(self, name: str) -> AgentState | None:
         return self._changed.get(name) or self._snapshot.agents.get(name)

@@ -1,9 +1,9 @@
-"""What one command works with: an open change, over the store or memory, its moment, and what it does to the snapshot.
+"""What one command works with: an open change, over the store or memory, and its moment.
 
 Changes (changes.py) opens it and says what becomes of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,15 +12,11 @@ from proxy.core.errors import BadInput
 from proxy.core.proof.audit import AuditDraft, AuditEntry, change_evidence
 from proxy.core.proof.emergency import JournalEntry
 from proxy.core.releasing.releases import Release
-from proxy.core.snapshot import Agent, AgentState, Snapshot, with_agent
+from proxy.core.snapshot import Agent, AgentState
 from proxy.runtime.state.ordered_changes import ordered_change
 from proxy.store.ports.store import Change
 
 _MAX_WHY_CHARACTERS = 2000
-
-
-def _unchanged(snapshot: Snapshot) -> Snapshot:
-    return snapshot
 
 
 class NothingChanged(Exception):
@@ -41,8 +37,6 @@ class Work:
         self.rows: list[Release] = []
         #: The audit entries this change appended; none over memory, where they wait for the store.
         self.entries: list[AuditEntry] = []
-        #: What the change does to the snapshot, beside its agent's own state.
-        self.snapshot_edit: Callable[[Snapshot], Snapshot] = _unchanged
 
     async def agent(self, name: str) -> Agent:
         """The agent, in service. Raises NotFound(`agent_not_found`)."""
@@ -95,13 +89,6 @@ class Work:
     def nothing_changed(self) -> None:
         """Say that this command found nothing to do: nothing is written."""
         self.has_effect = False
-
-
-def snapshot_after(before: Snapshot, work: Work, state: AgentState | None, revision: int) -> Snapshot:
-    """What a change makes of the snapshot; `state` is that of the agent it was about."""
-    if state is not None:
-        return with_agent(before, state, revision)
-    return replace(work.snapshot_edit(before), revision=revision)
 
 
 async def note_not_applied(work: Work, entry: JournalEntry, reason: str) -> None:

@@ -30,7 +30,7 @@ from proxy.core.releasing.proposals import Proposal, ProposalState
 from proxy.core.releasing.protection import Protection
 from proxy.core.releasing.releases import Release
 from proxy.core.shapes import Count
-from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
+from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot, SnapshotChanges
 from proxy.core.spending.caps import Cap, CounterKey
 from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.switches import Switch
@@ -142,6 +142,11 @@ class Change(Protocol):
 
     async def append_audit(self, draft: AuditDraft) -> AuditEntry | None:
         """The entry as it is sealed; None where that is left until the store is back."""
+        ...
+
+    async def changes_since(self, revision: int) -> SnapshotChanges:
+        """What of the snapshot is otherwise after this change than it was at that revision: what it, and changes between the two,
+        wrote. With them the snapshot of that revision is the one that loading anew gives."""
         ...
 
 

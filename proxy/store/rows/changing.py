@@ -142,7 +142,8 @@ def _cap(entry: Document) -> _Told:
     is_over = entry["what"] == "cap.ended"
     document = entry["before" if is_over else "after"]
     columns = {
-        **{name: document[name] for name in ("id", "window", "unit", "at_limit", "why", "created_by")},
+        **{name: document[name] for name in ("id", "unit", "at_limit", "why", "created_by")},
+        "window_kind": document["window"],
         "scope": json_text(document["scope"]),
         "limit_amount": document["limit"],
         "created_at_microseconds": _moment(document["created_at"]),

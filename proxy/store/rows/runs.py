@@ -1,7 +1,8 @@
 """Runs, attempts and outcomes as rows: one tuple a row, made for batches. A run is two: its own row, and its lane's.
 
-Column names are the values' own member names; tags, dropped parameters and tool calls are JSON text. Nothing a provider or
-caller sends can make a batch unwritable: what no database can hold is made to fit. The other values are in rows/values.py.
+Column names are the values' own member names, but for those that an engine reserves; tags, dropped parameters and tool calls are
+JSON text. Nothing a provider or caller sends can make a batch unwritable: what no database can hold is made to fit. The other
+values are in rows/values.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,13 @@ from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Attempt, Run
 from proxy.store.rows.values import Row, json_text
 
-_RUN_COLUMNS: Final = Run.__struct_fields__
-_OWN: Final = _RUN_COLUMNS.index("wire")
+_RUN_MEMBERS: Final = Run.__struct_fields__
+_OWN: Final = _RUN_MEMBERS.index("wire")
+_NAMED_OTHERWISE: Final = {"user": "user_id"}
 #: What differs from run to run, in the order of `run_parts`; the rest of a run is its lane's.
-RECORD_COLUMNS: Final = _RUN_COLUMNS[:_OWN]
+RECORD_COLUMNS: Final = tuple(_NAMED_OTHERWISE.get(name, name) for name in _RUN_MEMBERS[:_OWN])
 #: What runs have in common that went the same way to the same end.
-LANE_COLUMNS: Final = _RUN_COLUMNS[_OWN:]
+LANE_COLUMNS: Final = _RUN_MEMBERS[_OWN:]
 ATTEMPT_COLUMNS: Final = Attempt.__struct_fields__
 OUTCOME_COLUMNS: Final = tuple(Outcome.__dataclass_fields__)
 _LANE_LISTS: Final = ("dropped_parameters", "tool_calls", "sent_variables")
@@ -86,7 +88,7 @@ def outcome_of(row: Row) -> Outcome:
 
 def storable_run(run: Run) -> Run:
     """The run with what a database cannot hold made to fit: text without lone surrogates, integers within 64 bits."""
-    return replace(run, **{name: _storable(getattr(run, name)) for name in _RUN_COLUMNS})
+    return replace(run, **{name: _storable(getattr(run, name)) for name in _RUN_MEMBERS})
 
 
 def storable_attempt(attempt: Attempt) -> Attempt:

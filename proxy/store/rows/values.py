@@ -1,8 +1,8 @@
 """Rows <-> core values: how each value is written as columns, and read back.
 
-Column names are the values' own member names; nested values are canonical JSON text, booleans 0 and 1. Every SQL store
-shares these functions; which SQL brings the rows is the store's own matter. Runs, which come in batches, are in
-rows/runs.py.
+Column names are the values' own member names, but for those that an engine reserves; nested values are canonical JSON text,
+booleans 0 and 1. Every SQL store shares these functions; which SQL brings the rows is the store's own matter. Runs, which come in
+batches, are in rows/runs.py.
 """
 
 from collections.abc import Mapping
@@ -233,7 +233,7 @@ def cap_columns(cap: Cap) -> Columns:
     return {
         "id": cap.id,
         "scope": json_text(cap.scope.content()),
-        "window": cap.window,
+        "window_kind": cap.window,
         "unit": cap.unit,
         "limit_amount": cap.limit_amount,
         "at_limit": cap.at_limit,
@@ -247,7 +247,7 @@ def cap_of(row: Row) -> Cap:
     return Cap(
         id=row["id"],
         scope=_scope_of(row),
-        window=row["window"],
+        window=row["window_kind"],
         unit=row["unit"],
         limit_amount=row["limit_amount"],
         at_limit=row["at_limit"],

@@ -2,7 +2,7 @@
 
 Each method is one hop to the writer's thread. Whether a change is allowed is decided by its caller with core's rules; the
 schema holds what must hold in any case. Rows that are never changed again are written by appending.py; the transaction
-around it all is database.py's.
+around it all is database.py's. Whatever writes what the snapshot is made of notes which part of it that was.
 """
 
 import sqlite3
@@ -14,7 +14,7 @@ from proxy.core.proof.audit import AuditDraft, AuditEntry
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.protection import Protection
 from proxy.core.releasing.releases import Release
-from proxy.core.snapshot import Agent, AgentState, Rollout
+from proxy.core.snapshot import Agent, AgentState, Rollout, SnapshotChanges
 from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch
 from proxy.core.tokens import Token
@@ -34,6 +34,7 @@ from proxy.store.sqlite import access
 from proxy.store.sqlite.appending import append_audit, append_release, append_version, insert
 from proxy.store.sqlite.lists import read_label_history, read_rollout
 from proxy.store.sqlite.opening.connection import ThreadConnection
+from proxy.store.sqlite.snapshot_parts import Part, finish, mark, read_changes
 from proxy.store.sqlite.traffic import read_agent, read_agent_state, read_version, rollouts_of
 
 _UPDATE_AGENT = """
@@ -81,6 +82,8 @@ class SqliteChange:
         self._writer = writer
         self._revision = revision
         self.audit_entries = 0
+        #: What of the snapshot is written to, and not marked yet.
+        self._unmarked: set[Part] = set()
 
     @property
     def revision(self) -> int:
@@ -91,15 +94,18 @@ class SqliteChange:
 
     async def insert_agent(self, agent: Agent) -> None:
         await self._writer.run(insert, "agents", [agent_columns(agent)])
+        self._changes_agent(agent.name)
 
     async def update_agent(self, agent: Agent) -> None:
         await self._alter(_UPDATE_AGENT, agent_columns(agent), _missing("agent", agent.name))
+        self._changes_agent(agent.name)
 
     async def version(self, agent: str, number: int) -> Version | None:
         return await self._writer.run(read_version, agent, number)
 
     async def insert_version(self, version: Version) -> None:
         await self._writer.run(append_version, version)
+        self._changes_agent(version.agent)
 
     async def agent_state(self, name: str) -> AgentState | None:
         return await self._writer.run(read_agent_state, name)
@@ -112,18 +118,22 @@ class SqliteChange:
 
     async def append_release(self, release: Release) -> None:
         await self._writer.run(append_release, release)
+        self._changes_agent(release.agent)
 
     async def delete_label(self, agent: str, label: str) -> None:
         await self._alter("DELETE FROM labels WHERE agent = ? AND name = ?", (agent, label), _missing("label", label))
+        self._changes_agent(agent)
 
     async def next_rollout_id(self, agent: str) -> str:
         return f"r{(await self._writer.run(_fetch, _NEXT_ROLLOUT, (agent,)))[0][0]}"
 
     async def insert_rollout(self, rollout: Rollout) -> None:
         await self._writer.run(_insert_rollout, rollout)
+        self._changes_agent(rollout.agent)
 
     async def update_rollout(self, rollout: Rollout) -> None:
         await self._alter(_UPDATE_ROLLOUT, rollout_columns(rollout), _missing("rollout", rollout.id))
+        self._changes_agent(rollout.agent)
 
     async def rollout(self, agent: str, rollout_id: str) -> Rollout | None:
         return await self._writer.run(read_rollout, agent, rollout_id)
@@ -134,16 +144,22 @@ class SqliteChange:
 
     async def insert_switch(self, switch: Switch) -> None:
         await self._writer.run(insert, "switches", [switch_columns(switch)])
+        await self._changes_switches(switch)
 
     async def switch(self, switch_id: str) -> Switch | None:
         rows = await self._writer.run(_fetch, _SWITCH, (switch_id,))
         return switch_of(rows[0]) if rows else None
 
     async def end_switch(self, switch_id: str, who: str, at_microseconds: int) -> None:
-        await self._alter(_END_SWITCH, (who, at_microseconds, switch_id), _missing("switch", switch_id))
+        switch = await self.switch(switch_id)
+        if switch is None:
+            raise _missing("switch", switch_id)
+        await self._writer.run(_execute, _END_SWITCH, (who, at_microseconds, switch_id))
+        await self._changes_switches(switch)
 
     async def insert_cap(self, cap: Cap) -> None:
         await self._writer.run(insert, "caps", [cap_columns(cap)])
+        self._unmarked.add(("caps", ""))
 
     async def cap(self, cap_id: str) -> Cap | None:
         rows = await self._writer.run(_fetch, _CAP, (cap_id,))
@@ -151,18 +167,22 @@ class SqliteChange:
 
     async def replace_cap(self, cap: Cap) -> None:
         await self._alter(_REPLACE_CAP, cap_columns(cap), _missing("cap", cap.id))
+        self._unmarked.add(("caps", ""))
 
     async def end_cap(self, cap_id: str, who: str, at_microseconds: int) -> None:
         await self._alter(_END_CAP, (who, at_microseconds, cap_id), _missing("cap", cap_id))
+        self._unmarked.add(("caps", ""))
 
     async def insert_token(self, token: Token) -> None:
         await self._writer.run(insert, "tokens", [token_columns(token)])
+        self._unmarked.add(("tokens", ""))
 
     async def token(self, token_id: str) -> Token | None:
         return await self._writer.run(access.read_active_token, token_id)
 
     async def revoke_token(self, token_id: str, who: str, at_microseconds: int) -> None:
         await self._alter(access.REVOCATION, (who, at_microseconds, token_id), _missing("token", token_id))
+        self._unmarked.add(("tokens", ""))
 
     async def protection(self, agent: str, label: str) -> Protection | None:
         return await self._writer.run(access.read_protection, agent, label)
@@ -197,6 +217,32 @@ class SqliteChange:
         self.audit_entries += 1
         return entry
 
+    async def changes_since(self, revision: int) -> SnapshotChanges:
+        return await self._writer.run(self._read_changes, revision)
+
+    async def finish(self) -> None:
+        """The last statements."""
+        await self._writer.run(finish, self._unmarked, self._revision)
+
+    def _read_changes(self, plain: sqlite3.Connection, after: int) -> SnapshotChanges:
+        mark(plain, self._unmarked, self._revision)
+        self._unmarked.clear()
+        return read_changes(plain, after, self._revision)
+
+    def _changes_agent(self, name: str) -> None:
+        self._unmarked.add(("agent", name))
+
+    async def _changes_switches(self, switch: Switch) -> None:
+        """The list, and the agents whose reachable versions follow from the switch."""
+        self._unmarked.add(("switches", ""))
+        if switch.fallback_version is None:
+            return
+        if switch.scope.agent is not None:
+            self._changes_agent(switch.scope.agent)
+            return
+        for row in await self._writer.run(_fetch, "SELECT name FROM agents", ()):
+            self._changes_agent(row["name"])
+
     async def _alter(self, statement: str, values: Sequence[Any] | Columns, missing: NotFound) -> None:
         if not await self._writer.run(_execute, statement, values):
             raise missing
@@ -225,10 +271,5 @@ def _read_rollout(plain: sqlite3.Connection, statement: str, values: Sequence[An
 
 
 def begun_at(plain: sqlite3.Connection) -> int:
-    """How many rows this connection has ever written, for `finish` to compare with."""
+    """How many rows this connection has ever written: whether a change wrote anything is seen by it."""
     return plain.total_changes
-
-
-def finish(plain: sqlite3.Connection, revision: int) -> None:
-    """The last statement of a change."""
-    plain.execute("UPDATE meta SET revision = ?", (revision,))

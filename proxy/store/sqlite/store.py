@@ -29,7 +29,7 @@ from proxy.store.ports.rollouts import KeptEvidence
 from proxy.store.ports.store import StoreCopy, StoreFacts, UnauditedChange
 from proxy.store.ports.upkeep import Carried, CarryPosition
 from proxy.store.sqlite import access, carrying, evidence, giving_back, ledger, lists, traffic
-from proxy.store.sqlite.changes import SqliteChange, begun_at, finish
+from proxy.store.sqlite.changes import SqliteChange, begun_at
 from proxy.store.sqlite.opening.database import Database
 from proxy.store.sqlite.opening.migrate import migrations
 from proxy.store.sqlite.opening.ownership import size_in_bytes
@@ -80,7 +80,7 @@ class SqliteStore:
                 return
             if not change.audit_entries:
                 raise UnauditedChange
-            await writer.run(finish, change.revision)
+            await change.finish()
         self._database.revision = change.revision
 
     async def load_snapshot(self) -> Snapshot:

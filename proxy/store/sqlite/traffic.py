@@ -62,7 +62,7 @@ def read_snapshot(plain: sqlite3.Connection) -> Snapshot:
     switches = read_switches(plain)
     return Snapshot(
         revision=plain.execute("SELECT revision FROM meta").fetchone()[0],
-        agents=_read_states(plain, names, switches),
+        agents=_states(plain, names, switches),
         switches=switches,
         caps=read_caps(plain),
         tokens=read_active_tokens(plain),
@@ -71,7 +71,12 @@ def read_snapshot(plain: sqlite3.Connection) -> Snapshot:
 
 def read_agent_state(plain: sqlite3.Connection, name: str) -> AgentState | None:
     """One agent, also an archived one."""
-    return _read_states(plain, [name], read_switches(plain)).get(name)
+    return read_agent_states(plain, [name]).get(name)
+
+
+def read_agent_states(plain: sqlite3.Connection, names: Sequence[str]) -> dict[str, AgentState]:
+    """Those of these agents that there are, also archived ones."""
+    return _states(plain, names, read_switches(plain)) if names else {}
 
 
 def read_switches(plain: sqlite3.Connection) -> tuple[Switch, ...]:
@@ -93,7 +98,7 @@ def read_version(plain: sqlite3.Connection, agent: str, number: int) -> Version 
     return _read_versions(plain, [(agent, number)]).get((agent, number))
 
 
-def _read_states(plain: sqlite3.Connection, names: Sequence[str], switches: Iterable[Switch]) -> dict[str, AgentState]:
+def _states(plain: sqlite3.Connection, names: Sequence[str], switches: Iterable[Switch]) -> dict[str, AgentState]:
     wanted = json_text(names)
     agents = [agent_of(row) for row in plain.execute(_AGENTS, (wanted,))]
     labels: defaultdict[str, dict[str, Label]] = defaultdict(dict)

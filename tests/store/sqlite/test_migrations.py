@@ -13,6 +13,17 @@ from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite.opening.migrate import migrate, migrations, schema_version
 from tests.store.given import an_agent
 
+#: PostgreSQL's reserved words, appendix C of its manual; SQLite takes most of them as names.
+RESERVED = """
+    all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
+    concurrently constraint create cross current_catalog current_date current_role current_schema current_time current_timestamp
+    current_user default deferrable desc distinct do else end except false fetch for foreign freeze from full grant group having
+    ilike in initially inner intersect into is isnull join lateral leading left like limit localtime localtimestamp natural not
+    notnull null offset on only or order outer overlaps placing primary references returning right select session_user similar
+    some symmetric system_user table tablesample then to trailing true union unique user using variadic verbose when where window
+    with
+"""
+
 
 def plain_connection(database):
     return closing(sqlite3.connect(database, isolation_level=None))
@@ -44,6 +55,17 @@ def test_make_strict_tables_only(database):
         migrate(plain, migrations())
         tables = plain.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main' AND type = 'table'")
         assert {name for name, strict in tables if not strict} == {"sqlite_schema"}
+
+
+def test_make_no_table_and_no_column_with_a_name_that_another_engine_reserves(database):
+    with plain_connection(database) as plain:
+        migrate(plain, migrations())
+        tables = [name for (name,) in plain.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
+        columns = {
+            column for table in tables for (column,) in plain.execute("SELECT name FROM pragma_table_info(?)", (table,))
+        }
+    assert {"user_id", "window_kind"} <= columns
+    assert set(RESERVED.split()).isdisjoint({*tables, *columns})
 
 
 @pytest.mark.parametrize("statement", range(1, 60, 7))

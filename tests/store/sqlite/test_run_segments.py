@@ -96,7 +96,7 @@ async def test_a_segment_is_sorted_in_by_the_batch_that_fills_it_also_with_runs_
     await store.record_runs(runs, [])
     owners = rows("SELECT COUNT(*), MIN(run), MAX(run) FROM run_owners")
     assert owners == rows(
-        f"SELECT SUM((user IS NOT NULL) + (conversation IS NOT NULL)), 1, {SEGMENT_RUNS} FROM runs WHERE number <= {SEGMENT_RUNS}"
+        f"SELECT SUM((user_id IS NOT NULL) + (conversation IS NOT NULL)), 1, {SEGMENT_RUNS} FROM runs WHERE number <= {SEGMENT_RUNS}"
     )
     starts = [one.started_at_microseconds for one in runs[:SEGMENT_RUNS]]
     assert rows("SELECT * FROM run_segments") == [(0, min(starts), max(starts), 1)]

@@ -25,7 +25,7 @@ _SUMMED: Final = (
 
 # Only names of this code base are put together; values are bound.
 _OLDEST: Final = """
-SELECT number, id, user, conversation FROM run_records
+SELECT number, id, user_id, conversation FROM run_records
 WHERE started_at_microseconds < ? AND number < (SELECT MAX(number) FROM run_records)
 ORDER BY started_at_microseconds LIMIT ?
 """
@@ -67,10 +67,10 @@ def prune_runs(plain: sqlite3.Connection, before_microseconds: int) -> int:
     for statement in _OF_RUNS:
         plain.execute(statement, (json_text([row["id"] for row in old]),))
     owners = [
-        (_segment_of(row["number"]), kind, row[kind], row["number"])
+        (_segment_of(row["number"]), kind, row[column], row["number"])
         for row in old
-        for kind in ("user", "conversation")
-        if row[kind] is not None
+        for kind, column in (("user", "user_id"), ("conversation", "conversation"))
+        if row[column] is not None
     ]
     plain.executemany(_OWNER, owners)
     plain.execute(_RUNS, (numbers,))

@@ -171,7 +171,7 @@ def _of_run(wanted: RunFilter) -> tuple[str, list[Any]]:
     """What a run's own row is asked."""
     own, values = _conditions(
         ("agent = ?", wanted.agent),
-        ("user = ?", wanted.user),
+        ("user_id = ?", wanted.user),
         ("conversation = ?", wanted.conversation),
         ("started_at_microseconds >= ?", wanted.from_microseconds),
         ("started_at_microseconds < ?", wanted.to_microseconds),

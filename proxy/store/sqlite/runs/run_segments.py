@@ -25,8 +25,8 @@ WHERE number BETWEEN :first AND :last AND conversation IS NOT NULL ORDER BY conv
 """,
     """
 INSERT INTO run_owners (segment, kind, owner, run)
-SELECT :segment, 'user', user, number FROM run_records
-WHERE number BETWEEN :first AND :last AND user IS NOT NULL ORDER BY user, number
+SELECT :segment, 'user', user_id, number FROM run_records
+WHERE number BETWEEN :first AND :last AND user_id IS NOT NULL ORDER BY user_id, number
 """,
 )
 _LANES = """
