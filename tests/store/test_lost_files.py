@@ -3,12 +3,15 @@
 Each fault is followed to its end: the right file comes back, or the process stops and starts, or it dies.
 """
 
+import asyncio
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -98,6 +101,31 @@ async def beside(database):
         await an_agent(store, "foreign")
     async with opened(database) as store:
         await store.ping()
+
+
+@asynccontextmanager
+async def long_read(store: SqliteStore) -> AsyncIterator[None]:
+    """The log cannot be moved whole: somebody reads what was there before."""
+    database = store._database
+    begun, done = threading.Event(), threading.Event()
+
+    def reads(plain: sqlite3.Connection) -> None:
+        plain.execute("SELECT revision FROM meta").fetchone()
+        begun.set()
+        done.wait(30)
+
+    reading = asyncio.create_task(database.read_for_lists(reads))
+    await asyncio.to_thread(begun.wait, 30)
+    yield
+    done.set()
+    await reading
+
+
+@asynccontextmanager
+async def slow_disk(store: SqliteStore) -> AsyncIterator[None]:
+    """The log is left where it is: moving it would hold up changes."""
+    store._database._speed.looked(1)
+    yield
 
 
 @pytest.mark.parametrize("impostor", IMPOSTORS)
@@ -335,6 +363,28 @@ class TestAtTheStart:
         assert caught.value.code == "store_log_foreign"
         assert "switchback store restore switchback.db --without-log" in caught.value.message
         assert (restored.read_bytes(), log_of(restored).read_bytes()) == (came, log)
+
+    @pytest.mark.parametrize("holds_up", [long_read, slow_disk])
+    async def test_an_older_copy_is_known_for_one_from_the_acknowledgement_of_a_change_on(
+        self, database, holds_up: Callable[[SqliteStore], AbstractAsyncContextManager[None]]
+    ):
+        crashed = database.parent / "crashed"
+        async with opened(database) as store:
+            await an_agent(store, "agent-0")
+            shutil.copyfile(database, database.with_name("older"))
+            async with holds_up(store):
+                await an_agent(store, "agent-1")
+                copied(database, crashed)
+                # The database file itself lacks the change: what it says is in the log.
+                assert log_of(database).stat().st_size > 0
+        lost = crashed / database.name
+        log_of(lost).unlink()
+        index_of(lost).unlink()
+        shutil.copyfile(database.with_name("older"), lost)
+        with pytest.raises(Unavailable) as caught:
+            async with opened(lost):
+                pass
+        assert caught.value.code == "store_not_the_same"
 
     async def test_a_crash_anywhere_is_not_taken_for_an_exchange(self, database):
         async with opened(database) as store:

@@ -134,6 +134,7 @@ class Database:
             if took <= SLOW_SECONDS:
                 # In the database file itself an acknowledged change outlives whatever befalls the log.
                 await self._move_log(opening)
+            await opening.note_revision()
 
     async def tend(self, work: Work[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
         """`write`, and the upkeep of the log: to be called once a second or so."""

@@ -2,7 +2,7 @@
 
 Decision: a commit that has begun cannot be broken off, so one that nobody could wait for is not begun. What it would take is told from
 a write of a few bytes to the lock file, which nobody needs: some 10 us where the disk is well. A change writes three pages or so,
-two calls to write() each, and waits for the disk once: 2.4 s at 300 ms a write.
+two calls to write() each, and its revision into the identity file, and waits for the disk twice: 3 s at 300 ms a write.
 """
 
 import time
@@ -13,7 +13,7 @@ from proxy.store.sqlite.opening.ownership import OwnershipLock
 #: From here on the disk is slow: what can wait is not written beside a change.
 SLOW_SECONDS: Final = 0.25
 #: A change is taken for so many writes.
-_WRITES_OF_A_CHANGE: Final = 8
+_WRITES_OF_A_CHANGE: Final = 10
 #: A trial that took no longer may have met a busy machine, and is made twice.
 _DOUBTFUL_SECONDS: Final = 1.0
 

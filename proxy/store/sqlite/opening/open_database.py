@@ -1,7 +1,9 @@
 """One opening of the database: its file, its three connections, and the moves of its log into it.
 
 Only here is the log moved, each time between two notes in the identity file, so that any other change of the database file is
-known to be somebody else's (presence.py). What became of the files and what is to be done then is database.py's matter.
+known to be somebody else's (presence.py). The revision is noted before a change is acknowledged, also where the log cannot be
+moved then: a copy that lacks the change is known for one from that moment on, whatever happens to this process. What became of
+the files and what is to be done then is database.py's matter.
 """
 
 import asyncio
@@ -9,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,11 +28,13 @@ from proxy.store.sqlite.opening.presence import LOG_MOVES_IN, Presence
 
 @dataclass(slots=True)
 class OpenDatabase:
-    """What is open, and on which file. `identity`: as of the last whole move of the log."""
+    """What is open, and on which file. `identity`: as of the last whole move of the log, but for the revision, which is the last
+    one noted. `content`: of the file, as noted."""
 
     file: OpenFile
     identity_file: IdentityFile
     identity: Identity
+    content: tuple[int, int] | None
     schema_version: int
     writer: ThreadConnection
     traffic: ThreadConnection
@@ -39,6 +43,10 @@ class OpenDatabase:
     async def move_log(self) -> bool:
         """Move what the log holds into the open database; whether that was everything. Raises Unavailable."""
         return await self.writer.run(_move_log, self)
+
+    async def note_revision(self) -> None:
+        """Returns when the revision is noted outside the database, durably. Raises Unavailable."""
+        await self.writer.run(_note_revision, self)
 
     async def close(self) -> None:
         """Close the connections and leave every file as it is."""
@@ -102,7 +110,7 @@ async def open_database(
         traffic, lists = await another(read_only=True), await another(read_only=True)
         file.remember()
         opened.pop_all()
-    opening = OpenDatabase(file, identity_file, identity, schema_version, writer, traffic, lists)
+    opening = OpenDatabase(file, identity_file, identity, None, schema_version, writer, traffic, lists)
     with suppress(DatabaseFailed):
         # A disk that is full or slow does not keep what is there from being used.
         await opening.move_log()
@@ -127,7 +135,7 @@ def _opened_file(
 
 
 def _move_log(plain: sqlite3.Connection, opening: OpenDatabase) -> bool:
-    file, notes = opening.file, opening.identity_file
+    file = opening.file
     presence = file.look()
     if presence not in LOG_MOVES_IN:
         raise FilesChanged(presence)
@@ -136,17 +144,30 @@ def _move_log(plain: sqlite3.Connection, opening: OpenDatabase) -> bool:
     is_noted = found is not None and found.revision > 0
     # What is noted as safe must be on the disk; that of now is only when the log is.
     if is_noted:
-        notes.write(IdentityNote(identity=opening.identity, content=None))
+        _note(opening, None)
     try:
         is_whole = _checkpoint(plain)
     finally:
         file.note_checkpoint()
     file.sync()
-    if is_whole and found is not None:
-        opening.identity = found
+    if found is not None:
+        # Changes wait for the disk, and so their revision is safe in the log too.
+        opening.identity = found if is_whole else replace(opening.identity, revision=found.revision)
     if is_noted:
-        notes.write(IdentityNote(identity=opening.identity, content=file.content))
+        _note(opening, file.content)
     return is_whole
+
+
+def _note_revision(plain: sqlite3.Connection, opening: OpenDatabase) -> None:
+    found = identity_in(plain)
+    if found is not None and found.revision > opening.identity.revision:
+        opening.identity = replace(opening.identity, revision=found.revision)
+        _note(opening, opening.content)
+
+
+def _note(opening: OpenDatabase, content: tuple[int, int] | None) -> None:
+    opening.identity_file.write(IdentityNote(identity=opening.identity, content=content))
+    opening.content = content
 
 
 def _checkpoint(plain: sqlite3.Connection) -> bool:
