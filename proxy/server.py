@@ -70,6 +70,7 @@ from proxy.runtime.telemetry.outcome_counts import OutcomeCounts
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.telemetry.run_log import RunLog
 from proxy.runtime.telemetry.snapshot_gauges import SnapshotGauges
+from proxy.runtime.telemetry.summing import Summing
 from proxy.runtime.workers.owner_end import OwnerParts
 from proxy.runtime.workers.program import WorkerProgram
 from proxy.runtime.workers.supervisor import Workers
@@ -206,6 +207,8 @@ class Server:
         await heartbeat.beat()
         self._tasks.spawn(heartbeat.run(), "heartbeat")
         self._tasks.spawn(self._retention.run(), "retention")
+        summing = Summing(self._store, lambda: self._recorder.queue_length, self._on_error)
+        self._tasks.spawn(summing.run(), "summing of runs")
         self._tasks.spawn(self._token_uses.run(), "token uses")
         providers = settings.providers.keys()
         limit_commands = LimitCommands(self._changes, self._identifiers, data_path, providers, self._preflight)

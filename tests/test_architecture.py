@@ -96,6 +96,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "proof": _CORE_BELOW_CALLS,
         "evidence": {GROUND},
         "rollouts": {GROUND, "calls", "releasing", "snapshot", "evidence"},
+        "reports": {GROUND, "calls", "releasing", "evidence", "rollouts"},
     },
     "wires": {
         "wire": set(),

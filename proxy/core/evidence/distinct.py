@@ -16,6 +16,16 @@ FULL_SHARE: Final = 0.6
 _SEED: Final = 0xD157
 
 
+def distinct_hash(text: str) -> int:
+    """32 bits of which the lower ones say which bit of a map is a text's."""
+    return mmh3.hash(text.encode("utf-8", "surrogatepass"), _SEED, signed=False)
+
+
+def estimated(bits_set: int) -> int:
+    """How many different texts have set so many bits of `BITS`."""
+    return round(-BITS * math.log1p(-min(bits_set, BITS - 1) / BITS))
+
+
 class DistinctCount:
     """A mutable count of different texts."""
 
@@ -25,7 +35,7 @@ class DistinctCount:
 
     def add(self, text: str) -> None:
         """Count one text; again changes nothing."""
-        position = mmh3.hash(text.encode("utf-8", "surrogatepass"), _SEED, signed=False) % BITS
+        position = distinct_hash(text) % BITS
         byte, bit = position >> 3, 1 << (position & 7)
         if not self._bitmap[byte] & bit:
             self._bitmap[byte] |= bit
@@ -38,8 +48,7 @@ class DistinctCount:
 
     def estimate(self) -> int:
         """How many different texts were counted."""
-        share = min(self._bits_set, BITS - 1) / BITS
-        return round(-BITS * math.log1p(-share))
+        return estimated(self._bits_set)
 
     def packed(self) -> bytes:
         """To keep: the bitmap, compressed."""

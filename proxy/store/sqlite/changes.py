@@ -34,6 +34,7 @@ from proxy.store.sqlite import access
 from proxy.store.sqlite.appending import append_audit, append_release, append_version, insert
 from proxy.store.sqlite.lists import read_label_history, read_rollout
 from proxy.store.sqlite.opening.connection import ThreadConnection
+from proxy.store.sqlite.runs.run_sums import move_quarantined
 from proxy.store.sqlite.snapshot_parts import Part, finish, mark, read_changes
 from proxy.store.sqlite.traffic import read_agent, read_agent_state, read_version, rollouts_of
 
@@ -69,9 +70,11 @@ WHERE id = :id AND ended_at_microseconds IS NULL
 _END_CAP = "UPDATE caps SET ended_by = ?, ended_at_microseconds = ? WHERE id = ? AND ended_at_microseconds IS NULL"
 
 
+_MARKED_OTHERWISE = """
+SELECT id FROM run_records WHERE id IN (SELECT value FROM json_each(:runs) AS wanted) AND quarantined <> :quarantined
+"""
 _QUARANTINE = """
-UPDATE run_records SET quarantined = :quarantined
-WHERE id IN (SELECT value FROM json_each(:runs) AS wanted) AND quarantined <> :quarantined
+UPDATE run_records SET quarantined = :quarantined WHERE id IN (SELECT value FROM json_each(:runs) AS wanted)
 """
 
 
@@ -209,8 +212,7 @@ class SqliteChange:
         await self._alter(access.DECIDE_PROPOSAL, proposal_columns(proposal), _missing("proposal", proposal.id))
 
     async def quarantine_runs(self, run_ids: Sequence[str], quarantined: bool) -> int:
-        wanted = {"runs": json_text(list(run_ids)), "quarantined": quarantined}
-        return await self._writer.run(_execute, _QUARANTINE, wanted)
+        return await self._writer.run(_quarantine, run_ids, quarantined)
 
     async def append_audit(self, draft: AuditDraft) -> AuditEntry:
         entry = await self._writer.run(append_audit, draft)
@@ -258,6 +260,14 @@ def _fetch(plain: sqlite3.Connection, statement: str, values: Sequence[Any]) -> 
 
 def _execute(plain: sqlite3.Connection, statement: str, values: Sequence[Any] | Columns) -> int:
     return plain.execute(statement, values).rowcount
+
+
+def _quarantine(plain: sqlite3.Connection, run_ids: Sequence[str], quarantined: bool) -> int:
+    """How many were not marked so; reports count them no more, or again."""
+    wanted = {"runs": json_text(list(run_ids)), "quarantined": quarantined}
+    changed = json_text([row["id"] for row in plain.execute(_MARKED_OTHERWISE, wanted)])
+    move_quarantined(plain, changed, quarantined)
+    return plain.execute(_QUARANTINE, {"runs": changed, "quarantined": quarantined}).rowcount
 
 
 def _insert_rollout(plain: sqlite3.Connection, rollout: Rollout) -> None:

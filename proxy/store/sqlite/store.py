@@ -25,6 +25,7 @@ from proxy.core.spending.caps import Cap, CounterKey
 from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version, VersionSummary
+from proxy.store.ports.reports import SummedRuns, SumsFilter
 from proxy.store.ports.rollouts import KeptEvidence
 from proxy.store.ports.store import StoreCopy, StoreFacts, UnauditedChange
 from proxy.store.ports.upkeep import Carried, CarryPosition
@@ -34,7 +35,7 @@ from proxy.store.sqlite.opening.database import Database
 from proxy.store.sqlite.opening.migrate import migrations
 from proxy.store.sqlite.opening.ownership import size_in_bytes
 from proxy.store.sqlite.proof import prove_more
-from proxy.store.sqlite.runs import batches, outcome_lists, pruning, run_lists, run_segments
+from proxy.store.sqlite.runs import batches, outcome_lists, pruning, run_lists, run_segments, run_sums
 from proxy.store.sqlite.runs.run_lanes import RunLanes, answered_names
 
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -197,6 +198,12 @@ class SqliteStore:
 
     async def answered_names(self, limit: int) -> Sequence[tuple[str, str, str]]:
         return await self._database.read_for_traffic(answered_names, limit)
+
+    async def sum_up_runs(self) -> int:
+        return await self._database.write(run_sums.sum_up)
+
+    async def summed_runs(self, wanted: SumsFilter) -> SummedRuns:
+        return await self._database.read_for_lists(run_sums.read_sums_of, wanted)
 
     async def sort_lanes(self) -> int:
         return await self._database.write(run_segments.sort_lanes)

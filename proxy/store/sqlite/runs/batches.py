@@ -27,6 +27,7 @@ from proxy.store.rows.runs import (
 from proxy.store.rows.values import json_text
 from proxy.store.sqlite.runs.run_lanes import RunLanes
 from proxy.store.sqlite.runs.run_segments import sort_in
+from proxy.store.sqlite.runs.run_sums import sum_up_outcomes
 from proxy.store.sqlite.statements.bulk import NULL, BulkInsert
 
 _HOUR_MICROSECONDS: Final = 3_600_000_000
@@ -37,6 +38,7 @@ _OUTCOME: Final = BulkInsert("outcomes", OUTCOME_COLUMNS, "DO NOTHING")
 _KNOWN_RUNS: Final = (
     "SELECT run_records.id FROM json_each(?) AS wanted CROSS JOIN run_records ON run_records.id = wanted.value"
 )
+_TOLD: Final = "SELECT outcomes.id FROM json_each(?) AS wanted CROSS JOIN outcomes ON outcomes.id = wanted.value"
 _LATENCY: Final = BulkInsert(
     "latency_histograms",
     ("agent", "version", "hour_microseconds", "bucket", "count"),
@@ -92,7 +94,10 @@ def write_outcomes(plain: sqlite3.Connection, outcomes: Sequence[Outcome]) -> li
     """Insert those whose run is there; the ids of runs that are not, each once, in order."""
     wanted = list({outcome.run: None for outcome in outcomes})
     known = {row["id"] for row in plain.execute(_KNOWN_RUNS, (json_text(wanted),))}
-    _OUTCOME(plain, [outcome_values(outcome) for outcome in outcomes if outcome.run in known])
+    told = {row["id"] for row in plain.execute(_TOLD, (json_text([outcome.id for outcome in outcomes]),))}
+    new = {outcome.id: outcome for outcome in outcomes if outcome.run in known and outcome.id not in told}
+    _OUTCOME(plain, [outcome_values(outcome) for outcome in new.values()])
+    sum_up_outcomes(plain, new.values())
     return [run for run in wanted if run not in known]
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from proxy.store.rows.values import json_text
 from proxy.store.sqlite.runs.run_segments import SEGMENT_RUNS, bounds_of
+from proxy.store.sqlite.runs.run_sums import sum_up_pruned
 
 #: A few milliseconds of the writer's thread.
 _RUNS_A_STEP: Final = 256
@@ -64,6 +65,7 @@ def prune_runs(plain: sqlite3.Connection, before_microseconds: int) -> int:
         return 0
     numbers = json_text([row["number"] for row in old])
     plain.execute(_ADD_TO_DAYS, (numbers,))
+    sum_up_pruned(plain, [row["number"] for row in old])
     for statement in _OF_RUNS:
         plain.execute(statement, (json_text([row["id"] for row in old]),))
     owners = [

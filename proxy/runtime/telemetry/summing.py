@@ -1,0 +1,64 @@
+"""Recorded runs into the sums that reports read, beside traffic, some seconds after they were recorded; older ones from before there
+were sums too.
+
+Decision: beside calls, in steps of 1,024 runs with a pause after each of four times as long, on the store's writing thread. It takes a
+third more CPU than recording the runs does (15 us each where that took 11, on a busy machine), three times more where a step has 200 cells
+(2026-11-28). Not taken: with each batch of the recorder, where nearly every run would read, change and write a row of its own.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from proxy.core.errors import Unavailable
+
+_ROUND_SECONDS: Final = 2.0
+_LEAST_PAUSE_SECONDS: Final = 0.01
+_PAUSE_PER_STEP: Final = 4
+#: So many runs waiting to be recorded are more than one batch: the store has no time.
+_BUSY_RUNS: Final = 2_000
+
+
+class SumsWriter(Protocol):
+    """What it needs of the store."""
+
+    async def sum_up_runs(self) -> int: ...
+
+
+class Summing:
+    """Adds recorded runs to the sums, step by step."""
+
+    def __init__(
+        self,
+        store: SumsWriter,
+        waiting_runs: Callable[[], int],
+        on_error: Callable[[BaseException], None],
+        round_seconds: float = _ROUND_SECONDS,
+    ) -> None:
+        """`waiting_runs()`: how many are not recorded yet."""
+        self._store = store
+        self._waiting_runs = waiting_runs
+        self._on_error = on_error
+        self._round_seconds = round_seconds
+
+    async def run(self) -> None:
+        """Round after round until cancelled; what the store breaks off is gone on with by the next."""
+        told: str | None = None
+        while True:
+            await asyncio.sleep(self._round_seconds)
+            try:
+                while self._waiting_runs() <= _BUSY_RUNS and await self._step():
+                    pass
+            except Unavailable:
+                continue
+            except Exception as error:
+                # Reports go on without it, and count what waits themselves; what stays as it is is told once.
+                if told != (told := repr(error)):
+                    self._on_error(error)
+
+    async def _step(self) -> int:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        summed = await self._store.sum_up_runs()
+        await asyncio.sleep(max(_LEAST_PAUSE_SECONDS, _PAUSE_PER_STEP * (loop.time() - began)))
+        return summed

@@ -1,0 +1,46 @@
+"""Recorded runs get into the sums beside traffic, step by step, and nothing that goes wrong ends it."""
+
+import asyncio
+
+from proxy.core.errors import Unavailable
+from proxy.runtime.telemetry.summing import Summing
+
+
+class Steps:
+    """A store that gives one answer a step, or raises it; `done` when all were given."""
+
+    def __init__(self, *answers: int | Exception) -> None:
+        self._answers = list(answers)
+        self.done = asyncio.Event()
+
+    async def sum_up_runs(self) -> int:
+        if not self._answers:
+            self.done.set()
+            return 0
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def finished(store: Steps, told: list[BaseException], waiting: list[int]) -> None:
+    task = asyncio.ensure_future(Summing(store, lambda: waiting.pop(0) if waiting else 0, told.append, 0.001).run())
+    try:
+        await asyncio.wait_for(store.done.wait(), 30)
+    finally:
+        task.cancel()
+
+
+async def test_it_goes_on_after_a_store_that_was_away_and_after_what_nobody_expected():
+    told: list[BaseException] = []
+    broken = ValueError("a sum that cannot be read")
+    await finished(
+        Steps(1024, Unavailable("store_unavailable", "locked"), 3, broken, ValueError(*broken.args), 5), told, []
+    )
+    assert told == [broken]
+
+
+async def test_it_waits_while_runs_wait_to_be_recorded():
+    waiting = [5_000, 5_000, 0]
+    await finished(Steps(1), [], waiting)
+    assert waiting == []
