@@ -225,8 +225,11 @@ def _price(name: str, price: PriceSettings | str) -> Price:
         output_mtok=price.output,
         cached_mtok=price.cached,
         cache_write_mtok=price.cache_write,
+        cache_write_1h_mtok=price.cache_write_1h,
         audio_input_mtok=price.audio_input,
         audio_output_mtok=price.audio_output,
+        image_output_mtok=price.image_output,
         web_search_thousand=price.web_search,
+        file_search_thousand=price.file_search,
         context_window=price.context_window,
     )

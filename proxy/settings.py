@@ -197,16 +197,18 @@ class ProviderSettings(_Frozen):
 
 
 class PriceSettings(_Frozen):
-    """Dollars per million tokens for a model the price library does not know, or knows wrongly."""
+    """Dollars per million tokens, or thousand searches, for a model the price library does not know, or knows wrongly."""
 
     input: Annotated[Decimal, Field(ge=0)]
     output: Annotated[Decimal, Field(ge=0)]
     cached: Annotated[Decimal, Field(ge=0)] | None = None
     cache_write: Annotated[Decimal, Field(ge=0)] | None = None
+    cache_write_1h: Annotated[Decimal, Field(ge=0)] | None = None
     audio_input: Annotated[Decimal, Field(ge=0)] | None = None
     audio_output: Annotated[Decimal, Field(ge=0)] | None = None
-    #: Dollars per thousand searches.
+    image_output: Annotated[Decimal, Field(ge=0)] | None = None
     web_search: Annotated[Decimal, Field(ge=0)] | None = None
+    file_search: Annotated[Decimal, Field(ge=0)] | None = None
     context_window: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -239,9 +241,7 @@ class Settings(_Frozen):
     retention: RetentionSettings = RetentionSettings()
     providers: dict[str, ProviderSettings] = Field(default_factory=_default_providers)
     #: By `provider/model`; `free` says that a model costs nothing.
-    prices: dict[str, PriceSettings | Literal["free"]] = Field(
-        default_factory=dict[str, PriceSettings | Literal["free"]]
-    )
+    prices: dict[str, PriceSettings | Literal["free"]] = {}
 
     @property
     def traffic_addresses(self) -> tuple[ListenAddress, ...]:

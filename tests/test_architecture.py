@@ -102,6 +102,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "wire": set(),
         "json": set(),
         "families": {"wire"},
+        "cache_writes": set(),
         "key_owners": {"families", "wire"},
         "model_list": {"json"},
         "passed_bodies": {"wire", "json", "shared"},
@@ -166,6 +167,7 @@ PROTOCOLS = {
         "proxy.wires.key_owners",
         "proxy.wires.passed_bodies",
         "proxy.wires.passed_streams",
+        "proxy.wires.cache_writes",
     ),
 }
 #: runtime meets http1 in one module

@@ -191,6 +191,8 @@ class BilledApart:
     rounds: int | None = 1
     #: What it may use that has a fee which no price list knows; None: nothing.
     unpriced: str | None = None
+    #: The most searches of stored files it can make.
+    file_searches: int = 0
 
 
 @dataclass(init=False, slots=True)

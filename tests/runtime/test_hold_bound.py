@@ -14,6 +14,7 @@ from proxy.runtime.spending.holding import HoldBound
 from proxy.runtime.spending.prices import PriceBook, override_price
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from proxy.wires.openai_chat.wire import OpenAIChat
+from proxy.wires.openai_responses.wire import OpenAIResponses
 from proxy.wires.wire import InjectionPlan, Wire
 
 BOOK = PriceBook({}, SystemClock())
@@ -82,3 +83,41 @@ def test_bodies_that_are_alike_are_held_alike() -> None:
     wire = OpenAIChat()
     held = {bound(wire, own, web_search_options={}).nanodollars for _ in range(8)}
     assert held == {1000 * 1000 + 100 * 1000 + 10_000_000}
+
+
+KEPT = {"type": "text", "text": "long", "cache_control": {"type": "ephemeral"}}
+KEPT_LONG = KEPT | {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+
+
+def test_what_is_to_be_kept_cannot_be_held_without_the_price_of_keeping_it() -> None:
+    rates = {"input_mtok": Decimal(1), "output_mtok": Decimal(1)}
+    bare, short = override_price("a/m", **rates), override_price("a/m", **rates, cache_write_mtok=Decimal(2))
+    both = override_price("a/m", **rates, cache_write_mtok=Decimal(2), cache_write_1h_mtok=Decimal(3))
+    for wire in (AnthropicMessages(), OpenAIChat()):
+        for _ in range(8):  # bodies that are alike
+            kept, kept_long = (
+                [{"role": "user", "content": "a"}, {"role": "user", "content": [part]}] for part in (KEPT, KEPT_LONG)
+            )
+            assert "the price of cache writes with" in bound(wire, bare, messages=kept).unbounded_because
+            assert "cache writes for an hour" in bound(wire, short, messages=kept_long).unbounded_because
+            priced = [bound(wire, short, messages=kept), bound(wire, both, messages=kept_long)]
+            assert all(held.nanodollars is not None for held in priced)
+            said = [{"role": "user", "content": '"cache_control": {"ttl": "1h"}'}]
+            assert bound(wire, bare, messages=said).nanodollars is not None
+
+
+def test_searches_of_files_are_held_where_their_price_is_known() -> None:
+    wire, window = OpenAIResponses(), {"context_window": 1000}
+    rates = {"input_mtok": Decimal(1), "output_mtok": Decimal(1), **window}
+    own, bare = override_price("a/m", **rates, file_search_thousand=Decimal(5)), override_price("a/m", **rates)
+    body = {
+        "model": "m",
+        "input": "hi",
+        "max_output_tokens": 100,
+        "tools": [{"type": "file_search"}],
+        "max_tool_calls": 2,
+    }
+    request = wire.read(json.dumps(body).encode())
+    injection = wire.inject(request, InjectionPlan(bundle=None))
+    assert hold_bound(wire, request, injection, own).nanodollars == 3 * 1000 * 1000 + 100 * 1000 + 2 * 5_000_000
+    assert "the price of file searches" in hold_bound(wire, request, injection, bare).unbounded_because

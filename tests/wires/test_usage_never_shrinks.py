@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from proxy.core.spending.usage import Usage, UsageParts, larger_usage
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from proxy.wires.openai_chat.wire import OpenAIChat
+from proxy.wires.openai_responses.wire import OpenAIResponses
+from proxy.wires.shared.answer_reading import MAX_BODY_BYTES
 from proxy.wires.wire import AnswerFacts, Wire
 from tests.wires.recorded import cut, read_all
 
-CHAT, CLAUDE = OpenAIChat(), AnthropicMessages()
+CHAT, CLAUDE, RESPONSES = OpenAIChat(), AnthropicMessages(), OpenAIResponses()
 
 
 def streamed(wire: Wire, *pieces: bytes) -> AnswerFacts:
@@ -190,3 +192,112 @@ def test_the_tier_that_was_served_is_read(usage: dict[str, Any], served: str | N
     assert whole(CLAUDE, {"content": [], "usage": totals | usage}).service_tier == served
     start = {"type": "message_start", "message": {"usage": totals | usage}}
     assert streamed(CLAUDE, events(start)).service_tier == served
+
+
+CHAT_ANSWER = (
+    '{"model":"m","choices":[{"index":0,"message":{"content":"TEXT"},"delta":{},"finish_reason":"stop"}],"usage":USAGE}',
+    '{"prompt_tokens":10,"completion_tokens":5}',
+)
+MESSAGE = (
+    '{"type":"message_delta","model":"m","content":[{"type":"text","text":"TEXT"}],"stop_reason":"end_turn","usage":USAGE}',
+    '{"input_tokens":10,"output_tokens":5}',
+)
+RESPONSE = (
+    '{"model":"m","status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"TEXT"}]}],"usage":USAGE}',
+    '{"input_tokens":10,"output_tokens":5}',
+)
+TELLINGS = [
+    "{U},USAGE{L}",
+    "{L},USAGE{U}",
+    "{U},USAGEnull",
+    "null,USAGE{U}",
+    "{U},USAGE{}",
+    "{U},USAGE7",
+    "{U},USAGE{L},USAGE{L}",
+]
+ANSWERS = [(CHAT, *CHAT_ANSWER), (CLAUDE, *MESSAGE), (RESPONSES, *RESPONSE)]
+
+
+def written(template: str, usage: str, text: str = "hi") -> bytes:
+    return template.replace("USAGE", usage, 1).replace("TEXT", text, 1).encode("utf-8", "surrogatepass")
+
+
+def body_of(wire: Wire, document: bytes) -> AnswerFacts:
+    pieces = [document[at : at + 1_000_000] for at in range(0, len(document), 1_000_000)]
+    return read_all(wire.answer_reader(streamed=False, removes_usage_event=False), pieces)[1]
+
+
+def last_event_of(wire: Wire, document: bytes) -> AnswerFacts:
+    ends = {CHAT: b"data: [DONE]\n\n", CLAUDE: b'data: {"type":"message_stop"}\n\n', RESPONSES: b""}
+    if wire is RESPONSES:
+        document = b'{"type":"response.completed","response":' + document + b"}"
+    return streamed(wire, b"data: " + document + b"\n\n" + ends[wire])
+
+
+@pytest.mark.parametrize(("wire", "template", "usage"), ANSWERS)
+@pytest.mark.parametrize("telling", TELLINGS)
+@pytest.mark.parametrize("size", [2, MAX_BODY_BYTES])
+def test_a_usage_that_is_told_twice_is_the_larger_one(
+    wire: Wire, template: str, usage: str, telling: str, size: int
+) -> None:
+    low = usage.replace("10", "1").replace("5", "1")
+    twice = telling.replace("{U}", usage).replace("{L}", low).replace("USAGE", '"usage":')
+    document = written(template, twice, "x" * size)
+    assert body_of(wire, document).usage == Usage(10, 0, 0, 0, 5)
+    if size == 2:
+        assert last_event_of(wire, document).usage == Usage(10, 0, 0, 0, 5)
+
+
+@pytest.mark.parametrize(("wire", "template", "usage"), ANSWERS)
+def test_a_count_that_is_told_twice_is_the_larger_one(wire: Wire, template: str, usage: str) -> None:
+    name = usage.partition(":")[0].removeprefix("{")
+    for twice in (usage[:-1] + f",{name}:1" + "}", "{" + f"{name}:1," + usage[1:]):
+        document = written(template, twice)
+        assert body_of(wire, document).usage == last_event_of(wire, document).usage == Usage(10, 0, 0, 0, 5)
+
+
+@pytest.mark.parametrize(("wire", "template", "usage"), ANSWERS)
+@pytest.mark.parametrize("text", [r"\ud800", r"a\udc00b", "\ud800", "x\x01", 'x","odd":NaN,"y":"'])
+def test_text_that_is_no_text_does_not_lose_the_usage(wire: Wire, template: str, usage: str, text: str) -> None:
+    document = written(template, usage, text)
+    assert body_of(wire, document).usage == last_event_of(wire, document).usage == Usage(10, 0, 0, 0, 5)
+
+
+@pytest.mark.parametrize(("wire", "template", "usage"), ANSWERS)
+@pytest.mark.parametrize("separator", [":", " : "])
+def test_a_usage_that_stands_before_a_large_text_is_read(wire: Wire, template: str, usage: str, separator: str) -> None:
+    template = '{"usage"' + separator + "USAGE," + template.replace(',"usage":USAGE', "").removeprefix("{")
+    document = written(template, usage, "x" * MAX_BODY_BYTES)
+    facts = body_of(wire, document)
+    assert (facts.usage, facts.model) == (Usage(10, 0, 0, 0, 5), "m")
+    document = written(
+        template.replace('{"usage"', '{"a":{"usage"').replace("USAGE", "USAGE}"), usage, "x" * MAX_BODY_BYTES
+    )
+    assert body_of(wire, document).usage is None
+
+
+@pytest.mark.parametrize(("wire", "names"), [(CHAT, ("prompt", "completion")), (RESPONSES, ("input", "output"))])
+def test_a_part_that_is_larger_than_its_total_was_counted_beside_it(wire: Wire, names: tuple[str, str]) -> None:
+    read, output = names
+    counts: dict[str, Any] = {f"{read}_tokens": 10, f"{output}_tokens": 5}
+    base = {"model": "m", "status": "completed", "choices": [], "output": []}
+
+    def usage(**more: Any) -> Usage | None:
+        return whole(wire, base | {"usage": counts | more}).usage
+
+    assert usage(total_tokens=15) == usage(total_tokens=1) == Usage(10, 0, 0, 0, 5)
+    assert usage(total_tokens=40) == usage(total_tokens=40.0) == Usage(10, 0, 0, 0, 30)
+    assert usage(**{f"{output}_tokens_details": {"reasoning_tokens": 7}}) == Usage(10, 0, 0, 0, 12, 7)
+    assert usage(**{f"{read}_tokens_details": {"cached_tokens": 11}}) == Usage(21, 11, 0, 0, 5)
+    heard = usage(**{f"{read}_tokens_details": {"audio_tokens": 4}, f"{output}_tokens_details": {"audio_tokens": 2}})
+    assert heard == Usage(10, 0, 0, 0, 5, 0, UsageParts(4, 0, 2, 0))
+
+
+def test_what_was_written_to_the_cache_is_no_less_than_its_parts() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 5, "cache_creation_input_tokens": 2}
+    parts = {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 3}
+    expected = Usage(8, 0, 7, 3, 5)
+    assert whole(CLAUDE, {"content": [], "usage": usage | {"cache_creation": parts}}).usage == expected
+    assert (
+        whole(CLAUDE, {"content": [], "usage": usage | {"cache_creation": parts, "iterations": []}}).usage == expected
+    )

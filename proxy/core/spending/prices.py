@@ -17,8 +17,8 @@ _PICO_PER_NANO: Final = 1000
 class PartRates:
     """Pico-dollars of what has a rate of its own, per token, per search and per call; None: the price does not say.
 
-    Images and reasoning without a rate cost what other tokens of their side cost; audio and searches without one have no
-    price at all, since nowhere they are as cheap as text.
+    Pictures that are read and reasoning cost, without a rate, what other tokens of their side cost; audio, pictures that are made
+    and searches without one have no price at all, since nowhere they are as cheap as text.
     """
 
     audio_input: int | None = None
@@ -27,17 +27,21 @@ class PartRates:
     image_output: int | None = None
     reasoning: int | None = None
     web_search: int | None = None
+    file_search: int | None = None
     call: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Pico-dollars per token, by kind; they hold for calls with at least `from_input_tokens` input tokens."""
+    """Pico-dollars per token, by kind; they hold for calls with at least `from_input_tokens` input tokens.
+
+    A rate of cache writes that is None is not told, and nowhere as low as that of plain input where there is one.
+    """
 
     input: int
     cached: int
-    cache_write: int
-    cache_write_1h: int
+    cache_write: int | None
+    cache_write_1h: int | None
     output: int
     from_input_tokens: int = 0
     #: None where nothing has a rate of its own.
@@ -48,7 +52,7 @@ class Rates:
     is_plain: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        dearest = max(self.input, self.cached, self.cache_write, self.cache_write_1h)
+        dearest = max(self.input, self.cached, self.cache_write or 0, self.cache_write_1h or 0)
         object.__setattr__(self, "dearest_input", dearest)
         parts = self.parts
         reasoning = 0 if parts is None else parts.reasoning or 0
@@ -73,7 +77,7 @@ class Price:
         return found
 
 
-_FREE_PARTS: Final = PartRates(audio_input=0, audio_output=0, web_search=0)
+_FREE_PARTS: Final = PartRates(audio_input=0, audio_output=0, image_output=0, web_search=0, file_search=0)
 FREE: Final = Price("free", (Rates(input=0, cached=0, cache_write=0, cache_write_1h=0, output=0, parts=_FREE_PARTS),))
 _NO_PARTS: Final = UsageParts()
 _NO_RATES: Final = PartRates()
@@ -85,12 +89,14 @@ def cost_of(usage: Usage, price: Price) -> int | None:
     if usage.parts is not None or not rates.is_plain:
         return _cost_with_parts(usage, usage.parts or _NO_PARTS, rates, rates.parts or _NO_RATES)
     long_writes = min(usage.cache_write_1h_tokens, usage.cache_write_tokens)
+    if usage.cache_write_tokens and _lacks_write_rate(rates, usage.cache_write_tokens - long_writes, long_writes):
+        return None
     plain = max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens)
     pico = (
         plain * rates.input
         + usage.cached_tokens * rates.cached
-        + (usage.cache_write_tokens - long_writes) * rates.cache_write
-        + long_writes * rates.cache_write_1h
+        + (usage.cache_write_tokens - long_writes) * (rates.cache_write or 0)
+        + long_writes * (rates.cache_write_1h or 0)
         + usage.output_tokens * rates.output
     )
     return _nano(pico)
@@ -111,33 +117,43 @@ def _cost_with_parts(usage: Usage, parts: UsageParts, rates: Rates, special: Par
     if (
         (audio_in and special.audio_input is None)
         or (audio_out and special.audio_output is None)
+        or (image_out and special.image_output is None)
         or (parts.web_searches and special.web_search is None)
+        or (parts.file_searches and special.file_search is None)
         or parts.unpriced_calls
+        or _lacks_write_rate(rates, written - long_writes, long_writes)
     ):
         return None
     pico = (
         (text_in - cached - written) * rates.input
         + cached * rates.cached
-        + (written - long_writes) * rates.cache_write
-        + long_writes * rates.cache_write_1h
+        + (written - long_writes) * (rates.cache_write or 0)
+        + long_writes * (rates.cache_write_1h or 0)
         + audio_in * (special.audio_input or 0)
         + image_in * _given(special.image_input, rates.input)
         + text_out * rates.output
         + audio_out * (special.audio_output or 0)
-        + image_out * _given(special.image_output, rates.output)
+        + image_out * (special.image_output or 0)
         + reasoning * _given(special.reasoning, rates.output)
         + parts.web_searches * (special.web_search or 0)
+        + parts.file_searches * (special.file_search or 0)
         + special.call
     )
     return _nano(pico)
 
 
 def hold_cost(
-    input_tokens_bound: int, output_tokens_bound: int, price: Price, *, is_text: bool = True, web_searches: int = 0
+    input_tokens_bound: int,
+    output_tokens_bound: int,
+    price: Price,
+    *,
+    is_text: bool = True,
+    web_searches: int = 0,
+    file_searches: int = 0,
 ) -> int:
     """Upper bound of what the call can cost, in nano-dollars: dearest price of any reachable tier.
 
-    `is_text`: neither input nor output is anything else. `web_searches`: the most that it makes.
+    `is_text`: neither input nor output is anything else. `web_searches`, `file_searches`: the most that it makes.
     """
     dearest_input = dearest_output = beside = 0
     for rates in price.tiers:
@@ -147,15 +163,18 @@ def hold_cost(
             dearest_output = max(dearest_output, rates.dearest_output)
             if special is None:
                 continue
-            if web_searches or special.call:
-                beside = max(beside, special.call + web_searches * (special.web_search or 0))
+            if web_searches or file_searches or special.call:
+                searches = web_searches * (special.web_search or 0) + file_searches * (special.file_search or 0)
+                beside = max(beside, special.call + searches)
             if not is_text:
                 dearest_input = max(dearest_input, special.audio_input or 0, special.image_input or 0)
                 dearest_output = max(dearest_output, special.audio_output or 0, special.image_output or 0)
     return _nano(input_tokens_bound * dearest_input + output_tokens_bound * dearest_output + beside)
 
 
-def missing_rate(price: Price, *, has_audio: bool, has_web_searches: bool) -> str | None:
+def missing_rate(
+    price: Price, *, has_audio: bool, has_web_searches: bool, has_file_searches: bool = False
+) -> str | None:
     """What of a call with these the price has no rate for; None where it has all."""
     for rates in price.tiers:
         special = rates.parts or _NO_RATES
@@ -163,7 +182,23 @@ def missing_rate(price: Price, *, has_audio: bool, has_web_searches: bool) -> st
             return "audio"
         if has_web_searches and special.web_search is None:
             return "web searches"
+        if has_file_searches and special.file_search is None:
+            return "file searches"
     return None
+
+
+def missing_write_rate(price: Price, *, keeps_for_an_hour: bool) -> str | None:
+    """What of writing to the cache the price has no rate for; None where it has all."""
+    for rates in price.tiers:
+        if rates.cache_write is None:
+            return "cache writes"
+        if keeps_for_an_hour and rates.cache_write_1h is None:
+            return "cache writes for an hour"
+    return None
+
+
+def _lacks_write_rate(rates: Rates, short_writes: int, long_writes: int) -> bool:
+    return (short_writes > 0 and rates.cache_write is None) or (long_writes > 0 and rates.cache_write_1h is None)
 
 
 def _given(rate: int | None, otherwise: int) -> int:

@@ -12,8 +12,9 @@ class RatesDocument(TypedDict):
     from_input_tokens: Count
     input: Usd
     cached: Usd
-    cache_write: Usd
-    cache_write_1h: Usd
+    #: Null: the price does not say.
+    cache_write: Usd | None
+    cache_write_1h: Usd | None
     output: Usd
 
 
@@ -47,7 +48,7 @@ def _rates_document(rates: Rates) -> RatesDocument:
         "from_input_tokens": rates.from_input_tokens,
         "input": rates.input / 1e6,
         "cached": rates.cached / 1e6,
-        "cache_write": rates.cache_write / 1e6,
-        "cache_write_1h": rates.cache_write_1h / 1e6,
+        "cache_write": None if rates.cache_write is None else rates.cache_write / 1e6,
+        "cache_write_1h": None if rates.cache_write_1h is None else rates.cache_write_1h / 1e6,
         "output": rates.output / 1e6,
     }

@@ -12,6 +12,7 @@ class UsageParts:
     audio_output_tokens: int
     image_output_tokens: int
     web_searches: int
+    file_searches: int
     #: Calls of a provider's own tools that have a fee which no price list knows.
     unpriced_calls: int
 
@@ -22,6 +23,7 @@ class UsageParts:
         audio_output_tokens: int = 0,
         image_output_tokens: int = 0,
         web_searches: int = 0,
+        file_searches: int = 0,
         unpriced_calls: int = 0,
     ) -> None:
         self.audio_input_tokens = audio_input_tokens
@@ -29,6 +31,7 @@ class UsageParts:
         self.audio_output_tokens = audio_output_tokens
         self.image_output_tokens = image_output_tokens
         self.web_searches = web_searches
+        self.file_searches = file_searches
         self.unpriced_calls = unpriced_calls
 
 
@@ -89,5 +92,6 @@ def _larger_parts(one: UsageParts | None, other: UsageParts | None) -> UsagePart
         max(one.audio_output_tokens, other.audio_output_tokens),
         max(one.image_output_tokens, other.image_output_tokens),
         max(one.web_searches, other.web_searches),
+        max(one.file_searches, other.file_searches),
         max(one.unpriced_calls, other.unpriced_calls),
     )

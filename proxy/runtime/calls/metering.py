@@ -8,10 +8,11 @@ from typing import Final
 
 from proxy.core.calls.runs import UsageSource
 from proxy.core.spending.caps import Cap
-from proxy.core.spending.prices import Price, cost_of, hold_cost, missing_rate
+from proxy.core.spending.prices import Price, cost_of, hold_cost, missing_rate, missing_write_rate
 from proxy.core.spending.usage import Usage, UsageParts, larger_usage
 from proxy.runtime.calls.flight import Flight
 from proxy.runtime.spending.holding import HoldBound, Spent, Ticket
+from proxy.wires.cache_writes import asks_for_an_hour, asks_to_keep
 from proxy.wires.wire import AnswerFacts, BilledApart, Injection, RequestFacts, Wire
 
 #: For estimates only: English text has about four bytes a token.
@@ -68,15 +69,31 @@ def hold_bound(wire: Wire, request: RequestFacts, injection: Injection, price: P
     if apart.unpriced is not None:
         because = f"the fees of {apart.unpriced} are in no price list"
         return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
-    missing = missing_rate(price, has_audio=apart.has_audio, has_web_searches=apart.web_searches > 0)
+    missing = _missing_rate(price, apart, injection.body)
     if missing is not None:
         because = (
             f"the price of {missing} with model {injection.model!r} is unknown (add it under `prices` in the settings)"
         )
         return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
-    searches = apart.web_searches * request.choices
-    cost = hold_cost(bound, output, price, is_text=is_text, web_searches=searches)
+    searches, file_searches = apart.web_searches * request.choices, apart.file_searches * request.choices
+    cost = hold_cost(bound, output, price, is_text=is_text, web_searches=searches, file_searches=file_searches)
     return HoldBound(nanodollars=cost, tokens=bound + output)
+
+
+def _missing_rate(price: Price, apart: BilledApart, body: bytes) -> str | None:
+    if apart is not _NOTHING_APART:
+        has_searches, has_file_searches = (apart.web_searches or 0) > 0, apart.file_searches > 0
+        missing = missing_rate(
+            price,
+            has_audio=apart.has_audio,
+            has_web_searches=has_searches,
+            has_file_searches=has_file_searches,
+        )
+        if missing is not None:
+            return missing
+    if missing_write_rate(price, keeps_for_an_hour=True) is None or not asks_to_keep(body):
+        return None
+    return missing_write_rate(price, keeps_for_an_hour=asks_for_an_hour(body))
 
 
 def settle(flight: Flight, hold: Ticket, answered_price: Price | None) -> None:
@@ -132,8 +149,9 @@ def _settle_reported(flight: Flight, hold: Ticket, usage: Usage, price: Price | 
     cost = None if price is None else cost_of(usage, price)
     source: UsageSource = "reported"
     if cost is None and hold.nanodollars is not None:
-        # A part of it has no price that could have been known before: never less than what was held.
-        cost, source = hold.nanodollars, "held"
+        # A part of it has no price that could have been known before: never less than what was held, or what the rest costs.
+        rest = Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+        cost, source = max(hold.nanodollars, 0 if price is None else cost_of(rest, price) or 0), "held"
     flight.cost_nanodollars, flight.usage_source = cost, source
     tokens = usage.input_tokens + usage.output_tokens
     hold.settle(Spent(nanodollars=cost or 0, is_priced=cost is not None, tokens=tokens))

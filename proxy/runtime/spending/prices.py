@@ -95,23 +95,29 @@ def override_price(
     output_mtok: Decimal,
     cached_mtok: Decimal | None = None,
     cache_write_mtok: Decimal | None = None,
+    cache_write_1h_mtok: Decimal | None = None,
     audio_input_mtok: Decimal | None = None,
     audio_output_mtok: Decimal | None = None,
+    image_output_mtok: Decimal | None = None,
     web_search_thousand: Decimal | None = None,
+    file_search_thousand: Decimal | None = None,
     context_window: int | None = None,
 ) -> Price:
-    """A price from settings, dollars per million tokens or thousand searches; unset cache prices are the input price."""
+    """A price from settings, dollars per million tokens or thousand searches. Without a price of its own what was cached costs as
+    much as other input; whatever else has none has no price."""
     rates = Rates(
         input=_pico(input_mtok),
         cached=_pico(input_mtok if cached_mtok is None else cached_mtok),
-        cache_write=_pico(input_mtok if cache_write_mtok is None else cache_write_mtok),
-        cache_write_1h=_pico(input_mtok if cache_write_mtok is None else cache_write_mtok),
+        cache_write=_pico_or_none(cache_write_mtok),
+        cache_write_1h=_pico_or_none(cache_write_1h_mtok),
         output=_pico(output_mtok),
         parts=_told(
             PartRates(
-                audio_input=None if audio_input_mtok is None else _pico(audio_input_mtok),
-                audio_output=None if audio_output_mtok is None else _pico(audio_output_mtok),
-                web_search=None if web_search_thousand is None else _pico_each(web_search_thousand),
+                audio_input=_pico_or_none(audio_input_mtok),
+                audio_output=_pico_or_none(audio_output_mtok),
+                image_output=_pico_or_none(image_output_mtok),
+                web_search=_pico_each_or_none(web_search_thousand),
+                file_search=_pico_each_or_none(file_search_thousand),
             )
         ),
     )
@@ -157,31 +163,32 @@ def _rates(values: Mapping[str, Decimal | TieredPrices | None], from_input_token
         return value
 
     def told(key: str) -> int | None:
-        value = dollars(key)
-        return None if value is None else _pico(value)
+        return _pico_or_none(dollars(key))
 
-    def rate(key: str, otherwise: int = 0) -> int:
-        value = told(key)
-        return otherwise if value is None else value
-
-    plain = rate("input_mtok")
-    write = rate("cache_write_mtok", plain)
-    search = dollars("web_searches_kcount")
+    plain, cached, write, write_1h = map(
+        told, ("input_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok")
+    )
+    plain = plain or 0
+    if write is None:
+        # Where the library has no rate for it, writing costs what reading costs; it tells the surcharges that there are.
+        write = plain
+        write_1h = plain if write_1h is None else write_1h
     special = PartRates(
         audio_input=told("input_audio_mtok"),
         image_input=told("input_image_mtok"),
         audio_output=told("output_audio_mtok"),
         image_output=told("output_image_mtok"),
         reasoning=told("output_reasoning_mtok"),
-        web_search=None if search is None else _pico_each(search),
+        web_search=_pico_each_or_none(dollars("web_searches_kcount")),
+        file_search=_pico_each_or_none(dollars("storage_searches_kcount")),
         call=_pico_each(dollars("requests_kcount") or Decimal(0)),
     )
     return Rates(
         input=plain,
-        cached=rate("cache_read_mtok", plain),
+        cached=plain if cached is None else cached,
         cache_write=write,
-        cache_write_1h=rate("cache_write_1h_mtok", write),
-        output=rate("output_mtok"),
+        cache_write_1h=write_1h,
+        output=told("output_mtok") or 0,
         from_input_tokens=from_input_tokens,
         parts=_told(special),
     )
@@ -194,6 +201,14 @@ def _told(parts: PartRates) -> PartRates | None:
 
 def _pico(dollars_per_mtok: Decimal) -> int:
     return int(dollars_per_mtok * _PICO_PER_DOLLAR_PER_MTOK)
+
+
+def _pico_or_none(dollars_per_mtok: Decimal | None) -> int | None:
+    return None if dollars_per_mtok is None else _pico(dollars_per_mtok)
+
+
+def _pico_each_or_none(dollars_per_thousand: Decimal | None) -> int | None:
+    return None if dollars_per_thousand is None else _pico_each(dollars_per_thousand)
 
 
 def _pico_each(dollars_per_thousand: Decimal) -> int:

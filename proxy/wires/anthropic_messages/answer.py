@@ -251,8 +251,9 @@ def _raise(totals: dict[str, Any], counts: TokenCounts, names: Sequence[str]) ->
 def _sound(usage: SoundUsage) -> Usage:
     cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     creation, output, tools = usage.cache_creation, usage.output_tokens_details, usage.server_tool_use
-    if creation is not None and not written:
-        written = (creation.ephemeral_5m_input_tokens or 0) + (creation.ephemeral_1h_input_tokens or 0)
+    if creation is not None:
+        both = (creation.ephemeral_5m_input_tokens or 0) + (creation.ephemeral_1h_input_tokens or 0)
+        written = max(written, both)
     return Usage(
         input_tokens=usage.input_tokens + cached + written,
         cached_tokens=cached,
@@ -271,7 +272,7 @@ def _usage(merged: dict[str, Any]) -> tuple[Usage, bool]:
     creation: dict[str, int] = merged.get("cache_creation", {})
     thinking: int = merged.get("output_tokens_details", {}).get("thinking_tokens", 0)
     searches: int = merged.get("server_tool_use", {}).get("web_search_requests", 0)
-    written = totals["cache_creation_input_tokens"] or sum(creation.values())
+    written = max(totals["cache_creation_input_tokens"], sum(creation.values()))
     usage = Usage(
         input_tokens=totals["input_tokens"] + totals["cache_read_input_tokens"] + written,
         cached_tokens=totals["cache_read_input_tokens"],

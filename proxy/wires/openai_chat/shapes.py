@@ -33,6 +33,7 @@ class SoundUsage(msgspec.Struct, gc=False):
 
     prompt_tokens: Count
     completion_tokens: Count
+    total_tokens: Count | None = None
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
     server_tool_use: _ServerTools | None = None

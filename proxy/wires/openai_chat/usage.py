@@ -42,7 +42,8 @@ def usage_of_sound(usage: SoundUsage) -> Usage:
         )
     searches = 0 if tools is None else tools.web_search_requests or 0
     parts = parts_of(audio_in, image_in, audio_out, image_out, searches)
-    return usage_within_totals(usage.prompt_tokens, cached, written, usage.completion_tokens, reasoning, parts)
+    totals = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens or 0
+    return usage_within_totals(totals, cached, written, reasoning, parts)
 
 
 def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool, bool]:
@@ -61,8 +62,7 @@ def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool, bool]:
         outputs.get("image_tokens") or 0,
         tools.get("web_search_requests") or 0,
     )
-    usage = usage_within_totals(
-        prompt or 0, cached, written, completion or 0, outputs.get("reasoning_tokens") or 0, parts
-    )
+    totals = prompt or 0, completion or 0, counts.get("total_tokens") or 0
+    usage = usage_within_totals(totals, cached, written, outputs.get("reasoning_tokens") or 0, parts)
     is_sound = counts.is_sound and inputs.is_sound and outputs.is_sound and tools.is_sound
     return usage, is_whole, is_whole and is_sound

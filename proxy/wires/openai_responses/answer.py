@@ -17,7 +17,7 @@ from proxy.core.calls.runs import Finish
 from proxy.core.spending.usage import larger_usage
 from proxy.wires.json.values import RawJson
 from proxy.wires.openai_responses.shapes import Event, Item, Part, Response
-from proxy.wires.openai_responses.usage import parts_of, usage_of
+from proxy.wires.openai_responses.usage import ToolUses, parts_of, usage_of
 from proxy.wires.shared.answer_reading import error_type_of, text_bytes
 from proxy.wires.shared.plain_deltas import MAX_PLAIN_BYTES
 from proxy.wires.wire import AnswerFacts
@@ -47,8 +47,9 @@ _CALLERS_TURN: Final = frozenset(
 #: What the provider adds where it ran a shell of its own.
 _OWN_SHELL: Final = "shell_call_output"
 #: Calls of the provider's own tools that have a fee which no price list here knows.
-_UNPRICED: Final = frozenset({"code_interpreter_call", "file_search_call", "image_generation_call", _OWN_SHELL})
+_UNPRICED: Final = frozenset({"code_interpreter_call", "image_generation_call", _OWN_SHELL})
 _SEARCH: Final = "web_search_call"
+_FILE_SEARCH: Final = "file_search_call"
 
 _event: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
 _response: Final[msgspec.json.Decoder[Response]] = msgspec.json.Decoder(Response)
@@ -61,13 +62,14 @@ _parts: Final[msgspec.json.Decoder[list[Part]]] = msgspec.json.Decoder(list[Part
 class _Responses:
     """What events and whole responses have in common."""
 
-    __slots__ = ("_is_callers_turn", "_searches", "_seen_items", "_unpriced_calls", "facts")
+    __slots__ = ("_file_searches", "_is_callers_turn", "_searches", "_seen_items", "_unpriced_calls", "facts")
 
     def __init__(self) -> None:
         self.facts = AnswerFacts()
         self._seen_items: set[Any] = set()
         self._is_callers_turn = False
         self._searches = 0
+        self._file_searches = 0
         self._unpriced_calls = 0
 
     def read_body(self, body: bytes) -> None:
@@ -111,7 +113,8 @@ class _Responses:
         is_whole = self._read_told(response)
         told = self.facts.told_usage
         if told is not None:
-            told.parts = parts_of(response.tool_usage, self._searches, self._unpriced_calls)
+            used = ToolUses(self._searches, self._file_searches, self._unpriced_calls)
+            told.parts = parts_of(told.parts, used, response.tool_usage)
         self.facts.usage = told if is_whole else None
 
     def _read_told(self, response: Response) -> bool:
@@ -167,6 +170,8 @@ class _Responses:
             self._is_callers_turn = kind != _OWN_SHELL
         if kind == _SEARCH:
             self._searches += 1
+        elif kind == _FILE_SEARCH:
+            self._file_searches += 1
         elif kind in _UNPRICED:
             self._unpriced_calls += 1
         if kind.endswith("_call"):

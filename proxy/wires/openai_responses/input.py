@@ -142,6 +142,11 @@ def is_search(tool: str) -> bool:
     return tool.startswith("web_search")
 
 
+def is_file_search(tool: str) -> bool:
+    """Whether a tool of the provider's searches stored files, for a fee that some price lists know."""
+    return tool == "file_search"
+
+
 def has_no_fee(tool: str) -> bool:
     """Whether a tool of the provider's costs nothing but tokens."""
     return tool in _FREE_TOOLS

@@ -15,10 +15,14 @@ from proxy.wires.shared.answer_reading import Count
 class _InputDetails(msgspec.Struct, gc=False):
     cached_tokens: Count | None = None
     cache_write_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
 
 
 class _OutputDetails(msgspec.Struct, gc=False):
     reasoning_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
 
 
 class SoundUsage(msgspec.Struct, gc=False):
@@ -26,6 +30,7 @@ class SoundUsage(msgspec.Struct, gc=False):
 
     input_tokens: Count
     output_tokens: Count
+    total_tokens: Count | None = None
     input_tokens_details: _InputDetails | None = None
     output_tokens_details: _OutputDetails | None = None
 

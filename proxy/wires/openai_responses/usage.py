@@ -14,6 +14,7 @@ import msgspec
 from proxy.core.spending.usage import Usage, UsageParts
 from proxy.wires.json.values import RawJson
 from proxy.wires.openai_responses.shapes import SoundUsage, ToolUsage
+from proxy.wires.shared.answer_reading import parts_of as token_parts
 from proxy.wires.shared.openai_usage import suspicious_counts, usage_within_totals
 
 _sound_usage: Final[msgspec.json.Decoder[SoundUsage]] = msgspec.json.Decoder(SoundUsage)
@@ -28,12 +29,19 @@ def usage_of(raw: RawJson) -> tuple[Usage | None, bool, bool]:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return _suspicious_usage(raw)
     inputs, outputs = usage.input_tokens_details, usage.output_tokens_details
-    cached = written = 0
+    cached = written = audio_in = image_in = reasoning = audio_out = image_out = 0
     if inputs is not None:
         cached, written = inputs.cached_tokens or 0, inputs.cache_write_tokens or 0
-    reasoning = 0 if outputs is None else outputs.reasoning_tokens or 0
-    found = usage_within_totals(usage.input_tokens, cached, written, usage.output_tokens, reasoning)
-    return found, True, True
+        audio_in, image_in = inputs.audio_tokens or 0, inputs.image_tokens or 0
+    if outputs is not None:
+        reasoning, audio_out, image_out = (
+            outputs.reasoning_tokens or 0,
+            outputs.audio_tokens or 0,
+            outputs.image_tokens or 0,
+        )
+    parts = token_parts(audio_in, image_in, audio_out, image_out)
+    totals = usage.input_tokens, usage.output_tokens, usage.total_tokens or 0
+    return usage_within_totals(totals, cached, written, reasoning, parts), True, True
 
 
 def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool, bool]:
@@ -44,13 +52,32 @@ def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool, bool]:
     is_whole = read is not None and output is not None
     inputs, outputs = counts.inner("input_tokens_details"), counts.inner("output_tokens_details")
     cached, written = inputs.get("cached_tokens") or 0, inputs.get("cache_write_tokens") or 0
-    usage = usage_within_totals(read or 0, cached, written, output or 0, outputs.get("reasoning_tokens") or 0)
+    parts = token_parts(
+        inputs.get("audio_tokens") or 0,
+        inputs.get("image_tokens") or 0,
+        outputs.get("audio_tokens") or 0,
+        outputs.get("image_tokens") or 0,
+    )
+    totals = read or 0, output or 0, counts.get("total_tokens") or 0
+    usage = usage_within_totals(totals, cached, written, outputs.get("reasoning_tokens") or 0, parts)
     return usage, is_whole, is_whole and counts.is_sound and inputs.is_sound and outputs.is_sound
 
 
-def parts_of(tool_usage: RawJson, searches: int, unpriced_calls: int) -> UsageParts | None:
-    """What has a fee beside the tokens; None where nothing has. `searches` and `unpriced_calls` were seen in the output: the
-    provider's own count of searches goes before, where it makes sense."""
+class ToolUses:
+    """How often the provider's own tools were seen to be used."""
+
+    __slots__ = ("file_searches", "searches", "unpriced_calls")
+
+    def __init__(self, searches: int, file_searches: int, unpriced_calls: int) -> None:
+        self.searches = searches
+        self.file_searches = file_searches
+        self.unpriced_calls = unpriced_calls
+
+
+def parts_of(tokens: UsageParts | None, uses: ToolUses, tool_usage: RawJson) -> UsageParts | None:
+    """The parts of a usage, and what has a fee beside the tokens; None where there is nothing of it. The provider's own count of
+    searches goes before what was seen, where it makes sense."""
+    searches, unpriced_calls = uses.searches, uses.unpriced_calls
     try:
         told = _tool_usage.decode(tool_usage) if len(tool_usage) else None
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -60,6 +87,8 @@ def parts_of(tool_usage: RawJson, searches: int, unpriced_calls: int) -> UsagePa
             searches = told.web_search.num_requests
         if told.image_gen is not None and told.image_gen.total_tokens:
             unpriced_calls = max(1, unpriced_calls)
-    if searches or unpriced_calls:
-        return UsageParts(web_searches=searches, unpriced_calls=unpriced_calls)
-    return None
+    if not (searches or uses.file_searches or unpriced_calls):
+        return tokens
+    parts = tokens or UsageParts()
+    parts.web_searches, parts.file_searches, parts.unpriced_calls = searches, uses.file_searches, unpriced_calls
+    return parts

@@ -17,7 +17,15 @@ from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.members import JsonMembers
 from proxy.wires.json.values import RAW_NULL
 from proxy.wires.openai_responses.answer import ResponseBody, ResponseEvents
-from proxy.wires.openai_responses.input import first_role, has_no_fee, input_bound, is_search, most_uses, own_tools
+from proxy.wires.openai_responses.input import (
+    first_role,
+    has_no_fee,
+    input_bound,
+    is_file_search,
+    is_search,
+    most_uses,
+    own_tools,
+)
 from proxy.wires.openai_responses.request import (
     SYSTEM_ROLES,
     conversation_of,
@@ -98,7 +106,10 @@ def _apart(injection: Injection) -> BilledApart:
         has_audio=False,
         web_searches=uses if any(map(is_search, tools)) else 0,
         rounds=None if uses is None else uses + 1,
-        unpriced=next((tool for tool in tools if not is_search(tool) and not has_no_fee(tool)), None),
+        unpriced=next(
+            (tool for tool in tools if not (is_search(tool) or is_file_search(tool) or has_no_fee(tool))), None
+        ),
+        file_searches=(uses or 0) if any(map(is_file_search, tools)) else 0,
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 from proxy.core.spending.usage import UsageParts
 from proxy.wires.shared.event_stream import BYTE_ORDER_MARK, Chunk, EventSplitter, data_of
 from proxy.wires.shared.large_answers import HEAD_BYTES, READ_AT_ONCE_BYTES, TAIL_BYTES, condensed, has_too_many_parts
+from proxy.wires.shared.odd_answers import in_one_telling, mended
 from proxy.wires.shared.plain_deltas import PlainDelta, plain_delta
 from proxy.wires.wire import AnswerFacts
 
@@ -196,7 +197,11 @@ class StreamReader:
             self.facts.unreadable += 1
             self.facts.output_bytes += len(data)
             return False
-        return self._events.read_event(data)
+        before = self.facts.unreadable
+        is_usage_event = self._events.read_event(in_one_telling(data))
+        if self.facts.unreadable > before and (again := mended(data)) is not None:
+            is_usage_event = self._events.read_event(again)
+        return is_usage_event
 
     def _learn(self, event: bytes) -> None:
         """Let the events that follow be recognised by this one, if it brought only text."""
@@ -245,7 +250,10 @@ class WholeReader:
         if self._size > MAX_BODY_BYTES or (self._size > READ_AT_ONCE_BYTES and has_too_many_parts(document)):
             self._read_ends(document[:HEAD_BYTES], document[-TAIL_BYTES:])
         else:
-            self._body.read_body(document)
+            before = self.facts.unreadable
+            self._body.read_body(in_one_telling(document))
+            if self.facts.unreadable > before and (again := mended(document)) is not None:
+                self._body.read_body(again)
         return b""
 
     def _shorten(self, rest: bytearray) -> None:
@@ -259,7 +267,7 @@ class WholeReader:
         if ends is None:
             self.facts.unreadable += 1
         else:
-            self._body.read_body(ends)
+            self._body.read_body(in_one_telling(ends))
         self.facts.output_bytes += self._size
 
     def held_back(self) -> bytes:
@@ -307,7 +315,7 @@ class TokenCounts:
         return TokenCounts({})
 
 
-def parts_of(audio_in: int, image_in: int, audio_out: int, image_out: int, web_searches: int) -> UsageParts | None:
+def parts_of(audio_in: int, image_in: int, audio_out: int, image_out: int, web_searches: int = 0) -> UsageParts | None:
     """What of a usage may have a rate of its own; None where there is nothing of it."""
     if audio_in or image_in or audio_out or image_out or web_searches:
         return UsageParts(audio_in, image_in, audio_out, image_out, web_searches)

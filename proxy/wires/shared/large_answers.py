@@ -1,7 +1,7 @@
 """What a whole answer says at its ends, for one that is too large, or of too many parts, to be read in full.
 
 Belongs here: finding the members of the outermost object in the first and last bytes of a document, without the middle. Does not
-belong here: what they mean (the wires).
+belong here: what they mean (the wires), what is made of a member that is there twice (odd_answers.py).
 
 Formula: a member of the outermost object is told from one inside of it by what stands on one side. `{` and the end of the document from
 that member on are a valid object only where exactly one level closes there; the beginning of the document up to the member and
@@ -20,7 +20,11 @@ TAIL_BYTES: Final = 256 * 1024
 _TRIES: Final = 8
 _BACKSLASH: Final = ord("\\")
 #: What stands behind the content of an answer.
-_LAST_NAMES: Final = (b'"stop_reason"', b'"service_tier"', b'"usage"')
+_USAGE: Final = b'"usage"'
+_LAST_NAMES: Final = (b'"stop_reason"', b'"service_tier"', _USAGE)
+_USAGE_OBJECT: Final = re.compile(rb'"usage"[ \t\n\r]*:[ \t\n\r]*\{')
+#: A usage has no more objects inside of it.
+_MOST_LEVELS: Final = 16
 _MODEL: Final = re.compile(rb'"model"[ \t\n\r]*:[ \t\n\r]*("[^"\\\x00-\x1f]{1,256}")')
 #: A decoder takes 5 ms for so many objects, or so many values of any kind, and a smaller document has no more.
 READ_AT_ONCE_BYTES: Final = 512 * 1024
@@ -36,25 +40,49 @@ def has_too_many_parts(document: bytes) -> bool:
 def condensed(head: bytes, tail: bytes) -> bytes | None:
     """A small document of what stands at both ends of a large one: its model and its usage. None where no usage is there."""
     starts = [at for at in [_outermost(tail, name) for name in _LAST_NAMES] if at >= 0]
-    if not starts or _outermost(tail, b'"usage"') < 0:
+    early = _usage_at_the_beginning(head)
+    if not early and (not starts or _outermost(tail, _USAGE) < 0):
         return None
-    return b"{" + _model(head) + tail[min(starts) :]
+    members = [member for member in (_model(head), early, tail[min(starts) :] if starts else b"") if member]
+    return b"{" + b",".join(members) + (b"" if starts else b"}")
 
 
 def _outermost(tail: bytes, name: bytes) -> int:
-    """Where the last member of that name of the outermost object begins; -1: nowhere in these bytes."""
+    """Where the first member of that name of the outermost object begins; -1: nowhere in these bytes."""
+    found = -1
     at = len(tail)
     for _ in range(_TRIES):
         at = tail.rfind(name, 0, at)
         if at <= 0:
-            return -1
+            return found
         if tail[at - 1] != _BACKSLASH and is_object(b"{" + tail[at:]):
-            return at
+            found = at
+    return found
+
+
+def _usage_at_the_beginning(head: bytes) -> bytes:
+    """The usage of the outermost object where it stands before what is large; empty where it does not."""
+    for match in list(_USAGE_OBJECT.finditer(head))[:_TRIES]:
+        if head[match.start() - 1] != _BACKSLASH and is_object(head[: match.start()] + b'"":0}'):
+            end = _end_of_object(head, match.end() - 1)
+            return b"" if end < 0 else head[match.start() : end]
+    return b""
+
+
+def _end_of_object(text: bytes, start: int) -> int:
+    """Where an object ends that begins at `start`; -1: not in these bytes."""
+    end = start
+    for _ in range(_MOST_LEVELS):
+        end = text.find(b"}", end) + 1
+        if not end:
+            return -1
+        if is_object(text[start:end]):
+            return end
     return -1
 
 
 def _model(head: bytes) -> bytes:
     for match in list(_MODEL.finditer(head))[:_TRIES]:
         if is_object(head[: match.start()] + b'"":0}'):
-            return b'"model":' + match[1] + b","
+            return b'"model":' + match[1]
     return b""

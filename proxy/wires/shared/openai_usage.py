@@ -24,8 +24,14 @@ def suspicious_counts(raw: RawJson) -> TokenCounts | None:
 
 
 def usage_within_totals(
-    read: int, cached: int, written: int, output: int, reasoning: int, parts: UsageParts | None = None
+    totals: tuple[int, int, int], cached: int, written: int, reasoning: int, parts: UsageParts | None
 ) -> Usage:
-    """A usage with nothing larger than what it is part of: cached and written of what was read, reasoning of the output."""
-    cached = min(cached, read)
-    return Usage(read, cached, min(written, read - cached), 0, output, min(reasoning, output), parts)
+    """A usage with nothing larger than what it is part of. `totals`: what was read, what was written, and both as one sum (0: not
+    told). A part that is larger than its total was counted beside it, and so was what the sum holds beyond both, as some servers
+    count reasoning."""
+    read, output, both = totals
+    if cached + written > read:
+        read += cached + written
+    if reasoning > output:
+        output += reasoning
+    return Usage(read, cached, written, 0, max(output, both - read), reasoning, parts)

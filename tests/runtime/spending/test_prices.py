@@ -115,6 +115,42 @@ def test_what_a_price_has_no_rate_for_has_no_cost() -> None:
     assert missing_rate(FREE, has_audio=True, has_web_searches=True) is None
 
 
+@pytest.mark.parametrize(
+    ("usage", "rate"),
+    [
+        (Usage(input_tokens=10, cache_write_tokens=4, output_tokens=1), "cache_write_mtok"),
+        (Usage(input_tokens=10, cache_write_tokens=4, cache_write_1h_tokens=4, output_tokens=1), "cache_write_1h_mtok"),
+        (Usage(10, 0, 0, 0, 1, 0, UsageParts(image_output_tokens=1)), "image_output_mtok"),
+        (Usage(10, 0, 0, 0, 1, 0, UsageParts(audio_input_tokens=1)), "audio_input_mtok"),
+        (Usage(10, 0, 0, 0, 1, 0, UsageParts(audio_output_tokens=1)), "audio_output_mtok"),
+        (Usage(10, 0, 0, 0, 1, 0, UsageParts(web_searches=1)), "web_search_thousand"),
+        (Usage(10, 0, 0, 0, 1, 0, UsageParts(file_searches=1)), "file_search_thousand"),
+    ],
+)
+def test_what_a_price_of_the_settings_does_not_say_has_no_cost(usage: Usage, rate: str) -> None:
+    tokens = {"input_mtok": Decimal(1), "output_mtok": Decimal(1)}
+    assert cost_of(usage, override_price("a/m", **tokens)) is None
+    said = cost_of(usage, override_price("a/m", **tokens, **{rate: Decimal(1000)}))
+    assert said is not None
+    assert said >= 1_000_000
+    assert cost_of(usage, FREE) == 0
+
+
+def test_what_was_cached_costs_no_more_than_other_input_where_nothing_is_said() -> None:
+    own = override_price("a/m", input_mtok=Decimal(1), output_mtok=Decimal(1))
+    assert cost_of(Usage(input_tokens=10, cached_tokens=4, output_tokens=1), own) == 11_000
+
+
+def test_searches_of_files_cost_what_the_library_says() -> None:
+    price = PriceBook({}, SystemClock()).price(OPENAI, "gpt-4.1")
+    assert price is not None
+    searched = cost_of(Usage(10, 0, 0, 0, 1, 0, UsageParts(file_searches=2)), price)
+    plain = cost_of(Usage(10, 0, 0, 0, 1), price)
+    assert searched is not None
+    assert plain is not None
+    assert searched - plain == 2 * 2_500_000
+
+
 @pytest.mark.parametrize("tier", ["default", "auto", "standard", "standard_only", None])
 def test_an_ordinary_tier_has_the_ordinary_price(tier: str | None) -> None:
     book = PriceBook({}, SystemClock())

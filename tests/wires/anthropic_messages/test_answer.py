@@ -116,7 +116,7 @@ def test_passes_the_totals_leave_out_are_counted_in() -> None:
         ({"input_tokens": 5, "output_tokens": 1}, {"output_tokens": -1}, Usage(input_tokens=5, output_tokens=1), 1),
         ({"input_tokens": 5, "cache_creation_input_tokens": 2.5}, {"output_tokens": 1}, Usage(input_tokens=5, output_tokens=1), 1),
         ({"input_tokens": 5, "cache_creation_input_tokens": 2, "cache_creation": {"ephemeral_1h_input_tokens": 9}}, {"output_tokens": 1},
-         Usage(input_tokens=7, cache_write_tokens=2, cache_write_1h_tokens=2, output_tokens=1), 0),
+         Usage(input_tokens=14, cache_write_tokens=9, cache_write_1h_tokens=9, output_tokens=1), 0),
     ],
 )  # fmt: skip
 def test_nonsense_in_the_usage_is_left_out_and_counted(

@@ -232,7 +232,7 @@ def test_an_error_inside_the_stream_is_named(error: Any, expected: str) -> None:
         ({"prompt_tokens": 5, "completion_tokens": 6}, Usage(input_tokens=5, output_tokens=6), 0),
         ({"prompt_tokens": 5, "completion_tokens": 6, "prompt_tokens_details": {"cached_tokens": 9, "cache_write_tokens": 9},
           "completion_tokens_details": {"reasoning_tokens": 99}},
-         Usage(input_tokens=5, cached_tokens=5, output_tokens=6, reasoning_tokens=6), 0),
+         Usage(input_tokens=23, cached_tokens=9, cache_write_tokens=9, output_tokens=105, reasoning_tokens=99), 0),
         ({"prompt_tokens": 5, "completion_tokens": 6, "prompt_tokens_details": {"cached_tokens": -9}},
          Usage(input_tokens=5, output_tokens=6), 1),
         ({"prompt_tokens": 5, "completion_tokens": 6, "prompt_tokens_details": []}, Usage(input_tokens=5, output_tokens=6), 1),

@@ -61,7 +61,7 @@ def test_what_is_more_than_text_has_no_bound(members: str) -> None:
         ('{"type":"mcp","server_label":"d"}', ',"max_tool_calls":2', BilledApart(has_audio=False, web_searches=0, rounds=3)),
         ('{"type":"mcp","server_label":"d"}', ',"max_tool_calls":-2', BilledApart(has_audio=False, web_searches=0, rounds=None)),
         ('{"type":"file_search"}', ',"max_tool_calls":2',
-         BilledApart(has_audio=False, web_searches=0, rounds=3, unpriced="file_search")),
+         BilledApart(has_audio=False, web_searches=0, rounds=3, file_searches=2)),
         ('{"type":"unheard_of"}', ',"max_tool_calls":2',
          BilledApart(has_audio=False, web_searches=0, rounds=3, unpriced="unheard_of")),
     ],
