@@ -5,7 +5,6 @@ stand for environment variables. Any setting can come from the environment: SWIT
 SWITCHBACK_PROVIDERS__OPENAI__BASE_URL, ... Read by the composition root and the command only; nothing is done here.
 """
 
-import difflib
 import re
 import ssl
 from collections.abc import Mapping
@@ -30,15 +29,16 @@ from pydantic import (
 from proxy.core.addresses import Address, ListenAddress, UnixAddress, listen_addresses, tcp_address
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
+from proxy.core.wrong_values import accepted, nearest_of
 from proxy.settings_file import SettingsError, expanded, file_content, read_key_files
 
 PREFIX = "SWITCHBACK_"
 #: Environment variables that are not settings: where state lives, and what the command's admin verbs use.
 _NOT_SETTINGS = frozenset({"SWITCHBACK_HOME", "SWITCHBACK_TOKEN", "SWITCHBACK_ADMIN_URL", "SWITCHBACK_ADMIN_CA"})
-#: Segments as they are sent; none of dots, none empty.
 #: Scheme and host in small letters, a port only where it is not the usual one, no path.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _HOST_NAME = re.compile(r"[a-z0-9._-]{1,253}")
+#: Segments as they are sent; none of dots, none empty.
 _BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@+,=-]+)*")
 
 
@@ -118,7 +118,7 @@ class TlsSettings(_Frozen):
 class AdminSettings(_Frozen):
     """The listener of admin API, metrics and health."""
 
-    listen: TcpListen = Address("127.0.0.1", 8101)
+    listen: TcpListen = Field(Address("127.0.0.1", 8101), description="address to bind: HOST:PORT")
     tls: TlsSettings = TlsSettings()
     #: Names beside its own address that requests may call it by, such as that of a container or a service.
     hosts: Annotated[tuple[str, ...], BeforeValidator(_host_names)] = ()
@@ -223,12 +223,13 @@ class Settings(_Frozen):
     """Everything that can be set. `home` is where state lives ($SWITCHBACK_HOME, default `.switchback`)."""
 
     home: Path = Path(".switchback")
-    #: Where LLM traffic is taken: HOST:PORT, unix:/PATH, or several of these.
-    listen: Listen = Address("127.0.0.1", 8100)
+    listen: Listen = Field(
+        Address("127.0.0.1", 8100), description="address to bind for LLM traffic: HOST:PORT, unix:/PATH, or several"
+    )
     tls: TlsSettings = TlsSettings()
     admin: AdminSettings = AdminSettings()
     cors: CorsSettings = CorsSettings()
-    store: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///switchback.db"
+    store: Annotated[str, Field(pattern=r"^sqlite:///.+", description="database")] = "sqlite:///switchback.db"
     #: Processes that take calls, beside the one that owns the store; 1: one process does everything.
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     unassigned: Literal["pass", "reject"] = "pass"
@@ -382,7 +383,7 @@ def _sentence(item: Any) -> str:
     path = ".".join(location)
     if item["type"] == "extra_forbidden":
         return f"{path}: unknown setting{_nearest(location[-1], _known_keys(location[:-1]))}"
-    return f"{path}: {item['msg'].removeprefix('Value error, ')}"
+    return f"{path}: {accepted(item['type'], item['msg'], item.get('ctx') or {}, given=item['input'])}"
 
 
 def _known_keys(location: list[str]) -> list[str]:
@@ -395,5 +396,4 @@ def _known_keys(location: list[str]) -> list[str]:
 
 
 def _nearest(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(known))}"
+    return nearest_of(key, known) or f"; there are {', '.join(sorted(known))}"

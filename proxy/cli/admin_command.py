@@ -24,7 +24,8 @@ Verb = TypeVar("Verb", bound=Callable[..., None])
 AdminUrl = Annotated[
     str | None,
     typer.Option(
-        metavar="URL", help="Where the admin API is [env SWITCHBACK_ADMIN_URL; default http://127.0.0.1:8101]."
+        metavar="URL",
+        help="Where the admin API is: scheme, host and port [env SWITCHBACK_ADMIN_URL; default http://127.0.0.1:8101].",
     ),
 ]
 TokenFile = Annotated[
@@ -142,6 +143,18 @@ def _note_all(warnings: Sequence[str]) -> None:
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 
+@contextmanager
+def _usage_explained() -> Generator[None]:
+    try:
+        yield
+    except _UsageError as wrong:
+        # Only whoever slipped waits for it.
+        from proxy.cli.wrong_usage import told_better  # noqa: PLC0415
+
+        told_better(wrong)
+        raise
+
+
 class CommandGroup(TyperGroup):
     """The command itself: what is wrong with the words behind it is told as JSON too, where JSON was asked for."""
 
@@ -149,12 +162,14 @@ class CommandGroup(TyperGroup):
         """The words as they came."""
         words = args[: args.index("--")] if "--" in args else args
         ctx.meta[_ASKS_JSON] = "--json" in words
-        return super().parse_args(ctx, args)
+        with _usage_explained():
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb that the words name."""
         try:
-            return super().invoke(ctx)
+            with _usage_explained():
+                return super().invoke(ctx)
         except _UsageError as wrong:
             if not ctx.meta[_ASKS_JSON]:
                 raise

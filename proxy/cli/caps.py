@@ -173,5 +173,5 @@ def _number(text: str) -> int | float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise typer.BadParameter(f"--limit must be a number, not {text!r}")
+        raise typer.BadParameter(f"--limit must be a number, such as 50 or 12.50, not {text!r}")
     return number

@@ -23,8 +23,8 @@ _FILTERS = (
     ("user", "--user", str, "Of this user."),
     ("conversation", "--conversation", str, "Of this conversation."),
     ("result", "--result", str, "ok, error, refused or client_left."),
-    ("from", "--from", str, "Started at or after: RFC 3339, or 15m, 2h, 7d ago."),
-    ("to", "--to", str, "Started before: the same forms."),
+    ("from", "--from", str, "Started since: 15m, 2h or 7d ago, a date, or RFC 3339."),
+    ("to", "--to", str, "Started until: the same forms."),
 )
 Quarantined = Annotated[
     bool | None, typer.Option("--quarantined/--not-quarantined", help="Only tagged runs, or only the others.")

@@ -190,9 +190,9 @@ def list_outcomes(
     version: Annotated[int | None, typer.Option(metavar="N", help="Of runs that this version served.")] = None,
     label: Annotated[str | None, typer.Option(metavar="LABEL", help="Of runs under this label.")] = None,
     start: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Told at or after: RFC 3339, or 15m, 2h, 7d ago.")
+        str | None, typer.Option("--from", metavar="TIME", help="Told since: 15m, 2h or 7d ago, a date, or RFC 3339.")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Told before: the same forms.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Told until: the same forms.")] = None,
     limit: Limit = 50,
 ) -> None:
     """List later facts about runs, newest first."""

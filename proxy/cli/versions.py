@@ -191,7 +191,9 @@ def served_at(
     show: Show,
     agent: AgentName,
     label: Annotated[str | None, typer.Option(metavar="TEXT", help="Which label [the agent's default label].")] = None,
-    time: Annotated[str | None, typer.Option(metavar="TIME", help="When: RFC 3339, or 15m, 2h, 7d ago [now].")] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When: 15m, 2h or 7d ago, a date, or RFC 3339 [now].")
+    ] = None,
 ) -> None:
     """Tell what a label served at a moment, percentages of a rollout included: from the release ledger alone."""
     served = api.get(f"/agents/{segment(agent)}/versions/at", {"label": label, "time": time and time_ago(time)})

@@ -36,6 +36,16 @@ def parse_rfc3339(text: str, param: str) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+def parse_period(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """Microseconds of `from` and `to`, each where it is given. Raises BadInput: `bad_time`, and `bad_filter` where the end
+    comes before the beginning, so that nothing could lie between."""
+    first = None if start is None else parse_rfc3339(start, "from")
+    before = None if end is None else parse_rfc3339(end, "to")
+    if first is not None and before is not None and before < first:
+        raise BadInput("bad_filter", f"`to` ({rfc3339(before)}) is before `from` ({rfc3339(first)})", param="to")
+    return first, before
+
+
 _SPAN: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(s|m|h|d|w)\Z")
 _MOST_SECONDS: Final = 1e9 - 1
 _UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}

@@ -11,10 +11,13 @@ from http import HTTPStatus
 import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from proxy.core.errors import Refusal, Unauthorized
 from proxy.core.releasing.preflight import FindingDocument, PreflightFailed
+from proxy.core.wrong_values import accepted, nearest_of
 from proxy.edges.admin.answers.problems import FaultyMember, Problem
 
 PROBLEM_TYPE = "application/problem+json"
@@ -29,7 +32,7 @@ _PHRASES = {400: "bad_request", 413: "too_large", 417: "expectation_failed"}
 class BadShape(Exception):
     """A body or query of the wrong shape: which members, and why. `where` is `body` or `query`."""
 
-    def __init__(self, where: str, error: ValidationError, known: tuple[str, ...]) -> None:
+    def __init__(self, where: str, error: ValidationError, kind: type[BaseModel]) -> None:
         super().__init__(f"bad {where}")
         self.where = where
         if error.error_count() > _MAX_LISTED:
@@ -38,8 +41,8 @@ class BadShape(Exception):
             ]
             return
         self.errors = [
-            {"param": _path(found["loc"]), "message": _explained(where, found["type"], found["msg"], known)}
-            for found in error.errors(include_url=False, include_input=False, include_context=False)[:_MAX_ERRORS]
+            {"param": _path(found["loc"]), "message": _explained(where, found, kind)}
+            for found in error.errors(include_url=False)[:_MAX_ERRORS]
         ]
 
 
@@ -129,10 +132,24 @@ def shown_name(name: str) -> str:
     return name if _NAME.match(name) else "(not a name)"
 
 
-def _explained(where: str, kind: str, message: str, known: tuple[str, ...]) -> str:
-    if kind == "extra_forbidden":
-        there_is = f"; there are {', '.join(known)}" if known else ""
-        return f"is unknown in this {where}{there_is}"
-    if kind == "missing":
-        return "is missing"
-    return message.removeprefix("Value error, ")
+def _explained(where: str, found: ErrorDetails, kind: type[BaseModel]) -> str:
+    """The value that was sent is looked at for the nearest name there is, never told."""
+    location = found["loc"]
+    fields = {field.alias or name: field for name, field in kind.model_fields.items()}
+    field = fields.get(str(location[0])) if len(location) == 1 else None
+    if found["type"] == "extra_forbidden":
+        near = nearest_of(str(location[-1]), list(fields)) if len(location) == 1 else ""
+        there_is = f"; there are {', '.join(fields)}" if fields and len(location) == 1 else ""
+        return f"is unknown in this {where}{near or there_is}"
+    bounds = {} if field is None else _bounds(field)
+    example = None if field is None else next(iter(field.examples or ()), None)
+    context, is_whole = found.get("ctx") or {}, field is not None and field.annotation is int
+    return accepted(
+        found["type"], found["msg"], context, bounds=bounds, is_whole=is_whole, example=example, given=found["input"]
+    )
+
+
+def _bounds(field: FieldInfo) -> dict[str, float]:
+    """The least and the greatest of a number, as the field says."""
+    told = [(name, getattr(rule, name, None)) for rule in field.metadata for name in ("ge", "gt", "le", "lt")]
+    return {name: limit for name, limit in told if isinstance(limit, int | float)}

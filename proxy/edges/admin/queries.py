@@ -7,6 +7,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticKnownError
 
 from proxy.core.calls.runs import RunResult
 from proxy.core.pages import DEFAULT_PAGE, MAX_PAGE
@@ -19,7 +20,7 @@ _MOST = 10**15 - 1
 def _whole(value: Any) -> Any:
     if isinstance(value, str):
         if not _DIGITS.match(value):
-            raise ValueError("must be a whole number")
+            raise PydanticKnownError("int_parsing")
         return int(value)
     return value
 
@@ -27,7 +28,7 @@ def _whole(value: Any) -> Any:
 def _flag(value: Any) -> Any:
     if isinstance(value, str):
         if value not in ("true", "false"):
-            raise ValueError("must be true or false")
+            raise PydanticKnownError("bool_parsing")
         return value == "true"
     return value
 
@@ -54,7 +55,7 @@ class PageQuery(Query):
     """`cursor` is the `next` of the page before."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE), BeforeValidator(_whole)] = Field(
-        DEFAULT_PAGE, description="how many items at most"
+        DEFAULT_PAGE, description="how many items at most", examples=[DEFAULT_PAGE]
     )
     cursor: Text | None = Field(None, description="the `next` of the page before; opaque")
 
@@ -123,7 +124,9 @@ class ProofQuery(Query):
     """`head` is one kept outside, as `switchback audit head` prints it: the log must contain exactly that entry."""
 
     head: Annotated[str | None, Field(pattern=r"^[0-9]{1,15}:[0-9a-f]{64}$")] = Field(
-        None, description="one kept outside, as NUMBER:HASH; the log must contain exactly that entry"
+        None,
+        description="one kept outside, as NUMBER:HASH; the log must contain exactly that entry",
+        examples=[f"812:{'6b8f' * 16}"],
     )
 
 

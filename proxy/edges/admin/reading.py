@@ -40,7 +40,7 @@ async def read_body(request: web.Request, kind: type[Model]) -> Model:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise BadShape("body", error, _known(kind)) from error
+        raise BadShape("body", error, kind) from error
 
 
 def read_query(request: web.Request, kind: type[Model]) -> Model:
@@ -54,11 +54,7 @@ def read_query(request: web.Request, kind: type[Model]) -> Model:
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        raise BadShape("query", error, _known(kind)) from error
-
-
-def _known(kind: type[BaseModel]) -> tuple[str, ...]:
-    return tuple(field.alias or name for name, field in kind.model_fields.items())
+        raise BadShape("query", error, kind) from error
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:

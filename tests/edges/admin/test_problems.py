@@ -191,6 +191,53 @@ async def test_a_query_that_means_nothing_is_refused(query: str, admin: Admin) -
     assert reply["param"]
 
 
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("limit=0", "limit: must be a whole number from 1 to 500, such as 100"),
+        ("limit=all", "limit: must be a whole number from 1 to 500, such as 100"),
+        ("agnt=a", "agnt: is unknown in this query; did you mean agent?"),
+        ("zzz=a", "zzz: is unknown in this query; there are limit, cursor, agent"),
+        ("result=eror", "result: must be ok, error, refused or client_left; did you mean error?"),
+        ("quarantined=yes", "quarantined: must be true or false"),
+        ("user=", "user: must not be empty"),
+        ("arm=candiate", "arm must be stable or candidate; did you mean candidate?"),
+        ("from=2026-11-20T14:03Z&to=2026-11-20T14:02Z", "`to` (2026-11-20T14:02:00.000000Z) is before `from`"),
+    ],
+)
+async def test_a_query_that_means_nothing_is_answered_with_what_would(query: str, sentence: str, admin: Admin) -> None:
+    for path in ("/runs", "/runs/export"):
+        reply = await admin.get(f"{path}?{query}")
+        if path == "/runs" or "limit" not in query + sentence:
+            assert reply["detail"].startswith(sentence)
+
+
+async def test_a_period_that_ends_before_it_begins_is_refused_wherever_there_is_one(admin: Admin) -> None:
+    period = {"from": "2026-11-20T14:03Z", "to": "2026-11-20T14:02Z"}
+    for path in ("/runs", "/runs/export", "/outcomes"):
+        reply = await admin.get(f"{path}?from={period['from']}&to={period['to']}")
+        assert (reply.status, reply.code, reply["param"]) == (400, "bad_filter", "to")
+    assert (await admin.post("/runs/quarantine", period)).code == "bad_filter"
+    assert (await admin.get(f"/runs?from={period['to']}&to={period['to']}")).status == 200
+
+
+async def test_a_member_of_a_wrong_kind_is_answered_with_the_right_one(admin: Admin) -> None:
+    reply = await admin.post("/tokens", {"name": "ann", "role": "oprator"})
+    assert reply["detail"] == "role: must be viewer, operator, author or admin; did you mean operator?"
+    reply = await admin.post("/agents", {"agnt": "a", "description": 8})
+    assert [error["message"] for error in reply["errors"]] == [
+        "is missing",
+        "must be a text, such as Answers tickets",
+        "is unknown in this body; did you mean agent?",
+    ]
+    inner = await admin.post("/caps", {"scope": [], "window": "dya", "unit": "usd", "limit": "5x"})
+    assert {error["message"] for error in inner["errors"]} == {
+        "must be an object",
+        "must be minute, hour, day, month, rollout or total; did you mean day?",
+        "must be a decimal number such as 12.50",
+    }
+
+
 async def test_a_body_over_the_limit_is_too_large_with_and_without_a_length(admin: Admin) -> None:
     await admin.agent("support")
     too_large = json.dumps({"message": "x" * MAX_BODY_BYTES}).encode()

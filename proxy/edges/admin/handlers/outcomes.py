@@ -13,7 +13,7 @@ from proxy.core.calls.outcomes import (
 from proxy.core.calls.run_filter import OutcomeFilter
 from proxy.core.calls.runs import Run, run_document
 from proxy.core.errors import BadInput
-from proxy.core.times import parse_rfc3339
+from proxy.core.times import parse_period
 from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.answers.runs import JudgedRun, OutcomesRecorded
 from proxy.edges.admin.bodies import OutcomeBody, OutcomesBody
@@ -29,8 +29,7 @@ async def list_outcomes(parts: AdminParts, ask: Ask) -> Answer[Listed[ServedOutc
     query = ask.query_as(OutcomesQuery)
     if query.agent is None and query.version is not None:
         raise BadInput("bad_filter", "versions are numbered per agent: say the agent too", param="version")
-    start = None if query.from_ is None else parse_rfc3339(query.from_, "from")
-    end = None if query.to is None else parse_rfc3339(query.to, "to")
+    start, end = parse_period(query.from_, query.to)
     first_id, before_id = outcome_ids_around(start, end)
     wanted = OutcomeFilter(
         run=query.run,

@@ -9,7 +9,8 @@ from proxy.core.calls.runs import attempt_document, run_document
 from proxy.core.errors import BadInput, NotFound
 from proxy.core.pages import MAX_PAGE
 from proxy.core.releasing.releases import CANDIDATE, STABLE
-from proxy.core.times import parse_rfc3339
+from proxy.core.times import parse_period
+from proxy.core.wrong_values import nearest_of
 from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.answers.runs import JudgedRun, Quarantined, RunShown
 from proxy.edges.admin.bodies import QuarantineBody
@@ -86,7 +87,9 @@ def _filter(asked: RunsFilterQuery | QuarantineBody) -> RunFilter:
     if asked.agent is None and named is not None:
         raise BadInput("bad_filter", f"{named}s are numbered per agent: say the agent too", param=named)
     if asked.arm is not None and asked.arm not in (STABLE, CANDIDATE):
-        raise BadInput("bad_filter", f"arm must be {STABLE} or {CANDIDATE}", param="arm")
+        near = nearest_of(asked.arm, (STABLE, CANDIDATE))
+        raise BadInput("bad_filter", f"arm must be {STABLE} or {CANDIDATE}{near}", param="arm")
+    start, end = parse_period(asked.from_, asked.to)
     return RunFilter(
         agent=asked.agent,
         version=asked.version,
@@ -97,6 +100,6 @@ def _filter(asked: RunsFilterQuery | QuarantineBody) -> RunFilter:
         conversation=asked.conversation,
         result=asked.result,
         quarantined=asked.quarantined if isinstance(asked, RunsFilterQuery) else None,
-        from_microseconds=None if asked.from_ is None else parse_rfc3339(asked.from_, "from"),
-        to_microseconds=None if asked.to is None else parse_rfc3339(asked.to, "to"),
+        from_microseconds=start,
+        to_microseconds=end,
     )

@@ -5,6 +5,7 @@ from typing import get_args
 from proxy.core.compiled import IS_COMPILED
 from proxy.core.errors import BadInput, NotFound
 from proxy.core.spending.shown_price import PriceDocument, price_document
+from proxy.core.wrong_values import nearest_of
 from proxy.edges.admin.answers.process import ProcessStatus
 from proxy.edges.admin.parts import AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PriceQuery
@@ -50,4 +51,5 @@ def _provider(providers: Providers, name: str) -> Provider:
         except BadInput as refusal:
             if refusal.code not in ("wire_mismatch", "provider_not_configured"):
                 raise
-    raise NotFound("provider_not_configured", f"no provider {name!r} is in the settings", param="provider")
+    near = nearest_of(name, providers.names)
+    raise NotFound("provider_not_configured", f"no provider {name!r} is in the settings{near}", param="provider")
