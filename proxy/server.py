@@ -40,6 +40,7 @@ from proxy.runtime.process.error_log import ErrorLog
 from proxy.runtime.process.event_line import event_line
 from proxy.runtime.process.garbage import collect_seldom
 from proxy.runtime.process.line_writer import LineWriter
+from proxy.runtime.process.memory import give_back_memory
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.process.uncaught import tell_uncaught
 from proxy.runtime.releasing.emergencies import carry_out
@@ -206,6 +207,7 @@ class Server:
         heartbeat = Heartbeat(self._standby.presence, self._live, self._ledger, self._metrics, self._clock, head_log)
         await heartbeat.beat()
         self._tasks.spawn(heartbeat.run(), "heartbeat")
+        self._tasks.spawn(give_back_memory(), "memory")
         self._tasks.spawn(self._retention.run(), "retention")
         summing = Summing(self._store, lambda: self._recorder.queue_length, self._on_error)
         self._tasks.spawn(summing.run(), "summing of runs")

@@ -24,6 +24,7 @@ from proxy.runtime.process.clock import Identifiers, SystemClock
 from proxy.runtime.process.error_log import ErrorLog
 from proxy.runtime.process.event_line import event_line
 from proxy.runtime.process.garbage import collect_seldom
+from proxy.runtime.process.memory import give_back_memory
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.process.uncaught import tell_uncaught
 from proxy.runtime.state.live_snapshot import LiveSnapshot
@@ -96,6 +97,7 @@ class Worker:
         self._tasks.spawn(self._stop_without_owner(), "owner")
         self._tasks.spawn(self._recorder.run(), "recorder")
         self._tasks.spawn(self._tick(), "metrics")
+        self._tasks.spawn(give_back_memory(), "memory")
         await self._stop.wait()
         if self._plane is not None:
             await self._plane.drain()

@@ -19,7 +19,7 @@ STORED = Path(__file__).with_name("cost_guard.json")
 MARGIN = 0.10
 STEADY = ("instructions", "python_calls", "c_calls")
 #: Bytes a call over TLS may leave in resident memory. One TLS session is 5.4 KB, a connection left to the garbage collector 20 KB.
-MOST_LEFT = {"kept": 1_000, "new": 2_500}
+MOST_LEFT = {"kept": 1_000, "new": 2_500, "left": 600}
 HOW_TO_ACCEPT = "if the change is worth it: python -m benchmarks.guard.rewrite (--where shows what costs)"
 
 
@@ -55,7 +55,7 @@ def test_a_kept_connection_over_tls_is_asked_nothing_for_a_call(counted: dict[st
     assert [over_tls[name] for name in STEADY] == [over_http[name] for name in STEADY]
 
 
-def test_calls_over_tls_leave_nothing_in_resident_memory_on_kept_connections_and_on_new_ones() -> None:
+def test_calls_over_tls_leave_nothing_in_resident_memory_nor_do_streams_that_clients_leave() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.guard.resident"],
         cwd=Path(__file__).parents[1],

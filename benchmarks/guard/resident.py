@@ -1,8 +1,9 @@
 """What calls over TLS leave in resident memory, which no count of Python's objects shows: `python -m benchmarks.guard.resident`.
 
 A client, a listener and an upstream client as in a server, each way over TLS on uvloop, and the benchmark's provider in a process
-of its own. Prints JSON: bytes a call, on kept connections and with new connections on both sides. A process of its own, because what
-others left free in the heap would hide a leak.
+of its own. Prints JSON: bytes a call, on kept connections, with new connections on both sides, and of streams that their clients
+leave. What is free is given back before it is looked at, as a server does. A process of its own, because what others left free in
+the heap would hide a leak.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import os
 import ssl
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from benchmarks import machine
 from benchmarks.load import messages
 from benchmarks.load.client import control
 from benchmarks.processes import free_port
+from proxy.http1.errors import ClientGone
 from proxy.http1.limits import ListenerLimits, UpstreamLimits
 from proxy.http1.listener import Listener
 from proxy.http1.message import Call
@@ -28,13 +31,17 @@ from proxy.http1.reply import Reply
 from proxy.http1.tls import client_context
 from proxy.http1.upstream import Origin, UpstreamClient
 from proxy.runtime.process.garbage import collect_seldom
+from proxy.runtime.process.memory import give_back_now
 
 _ROOT = Path(__file__).resolve().parents[2]
 _CERTIFICATES = _ROOT / "tests" / "http1" / "certificates"
 #: Calls before and while memory is looked at. The heap has its size by then.
 _KEPT = (600, 2_000)
 _NEW = (400, 800)
+_LEFT = (800, 800)
 _AT_ONCE = 4
+_STREAMS_AT_ONCE = 40
+_STREAM = messages.request(0, "/v1/chat/completions", {}, messages.chat_body(streamed=True))
 _REQUEST = messages.request(0, "/v1/chat/completions", {}, messages.chat_body())
 _START_SECONDS = 30
 
@@ -59,11 +66,30 @@ class _Chain:
 
     async def _serve(self, call: Call, reply: Reply) -> None:
         answer = await self._upstream.send(self._provider, call.method, call.target, call.headers, call.body, reply)
+        if call.body in _STREAM:
+            reply.start(answer.status, answer.headers)
+            with suppress(ClientGone):
+                await answer.relay(reply)
+            return
         reply.send(answer.status, answer.headers, await answer.read())
 
     async def calls(self, count: int, *, are_kept: bool) -> None:
         """So many calls, a few at a time."""
         await asyncio.gather(*(self._client(count // _AT_ONCE, are_kept=are_kept) for _ in range(_AT_ONCE)))
+
+    async def left_streams(self, count: int) -> None:
+        """So many streams that a client leaves after the first event."""
+        await asyncio.gather(*(self._leave(count // _STREAMS_AT_ONCE) for _ in range(_STREAMS_AT_ONCE)))
+
+    async def _leave(self, count: int) -> None:
+        port = self._listener.addresses[0][1]
+        for _ in range(count):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port, ssl=self._tls, server_hostname="localhost"
+            )
+            writer.write(_STREAM)
+            await reader.readuntil(b"\n\n")
+            writer.transport.abort()
 
     async def _client(self, count: int, *, are_kept: bool) -> None:
         port = self._listener.addresses[0][1]
@@ -100,11 +126,22 @@ async def _measured(port: int, tls_port: int) -> dict[str, float]:
     for name, are_kept, (warm, count) in (("kept", True, _KEPT), ("new", False, _NEW)):
         control(port, "profile", {"closes": not are_kept})
         await chain.calls(warm, are_kept=are_kept)
-        before = machine.resident_bytes([os.getpid()])
+        before = _resident_bytes()
         await chain.calls(count, are_kept=are_kept)
-        found[name] = (machine.resident_bytes([os.getpid()]) - before) / count
+        found[name] = (_resident_bytes() - before) / count
+    control(port, "profile", {"events": 1_000_000, "interval_us": 20_000})
+    warm, count = _LEFT
+    await chain.left_streams(warm)
+    before = _resident_bytes()
+    await chain.left_streams(count)
+    found["left"] = (_resident_bytes() - before) / count
     await chain.stop()
     return found
+
+
+def _resident_bytes() -> int:
+    give_back_now()
+    return machine.resident_bytes([os.getpid()])
 
 
 async def _reachable(port: int) -> None:
