@@ -1,4 +1,4 @@
-"""What a JSON body names that no wire reads: its model, its tools, its user, and what it says to the proxy itself.
+"""What a call names that no wire reads, in its JSON body or its path: its model, its tools, its user, and what it says to the proxy itself.
 
 A call that passes through untouched can still name an agent, be stopped by a switch and be counted by a cap; so what it names is
 read on every path. Belongs here: the members that mean the same wherever a family of providers has them. What a path's own format
@@ -6,9 +6,11 @@ means is its wire's business. What cannot be read is not refused, because nothin
 asks must not take that for a no.
 """
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
+from urllib.parse import unquote
 
 from proxy.core.calls.caller import BodyClaims
 from proxy.core.errors import BadInput
@@ -16,12 +18,14 @@ from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.members import JsonMembers, parse_members
 from proxy.wires.shared.metadata_user import user_and_conversation
 from proxy.wires.shared.request_bounds import RequestBounds
-from proxy.wires.shared.version_parts import FLAG, TEXT, names_of_tools, read_model, read_switchback_member
+from proxy.wires.shared.tool_names import offered_tools
+from proxy.wires.shared.version_parts import FLAG, TEXT, read_model, read_switchback_member
 from proxy.wires.wire import RequestFacts, WireFamily
 
 OUR_MEMBER: Final = "switchback"
 #: Of a list beyond these nothing is known.
 _BOUNDS: Final = RequestBounds()
+_MODEL_PATH: Final = re.compile(r"/v1/models/(.+)\Z")
 _USER_MEMBERS: Final = ("safety_identifier", "user")
 
 
@@ -40,7 +44,7 @@ def read_passed(body: bytes, family: WireFamily) -> RequestFacts | None:
     try:
         _BOUNDS.check(members)
         model = read_model(members)
-        tools = names_of_tools(members.given("tools")) + names_of_tools(members.given("functions"), "functions")
+        tools = offered_tools(members)
         user, conversation = _subject(members, family)
         streamed = members.decoded("stream", FLAG, "true or false") or False
     except BadInput:
@@ -53,8 +57,24 @@ def read_passed(body: bytes, family: WireFamily) -> RequestFacts | None:
         streamed=streamed,
         choices=1,
         max_output_tokens=None,
-        tool_names=frozenset(tools),
+        tool_names=tools,
         document=members,
+    )
+
+
+def read_path(path: str) -> RequestFacts | None:
+    """What a path names where there is no body: the model that is asked about, or to be deleted; None: nothing."""
+    named = _MODEL_PATH.match(path)
+    if named is None:
+        return None
+    return RequestFacts(
+        claims=BodyClaims(),
+        model=unquote(named[1]),
+        streamed=False,
+        choices=1,
+        max_output_tokens=None,
+        tool_names=frozenset(),
+        document=None,
     )
 
 

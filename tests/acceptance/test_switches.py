@@ -108,3 +108,13 @@ async def test_a_switch_that_cuts_streams_breaks_those_in_flight(deployment: Dep
                 await answer.read()
     await deployment.simulator.wait_for_clients_left()
     assert (await deployment.operator.runs(1))[0]["error_class"] == "switched_off"
+
+
+async def test_a_switch_on_a_model_stops_what_is_asked_about_it(deployment: Deployment) -> None:
+    await deployment.operator.post("/switches", scope={"model": "gpt-4o"}, mode="block", why="w")
+    app = deployment.openai(None)
+    for asks in (app.models.retrieve, app.models.delete):
+        for name in ("gpt-4o", "GPT-4o-2024-08-06"):
+            with pytest.raises(openai.PermissionDeniedError):
+                await asks(name)
+    assert (await deployment.operator.runs(4))[0]["error_class"] == "agent_disabled"

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.core.errors import BadInput
-from proxy.wires.passed_bodies import read_passed, without_ours
+from proxy.wires.passed_bodies import read_passed, read_path, without_ours
 
 
 def test_model_tools_user_and_our_member_are_read() -> None:
@@ -55,3 +55,18 @@ def test_our_member_is_taken_out_and_every_other_byte_stays(body: bytes, sent: b
 def test_a_member_of_ours_that_cannot_be_read_is_refused(body: bytes) -> None:
     with pytest.raises(BadInput):
         read_passed(body, "openai")
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/v1/models/gpt-4o", "gpt-4o"),
+        ("/v1/models/ft%3Agpt-4o%3Aacme", "ft:gpt-4o:acme"),
+        ("/v1/models/openai%2Fgpt-4o", "openai/gpt-4o"),
+        ("/v1/models", None),
+        ("/v1/files/models", None),
+    ],
+)
+def test_the_model_that_a_path_asks_about_is_seen(path: str, model: str | None) -> None:
+    found = read_path(path)
+    assert (None if found is None else found.model) == model

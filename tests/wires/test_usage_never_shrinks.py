@@ -301,3 +301,11 @@ def test_what_was_written_to_the_cache_is_no_less_than_its_parts() -> None:
     assert (
         whole(CLAUDE, {"content": [], "usage": usage | {"cache_creation": parts, "iterations": []}}).usage == expected
     )
+
+
+@pytest.mark.parametrize("wire", [CHAT, CLAUDE, RESPONSES])
+def test_an_error_in_a_list_is_an_error(wire: Wire) -> None:
+    document = b'[{"error":{"code":503,"type":"UNAVAILABLE","message":"m"}}]'
+    for facts in (body_of(wire, document), streamed(wire, document)):
+        assert (facts.error_type, facts.is_bare_error) == ("UNAVAILABLE", True)
+    assert body_of(wire, b"[" + document[1:-1] + b"," + document[1:]).error_type is None

@@ -19,7 +19,7 @@ from proxy.runtime.calls.turns import LARGE_BYTES
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.transport.inflate import plain_body
 from proxy.wires.families import FAMILIES
-from proxy.wires.passed_bodies import claims_of_refused, read_passed, without_ours
+from proxy.wires.passed_bodies import claims_of_refused, read_passed, read_path, without_ours
 from proxy.wires.wire import Injection, RequestFacts, RequestHead
 
 _NO_CLAIMS: Final = BodyClaims()
@@ -43,6 +43,8 @@ def read_request(flight: Flight, route: Route, limit_bytes: int, *, is_named: bo
     if not route.operation.is_metered:
         if call.body:
             flight.request = yield from _read_passed(call.body, coding, route, limit_bytes)
+        else:
+            flight.request = read_path(route.operation.path)
         return _NO_CLAIMS if flight.request is None else flight.request.claims
     try:
         plain = call.body if coding is None else (yield from plain_body(call.body, coding, limit_bytes))

@@ -22,11 +22,11 @@ from proxy.wires.shared.answer_reading import StreamReader, WholeReader
 from proxy.wires.shared.json_wire import JsonWire
 from proxy.wires.shared.metadata_user import user_and_conversation
 from proxy.wires.shared.request_bounds import RequestBounds, is_dense
+from proxy.wires.shared.tool_names import offered_tools
 from proxy.wires.shared.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
     TEXT,
-    names_of_tools,
     read_model,
     read_switchback_member,
     read_whole_number,
@@ -81,7 +81,9 @@ def _facts(members: JsonMembers) -> RequestFacts:
         choices=1,
         # 0 is allowed: it only warms the cache.
         max_output_tokens=read_whole_number(members, "max_tokens", 0, MAX_OUTPUT_TOKENS),
-        tool_names=frozenset(names_of_tools(members.given("tools"))) if "tools" in members.values else frozenset(),
+        tool_names=offered_tools(members)
+        if "tools" in members.values or "mcp_servers" in members.values
+        else frozenset(),
         document=members,
     )
 

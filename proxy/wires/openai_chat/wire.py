@@ -13,16 +13,16 @@ from proxy.core.errors import Refusal
 from proxy.wires.json.members import JsonMembers
 from proxy.wires.openai_chat.answer import ChatBody, ChatEvents
 from proxy.wires.openai_chat.input import first_role, input_bound
-from proxy.wires.openai_chat.request import SYSTEM_ROLES, EditedChat, inject_version, read_output_bound
+from proxy.wires.openai_chat.request import SEARCH_MEMBER, SYSTEM_ROLES, EditedChat, inject_version, read_output_bound
 from proxy.wires.shared.alike_requests import Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
 from proxy.wires.shared.json_wire import JsonWire
 from proxy.wires.shared.openai_errors import error_of
 from proxy.wires.shared.request_bounds import RequestBounds, is_dense
+from proxy.wires.shared.tool_names import offered_tools
 from proxy.wires.shared.version_parts import (
     FLAG,
     TEXT,
-    names_of_tools,
     read_model,
     read_switchback_member,
     read_whole_number,
@@ -52,18 +52,15 @@ _AUDIO_MEMBERS: Final = ("audio", "modalities")
 _AUDIO_PART: Final = b'"input_audio"'
 
 _NO_NAMES: Final[frozenset[str]] = frozenset()
-
-
-def _tool_names(members: JsonMembers) -> frozenset[str]:
-    tools, functions = names_of_tools(members.given("tools")), members.given("functions")
-    return frozenset((*tools, *names_of_tools(functions, "functions")))
+#: Members that offer tools.
+_OFFERING: Final = frozenset({"tools", "functions", SEARCH_MEMBER})
 
 
 def _facts(members: JsonMembers) -> RequestFacts:
     model = read_model(members)
     user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
-    has_tools = "tools" in members.values or "functions" in members.values
-    tool_names = _tool_names(members) if has_tools else _NO_NAMES
+    has_tools = not _OFFERING.isdisjoint(members.values)
+    tool_names = offered_tools(members) if has_tools else _NO_NAMES
     return RequestFacts(
         claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
         model=model,

@@ -38,11 +38,11 @@ from proxy.wires.shared.answer_reading import StreamReader, WholeReader
 from proxy.wires.shared.json_wire import JsonWire
 from proxy.wires.shared.openai_errors import error_of
 from proxy.wires.shared.request_bounds import RequestBounds, is_dense
+from proxy.wires.shared.tool_names import offered_tools
 from proxy.wires.shared.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
     TEXT,
-    names_of_tools,
     read_model,
     read_switchback_member,
     read_whole_number,
@@ -71,7 +71,7 @@ def _facts(members: JsonMembers) -> RequestFacts:
     model = read_model(members)
     user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
     conversation = conversation_of(members)
-    tool_names = (*names_of_tools(members.given("tools")), *nested_tool_names(members))
+    tool_names = (*offered_tools(members), *nested_tool_names(members))
     return RequestFacts(
         claims=BodyClaims(
             model=model,

@@ -41,6 +41,8 @@ def _anew(document: bytes) -> bytes | None:
             object_pairs_hook=_with_the_largest,
             parse_constant=lambda _: None,
         )
+        if isinstance(content, list) and len(cast("list[Any]", content)) == 1:
+            content = cast("list[Any]", content)[0]  # as some servers send their errors
         if not isinstance(content, dict):
             return None
         # Half a letter is no text to a decoder; it is worth no more than a mark in its place.

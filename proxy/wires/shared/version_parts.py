@@ -129,6 +129,7 @@ class _ToolName(msgspec.Struct, gc=False):
     name: str | None = None
     type: str | None = None
     function: _Function | None = None
+    custom: _Function | None = None
     #: Of a server of tools, which has no name but this.
     server_label: str | None = None
 
@@ -141,9 +142,14 @@ def names_of_tools(raw: bytes | None, param: str = "tools") -> list[str]:
     if raw is None:
         return []
     return [
-        tool.name or (tool.function.name if tool.function is not None else None) or tool.server_label or tool.type or ""
+        tool.name or _inner_name(tool) or tool.server_label or tool.type or ""
         for tool in decode(raw, _tool_names, param, f"a list of {param}")
     ]
+
+
+def _inner_name(tool: _ToolName) -> str | None:
+    function = tool.function or tool.custom
+    return None if function is None else function.name
 
 
 def set_tools(
