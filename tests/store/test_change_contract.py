@@ -7,7 +7,7 @@ import pytest
 from proxy.core.errors import BadInput
 from proxy.core.proof.audit import NO_PREVIOUS, seal
 from proxy.core.snapshot import Agent
-from proxy.store.ports.store import UnauditedChange
+from proxy.store.ports.changes import UnauditedChange
 from tests.store.given import NOON, an_agent, audited, draft, release
 
 

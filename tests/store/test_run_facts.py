@@ -5,7 +5,7 @@ import pytest
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.run_filter import OutcomeFilter, RunFilter
 from proxy.core.errors import BadInput
-from proxy.store.ports.store import UnauditedChange
+from proxy.store.ports.changes import UnauditedChange
 from proxy.store.sqlite.runs import outcome_lists
 from tests.store.given import NOON, an_agent, audited, run
 

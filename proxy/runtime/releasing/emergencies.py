@@ -6,10 +6,10 @@ from proxy.core.proof.emergency import AbortOrder, EmergencyOrder, RollbackOrder
 from proxy.runtime.releasing.limit_commands import switch_on_now
 from proxy.runtime.releasing.release_commands import roll_back_now
 from proxy.runtime.releasing.rollout_commands import abort_now
-from proxy.runtime.state.changes import Work
+from proxy.runtime.state.work import EmergencyWork
 
 
-async def carry_out(work: Work, order: EmergencyOrder) -> str | None:
+async def carry_out(work: EmergencyWork, order: EmergencyOrder) -> str | None:
     """Carry an order out within an open change; why there was nothing to do, None where it was done. Raises what the order's
     own command raises."""
     match order:

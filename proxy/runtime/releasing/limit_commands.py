@@ -25,7 +25,7 @@ from proxy.runtime.process.clock import Identifiers
 from proxy.runtime.releasing.preflight import Preflight, check_fallback
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.data_path import DataPath
-from proxy.runtime.state.work import Work
+from proxy.runtime.state.work import EmergencyWork, Work
 
 _MAX_REPLY_CHARACTERS = 20_000
 #: Who ends what ends by itself.
@@ -204,7 +204,7 @@ class LimitCommands:
         return cap
 
 
-async def switch_on_now(work: Work, order: SwitchOrder) -> Switch:
+async def switch_on_now(work: EmergencyWork, order: SwitchOrder) -> Switch:
     """Putting it on itself, over the store or the journal."""
     switch = order.switch
     await _check_scope(work, switch.scope)
@@ -234,7 +234,7 @@ async def _cap(work: Work, cap_id: str) -> Cap:
     return cap
 
 
-async def _check_scope(work: Work, scope: Scope) -> None:
+async def _check_scope(work: EmergencyWork, scope: Scope) -> None:
     """A scope must name an agent, version and label that exist: a typing error must not make a switch that stops nothing.
 
     Raises NotFound (`agent_not_found`, `version_not_found`, `label_not_set`).
@@ -262,7 +262,7 @@ async def _check_arm(work: Work, scope: Scope) -> None:
         raise BadInput("bad_scope", f"scope.arm {scope.arm!r} is none; there are {', '.join(known)}", param="scope.arm")
 
 
-async def _check_fallback(work: Work, scope: Scope, version: int | None) -> None:
+async def _check_fallback(work: EmergencyWork, scope: Scope, version: int | None) -> None:
     """Raises NotFound(`version_not_found`), Conflict(`never_served`)."""
     if scope.agent is None or version is None:
         return

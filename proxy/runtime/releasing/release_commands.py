@@ -28,7 +28,7 @@ from proxy.runtime.releasing.approval import Wanted, clear
 from proxy.runtime.releasing.preflight import Foreseen, Preflight, look_ahead
 from proxy.runtime.releasing.release_rows import Cause, check_movable, end_rollout, rollout_running
 from proxy.runtime.state.changes import Changes
-from proxy.runtime.state.work import Work
+from proxy.runtime.state.work import EmergencyWork
 from proxy.runtime.telemetry.metrics import Metrics
 
 
@@ -276,7 +276,7 @@ class ReleaseCommands:
         return moved
 
 
-async def roll_back_now(work: Work, order: RollbackOrder) -> Moved:
+async def roll_back_now(work: EmergencyWork, order: RollbackOrder) -> Moved:
     """The rollback itself, over the store or the journal."""
     agent, to = order.agent, order.to
     state = await work.state(agent)

@@ -23,7 +23,7 @@ from proxy.core.releasing.releases import (
     whole,
 )
 from proxy.core.snapshot import AgentState, Arm, Rollout, RolloutState, label_document, rollout_document
-from proxy.runtime.state.work import Work
+from proxy.runtime.state.work import EmergencyWork, Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ async def promote(work: Work, rollout: Rollout, cause: Cause) -> Rollout:
     return ended
 
 
-async def abort(work: Work, rollout: Rollout, cause: Cause) -> Rollout:
+async def abort(work: EmergencyWork, rollout: Rollout, cause: Cause) -> Rollout:
     """The stable version serves everyone again."""
     ended = await end_rollout(work, rollout, "aborted")
     arms = whole(arm_of(rollout, STABLE).version)
@@ -144,14 +144,14 @@ async def abort(work: Work, rollout: Rollout, cause: Cause) -> Rollout:
     return ended
 
 
-async def end_rollout(work: Work, rollout: Rollout, state: RolloutState) -> Rollout:
+async def end_rollout(work: EmergencyWork, rollout: Rollout, state: RolloutState) -> Rollout:
     """The rollout as it ended; what serves from then on is its release's matter."""
     ended = replace(rollout, state=state, ended_at_microseconds=work.now)
     await work.change.update_rollout(ended)
     return ended
 
 
-async def running_rollout(work: Work, agent: str, rollout_id: str) -> Rollout:
+async def running_rollout(work: EmergencyWork, agent: str, rollout_id: str) -> Rollout:
     """Raises NotFound (`agent_not_found`, `rollout_not_found`), Conflict(`rollout_ended`)."""
     await work.agent(agent)
     rollout = await work.change.rollout(agent, rollout_id)
@@ -185,7 +185,7 @@ def rollout_running(rollout: Rollout) -> Conflict:
 
 
 async def audit_rollout(
-    work: Work, what: str, cause: Cause, before: Rollout | None, after: Rollout, row: Release | None
+    work: EmergencyWork, what: str, cause: Cause, before: Rollout | None, after: Rollout, row: Release | None
 ) -> None:
     """The audit entry of a change of a rollout, with the ledger row it made, if it changed what anybody gets."""
     await work.audit(
@@ -200,7 +200,7 @@ async def audit_rollout(
 
 
 async def append_release(
-    work: Work,
+    work: EmergencyWork,
     kind: ReleaseKind,
     cause: Cause,
     agent: str,

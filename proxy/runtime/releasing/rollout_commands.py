@@ -20,7 +20,7 @@ from proxy.runtime.releasing.approval import Wanted, check_growth, clear, clear_
 from proxy.runtime.releasing.preflight import Preflight, look_ahead
 from proxy.runtime.releasing.release_rows import Cause, RolloutDraft, arm_of, check_unmoved, running_rollout
 from proxy.runtime.state.changes import Changes
-from proxy.runtime.state.work import Work
+from proxy.runtime.state.work import EmergencyWork, Work
 
 
 class RolloutCommands:
@@ -168,7 +168,7 @@ class RolloutCommands:
         return await self._changes.emergency(AbortOrder(who=who, agent=agent, rollout=rollout_id, why=why), abort_now)
 
 
-async def abort_now(work: Work, order: AbortOrder) -> Rollout:
+async def abort_now(work: EmergencyWork, order: AbortOrder) -> Rollout:
     """The abort itself, over the store or the journal."""
     rollout = await running_rollout(work, order.agent, order.rollout)
     return await release_rows.abort(work, rollout, Cause(who=order.who, why=order.why))

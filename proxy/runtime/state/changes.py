@@ -23,7 +23,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapp
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from proxy.core.errors import Conflict, NotFound, Refusal, Unavailable
 from proxy.core.proof.emergency import AbortOrder, JournalEntry, RollbackOrder, SwitchOrder, explicit
@@ -45,8 +45,8 @@ from proxy.runtime.state.slow_store import (
     to_the_end,
 )
 from proxy.runtime.state.standby import STORE_SLOW, STORE_UNAVAILABLE, Standby
-from proxy.runtime.state.work import NothingChanged, Work, note_not_applied
-from proxy.store.ports.store import Change, Store
+from proxy.runtime.state.work import EmergencyWork, NothingChanged, Work, note_not_applied
+from proxy.store.ports.changes import ChangeStore
 
 #: A store that has not begun a change by then is not waited for: a kill switch cannot wait for another program's lock.
 _PATIENCE_SECONDS = 1.0
@@ -63,7 +63,7 @@ def _nothing() -> None:
 
 #: What becomes of a change once it is committed.
 Committed = Callable[[Work, SnapshotChanges], None]
-CarryOut = Callable[[Work, Order], Awaitable[Result]]
+CarryOut = Callable[[EmergencyWork, Order], Awaitable[Result]]
 
 
 class Changes:
@@ -71,7 +71,7 @@ class Changes:
 
     def __init__(
         self,
-        store: Store,
+        store: ChangeStore,
         live: LiveSnapshot,
         clock: Clock,
         standby: Standby | None = None,
@@ -146,7 +146,7 @@ class Changes:
         if entry is None:
             return result
         note_effect()
-        result = await self._kept(standby, entry, carry_out, result)
+        result = await self._kept(standby, entry, order, carry_out, result)
         if any(other.id == entry.id for other in standby.journal.entries):
             self._log.waiting(entry, is_written=standby.journal.is_in_file(entry))
         return result
@@ -182,7 +182,7 @@ class Changes:
             raise Unavailable(STORE_UNAVAILABLE, "the store is away and nothing is loaded; every call is refused")
         before = self._live.current
         memory = MemoryChange(before, standby.known_good.pasts)
-        work = Work(cast("Change", memory), self._clock.now_microseconds())
+        work = EmergencyWork(memory, self._clock.now_microseconds())
         work.has_whole_ledger = False
         try:
             result = await carry_out(work, order)
@@ -214,14 +214,15 @@ class Changes:
             raise refusal from unavailable
 
     async def _kept(
-        self, standby: Standby, entry: JournalEntry, carry_out: CarryOut[Order, Result], result: Result
+        self, standby: Standby, entry: JournalEntry, order: Order, carry_out: CarryOut[Order, Result], result: Result
     ) -> Result:
         """Returns when it is in the store or the journal, or neither in time."""
         journal = standby.journal
         if standby.presence.is_away:
             await journal.keep()
             return result
-        entering = self._tasks.spawn(self._enter(standby, entry, carry_out), "entering an emergency action")
+        enter = self._enter(standby, entry, type(order), carry_out)
+        entering = self._tasks.spawn(enter, "entering an emergency action")
         await asyncio.wait({entering}, timeout=_STORE_SECONDS)
         if not entering.done() or any(other.id == entry.id for other in journal.entries):
             keeping = self._tasks.spawn(journal.keep(), "journal")
@@ -235,13 +236,16 @@ class Changes:
         stored = None if error is not None else entering.result()
         return result if stored is None else stored
 
-    async def _enter(self, standby: Standby, entry: JournalEntry, carry_out: CarryOut[Order, Result]) -> Result | None:
+    async def _enter(
+        self, standby: Standby, entry: JournalEntry, kind: type[Order], carry_out: CarryOut[Order, Result]
+    ) -> Result | None:
         """The result as the store has it; None where entering it is left to takeover.py. Raises what the store's rules say."""
         async with self.turn():
             oldest = next(iter(standby.journal.entries), None)
             if oldest is None or oldest.id != entry.id or standby.presence.is_away:
                 return None
-            order = cast("Order", oldest.order)
+            order = oldest.order
+            assert isinstance(order, kind)
             evidence = [oldest.evidence()] if standby.journal.is_in_file(oldest) else []
             then = partial(self._entered, standby, oldest)
             try:

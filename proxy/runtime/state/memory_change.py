@@ -1,17 +1,17 @@
 """A change over the live snapshot alone: what emergency commands read and write while the store is away.
 
-It stands in for the store's Change, so that the same commands decide by the same rules. It knows what the snapshot and the short
-histories beside it know; whatever else a command asks for is refused, and what cannot be known for certain is not guessed.
+It is an EmergencyChange as the store's Change is, so that the same commands decide by the same rules. It knows what the snapshot and
+the short histories beside it know; what cannot be known for certain is refused, not guessed.
 Nothing is written here: changes.py swaps the snapshot and hands the action to the journal.
 """
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
 
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.proof.audit import AuditDraft
 from proxy.core.proof.emergency import EmergencyOrder, RollbackOrder
 from proxy.core.proof.known_good import AgentPast, state_after_release
+from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.releases import Release, whole
 from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot, SnapshotChanges
 from proxy.core.switches import Switch
@@ -21,19 +21,13 @@ _STORE_UNAVAILABLE = "store_unavailable"
 
 
 class MemoryChange:
-    """The emergency part of the Change protocol, over values."""
+    """The EmergencyChange over values."""
 
     def __init__(self, snapshot: Snapshot, pasts: Mapping[str, AgentPast]) -> None:
         self._snapshot = snapshot
         self._pasts = pasts
         self._changed: dict[str, AgentState] = {}
         self._switches = snapshot.switches
-        #: The revision the live snapshot will have.
-        self.revision = snapshot.revision + 1
-
-    def __getattr__(self, name: str) -> NoReturn:
-        # Every other method of the protocol: what it would read or write is in the store alone.
-        raise Unavailable(_STORE_UNAVAILABLE, "the store is away, and this cannot be done without it")
 
     async def agent(self, name: str) -> Agent | None:
         state = self._state(name)
@@ -113,16 +107,19 @@ class MemoryChange:
     async def protection(self, agent: str, label: str) -> None:
         """Rollbacks need no protection looked up: `append_release` lets a label only go back."""
 
-    async def waiting_proposals(self, agent: str, label: str) -> list[Any]:
+    async def waiting_proposals(self, agent: str, label: str) -> list[Proposal]:
         """They become stale when the store is back."""
         return []
+
+    async def decide_proposal(self, proposal: Proposal) -> None:
+        """None waits here."""
 
     async def append_audit(self, draft: AuditDraft) -> None:
         """The entry is appended when the store is back."""
 
     async def changes_since(self, revision: int) -> SnapshotChanges:
         """What was changed here; `revision` is that of the snapshot it began with."""
-        return SnapshotChanges(revision=self.revision, agents=self._changed, switches=self._switches)
+        return SnapshotChanges(revision=self._snapshot.revision + 1, agents=self._changed, switches=self._switches)
 
     def _state(self, name: str) -> AgentState | None:
         return self._changed.get(name) or self._snapshot.agents.get(name)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from proxy.core.errors import Unavailable
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.state.standby import STORE_UNAVAILABLE
-from proxy.store.ports.store import Change
+from proxy.store.ports.changes import Change
 
 #: From the beginning of a change to its answer.
 ANSWER_SECONDS: Final = 4.8

@@ -27,11 +27,11 @@ from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.ledger_start import read_what_came_again, restate_ledger, take_over_ledger
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.state.standby import STORE_SLOW, STORE_UNAVAILABLE, Standby
-from proxy.runtime.state.work import Work, note_not_applied
+from proxy.runtime.state.work import EmergencyWork, note_not_applied
 from proxy.store.ports.store import Store
 
 #: Repeats an order within an open change: why there was nothing to do, None where it was done. Raises what the command raises.
-CarryOut = Callable[[Work, EmergencyOrder], Awaitable[str | None]]
+CarryOut = Callable[[EmergencyWork, EmergencyOrder], Awaitable[str | None]]
 
 #: How long a start waits for a store that does not open, before it serves without.
 _PATIENCE_SECONDS = 0.75
@@ -299,7 +299,7 @@ class Takeover:
             await note_not_applied(work, entry, reason)
 
 
-async def _is_entered(work: Work, entry: JournalEntry) -> bool:
+async def _is_entered(work: EmergencyWork, entry: JournalEntry) -> bool:
     """Whether the store has this very action: its release, of the same moment. One that was entered before it was written into the
     journal has no evidence of that."""
     row = entry.release

@@ -14,7 +14,7 @@ from proxy.core.proof.emergency import JournalEntry
 from proxy.core.releasing.releases import Release
 from proxy.core.snapshot import Agent, AgentState
 from proxy.runtime.state.ordered_changes import ordered_change
-from proxy.store.ports.store import Change
+from proxy.store.ports.changes import Change, EmergencyChange
 
 _MAX_WHY_CHARACTERS = 2000
 
@@ -23,11 +23,14 @@ class NothingChanged(Exception):
     """Ends a change that found nothing to do; the transaction is undone, nobody outside sees it."""
 
 
-class Work:
-    """What one command works with: the open change, its moment, and the evidence all of its rows carry."""
+class EmergencyWork:
+    """What an emergency command works with, over the store or memory: the open change, its moment, and the evidence all of its rows
+    carry."""
 
-    def __init__(self, change: Change, now_microseconds: int, evidence: Sequence[Mapping[str, Any]] = ()) -> None:
-        self.change = change
+    def __init__(
+        self, change: EmergencyChange, now_microseconds: int, evidence: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        self._change = change
         self.now = now_microseconds
         self.evidence = tuple(evidence)
         self.has_effect = True
@@ -37,6 +40,10 @@ class Work:
         self.rows: list[Release] = []
         #: The audit entries this change appended; none over memory, where they wait for the store.
         self.entries: list[AuditEntry] = []
+
+    @property
+    def change(self) -> EmergencyChange:
+        return self._change
 
     async def agent(self, name: str) -> Agent:
         """The agent, in service. Raises NotFound(`agent_not_found`)."""
@@ -91,7 +98,19 @@ class Work:
         self.has_effect = False
 
 
-async def note_not_applied(work: Work, entry: JournalEntry, reason: str) -> None:
+class Work(EmergencyWork):
+    """What every other command works with: a change of the store."""
+
+    def __init__(self, change: Change, now_microseconds: int, evidence: Sequence[Mapping[str, Any]] = ()) -> None:
+        super().__init__(change, now_microseconds, evidence)
+        self._change_of_store = change
+
+    @property
+    def change(self) -> Change:
+        return self._change_of_store
+
+
+async def note_not_applied(work: EmergencyWork, entry: JournalEntry, reason: str) -> None:
     """Say in the audit log that an action which had been in force does not apply in the store."""
     order = entry.order
     after = {**entry.document(), "reason": reason}

@@ -25,9 +25,10 @@ from proxy.core.spending.caps import Cap, CounterKey
 from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version, VersionSummary
+from proxy.store.ports.changes import UnauditedChange
 from proxy.store.ports.reports import SummedRuns, SumsFilter
 from proxy.store.ports.rollouts import KeptEvidence
-from proxy.store.ports.store import StoreCopy, StoreFacts, UnauditedChange
+from proxy.store.ports.store import StoreCopy, StoreFacts
 from proxy.store.ports.upkeep import Carried, CarryPosition
 from proxy.store.sqlite import access, carrying, evidence, giving_back, ledger, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at
