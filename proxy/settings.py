@@ -118,7 +118,7 @@ class TlsSettings(_Frozen):
 class AdminSettings(_Frozen):
     """The listener of admin API, metrics and health."""
 
-    listen: TcpListen = Field(Address("127.0.0.1", 8101), description="address to bind: HOST:PORT")
+    listen: TcpListen = Field(default=Address("127.0.0.1", 8101), description="address to bind: HOST:PORT")
     tls: TlsSettings = TlsSettings()
     #: Names beside its own address that requests may call it by, such as that of a container or a service.
     hosts: Annotated[tuple[str, ...], BeforeValidator(_host_names)] = ()
@@ -224,7 +224,8 @@ class Settings(_Frozen):
 
     home: Path = Path(".switchback")
     listen: Listen = Field(
-        Address("127.0.0.1", 8100), description="address to bind for LLM traffic: HOST:PORT, unix:/PATH, or several"
+        default=Address("127.0.0.1", 8100),
+        description="address to bind for LLM traffic: HOST:PORT, unix:/PATH, or several",
     )
     tls: TlsSettings = TlsSettings()
     admin: AdminSettings = AdminSettings()

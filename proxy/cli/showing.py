@@ -31,6 +31,8 @@ _LINE_ENDS = re.compile(r"\r\n|[\u2028\u2029]")
 _PIPE_COLUMNS = 2000
 #: How many characters of an id are shown at least.
 _SHORT_ID = 12
+#: Longer ones of a list have a line each.
+_SHORT_VALUE = 40
 #: What a column of free text needs to be read when it is folded.
 _FOLDED_COLUMNS = 16
 
@@ -266,6 +268,33 @@ def _flat(document: Mapping[str, object], prefix: str = "") -> list[tuple[str, o
     for name, value in document.items():
         if isinstance(value, dict):
             flat += _flat(cast("Mapping[str, object]", value), f"{prefix}{name}.")
-        elif value is not None and value != []:
+        elif isinstance(value, list):
+            flat += [(prefix + name, line) for line in _lines(cast("list[object]", value))]
+        elif value is not None:
             flat.append((prefix + name, value))
     return flat
+
+
+def _lines(values: Sequence[object]) -> list[object]:
+    """A list as people read it: short values in one line, sentences and documents of plain values a line each, anything deeper
+    as JSON."""
+    if not all(isinstance(value, str | int | float) for value in values):
+        documents = [cast("Document", value) for value in values if isinstance(value, dict)]
+        is_plain = all(not isinstance(inner, dict | list) for document in documents for inner in document.values())
+        return (
+            [_in_a_line(document) for document in documents] if len(documents) == len(values) and is_plain else [values]
+        )
+    texts = [shown_value(value) for value in values]
+    if all(len(text) <= _SHORT_VALUE for text in texts):
+        return [", ".join(texts)] if texts else []
+    return list(texts)
+
+
+def _in_a_line(document: Document) -> str:
+    """`worker-1: pid 7, serving yes`."""
+    title = document.get("name")
+    rest = [
+        (name, value) for name, value in document.items() if value is not None and (name != "name" or title is None)
+    ]
+    told = ", ".join(f"{name} {shown_value(value)}" for name, value in rest)
+    return told if title is None else f"{shown_value(title)}: {told}"

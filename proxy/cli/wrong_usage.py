@@ -46,7 +46,8 @@ def _value(parameter: Any, fault: Any) -> str:
     low, high = limits.get("ge", 0), limits.get("le", float("inf"))
     example = next((f"{number:g}" for number in (*examples, low) if low <= number <= high), None)
     given = fault["input"]
-    context, is_whole = fault.get("ctx") or {}, described.annotation is int
+    context: dict[str, Any] = fault.get("ctx") or {}
+    is_whole = described.annotation is int
     said = accepted(
         fault["type"], fault["msg"], context, bounds=limits, is_whole=is_whole, example=example, given=given
     )

@@ -188,3 +188,29 @@ def test_runs_are_one_line_each_at_any_width_and_what_is_left_out_is_said(monkey
     left_out = [title for title in RUNS if title not in shown]
     assert all(title in printed.err for title in left_out)
     assert bool(printed.err) == bool(left_out)
+
+
+async def test_lists_among_the_members_are_read_like_text_not_like_json(switchback, admin):
+    workers = [{"name": "worker-1", "pid": 7, "serving": True}, {"name": "worker-2", "pid": 8, "serving": False}]
+    warnings = ["the first warning, which is as long as a sentence", "another"]
+    store = {"warnings": warnings, "ports": [1, 2], "none": [], "deep": [{"a": [1]}]}
+    admin.answer("GET", "/status", {"version": "1", "workers": workers, "store": store})
+    lines = [line.split(maxsplit=1) for line in (await switchback("status")).stdout.splitlines()]
+    assert lines == [
+        ["version", "1"],
+        ["workers", "worker-1: pid 7, serving yes"],
+        ["workers", "worker-2: pid 8, serving no"],
+        ["store.warnings", warnings[0]],
+        ["store.warnings", warnings[1]],
+        ["store.ports", "1, 2"],
+        ["store.deep", '[{"a": [1]}]'],
+    ]
+
+
+async def test_attempts_of_a_run_and_what_was_dropped_are_a_line_each(switchback, admin):
+    attempts = [{"number": 1, "status": 429, "retry": None}, {"number": 2, "status": 200}]
+    admin.answer("GET", "/runs/run_1", {"id": "run_1", "attempts": attempts, "dropped_parameters": ["top_p", "stop"]})
+    shown = (await switchback("runs", "show", "run_1")).stdout
+    assert "number 1, status 429\n" in shown
+    assert "number 2, status 200\n" in shown
+    assert "top_p, stop\n" in shown
