@@ -23,6 +23,8 @@ from proxy.cli.scope_options import (
 )
 from proxy.cli.short_ids import by_id
 from proxy.cli.showing import Columns, Show, dollars, member, shown_value
+from proxy.core.scopes import parse_scope
+from proxy.core.spending.caps import CAP_DIMENSIONS
 
 commands = new_group(no_args_is_help=True, help="Spend limits: set, list with what is left, change, end.")
 
@@ -131,9 +133,10 @@ def _set(api: AdminClient, body: Document) -> tuple[Document, bool]:
     except CommandFailed as failure:
         if failure.code != "cap_exists":
             raise
-        same = ("scope", "window", "unit")
+        scope = parse_scope(body["scope"], CAP_DIMENSIONS)
         listed = cast("list[Document]", api.items("/caps", _ALL)["items"])
-        there = next((cap for cap in listed if all(cap.get(name) == body[name] for name in same)), None)
+        counted = [cap for cap in listed if all(cap.get(name) == body[name] for name in ("window", "unit"))]
+        there = next((cap for cap in counted if parse_scope(cap["scope"], CAP_DIMENSIONS).means_same(scope)), None)
         if there is None:
             raise
     changes = {name: body[name] for name in ("limit", "at_limit", "why")}

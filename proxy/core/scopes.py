@@ -104,6 +104,10 @@ class Scope:
                 return False
         return True
 
+    def means_same(self, other: "Scope") -> bool:
+        """Whether both are about the same calls, in whatever case their models are written, and with their provider or without."""
+        return _plainly(self) == _plainly(other)
+
     def may_match(self, facts: CallFacts) -> bool:
         """Whether no named dimension is known to differ from the call's: what could not be read counts as equal."""
         if self.matches(facts):
@@ -172,3 +176,12 @@ def _is_named(named: str, facts: CallFacts) -> bool:
     return means_model(named, facts.provider, facts.model) or (
         answered is not None and means_model(named, facts.provider, answered)
     )
+
+
+def _plainly(scope: Scope) -> Scope:
+    if scope.model is None:
+        return scope
+    model = scope.model.casefold()
+    if scope.provider is not None:
+        model = model.removeprefix(f"{scope.provider.casefold()}/")
+    return replace(scope, model=model)

@@ -325,6 +325,16 @@ async def test_what_is_made_and_matches_nothing_known_is_told_as_a_warning(switc
     assert made["id"] in result.stdout
 
 
+async def test_setting_a_cap_whose_model_was_written_in_another_case_gives_it_the_new_limit(switchback, admin):
+    there = {**CAP, "id": "cap_7", "scope": {"model": "GPT-4o"}, "window": "day", "unit": "usd"}
+    admin.answer("POST", "/caps", {"code": "cap_exists", "detail": "cap cap_7 is there", "status": 409}, 409)
+    admin.answer("GET", "/caps", _page({**there, "id": "cap_6", "scope": {"model": "gpt-4"}}, there))
+    admin.answer("PUT", "/caps/cap_7", {**there, "limit": 100})
+    result = await switchback("caps", "set", "--model", "gpt-4o", "--limit", "100", "--why", "raise")
+    assert result.exit_code == 0, result.output
+    assert admin.last.body == {"limit": 100, "at_limit": "block", "why": "raise"}
+
+
 async def test_setting_a_cap_that_is_there_gives_it_the_new_limit(switchback, admin):
     there = {**CAP, "id": "cap_7", "scope": {"agent": "a"}, "window": "day", "unit": "calls", "spent": 2}
     admin.answer("POST", "/caps", {"code": "cap_exists", "detail": "cap cap_7 is there", "status": 409}, 409)

@@ -173,7 +173,7 @@ class LimitCommands:
 
     def _check_new(self, scope: Scope, draft: CapDraft) -> None:
         for cap in self._changes.snapshot.caps:
-            if (cap.scope, cap.window, cap.unit) == (scope, draft.window, draft.unit):
+            if (cap.window, cap.unit) == (draft.window, draft.unit) and cap.scope.means_same(scope):
                 raise Conflict(
                     "cap_exists",
                     f"cap {cap.id} has this scope, window and unit already, with a limit of "

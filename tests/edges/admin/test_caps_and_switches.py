@@ -292,6 +292,24 @@ async def test_a_second_cap_of_one_scope_window_and_unit_is_refused_by_the_name_
     assert again.status == 201
 
 
+async def test_a_second_cap_is_refused_in_whatever_case_its_model_is_written(admin: Admin) -> None:
+    first = await admin.post("/caps", cap_of(scope={"model": "GPT-4o"}, unit="calls", limit=2))
+    for model in ("gpt-4o", "GPT-4O"):
+        reply = await admin.post("/caps", cap_of(scope={"model": model}, unit="calls", limit=9))
+        assert (reply.status, reply.code) == (409, "cap_exists")
+        assert first["id"] in reply["detail"]
+    for scope in (
+        {"model": "gpt-4o-2024-08-06"},
+        {"model": "openai/gpt-4o"},
+        {"provider": "openai", "model": "gpt-4o"},
+    ):
+        assert (await admin.post("/caps", cap_of(scope=scope, unit="calls", limit=9))).status == 201
+    reply = await admin.post(
+        "/caps", cap_of(scope={"provider": "openai", "model": "OpenAI/gpt-4o"}, unit="calls", limit=9)
+    )
+    assert (reply.status, reply.code) == (409, "cap_exists")
+
+
 async def test_the_end_of_a_switch_tells_which_others_still_stop_its_calls(admin: Admin) -> None:
     await admin.agent("a", "one")
     await admin.agent("b", "one")
