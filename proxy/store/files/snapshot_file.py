@@ -1,8 +1,9 @@
 """The last known good state as one JSON file: `last-known-good.json`, whole or not at all.
 
 Format 1: `{"format":1,"sha256":"...","content":{...}}` on one line; the checksum is over the bytes of `content` as they stand in
-the file. Inside are the rows a store would hold (rows/values.py), with agents one by one. Written beside and renamed, so that a crash
-leaves the old file or the new one. Counterpart: runtime/state/last_known_good.py, which says when.
+the file. Inside are the rows a store would hold (rows/values.py), with agents one by one; names in it stay what they were when a column is
+called otherwise, and what a file of an earlier release lacks is put in when it is read, so that releases read each other's file.
+Written beside and renamed, so that a crash leaves the old file or the new one. Counterpart: runtime/state/last_known_good.py, which says when.
 
 Decision: each agent's bytes are kept and written again as they are while its state is the same object, so that a change costs
 the encoding of one agent, not of a thousand.
@@ -22,6 +23,7 @@ import orjson
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.proof.known_good import AgentPast, KnownGood
 from proxy.core.snapshot import AgentState, Arm, Label, Rollout, Snapshot
+from proxy.core.spending.caps import Cap
 from proxy.core.versions.components import COMPONENT_KINDS, Bundle, Component, ComponentKind, bundle_of, parse_component
 from proxy.core.versions.versions import Version
 from proxy.store.files.private_file import open_private, read_private
@@ -125,7 +127,7 @@ class SnapshotFile:
             "installation": known.installation,
             "revision": snapshot.revision,
             "switches": [switch_columns(switch) for switch in snapshot.switches],
-            "caps": [cap_columns(cap) for cap in snapshot.caps],
+            "caps": [_cap_line(cap) for cap in snapshot.caps],
             "tokens": [token_columns(token) for token in snapshot.tokens.values()],
         }
         pieces = [orjson.dumps(beside)[:-1], b',"agents":[']
@@ -159,11 +161,22 @@ def _known_good_of(content: _Content) -> KnownGood:
         revision=content.revision,
         agents={state.agent.name: state for state, _ in agents},
         switches=tuple(switch_of(row) for row in content.switches),
-        caps=tuple(cap_of(row) for row in content.caps),
+        caps=tuple(_cap_of_line(row) for row in content.caps),
         tokens={token.sha256: token for token in tokens},
     )
     pasts = {state.agent.name: past for state, past in agents}
     return KnownGood(installation=content.installation, snapshot=snapshot, pasts=pasts)
+
+
+def _cap_line(cap: Cap) -> dict[str, Any]:
+    columns = cap_columns(cap)
+    columns["window"] = columns.pop("window_kind")
+    return columns
+
+
+def _cap_of_line(line: Mapping[str, Any]) -> Cap:
+    # A day long it was called as the column is.
+    return cap_of({"window_kind": line.get("window"), **line})
 
 
 def _encoded_agent(state: AgentState, past: AgentPast) -> bytes:
@@ -190,7 +203,8 @@ def _agent_of_line(line: Mapping[str, Any], parsed: _Parsed) -> tuple[AgentState
     rollouts = [_rollout_of_line(row) for row in line["rollouts"]]
     histories = {label: tuple(release_of_line(row) for row in rows) for label, rows in dict(line["histories"]).items()}
     state = AgentState(
-        agent_of(line["agent"]),
+        # A file of an earlier release knows no choice for what no version has a say in.
+        agent_of({"unapplied": "refuse", **line["agent"]}),
         {label.name: label for label in labels},
         {rollout.label: rollout for rollout in rollouts},
         _versions_of(line["versions"], parsed),
