@@ -1,8 +1,8 @@
-"""What all request bodies of a listener may hold together, those that still come and those of calls under way.
+"""What all bodies of a listener may hold together: those that still come, those of calls under way, and what was inflated of them.
 
-Taken when bytes come, given back in exactly one of two places: the parser, for a body that never became a call, and the
-listener, when the call that took it over has ended. Bodies that come in one read with their head are not refused, only counted:
-they are here already, and a read is bounded.
+Taken when bytes come, given back in exactly one of two places: the parser, for a body that never became a call, and the reply of
+the call that took it over, as soon as the body is no longer needed and when the call has ended at the latest (`Reply.give_back`).
+Bodies that come in one read with their head are not refused, only counted: they are here already, and a read is bounded.
 """
 
 

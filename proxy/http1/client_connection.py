@@ -78,6 +78,11 @@ class ClientConnection:
         """Whether the listener is shutting down."""
         return self._sink.draining
 
+    @property
+    def budget(self) -> BodyBudget:
+        """Of all bodies of the listener."""
+        return self._sink.budget
+
     # --- transport events -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -137,6 +142,8 @@ class ClientConnection:
     def request_ready(self, call: Call, *, http10: bool, keep_alive: bool) -> None:
         """Handle a complete request now, or after the ones before it."""
         reply = Reply(self, head_only=call.method == "HEAD", http10=http10, keep_alive=keep_alive)
+        # The parser has counted them.
+        reply.held_bytes = len(call.body)
         if self._current is None:
             self._current = reply
             self._sink.call_ready(call, reply)
@@ -244,8 +251,8 @@ class ClientConnection:
 
     def _go_deaf(self) -> None:
         self._deaf = True
-        for call, _ in self._queue:
-            self._sink.budget.give_back(len(call.body))
+        for _, reply in self._queue:
+            reply.give_back()
         self._queue.clear()
         self._held = b""
         self._refusal = None

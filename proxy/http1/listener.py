@@ -132,6 +132,10 @@ class Listener:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for reply in list(self._tasks):
+            # Its handler was cancelled before it began.
+            reply.abort()
+            self._over(reply)
         await self._wait_closed(_ABORT_GRACE_SECONDS)
         if self._sweep is not None:
             self._sweep.cancel()
@@ -208,7 +212,6 @@ class Listener:
         self._schedule_sweep()
 
     async def _run(self, call: Call, reply: Reply) -> None:
-        body_bytes = len(call.body)
         try:
             await self._handler(call, reply)
             if not reply.finished and not reply.ended:
@@ -224,8 +227,11 @@ class Listener:
                 reply.send(500, _JSON, refusal_body(500))
             self._on_error(error)
         finally:
-            self._tasks.pop(reply, None)
-            self.budget.give_back(body_bytes)
+            self._over(reply)
+
+    def _over(self, reply: Reply) -> None:
+        self._tasks.pop(reply, None)
+        reply.give_back()
 
 
 def _sockets(server: Any) -> Iterable[socket.socket]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
+from proxy.http1.body_budget import BodyBudget
 from proxy.http1.chunks import in_chunk
 from proxy.http1.message import STATUS_LINES, Headers, render_head
 from proxy.http1.outgoing import Outgoing
@@ -30,6 +31,11 @@ class ReplyConnection(Protocol):
     @property
     def draining(self) -> bool:
         """Whether this is the last answer of the connection."""
+        ...
+
+    @property
+    def budget(self) -> BodyBudget:
+        """Of all bodies."""
         ...
 
     def reply_finished(self, closing: bool) -> None:
@@ -56,6 +62,8 @@ class Reply:
     """Nothing more reaches the client: it left, or the reply was aborted."""
     stopped = False
     """Nothing is to be fetched for the client any more: the reply has ended, or was interrupted."""
+    held_bytes = 0
+    """What is counted in the budget of bodies for this call."""
     _left = 0
 
     def __init__(self, connection: ReplyConnection, *, head_only: bool, http10: bool, keep_alive: bool) -> None:
@@ -71,6 +79,16 @@ class Reply:
     def writable(self) -> bool:
         """False while the client's send buffer is above high water."""
         return self._connection.writable
+
+    def hold(self, size: int) -> bool:
+        """Count bytes that are kept for this call; False where there is no room for them (they are counted all the same)."""
+        self.held_bytes += size
+        return self._connection.budget.take(size)
+
+    def give_back(self) -> None:
+        """What was counted for this call is kept no longer. Safe to call twice."""
+        held, self.held_bytes = self.held_bytes, 0
+        self._connection.budget.give_back(held)
 
     def start(self, status: int, headers: Headers, length: int | None = None, *, lines: bytes = b"") -> None:
         """Send the head. With `length` the body must have exactly that many bytes; without, it is chunked.

@@ -90,10 +90,8 @@ def claims_of_refused(body: bytes) -> BodyClaims:
     return BodyClaims(model=model, switchback=switchback)
 
 
-def without_ours(body: bytes, request: RequestFacts) -> bytes:
-    """The body as a provider may see it: without the `switchback` member, every other byte as it came."""
-    if request.claims.switchback is None:
-        return body
+def without_ours(request: RequestFacts) -> bytes:
+    """The plain body as a provider may see it: without its `switchback` member, every other byte as it came."""
     members: JsonMembers = request.document
     edits = MemberEdits(members)
     edits.remove(OUR_MEMBER)

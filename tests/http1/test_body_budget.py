@@ -9,7 +9,9 @@ from proxy.http1.body_budget import BodyBudget
 from proxy.http1.client_connection import ClientConnection
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.listener import Listener
+from proxy.http1.message import Call
 from proxy.http1.outgoing import Turn
+from proxy.http1.reply import Reply
 from proxy.http1.request_head import Refused
 from proxy.http1.request_parser import RequestParser
 from tests.harness import eventually
@@ -93,6 +95,47 @@ async def test_nothing_is_held_for_a_client_that_left(server: Server, leaving: s
     writer.transport.abort()
     server.let_go.set()
     await eventually(lambda: server.used == 0)
+
+
+async def test_a_handler_that_was_cancelled_before_it_began_gives_back_what_its_call_held(server: Server) -> None:
+    connection = ClientConnection(server.listener, ListenerLimits(), asyncio.get_running_loop())
+    connection.connection_made(_Silent())
+    others = asyncio.all_tasks()
+    connection.data_received(head(1000) + bytes(1000))
+    assert server.used == 1000
+    (handler,) = asyncio.all_tasks() - others
+    handler.cancel()
+    await server.listener.drain(0)
+    assert (server.bodies, server.used) == ([], 0)
+
+
+async def test_what_a_call_holds_beside_its_body_is_counted_until_it_says_so_or_ends() -> None:
+    replies: list[Reply] = []
+    let_go = asyncio.Event()
+
+    async def handle(call: Call, reply: Reply) -> None:
+        replies.append(reply)
+        await let_go.wait()
+        reply.send(200, [], b"ok")
+
+    listener = Listener(handle, ListenerLimits(buffered_bytes=10_000), pytest.fail)
+    await listener.start("127.0.0.1", 0)
+    connections = [await asyncio.open_connection(*listener.addresses[0][:2]) for _ in range(2)]
+    for _, writer in connections:
+        writer.write(head(1000) + bytes(1000))
+    await eventually(lambda: len(replies) == 2)
+    first, second = replies
+    assert first.hold(7000)
+    assert not second.hold(2000)
+    assert listener.budget.used_bytes == 11_000
+    first.give_back()
+    first.give_back()
+    assert (listener.budget.used_bytes, second.hold(500)) == (3000, True)
+    let_go.set()
+    await eventually(lambda: listener.budget.used_bytes == 0)
+    for _, writer in connections:
+        writer.close()
+    await listener.drain(1)
 
 
 async def test_small_bodies_are_counted_as_well(server: Server) -> None:
@@ -189,6 +232,21 @@ class _Paused(asyncio.Transport):
 
     def is_closing(self):
         return False
+
+
+class _Silent(_Paused):
+    """Nobody is at the other end."""
+
+    def write(self, data):
+        pass
+
+    def get_write_buffer_size(self):
+        return 0
+
+    def close(self):
+        pass
+
+    abort = close
 
 
 async def test_a_read_full_of_tiny_chunks_is_taken_in_several_turns():

@@ -40,13 +40,13 @@ def test_what_cannot_be_read_is_not_known(body: bytes) -> None:
     [
         (b'{"switchback":{"user":"u"},"input":"a"}', b'{"input":"a"}'),
         (b'{ "input" : 1e3 , "switchback" : null }', b'{ "input" : 1e3 }'),
-        (b'{"input":"\\u0041","x":[1, 2]}', b'{"input":"\\u0041","x":[1, 2]}'),
+        (b'{"input":"\\u0041","x":[1, 2],"switchback":{}}', b'{"input":"\\u0041","x":[1, 2]}'),
     ],
 )
 def test_our_member_is_taken_out_and_every_other_byte_stays(body: bytes, sent: bytes) -> None:
     request = read_passed(body, "openai")
     assert request is not None
-    assert without_ours(body, request) == sent
+    assert without_ours(request) == sent
 
 
 @pytest.mark.parametrize(

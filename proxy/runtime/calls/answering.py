@@ -56,7 +56,7 @@ async def _pass_later(flight: Flight, reader: AnswerReader | None, fields: Answe
 def _pass_whole(flight: Flight, reader: AnswerReader | None, fields: AnswerFields, body: bytes) -> None:
     flight.saw_first_byte()
     if reader is not None:
-        copy = None if fields.content_encoding is None else _copy(reader, fields.content_encoding)
+        copy = _copy(flight, reader, fields)
         body = reader.feed(body) if copy is None else copy.tap(body)
         if tail := reader.finish():
             body += tail
@@ -77,7 +77,7 @@ async def _relay(flight: Flight, reader: AnswerReader | None, fields: AnswerFiel
         await _pass_on(flight, answer, fields)
         reply.finish()
         return
-    copy = None if fields.content_encoding is None else _copy(reader, fields.content_encoding)
+    copy = _copy(flight, reader, fields)
     flight.stream, flight.takes_events = reader, copy is None
     tap = reader.feed if copy is None else copy.tap
     try:
@@ -98,7 +98,7 @@ async def _pass_on(flight: Flight, answer: Answer, fields: AnswerFields) -> None
         await answer.relay(flight.reply, None, flight.saw_first_byte)
         return
     flight.stream = stream = PassedStream()
-    copy = None if fields.content_encoding is None else _copy(stream, fields.content_encoding)
+    copy = _copy(flight, stream, fields)
     tap = stream.feed if copy is None else copy.tap
     await answer.relay(flight.reply, tap, flight.saw_first_byte, flight.has_stream_ended)
 
@@ -114,10 +114,13 @@ def _reader(flight: Flight, wire: Wire, fields: AnswerFields) -> AnswerReader:
     return reader
 
 
-def _copy(reader: AnswerReader, content_encoding: bytes) -> TapOfCopy | None:
+def _copy(flight: Flight, reader: AnswerReader, fields: AnswerFields) -> TapOfCopy | None:
     """What lets the reader see a compressed answer; None for a plain one."""
-    coding = coding_of(content_encoding)
-    return None if coding is None else TapOfCopy(coding, reader.feed)
+    coding = coding_of(fields.content_encoding)
+    if coding is None:
+        return None
+    # A stream is read as it comes, and what is read is let go.
+    return TapOfCopy(coding, reader.feed, None if reader.is_stream else flight.reply.hold)
 
 
 def _judge(flight: Flight, reader: AnswerReader, fields: AnswerFields, copy: TapOfCopy | None) -> bool:

@@ -187,6 +187,7 @@ class Flight:
     def forget_request(self) -> None:
         """Let go of what was only needed to send the request: a stream may stay open for minutes beside thousands of others."""
         self.call.headers, self.call.body = [], b""
+        self.reply.give_back()
         self.fields = RequestFields([])
         if self.request is not None:
             self.request = replace(self.request, document=None)

@@ -11,7 +11,7 @@ from typing import Final
 from proxy.core.calls.caller import BodyClaims, Caller
 from proxy.core.calls.identity import MODEL_PREFIX, named_agent
 from proxy.core.calls.resolving import resolve
-from proxy.core.errors import BadInput, Refusal
+from proxy.core.errors import BadInput, Refusal, Unavailable
 from proxy.core.steps import Steps, at_once
 from proxy.runtime.calls.flight import Flight
 from proxy.runtime.calls.routing import Route, Routes, agent_of
@@ -42,12 +42,14 @@ def read_request(flight: Flight, route: Route, limit_bytes: int, *, is_named: bo
     call, coding = flight.call, flight.fields.content_encoding
     if not route.operation.is_metered:
         if call.body:
-            flight.request = yield from _read_passed(call.body, coding, route, limit_bytes)
+            flight.request = yield from _read_passed(flight, route, limit_bytes)
         else:
             flight.request = read_path(route.operation.path)
         return _NO_CLAIMS if flight.request is None else flight.request.claims
     try:
-        plain = call.body if coding is None else (yield from plain_body(call.body, coding, limit_bytes))
+        plain = call.body
+        if coding is not None:
+            plain = yield from plain_body(plain, coding, limit_bytes, flight.reply.hold)
         head = RequestHead(call.method, route.target, call.headers)
         if len(plain) > LARGE_BYTES:
             flight.request = yield from route.wire.read_in_steps(plain, head)
@@ -58,25 +60,23 @@ def read_request(flight: Flight, route: Route, limit_bytes: int, *, is_named: bo
             raise
         if named_agent(None, flight.fields.identity) is not None:
             raise
-        flight.request = yield from _read_passed(call.body, coding, route, limit_bytes)
+        flight.request = yield from _read_passed(flight, route, limit_bytes)
         if not _is_providers_to_judge(flight.request, refusal):
             raise
         flight.problem = refusal
     return _NO_CLAIMS if flight.request is None else flight.request.claims
 
 
-def pass_body(flight: Flight, live: LiveSnapshot, limit_bytes: int) -> None:
+def pass_body(flight: Flight, live: LiveSnapshot) -> None:
     """What is sent of a call that no wire meters: what came, without what is ours.
 
     Raises BadInput(`version_not_applicable`) where a version would have had a say and cannot have it.
     """
     _check_applicable(flight, live)
-    request, call = flight.request, flight.call
+    request = flight.request
     if request is not None and request.claims.switchback is not None:
-        plain = at_once(plain_body(call.body, flight.fields.content_encoding, limit_bytes))
-        body = without_ours(plain, request)
         flight.injection = Injection(
-            body=body, model=request.model, max_output_tokens=None, tool_names=request.tool_names
+            body=without_ours(request), model=request.model, max_output_tokens=None, tool_names=request.tool_names
         )
 
 
@@ -133,13 +133,17 @@ def _claims(flight: Flight) -> BodyClaims:
     if not body or len(body) > LARGE_BYTES:
         return _NO_CLAIMS
     with suppress(Refusal):
-        return claims_of_refused(at_once(plain_body(body, flight.fields.content_encoding, LARGE_BYTES)))
+        coding = flight.fields.content_encoding
+        return claims_of_refused(at_once(plain_body(body, coding, LARGE_BYTES, flight.reply.hold)))
     return _NO_CLAIMS
 
 
-def _read_passed(body: bytes, coding: bytes | None, route: Route, limit_bytes: int) -> Steps[RequestFacts | None]:
+def _read_passed(flight: Flight, route: Route, limit_bytes: int) -> Steps[RequestFacts | None]:
+    coding = flight.fields.content_encoding
     try:
-        plain = yield from plain_body(body, coding, limit_bytes)
+        plain = yield from plain_body(flight.call.body, coding, limit_bytes, flight.reply.hold)
+    except Unavailable:
+        raise
     except Refusal:
         return None
     return read_passed(plain, route.wire.family)

@@ -255,7 +255,7 @@ class RequestPath:
         if route is None or caller is None:
             return
         if not route.operation.is_metered:
-            pass_body(flight, self._parts.live, self._options.body_bytes)
+            pass_body(flight, self._parts.live)
             return
         bounds_output = needs_ceiling(caps)
         if flight.problem is not None:

@@ -31,6 +31,14 @@ class Reply(Protocol):
         """Whether bytes were waiting for the client when it left."""
         ...
 
+    def hold(self, size: int) -> bool:
+        """Count bytes that are kept for this call beside its body; False where all bodies together leave no room for them."""
+        ...
+
+    def give_back(self) -> None:
+        """The body, and what was counted beside it, is kept no longer. What is not given back is so at the end of the call."""
+        ...
+
     def start(self, status: int, headers: Headers, *, lines: bytes = b"") -> None:
         """Send the head; the framing is the channel's matter. `lines`: complete header lines of ours."""
         ...

@@ -7,13 +7,16 @@ them all the same passes on as it came, and its usage is estimated and flagged.
 Decision: no more is inflated than 25 times what came, beyond a floor of 256 KB. JSON of conversations shrinks to a third or a
 tenth, event streams to a thirtieth at their best, and what is inflated is held up to four times (the body, its edited copy),
 so that 25 keeps one input below 100 times its own size; a bomb of zeros reaches 1,030.
+
+Decision: what is inflated counts among all bodies that a process holds. A request that finds no room is refused (503); an answer goes
+on, since its provider bills it and a client told to try again would be billed twice, and is metered as one that cannot be read.
 """
 
 import zlib
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
-from proxy.core.errors import BadInput, TooLarge
+from proxy.core.errors import BadInput, TooLarge, Unavailable
 from proxy.core.steps import Steps
 
 MAX_RATIO: Final = 25
@@ -27,6 +30,10 @@ _GZIP_BITS: Final = 16 + zlib.MAX_WBITS
 _GZIP: Final = frozenset({b"gzip", b"x-gzip"})
 _READABLE: Final = _GZIP | {b"deflate"}
 _PLAIN: Final = frozenset({b"", b"identity"})
+
+
+#: Counts so many bytes more; False where there is no room for them.
+Hold = Callable[[int], bool]
 
 
 class _TooMuch(Exception):
@@ -91,10 +98,11 @@ class Inflater:
         return True
 
 
-def plain_body(body: bytes, content_encoding: bytes | None, limit_bytes: int) -> Steps[bytes]:
-    """The request body as the wire reads it, worked out in steps.
+def plain_body(body: bytes, content_encoding: bytes | None, limit_bytes: int, hold: Hold) -> Steps[bytes]:
+    """The request body as the wire reads it, worked out in steps. `hold` is asked for room for what is inflated, before more is.
 
-    Raises BadInput(`bad_content_encoding`, 415 for an unknown one), TooLarge(`body_too_large`, `compressed_too_far`).
+    Raises BadInput(`bad_content_encoding`, 415 for an unknown one), TooLarge(`body_too_large`, `compressed_too_far`),
+    Unavailable(`busy`).
     """
     coding = coding_of(content_encoding)
     if coding is None:
@@ -108,6 +116,8 @@ def plain_body(body: bytes, content_encoding: bytes | None, limit_bytes: int) ->
         for plain in inflater.feed(body):
             if inflater.total_out > limit_bytes:
                 raise TooLarge("body_too_large", f"the body inflates to more than {limit_bytes} bytes")
+            if not hold(len(plain)):
+                raise Unavailable("busy", "no more is taken in now; try again", retry_after_seconds=1)
             if plain:
                 slices.append(plain)
             count += 1
@@ -126,10 +136,12 @@ def plain_body(body: bytes, content_encoding: bytes | None, limit_bytes: int) ->
 class TapOfCopy:
     """Passes compressed bytes on untouched and lets `read` see an inflated copy, as far as there is one to be had."""
 
-    __slots__ = ("_inflater", "_read", "is_readable", "passed_bytes")
+    __slots__ = ("_hold", "_inflater", "_read", "is_readable", "passed_bytes")
 
-    def __init__(self, coding: bytes, read: Callable[[bytes], object]) -> None:
+    def __init__(self, coding: bytes, read: Callable[[bytes], object], hold: Hold | None = None) -> None:
+        """`hold`: asked for room where the reader keeps what it sees."""
         self._read = read
+        self._hold = hold
         self._inflater = Inflater(coding) if coding in _READABLE else None
         #: False once what came cannot be read, or is too much.
         self.is_readable = self._inflater is not None
@@ -141,6 +153,8 @@ class TapOfCopy:
         if self.is_readable and self._inflater is not None:
             try:
                 for plain in self._inflater.feed(piece):
+                    if self._hold is not None and not self._hold(len(plain)):
+                        raise _TooMuch
                     if plain:
                         self._read(plain)
             except (zlib.error, _TooMuch):

@@ -52,7 +52,7 @@ class NoReply:
     def nothing(self, *_: Any, **__: Any) -> None:
         """Takes anything."""
 
-    start = send = write = finish = abort = interrupt = nothing
+    start = send = write = finish = abort = interrupt = hold = give_back = nothing
 
 
 def a_flight() -> Flight:

@@ -2,12 +2,13 @@ import gzip
 import itertools
 import zlib
 from collections.abc import Generator, Sequence
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.core.errors import BadInput, TooLarge
+from proxy.core.errors import BadInput, TooLarge, Unavailable
 from proxy.core.steps import at_once
 from proxy.runtime.transport.inflate import FLOOR_BYTES, MAX_RATIO, TapOfCopy, coding_of, plain_body
 
@@ -35,6 +36,11 @@ PACKED = {
 }
 
 
+def room(size: int) -> bool:
+    """There is some for everything."""
+    return True
+
+
 def read_of(coding: bytes, pieces: Sequence[bytes]) -> tuple[bytes, bytes, bool]:
     """What passes, what the reader sees, whether it was readable."""
     seen: list[bytes] = []
@@ -46,7 +52,7 @@ def read_of(coding: bytes, pieces: Sequence[bytes]) -> tuple[bytes, bytes, bool]
 @pytest.mark.parametrize("name", PACKED)
 def test_a_compressed_body_is_read_whatever_its_coding_is_called(name: str) -> None:
     coding, packed = PACKED[name]
-    assert at_once(plain_body(packed, coding, LIMIT)) == b"hello world"
+    assert at_once(plain_body(packed, coding, LIMIT, room)) == b"hello world"
 
 
 @pytest.mark.parametrize("name", PACKED)
@@ -70,19 +76,19 @@ def test_any_members_cut_anywhere_come_to_the_same_bytes(parts: list[bytes], how
     bounds = [0, *sorted(min(cut, len(packed)) for cut in cuts), len(packed)]
     pieces = [packed[start:end] for start, end in itertools.pairwise(bounds)]
     assert read_of(coding, pieces) == (packed, plain, True)
-    assert at_once(plain_body(packed, coding, LIMIT)) == plain
+    assert at_once(plain_body(packed, coding, LIMIT, room)) == plain
 
 
 @pytest.mark.parametrize("coding", [None, b"", b"identity", b"Identity", b" identity , "])
 def test_a_plain_body_is_the_very_same_object(coding: bytes | None) -> None:
     body = b'{"a":1}'
-    assert at_once(plain_body(body, coding, LIMIT)) is body
+    assert at_once(plain_body(body, coding, LIMIT, room)) is body
 
 
 @pytest.mark.parametrize("coding", [b"br", b"zstd", b"gzip, gzip", b"gzip,deflate", b"nonsense"])
 def test_a_coding_that_is_not_read_is_refused_in_a_request_and_passes_in_an_answer(coding: bytes) -> None:
     with pytest.raises(BadInput) as caught:
-        at_once(plain_body(b"abc", coding, LIMIT))
+        at_once(plain_body(b"abc", coding, LIMIT, room))
     assert (caught.value.code, caught.value.status) == ("bad_content_encoding", 415)
     assert read_of(coding, [b"ab", b"c"]) == (b"abc", b"", False)
 
@@ -103,7 +109,7 @@ BROKEN = {
 def test_a_broken_body_is_the_caller_s_fault(name: str) -> None:
     coding, packed = BROKEN[name]
     with pytest.raises(BadInput) as caught:
-        at_once(plain_body(packed, coding, LIMIT))
+        at_once(plain_body(packed, coding, LIMIT, room))
     assert (caught.value.code, caught.value.status) == ("bad_content_encoding", 400)
     assert read_of(coding, [packed])[0] == packed
 
@@ -113,7 +119,7 @@ def test_a_broken_body_is_the_caller_s_fault(name: str) -> None:
 def test_a_bomb_is_stopped_long_before_it_is_inflated(coding: bytes, megabytes: int) -> None:
     bomb = gzip.compress(bytes(megabytes << 20)) if coding == b"gzip" else zlib.compress(bytes(megabytes << 20))
     with pytest.raises(TooLarge) as caught:
-        at_once(plain_body(bomb, coding, LIMIT))
+        at_once(plain_body(bomb, coding, LIMIT, room))
     assert caught.value.code == "compressed_too_far"
     seen = 0
 
@@ -129,9 +135,9 @@ def test_a_bomb_is_stopped_long_before_it_is_inflated(coding: bytes, megabytes: 
 
 def test_a_body_that_inflates_beyond_the_limit_of_bodies_is_too_large() -> None:
     body = bytes(range(256)) * 64
-    assert at_once(plain_body(gzip.compress(body), b"gzip", len(body))) == body
+    assert at_once(plain_body(gzip.compress(body), b"gzip", len(body), room)) == body
     with pytest.raises(TooLarge) as caught:
-        at_once(plain_body(gzip.compress(body), b"gzip", len(body) - 1))
+        at_once(plain_body(gzip.compress(body), b"gzip", len(body) - 1, room))
     assert caught.value.code == "body_too_large"
 
 
@@ -140,7 +146,7 @@ def test_a_body_of_very_many_members_is_read_in_steps() -> None:
     pauses: list[None] = []
 
     def counted() -> Generator[None, None, bytes]:
-        steps = plain_body(packed, b"gzip", LIMIT)
+        steps = plain_body(packed, b"gzip", LIMIT, room)
         while True:
             try:
                 pauses.append(next(steps))
@@ -150,3 +156,38 @@ def test_a_body_of_very_many_members_is_read_in_steps() -> None:
 
     assert at_once(counted()) == b"x" * 5_000
     assert len(pauses) > 1_000
+
+
+def conversation() -> bytes:
+    """900 KB, as compressible as conversations are."""
+    chance = Random(7)
+    return b"".join([b"%08x and so on, " % chance.randrange(1 << 32) for _ in range(40_000)])
+
+
+def test_what_is_inflated_of_a_request_is_counted_and_refused_beyond_what_there_is_room_for() -> None:
+    body = conversation()
+    held: list[int] = []
+
+    def hold(size: int) -> bool:
+        held.append(size)
+        return sum(held) <= 600_000
+
+    with pytest.raises(Unavailable) as caught:
+        at_once(plain_body(gzip.compress(body), b"gzip", LIMIT, hold))
+    assert (caught.value.code, caught.value.status, caught.value.retry_after_seconds) == ("busy", 503, 1)
+    # The step that found no room, and no other.
+    assert 600_000 < sum(held) <= 600_000 + 256 * 1024
+
+
+def test_what_is_inflated_of_an_answer_is_counted_and_unread_beyond_what_there_is_room_for() -> None:
+    body = conversation()
+    packed, held, seen = gzip.compress(body), list[int](), list[bytes]()
+
+    def hold(size: int) -> bool:
+        held.append(size)
+        return sum(held) <= 600_000
+
+    copy = TapOfCopy(b"gzip", seen.append, hold)
+    assert b"".join([copy.tap(packed[at : at + 4096]) for at in range(0, len(packed), 4096)]) == packed
+    assert not copy.is_readable
+    assert sum(map(len, seen)) <= 600_000 < sum(held) <= 600_000 + 256 * 1024
