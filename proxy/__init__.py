@@ -5,6 +5,7 @@ A folder says what its code may do; a module imports only downward (held by test
     cli          the command: serve, demo, simulate, and every admin verb (through the admin API, never the store)
     server       composition root: knows concrete stores; start and stop order
     worker       composition root of a worker process (`workers: N`), which serves calls and has no store
+    judge        the process that judges finished answers by their version's validators
     store_files  checking and restoring a store that no server has open, for the command
     data_plane   what both have in common: wires, listener and providers, put together
     stop_signals what SIGTERM and Ctrl-C do, in each of these processes

@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from proxy.core.addresses import Address, ListenAddress, UnixAddress
 from proxy.core.spending.prices import FREE, Price
@@ -32,14 +33,15 @@ from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.transport.upstream import Upstream
+from proxy.runtime.validation.judging_process import JudgeProgram
+from proxy.runtime.validation.validation import Validation
 from proxy.settings import PriceSettings, Settings, TlsSettings
-from proxy.wires.anthropic_messages.wire import AnthropicMessages
-from proxy.wires.openai_chat.wire import OpenAIChat
-from proxy.wires.openai_responses.wire import OpenAIResponses
+from proxy.wires.every_wire import WIRES
 from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.wire import Wire
 
 __all__ = [
+    "JUDGE",
     "DataPlane",
     "DataPlaneParts",
     "bind_unix",
@@ -48,6 +50,9 @@ __all__ = [
     "prices_of",
     "providers_of",
 ]
+
+#: What judges finished answers, in a process of its own, and where it is found.
+JUDGE = JudgeProgram("proxy.judge", Path(__file__).parent.parent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,7 @@ class DataPlaneParts:
     ledger: Ledger
     recorder: Recorder
     conversations: Conversations
+    validation: Validation
     metrics: Metrics
     providers: Providers
     prices: PriceBook
@@ -97,6 +103,7 @@ class DataPlane:
                 recorder=parts.recorder,
                 metrics=parts.metrics,
                 conversations=parts.conversations,
+                validation=parts.validation,
                 clock=parts.clock,
                 identifiers=parts.identifiers,
                 on_error=parts.on_error,
@@ -162,12 +169,8 @@ class DataPlane:
         await self._upstream.close()
 
 
-#: Every wire the proxy speaks; the first of a family renders the paths no wire meters, the first of all what is nobody's.
-WIRES: Sequence[Callable[[RequestBounds], Wire]] = (OpenAIChat, OpenAIResponses, AnthropicMessages)
-
-
 def wires(settings: Settings) -> tuple[Wire, ...]:
-    """Those, with the bounds of the settings."""
+    """Every wire, with the bounds of the settings."""
     bounds = RequestBounds(messages=settings.limits.messages, tools=settings.limits.tools)
     return tuple(wire(bounds) for wire in WIRES)
 

@@ -18,6 +18,7 @@ from proxy.core.addresses import Address, ListenAddress, url_of
 from proxy.core.characters import plain_text
 from proxy.core.errors import Refusal
 from proxy.data_plane import (
+    JUDGE,
     DataPlane,
     DataPlaneParts,
     bind_unix,
@@ -44,6 +45,7 @@ from proxy.runtime.process.memory import give_back_memory
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.process.uncaught import tell_uncaught
 from proxy.runtime.releasing.emergencies import carry_out
+from proxy.runtime.releasing.judged_runs import JudgedRuns
 from proxy.runtime.releasing.limit_commands import LimitCommands
 from proxy.runtime.releasing.proposal_commands import ProposalCommands
 from proxy.runtime.releasing.release_commands import ReleaseCommands
@@ -72,6 +74,7 @@ from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.telemetry.run_log import RunLog
 from proxy.runtime.telemetry.snapshot_gauges import SnapshotGauges
 from proxy.runtime.telemetry.summing import Summing
+from proxy.runtime.validation.validation import Validation
 from proxy.runtime.workers.owner_end import OwnerParts
 from proxy.runtime.workers.program import WorkerProgram
 from proxy.runtime.workers.supervisor import Workers
@@ -87,6 +90,8 @@ from proxy.store.sqlite import SqliteStore
 _WORKER_MODULE = "proxy.worker"
 _IMPORT_FROM = Path(__file__).parent.parent
 _FLUSH_SECONDS = 2.0
+#: How long answers may still be judged when calls are over.
+_JUDGING_SECONDS = 1.0
 
 
 class Server:
@@ -130,6 +135,8 @@ class Server:
         rules = RetentionRules(**settings.retention.model_dump())
         self._retention = Retention(self._store, self._ledger, self._recorder, rules, clock, self._tell)
         self._conversations = Conversations()
+        self._judged = JudgedRuns(self._metrics, self._on_error)
+        self._validation = Validation(JUDGE, self._metrics, self._judged.add, self._tell)
         self._token_uses = TokenUses(self._store, clock)
         #: One of the two serves the calls.
         self._plane: DataPlane | None = None
@@ -182,6 +189,7 @@ class Server:
             await self._admin.close()
         if self._plane is not None:
             await self._plane.close()
+        await self._validation.drain(_JUDGING_SECONDS)
         await self._tasks.close()
         await self._changes.close()
         # A store that hangs must not keep the process: what it then lacks is recovered conservatively at the next start.
@@ -203,6 +211,7 @@ class Server:
         self._tasks.spawn(self._ledger.run(), "spend ledger")
         self._tasks.spawn(self._recorder.run(), "recorder")
         self._tasks.spawn(self._rollout_loop.run(), "rollouts")
+        self._tasks.spawn(self._validation.run(), "validation")
         head_log = HeadLog(self._store, self._log, self._clock)
         heartbeat = Heartbeat(self._standby.presence, self._live, self._ledger, self._metrics, self._clock, head_log)
         await heartbeat.beat()
@@ -267,43 +276,31 @@ class Server:
         settings = self._settings
         if settings.workers == 1:
             parts = DataPlaneParts(
-                live=self._live,
-                ledger=self._ledger,
-                recorder=self._recorder,
-                conversations=self._conversations,
-                metrics=self._metrics,
-                providers=self._providers,
-                prices=self._prices,
-                clock=self._clock,
-                identifiers=self._identifiers,
-                on_error=self._on_error,
+                live=self._live, ledger=self._ledger, recorder=self._recorder, conversations=self._conversations,
+                validation=self._validation, metrics=self._metrics, providers=self._providers, prices=self._prices,
+                clock=self._clock, identifiers=self._identifiers, on_error=self._on_error,
                 admin_connections=admin_connections(),
-            )
+            )  # fmt: skip
             self._plane = DataPlane(settings, parts)
             return self._plane.request_path
         program = WorkerProgram(
-            count=settings.workers,
-            module=_WORKER_MODULE,
-            import_from=_IMPORT_FROM,
-            settings=settings_bytes(settings),
-            drain_seconds=settings.timeouts.drain_seconds,
-        )
+            count=settings.workers, module=_WORKER_MODULE, import_from=_IMPORT_FROM,
+            settings=settings_bytes(settings), drain_seconds=settings.timeouts.drain_seconds,
+        )  # fmt: skip
         parts = OwnerParts(
-            live=self._live,
-            versions=self._store,
-            ledger=self._ledger,
-            recorder=self._recorder,
-            conversations=self._conversations,
-            log=self._log,
-            on_error=self._on_error,
-            tasks=self._tasks,
-        )
+            live=self._live, versions=self._store, ledger=self._ledger, recorder=self._recorder,
+            conversations=self._conversations, log=self._log, judged=self._judged.add,
+            on_error=self._on_error, tasks=self._tasks,
+        )  # fmt: skip
         self._workers = Workers(program, parts, self._metrics, self._clock)
         return self._workers
 
     async def _start_admin(self, request_path: DataPath, limit_commands: LimitCommands, token: str) -> None:
         changes, recorder = self._changes, self._workers or self._recorder
         counts = OutcomeCounts(self._metrics, self._store.run, self._live.is_reachable, self._rollout_loop.reported)
+        # Workers have handed their runs over before; nobody is asked for more.
+        own = RunCommands(changes, self._store, self._recorder, self._clock, self._identifiers, counts.reported)
+        self._tasks.spawn(self._judged.run(own), "judged runs")
         app = build_admin_app(
             AdminParts(
                 releases=self._releases,
@@ -361,6 +358,7 @@ class Server:
     async def _flush(self) -> None:
         await self._ledger.flush()
         await self._recorder.flush()
+        await self._judged.write()
         await self._rollout_loop.keep()
         await self._token_uses.write()
 

@@ -19,7 +19,7 @@ import uvloop
 from proxy import __version__
 from proxy.core.calls.runs import Run
 from proxy.core.errors import Refusal
-from proxy.data_plane import DataPlane, DataPlaneParts, limited_connections, prices_of, providers_of
+from proxy.data_plane import JUDGE, DataPlane, DataPlaneParts, limited_connections, prices_of, providers_of
 from proxy.runtime.process.clock import Identifiers, SystemClock
 from proxy.runtime.process.error_log import ErrorLog
 from proxy.runtime.process.event_line import event_line
@@ -30,6 +30,7 @@ from proxy.runtime.process.uncaught import tell_uncaught
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
+from proxy.runtime.validation.validation import JudgedRun, Validation
 from proxy.runtime.workers.merged_metrics import ChangedSamples
 from proxy.runtime.workers.messages import (
     Conversation,
@@ -52,6 +53,7 @@ from proxy.runtime.workers.messages import (
     SamplesWanted,
     Serve,
     SnapshotIs,
+    Validated,
     VersionIs,
     Welcome,
 )
@@ -65,6 +67,8 @@ _TICK_SECONDS = 1.0
 #: Reading all metrics may take one part in so many of a worker's time.
 _SAMPLING_SHARE = 50
 _LEAVING_SECONDS = 1.0
+#: How long answers may still be judged then.
+_JUDGING_SECONDS = 1.0
 #: How long a call may wait for the owner's word; the store itself says no sooner.
 _PATIENCE_SECONDS = 10.0
 
@@ -84,6 +88,7 @@ class Worker:
         self._metrics = Metrics(__version__)
         self._recorder = Recorder(self._owner, _logged_by_the_owner)
         self._conversations = SharedConversations(self._owner.announce)
+        self._validation = Validation(JUDGE, self._metrics, self._judged, self._tell)
         self._samples = ChangedSamples(self._metrics.registry)
         self._sampling = asyncio.Lock()
         self._plane: DataPlane | None = None
@@ -98,14 +103,19 @@ class Worker:
         self._tasks.spawn(self._recorder.run(), "recorder")
         self._tasks.spawn(self._tick(), "metrics")
         self._tasks.spawn(give_back_memory(), "memory")
+        self._tasks.spawn(self._validation.run(), "validation")
         await self._stop.wait()
         if self._plane is not None:
             await self._plane.drain()
             await self._plane.close()
+        await self._validation.drain(_JUDGING_SECONDS)
         # An owner that is gone or busy charges what it does not hear of.
         with contextlib.suppress(Refusal, TimeoutError):
             await asyncio.wait_for(self._hand_over(), _LEAVING_SECONDS)
         await self._tasks.close()
+
+    def _judged(self, judged: JudgedRun) -> None:
+        self._owner.send(Validated(judged.run, judged.agent, judged.verdict.passed, judged.verdict.why))
 
     def _tell(self, event: str, **members: object) -> None:
         self._log(event_line(self._clock.now_microseconds(), "warning", event, **members))
@@ -168,6 +178,7 @@ class Worker:
                 ledger=self._ledger,
                 recorder=self._recorder,
                 conversations=self._conversations,
+                validation=self._validation,
                 metrics=self._metrics,
                 providers=providers_of(settings),
                 prices=prices_of(settings, self._clock),

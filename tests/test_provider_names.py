@@ -17,7 +17,6 @@ MAY_NAME_PROVIDERS = {
     "cli/importers": "what other tools keep is shaped by providers",
     "cli/importing.py": "says whose files can be imported",
     "settings.py": "the providers that are there without settings",
-    "data_plane.py": "the list of wires",
     "cli/serving.py": "says which wires the simulator speaks",
     "cli/version_options.py": "an example in a help text",
     "cli/versions.py": "an example in a help text",

@@ -19,6 +19,7 @@ from proxy.core.spending.caps import Cap
 from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.versions import Version
+from proxy.data_plane import JUDGE
 from proxy.http1.limits import ListenerLimits, UpstreamLimits
 from proxy.http1.listener import Listener
 from proxy.http1.outgoing import Turn
@@ -35,6 +36,7 @@ from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.telemetry.run_log import RunLog
 from proxy.runtime.transport.upstream import Upstream
+from proxy.runtime.validation.validation import Validation
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from proxy.wires.openai_chat.wire import OpenAIChat
 
@@ -113,6 +115,7 @@ class GuardedPath:
             recorder=self._recorder,
             metrics=Metrics("guard"),
             conversations=Conversations(),
+            validation=Validation(JUDGE, Metrics("guard"), lambda judged: None, lambda event, **members: None),
             clock=clock,
             identifiers=Identifiers(clock, 1),
             on_error=errors,

@@ -21,7 +21,7 @@ DEFAULT_SIMULATOR = "127.0.0.1:8200"
 #: Those of the simulator (simulator/scenario.py says what each does), which `--help` does not wait for.
 ORDERS = (
     "delay_ms, event_delay_ms, jitter, slow, seed, events, output_tokens, cached_tokens, "
-    "cache_write_tokens, reasoning_tokens, echo_system, refuse, finish, model_answered, gzip, "
+    "cache_write_tokens, reasoning_tokens, echo_system, text, refuse, finish, model_answered, gzip, "
     "end_delay_ms, no_usage, usage, status, retry_after, error_rate, redirect, status_line, "
     "cut_before_answer, cut_after_events, close_after_events, end_after_events, stall_after_events, "
     "error_after_events, malformed"

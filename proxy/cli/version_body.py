@@ -13,7 +13,9 @@ from typing import Any, cast
 
 from proxy.cli.admin_client import Document
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
-from proxy.core.versions.recorded import COUNTED_POLICY, ENFORCED_POLICY, RECORDED
+from proxy.core.errors import BadInput
+from proxy.core.versions.recorded import COUNTED_POLICY, ENFORCED_POLICY, JUDGED_POLICY, RECORDED
+from proxy.core.versions.validators import check_validators
 
 COMPONENTS = ("prompt", "model", "tools", "retrieval", "policy")
 _STANDARD_INPUT = Path("-")
@@ -65,12 +67,23 @@ def recorded_apart(body: Document, start: Mapping[str, Any]) -> tuple[Document, 
     its keys. What was said on the command line is left for the server to refuse."""
     policy, older = _object(body, "policy"), _object(start, "policy")
     known = (*ENFORCED_POLICY, *COUNTED_POLICY, RECORDED)
+    if _are_validators(policy.get("validators")):
+        known = (*known, *JUDGED_POLICY)
     moved = [key for key, value in policy.items() if key not in known and key in older and older[key] == value]
     if not moved:
         return body, []
     kept = {key: value for key, value in policy.items() if key not in moved}
     recorded = {**_object(policy, RECORDED), **{key: policy[key] for key in moved}}
     return {**body, "policy": {**kept, RECORDED: recorded}}, moved
+
+
+def _are_validators(value: Any) -> bool:
+    """Whether it is what answers are judged by; a version made before that was read may have anything there."""
+    try:
+        check_validators(value)
+    except BadInput:
+        return False
+    return True
 
 
 def _prompt(options: VersionOptions, start: Document) -> Document:

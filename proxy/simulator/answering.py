@@ -129,7 +129,7 @@ def _text(ask: Ask, scenario: Scenario, reasoning: int, index: int) -> tuple[str
     seen = f"{ask.system}\0{ask.user}\0{ask.tool_result}\0{index}"
     digest = hashlib.sha256(seen.encode("utf-8", "replace")).hexdigest()[:8]
     subject = ask.user if ask.tool_result is None else f"the tool said {ask.tool_result}"
-    text = f"Answer {digest}: {without_markers(subject)[:ECHOED_CHARS]}"
+    text = scenario.text or f"Answer {digest}: {without_markers(subject)[:ECHOED_CHARS]}"
     if scenario.echo_system:
         text = f"[system:{ask.system[:SYSTEM_CHARS]}] {text}"
     if scenario.output_tokens is not None:

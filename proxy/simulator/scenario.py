@@ -57,6 +57,8 @@ class Scenario:
     """Invisible output of each choice, part of its output tokens."""
     echo_system: bool = False
     """Begin with `[system:<its first 60 characters>] `."""
+    text: str = ""
+    """What is said, word for word."""
     refuse: bool = False
     finish: str = ""
     """`length`, or any other reason, said as it stands."""

@@ -349,6 +349,11 @@ class Wire(Protocol):
         """A reader for one 2xx answer. `streamed`: a stream was asked for, or the content type says that one comes."""
         ...
 
+    def answer_text(self, answer: bytes) -> str | None:
+        """The text of a finished 2xx answer that was kept whole, stream or document, as its reader saw it; None where nobody can
+        tell it. Asked off the path of calls."""
+        ...
+
     def error_status(self, refusal: Refusal) -> int:
         """The HTTP status a refusal is told with on this wire."""
         ...

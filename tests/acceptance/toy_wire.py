@@ -151,6 +151,9 @@ class ToyWire:
         assert not removes_usage_event
         return _Lines(is_stream=streamed)
 
+    def answer_text(self, answer: bytes) -> str | None:
+        return "".join(orjson.loads(line).get("text", "") for line in answer.splitlines() if line)
+
     def error_status(self, refusal: Refusal) -> int:
         return refusal.status
 

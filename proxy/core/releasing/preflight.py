@@ -14,6 +14,7 @@ from proxy.core.errors import Conflict
 from proxy.core.scopes import EACH, CallFacts
 from proxy.core.spending.caps import Cap
 from proxy.core.versions.components import Bundle
+from proxy.core.versions.validators import PLACE
 
 #: Metrics of a plan that are told only of runs whose price is known.
 _METRICS_OF_COST: Final = frozenset({"cost", "cost_per_success"})
@@ -98,6 +99,8 @@ class PreflightFacts:
     awaited_metrics: frozenset[str] = frozenset()
     #: The model of the version beside which a candidate is measured, where nobody knows what it costs.
     unpriced_beside: str | None = None
+    #: Whether what judges an answer by a JSON schema is installed.
+    judges_schemas: bool = True
 
 
 def findings_of(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
@@ -108,6 +111,7 @@ def findings_of(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
         *_of_prompt(bundle, facts),
         *_of_variables(bundle, facts.recent),
         *_of_model(bundle, facts, places),
+        *_of_validators(bundle, facts),
     ]
 
 
@@ -249,6 +253,21 @@ def _of_model(bundle: Bundle, facts: PreflightFacts, places: Sequence[Place]) ->
         for parameter in sorted(refused)
     ]
     return found
+
+
+def _of_validators(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
+    if facts.judges_schemas:
+        return []
+    return [
+        Finding(
+            "validator_missing",
+            "answers would not be judged by its JSON schema: the extra `validators` is not installed where the proxy runs "
+            "(pip install 'switchback-proxy[validators]')",
+            f"{PLACE}[{index}].{validator.kind}",
+        )
+        for index, validator in enumerate(bundle.policy.validators)
+        if validator.kind == "json_schema"
+    ]
 
 
 def _of_awaited_cost(bundle: Bundle, facts: PreflightFacts, places: Sequence[Place]) -> list[Finding]:

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast, get_args
 from proxy.core.canonical import content_hash
 from proxy.core.errors import BadInput
 from proxy.core.versions.prompts import VARIABLE_NAME, Template, parse_template
+from proxy.core.versions.validators import Validator, read_validators
 
 ComponentKind = Literal["prompt", "model", "tools", "retrieval", "policy"]
 COMPONENT_KINDS: tuple[ComponentKind, ...] = get_args(ComponentKind)
@@ -101,6 +102,8 @@ class Policy:
     max_output_tokens: int | None = None
     max_tool_calls: int | None = None
     other: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    #: What finished answers are judged by, as `other` has it.
+    validators: tuple[Validator, ...] = field(default=(), compare=False)
 
     def content(self) -> dict[str, Any]:
         content = dict(self.other)
@@ -333,7 +336,15 @@ def _parse_policy(content: Mapping[str, Any]) -> Policy:
         if value is not None and (not _is_integer(value) or value < least):
             raise _bad(f"policy.{key}", f"must be a whole number of at least {least}")
         limits[key] = value
-    return Policy(limits["max_output_tokens"], limits["max_tool_calls"], other)
+    return Policy(limits["max_output_tokens"], limits["max_tool_calls"], other, _validators_of(other))
+
+
+def _validators_of(policy: Mapping[str, Any]) -> tuple[Validator, ...]:
+    """None where an older version has something else under that name."""
+    try:
+        return read_validators(policy.get("validators"))
+    except BadInput:
+        return ()
 
 
 def _bad(path: str, problem: str) -> BadInput:

@@ -17,12 +17,13 @@ from proxy.core.characters import is_plain
 from proxy.core.errors import BadInput
 from proxy.core.versions.components import COMPONENT_KINDS, Bundle, parse_bundle
 from proxy.core.versions.prompts import look_alike
-from proxy.core.versions.recorded import COUNTED_POLICY, ENFORCED_POLICY, RECORDED
+from proxy.core.versions.recorded import COUNTED_POLICY, ENFORCED_POLICY, JUDGED_POLICY, RECORDED
+from proxy.core.versions.validators import check_validators
 
 #: Each is looked up in every call; 400,000 took a quarter of a second to cut, in which nothing else ran.
 MAX_PLACEHOLDERS = 10_000
 MAX_MODEL_NAME = 200
-POLICY_KEYS = (*ENFORCED_POLICY, *COUNTED_POLICY, RECORDED)
+POLICY_KEYS = (*ENFORCED_POLICY, *COUNTED_POLICY, *JUDGED_POLICY, RECORDED)
 
 
 def with_plain_texts(components: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,6 +91,7 @@ def _check_policy(policy: Any) -> None:
             close = difflib.get_close_matches(str(key), POLICY_KEYS, n=1, cutoff=0.6)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(POLICY_KEYS)}"
             raise _bad(f"policy.{key}", f"is unknown; {hint} What is only written down goes to policy.recorded")
+    check_validators(cast("Mapping[Any, Any]", policy).get("validators"))
 
 
 def _member(components: Mapping[str, Any], kind: str, name: str) -> Any:

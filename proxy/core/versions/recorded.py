@@ -1,6 +1,6 @@
 """What a version says and nothing here acts on: said wherever a version is shown, so that nobody takes it for a rule.
 
-Retrieval is the application's own matter; of a policy one key is enforced and one counted. Versions that were made before keys were
+Retrieval is the application's own matter; of a policy one key is enforced, one counted, one judged by. Versions that were made before keys were
 checked may hold others.
 """
 
@@ -8,6 +8,7 @@ from typing import Final
 
 ENFORCED_POLICY: Final = ("max_output_tokens",)
 COUNTED_POLICY: Final = ("max_tool_calls",)
+JUDGED_POLICY: Final = ("validators",)
 #: Of a policy, what is only written down.
 RECORDED: Final = "recorded"
 _ONLY_RECORDED: Final = "only recorded"
@@ -21,4 +22,6 @@ def remark_on(path: str) -> str:
         return _ONLY_RECORDED
     if component != "policy" or not key or key in ENFORCED_POLICY:
         return ""
+    if key in JUDGED_POLICY:
+        return "judged after the answer, not enforced"
     return "counted in runs, not enforced" if key in COUNTED_POLICY else _ONLY_RECORDED

@@ -111,7 +111,7 @@ def _reader(flight: Flight, wire: Wire, fields: AnswerFields) -> AnswerReader:
     removes = streamed and injection is not None and injection.removes_usage_event and not fields.is_encoded
     reader = wire.answer_reader(streamed=streamed, removes_usage_event=removes)
     flight.answer_facts = reader.facts
-    return reader
+    return reader if flight.kept is None else flight.kept.reading(reader)
 
 
 def _copy(flight: Flight, reader: AnswerReader, fields: AnswerFields) -> TapOfCopy | None:

@@ -20,6 +20,7 @@ from proxy.runtime.providers import Provider
 from proxy.runtime.telemetry.run_series import OTHER
 from proxy.runtime.transport.exchange import Answer, Call, Reply
 from proxy.runtime.transport.header_fields import RequestFields, agent_lines, stamp_lines
+from proxy.runtime.validation.kept_answer import KeptAnswer
 from proxy.wires.wire import AnswerFacts, AnswerReader, Injection, RequestFacts
 
 
@@ -57,6 +58,7 @@ class Flight:
         "fields",
         "first_byte_monotonic",
         "injection",
+        "kept",
         "known_agent",
         "known_label",
         "lane",
@@ -107,6 +109,8 @@ class Flight:
     #: The reader of an answer that is relayed as it comes, and whether an event of ours can stand between those of the provider.
     stream: AnswerReader | None
     takes_events: bool
+    #: The copy of an answer that is to be judged.
+    kept: KeptAnswer | None
     first_byte_monotonic: int | None
     status: int
     result: RunResult
@@ -132,7 +136,7 @@ class Flight:
         self.price = self.sent_at = self.answer = self.answer_facts = self.stream = self.first_byte_monotonic = None
         self.error_class = self.cost_nanodollars = self.estimated_cost_nanodollars = self.request_id = None
         self.trace_id = self.cut = self.known_agent = self.known_label = self.problem = None
-        self.unapplied = self.passed = None
+        self.unapplied = self.passed = self.kept = None
         self.earlier_attempts = ()
         self.origin_lines = b""
         self.sent_bytes = 0

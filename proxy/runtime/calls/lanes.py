@@ -18,6 +18,7 @@ from proxy.core.names import UNASSIGNED
 from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import Snapshot
 from proxy.core.spending.caps import Cap
+from proxy.core.versions.validators import Validator
 from proxy.runtime.calls.routing import Route
 from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.state.live_snapshot import LiveSnapshot
@@ -55,6 +56,8 @@ class Lane:
     facts: CallFacts
     #: False: nothing is asked that a model answers, so a body names all there is to know.
     may_hide: bool = True
+    #: What finished answers are judged by, where they are.
+    validators: tuple[Validator, ...] = ()
     #: What models of the provider were seen to answer as.
     answered_as: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -158,6 +161,7 @@ class Lanes:
             caps_are_certain=all(_certain_part(cap.scope, facts) == cap.scope for cap in caps),
             facts=facts,
             may_hide=operation.is_billable,
+            validators=() if version is None else version.bundle.policy.validators,
             answered_as=answered_as,
         )
 

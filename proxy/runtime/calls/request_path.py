@@ -50,6 +50,7 @@ from proxy.runtime.telemetry.run_series import OTHER, RunLabels
 from proxy.runtime.telemetry.trace_context import trace_id
 from proxy.runtime.transport.exchange import Answer, Call, Reply, Unread
 from proxy.runtime.transport.upstream import ClientGone, Upstream, UpstreamError, may_try_again
+from proxy.runtime.validation.validation import Validation
 from proxy.wires.wire import InjectionPlan, Wire
 
 
@@ -82,6 +83,7 @@ class PathParts:
     recorder: Recorder
     metrics: Metrics
     conversations: Conversations
+    validation: Validation
     clock: Clock
     identifiers: Identifiers
     on_error: Callable[[BaseException], None]
@@ -311,6 +313,8 @@ class RequestPath:
     def _deliver(self, flight: Flight) -> Awaitable[None] | None:
         if is_model_list(flight):
             return deliver_model_list(flight, self._parts.live.current)
+        if flight.lane is not None and flight.lane.validators:
+            flight.kept = self._parts.validation.keep()
         return deliver(flight)
 
     def _broke(self, flight: Flight, hold: Ticket, end: UpstreamError | ClientGone) -> bool:
@@ -389,3 +393,5 @@ class RequestPath:
             series = self._parts.metrics.runs.series(labels)
         series.finished(run)
         self._parts.recorder.record(run, flight.attempts_apart(run))
+        if flight.kept is not None and flight.lane is not None:
+            self._parts.validation.finished(run, flight.kept, flight.lane.validators)

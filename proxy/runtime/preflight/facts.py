@@ -7,6 +7,7 @@ disagree.
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Final
 
 from proxy.core.calls.run_filter import RunFilter
@@ -46,6 +47,8 @@ class PreflightSource:
         self._providers = providers
         self._prices = prices
         self._wires = wires
+        #: Looked for, and not imported: that takes a quarter of a second.
+        self._judges_schemas = find_spec("jsonschema") is not None
         self._families: Mapping[str, str] = {wire.name: wire.family for wire in wires}
 
     async def recent_calls(self, agent: str) -> RecentCalls:
@@ -107,6 +110,7 @@ class PreflightSource:
             replaces_prompt=served is not None and bool(served.bundle.prompt.text.strip()),
             awaited_metrics=awaited_metrics,
             unpriced_beside=None if served is None else self._unpriced(served.bundle),
+            judges_schemas=self._judges_schemas,
         )
 
     def _unpriced(self, bundle: Bundle) -> str | None:

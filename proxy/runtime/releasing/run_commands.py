@@ -31,6 +31,8 @@ class OutcomeDraft:
     value: Any = None
     severity: str | None = None
     why: str = ""
+    #: Neither yes nor no: the proxy looked and could not tell.
+    is_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,10 @@ class RunCommands:
         return recorded.outcomes[0]
 
     def _outcome(self, who: str, draft: OutcomeDraft, now: int) -> Outcome:
-        value, severity = check_outcome(draft.name, draft.value, draft.severity)
+        if draft.is_unknown:
+            value, severity = None, None
+        else:
+            value, severity = check_outcome(draft.name, draft.value, draft.severity)
         return Outcome(
             id=self._identifiers.new(_PREFIX),
             run=draft.run,

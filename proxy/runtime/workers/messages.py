@@ -216,6 +216,15 @@ class RunsFinished(Message, frozen=True, array_like=True, tag=True):
     attempts: tuple[Attempt, ...]
 
 
+class Validated(Message, frozen=True, array_like=True, tag=True):
+    """What validators found about the answer of a run. Not answered."""
+
+    run: str
+    agent: str
+    passed: bool | None
+    why: str
+
+
 class RunsAreOver(Message, frozen=True, array_like=True, tag=True):
     """Every run finished before it was asked is handed over, if it could be."""
 
@@ -272,6 +281,7 @@ FromWorker = (
     | Leaving
     | RunsFinished
     | RunsAreOver
+    | Validated
     | VersionWanted
     | Samples
     | LogLines

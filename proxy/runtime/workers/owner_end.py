@@ -16,12 +16,14 @@ from proxy.core.errors import Refusal
 from proxy.core.snapshot import Snapshot
 from proxy.core.spending.caps import CounterKey
 from proxy.core.switches import Switch
+from proxy.core.versions.judging import Verdict
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.spending.holding import Spent
 from proxy.runtime.spending.ledger import HoldTicket, SpendLedger
 from proxy.runtime.state.live_snapshot import LiveSnapshot, VersionSource
 from proxy.runtime.telemetry.recorder import Recorder
+from proxy.runtime.validation.validation import JudgedRun
 from proxy.runtime.workers.link import Link
 from proxy.runtime.workers.merged_metrics import WorkerSamples
 from proxy.runtime.workers.messages import (
@@ -49,6 +51,7 @@ from proxy.runtime.workers.messages import (
     Serve,
     Settled,
     SnapshotIs,
+    Validated,
     VersionIs,
     VersionWanted,
     Welcome,
@@ -71,6 +74,7 @@ class OwnerParts:
     recorder: Recorder
     conversations: Conversations
     log: Callable[[bytes], object]
+    judged: Callable[[JudgedRun], None]
     on_error: Callable[[BaseException], None]
     tasks: TaskSet
     #: Of all workers that may hold by themselves.
@@ -219,6 +223,9 @@ class OwnerEnd:
                 self._agree(message)
             case LogLines():
                 self._parts.log(message.lines)
+            case Validated():
+                verdict = Verdict(message.passed, message.why)
+                self._parts.judged(JudgedRun(message.run, message.agent, verdict))
             case Ready() | Listening() | Pong() | Samples() | RunsAreOver():
                 self._report(message)
 

@@ -15,6 +15,7 @@ from proxy.core.errors import Refusal
 from proxy.wires.anthropic_messages.answer import MessageBody, MessageEvents
 from proxy.wires.anthropic_messages.input import first_role, input_bound, searches_bound
 from proxy.wires.anthropic_messages.request import inject_version
+from proxy.wires.anthropic_messages.text import text_of
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.members import JsonMembers, parse_members
 from proxy.wires.shared.alike_requests import Style
@@ -129,6 +130,10 @@ class AnthropicMessages(JsonWire):
         if streamed:
             return StreamReader(MessageEvents(), removes_usage_event=removes_usage_event)
         return WholeReader(MessageBody())
+
+    def answer_text(self, answer: bytes) -> str | None:
+        """The text of a finished answer; None where nobody can tell it."""
+        return text_of(answer)
 
     def error_status(self, refusal: Refusal) -> int:
         """The refusal's own, but for 403."""

@@ -14,6 +14,7 @@ from proxy.wires.json.members import JsonMembers
 from proxy.wires.openai_chat.answer import ChatBody, ChatEvents
 from proxy.wires.openai_chat.input import first_role, input_bound
 from proxy.wires.openai_chat.request import SEARCH_MEMBER, SYSTEM_ROLES, EditedChat, inject_version, read_output_bound
+from proxy.wires.openai_chat.text import text_of
 from proxy.wires.shared.alike_requests import Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
 from proxy.wires.shared.json_wire import JsonWire
@@ -119,6 +120,10 @@ class OpenAIChat(JsonWire):
         if streamed:
             return StreamReader(ChatEvents(), removes_usage_event=removes_usage_event)
         return WholeReader(ChatBody())
+
+    def answer_text(self, answer: bytes) -> str | None:
+        """The text of a finished answer; None where nobody can tell it."""
+        return text_of(answer)
 
     def error_status(self, refusal: Refusal) -> int:
         """The refusal's own."""

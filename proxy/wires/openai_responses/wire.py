@@ -33,6 +33,7 @@ from proxy.wires.openai_responses.request import (
     nested_tool_names,
     prompt_of,
 )
+from proxy.wires.openai_responses.text import text_of
 from proxy.wires.shared.alike_requests import Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
 from proxy.wires.shared.json_wire import JsonWire
@@ -158,6 +159,10 @@ class OpenAIResponses(JsonWire):
         if streamed:
             return StreamReader(ResponseEvents(), removes_usage_event=False)
         return WholeReader(ResponseBody())
+
+    def answer_text(self, answer: bytes) -> str | None:
+        """The text of a finished answer; None where nobody can tell it."""
+        return text_of(answer)
 
     def error_status(self, refusal: Refusal) -> int:
         """The refusal's own."""

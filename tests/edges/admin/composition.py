@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from proxy.data_plane import JUDGE
 from proxy.edges.admin.admin_app import AdminParts, build_admin_app
 from proxy.edges.admin.admin_listener import AdminLimits, AdminListener
 from proxy.http1.limits import UpstreamLimits
@@ -41,6 +42,7 @@ from proxy.runtime.state.standby import Standby, StorePresence
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.transport.upstream import Upstream
+from proxy.runtime.validation.validation import Validation
 from proxy.store.files.journal_file import JournalFile
 from proxy.store.files.snapshot_file import SnapshotFile
 from proxy.store.sqlite import SqliteStore
@@ -132,6 +134,7 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
             recorder=Recorder(store, lambda runs: None),
             metrics=Metrics("test"),
             conversations=Conversations(),
+            validation=Validation(JUDGE, Metrics("test"), lambda judged: None, lambda event, **members: None),
             clock=clock,
             identifiers=identifiers,
             on_error=lambda error: None,

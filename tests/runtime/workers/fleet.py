@@ -137,7 +137,8 @@ class Fleet:
         self.ledger = SpendLedger(self.disk, self.clock)
         self.parts = OwnerParts(
             live=self.live, versions=self.disk, ledger=self.ledger, recorder=Recorder(self.disk, lambda runs: None),
-            conversations=Conversations(), log=lambda lines: None, on_error=self.errors.append, tasks=self.tasks,
+            conversations=Conversations(), log=lambda lines: None, judged=lambda judged: None,
+            on_error=self.errors.append, tasks=self.tasks,
         )  # fmt: skip
         self.workers: list[Worker] = []
         self.live.on_change(self._push)
