@@ -276,14 +276,20 @@ class AdminClient:
         return CommandFailed(detail, EXIT_CONFLICT if status == 409 else 1, code, status=status, findings=findings)
 
 
-def connect(admin_url: str | None, token_file: Path | None, environment: Mapping[str, str]) -> AdminClient:
+def connect(
+    admin_url: str | None,
+    token_file: Path | None,
+    environment: Mapping[str, str],
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> AdminClient:
     """A client from options and environment.
 
     The token comes from `token_file`, else SWITCHBACK_TOKEN, else `$SWITCHBACK_HOME/admin-token`; never from the command
     line, where every user of the machine could read it. Raises CommandFailed.
     """
     url = admin_url or environment.get("SWITCHBACK_ADMIN_URL") or DEFAULT_URL
-    return AdminClient(url, _token(token_file, environment), authorities=environment.get("SWITCHBACK_ADMIN_CA") or None)
+    authorities = environment.get("SWITCHBACK_ADMIN_CA") or None
+    return AdminClient(url, _token(token_file, environment), timeout_seconds=timeout_seconds, authorities=authorities)
 
 
 def segment(name: object) -> str:
@@ -297,6 +303,7 @@ def _parse(url: str) -> SplitResult:
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         is_origin = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_origin = is_origin and url.isprintable() and " " not in url
     except ValueError:
         raise wrong from None
     if not is_origin or parts.query or parts.fragment or parts.username is not None:

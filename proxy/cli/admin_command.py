@@ -9,12 +9,13 @@ import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from proxy.cli.admin_client import connect
+from proxy.cli.completing import completion_of
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.nearest import with_nearest
 from proxy.cli.showing import Show, clean, note, note_json
@@ -101,6 +102,8 @@ def admin_command(group: typer.Typer, name: str, *examples: str, role: str = "vi
         shared = [_parameter("admin_url", AdminUrl, None), _parameter("token_file", TokenFile, None)]
         shared.append(_parameter("as_json", AsJson, False))
         parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*own, *shared]]
+        for parameter in parameters:
+            _complete(parameter)
         # Typer learns a command's options from its signature, so the signature is what is put together here.
         run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess] standard protocol of inspect
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -110,6 +113,14 @@ def admin_command(group: typer.Typer, name: str, *examples: str, role: str = "vi
         return verb
 
     return register
+
+
+def _complete(parameter: inspect.Parameter) -> None:
+    """Give a parameter what its name says it is completed by."""
+    kind, *told = get_args(parameter.annotation)
+    is_number = int in (kind, *get_args(kind))
+    for info in told:
+        info.autocompletion = completion_of(parameter.name, is_number=is_number)
 
 
 @contextmanager

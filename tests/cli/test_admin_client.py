@@ -63,7 +63,7 @@ async def test_the_address_may_be_given_with_or_without_the_api_path(switchback,
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x", "http://", "http://u:p@h", "http://h:99999", "http://h/?a=b", "http://[::1"]
+    "url", ["ftp://x", "http://", "http://u:p@h", "http://h:99999", "http://h/?a=b", "http://[::1", "not an address"]
 )
 async def test_an_address_that_is_none_is_wrong_usage(switchback, url):
     result = await switchback("agents", "list", "--admin-url", url)

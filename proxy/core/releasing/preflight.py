@@ -211,11 +211,11 @@ def _of_variables(bundle: Bundle, recent: RecentCalls) -> list[Finding]:
         return []
     sent = frozenset[str]().union(*recent.variables)
     count = len(recent.variables)
-    calls = "the last call" if count == 1 else f"the last {count} calls"
+    unsent = "the last call did not send it" if count == 1 else f"none of the last {count} calls sent it"
     return [
         Finding(
             "variable_not_sent",
-            f"the variable {name!r} has no default and none of {calls} sent it: each would be refused",
+            f"the variable {name!r} has no default and {unsent}: each would be refused",
             name,
         )
         for name in _needed_variables(bundle)
