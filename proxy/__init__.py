@@ -3,11 +3,13 @@
 A folder says what its code may do; a module imports only downward (held by tests/test_architecture.py):
 
     cli          the command: serve, demo, simulate, and every admin verb (through the admin API, never the store)
-    server       composition root: knows concrete stores; start and stop order
-    worker       composition root of a worker process (`workers: N`), which serves calls and has no store
+    server       a whole server: which store it has, the order in which its parts start and stop
+    worker       a worker's process (`workers: N`), which serves calls and has no store
+    control_half what has the store behind it, put together: commands, readers, the admin application's parts
+    assembly     what the parts of any process are put together from, and its data half
+    data_plane   where calls are taken, from the first call to the last
     judge        the process that judges finished answers by their version's validators
     store_files  checking and restoring a store that no server has open, for the command
-    data_plane   what both have in common: wires, listener and providers, put together
     stop_signals what SIGTERM and Ctrl-C do, in each of these processes
     settings     file + environment -> frozen Settings; every problem reported at once, with its path
                  (settings_file: how the file is read)

@@ -7,7 +7,6 @@ exit; what it still held then is charged by the owner, or at the owner's next st
 
 import asyncio
 import contextlib
-import secrets
 import socket
 import sys
 from collections.abc import Sequence
@@ -16,21 +15,16 @@ from typing import assert_never
 
 import uvloop
 
-from proxy import __version__
+from proxy.assembly import DataParts, data_half, foundation, prices_of, providers_of, validation
 from proxy.core.calls.runs import Run
 from proxy.core.errors import Refusal
-from proxy.data_plane import JUDGE, DataPlane, DataPlaneParts, limited_connections, prices_of, providers_of
-from proxy.runtime.process.clock import Identifiers, SystemClock
-from proxy.runtime.process.error_log import ErrorLog
-from proxy.runtime.process.event_line import event_line
+from proxy.data_plane import DataPlane
 from proxy.runtime.process.garbage import collect_seldom
 from proxy.runtime.process.memory import give_back_memory
-from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.process.uncaught import tell_uncaught
 from proxy.runtime.state.live_snapshot import LiveSnapshot
-from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
-from proxy.runtime.validation.validation import JudgedRun, Validation
+from proxy.runtime.validation.validation import JudgedRun
 from proxy.runtime.workers.merged_metrics import ChangedSamples
 from proxy.runtime.workers.messages import (
     Conversation,
@@ -78,18 +72,15 @@ class Worker:
 
     def __init__(self, sockets: Sequence[socket.socket]) -> None:
         self._sockets = sockets
-        clock = self._clock = SystemClock()
         self._stop = asyncio.Event()
-        self._on_error = ErrorLog(self._log, clock)
-        self._owner = OwnerClient(self._receive, self._on_error)
-        self._tasks = TaskSet(self._on_error)
+        on = self._on = foundation(self._log)
+        self._owner = OwnerClient(self._receive, on.on_error)
         self._live = LiveSnapshot(self._owner)
-        self._ledger = RemoteLedger(self._owner, clock, lambda: self._live.current.caps)
-        self._metrics = Metrics(__version__)
+        self._ledger = RemoteLedger(self._owner, on.clock, lambda: self._live.current.caps)
         self._recorder = Recorder(self._owner, _logged_by_the_owner)
         self._conversations = SharedConversations(self._owner.announce)
-        self._validation = Validation(JUDGE, self._metrics, self._judged, self._tell)
-        self._samples = ChangedSamples(self._metrics.registry)
+        self._validation = validation(on, self._judged)
+        self._samples = ChangedSamples(on.metrics.registry)
         self._sampling = asyncio.Lock()
         self._plane: DataPlane | None = None
         self._speaks_for_all = False
@@ -97,13 +88,13 @@ class Worker:
     async def run(self, link: socket.socket) -> None:
         """Serve until told to stop, or until the owner is gone."""
         on_stop_signal(self._stop.set)
-        tell_uncaught(asyncio.get_running_loop(), self._on_error, self._tell)
+        tell_uncaught(asyncio.get_running_loop(), self._on.on_error, self._on.tell)
         await self._owner.connect(link)
-        self._tasks.spawn(self._stop_without_owner(), "owner")
-        self._tasks.spawn(self._recorder.run(), "recorder")
-        self._tasks.spawn(self._tick(), "metrics")
-        self._tasks.spawn(give_back_memory(), "memory")
-        self._tasks.spawn(self._validation.run(), "validation")
+        self._on.tasks.spawn(self._stop_without_owner(), "owner")
+        self._on.tasks.spawn(self._recorder.run(), "recorder")
+        self._on.tasks.spawn(self._tick(), "metrics")
+        self._on.tasks.spawn(give_back_memory(), "memory")
+        self._on.tasks.spawn(self._validation.run(), "validation")
         await self._stop.wait()
         if self._plane is not None:
             await self._plane.drain()
@@ -112,13 +103,10 @@ class Worker:
         # An owner that is gone or busy charges what it does not hear of.
         with contextlib.suppress(Refusal, TimeoutError):
             await asyncio.wait_for(self._hand_over(), _LEAVING_SECONDS)
-        await self._tasks.close()
+        await self._on.tasks.close()
 
     def _judged(self, judged: JudgedRun) -> None:
         self._owner.send(Validated(judged.run, judged.agent, judged.verdict.passed, judged.verdict.why))
-
-    def _tell(self, event: str, **members: object) -> None:
-        self._log(event_line(self._clock.now_microseconds(), "warning", event, **members))
 
     def _log(self, lines: bytes) -> None:
         self._owner.log(lines)
@@ -135,9 +123,9 @@ class Worker:
                 in_flight = 0 if self._plane is None else self._plane.request_path.in_flight
                 self._owner.send(Pong(message.request, self._live.current.revision, in_flight))
             case SamplesWanted():
-                self._tasks.spawn(self._send_samples(message.request), "samples")
+                self._on.tasks.spawn(self._send_samples(message.request), "samples")
             case RunsWanted():
-                self._tasks.spawn(self._send_runs(message.request), "runs")
+                self._on.tasks.spawn(self._send_runs(message.request), "runs")
             case LeaseGiven() | LeasesEnded():
                 self._ledger.told(message)
             case Cut():
@@ -156,7 +144,7 @@ class Worker:
                 self._build(message)
                 self._owner.send(Ready())
             case Serve():
-                self._tasks.spawn(self._listen(), "listener")
+                self._on.tasks.spawn(self._listen(), "listener")
             case Drain():
                 self._stop.set()
 
@@ -171,22 +159,16 @@ class Worker:
     def _build(self, welcome: Welcome) -> None:
         self._speaks_for_all = welcome.number == 1
         settings = settings_from_bytes(welcome.settings)
-        self._plane = DataPlane(
-            settings,
-            DataPlaneParts(
-                live=self._live,
-                ledger=self._ledger,
-                recorder=self._recorder,
-                conversations=self._conversations,
-                validation=self._validation,
-                metrics=self._metrics,
-                providers=providers_of(settings),
-                prices=prices_of(settings, self._clock),
-                clock=self._clock,
-                identifiers=Identifiers(self._clock, secrets.randbits(40)),
-                on_error=self._on_error,
-            ),
+        parts = DataParts(
+            live=self._live,
+            ledger=self._ledger,
+            recorder=self._recorder,
+            conversations=self._conversations,
+            validation=self._validation,
+            providers=providers_of(settings),
+            prices=prices_of(settings, self._on.clock),
         )
+        self._plane = data_half(self._on, settings, parts)
 
     async def _listen(self) -> None:
         if self._plane is None or self._stop.is_set():
@@ -194,13 +176,13 @@ class Worker:
         try:
             await self._plane.listen_on(self._sockets)
         except OSError as error:
-            self._on_error(error)
+            self._on.on_error(error)
             self._stop.set()
         else:
             # All workers have the same limits: one of them says so.
-            if self._speaks_for_all and (line := limited_connections(self._plane, self._clock)) is not None:
+            if self._speaks_for_all and (line := self._plane.limited_connections(self._on.clock)) is not None:
                 self._log(line)
-            self._tasks.spawn(self._plane.renew_certificate(self._log, self._clock), "certificate")
+            self._on.tasks.spawn(self._plane.renew_certificate(self._log, self._on.clock), "certificate")
             self._owner.send(Listening())
 
     async def _stop_without_owner(self) -> None:
@@ -212,15 +194,15 @@ class Worker:
         while True:
             due = loop.time() + _TICK_SECONDS
             await asyncio.sleep(_TICK_SECONDS)
-            self._metrics.event_loop_lag.set(max(0.0, loop.time() - due))
+            self._on.metrics.event_loop_lag.set(max(0.0, loop.time() - due))
             self._owner.give_up(_PATIENCE_SECONDS)
             began = loop.time()
             await self._send_samples(None)
             await asyncio.sleep((loop.time() - began) * _SAMPLING_SHARE)
 
     async def _send_samples(self, request: int | None) -> None:
-        self._metrics.recorder_queue_length.set(self._recorder.queue_length)
-        self._metrics.recorder_dropped.follow(self._recorder.dropped)
+        self._on.metrics.recorder_queue_length.set(self._recorder.queue_length)
+        self._on.metrics.recorder_dropped.follow(self._recorder.dropped)
         async with self._sampling:
             # Thousands of series take a while to read; calls do not wait for that.
             changed = await asyncio.to_thread(self._samples.read)

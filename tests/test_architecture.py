@@ -20,18 +20,34 @@ MAY_IMPORT = {
     "wires": {"core"},
     "store": {"core"},
     "runtime": {"core", "wires", "store", "http1"},
-    "edges": {"core", "runtime", "store", "wires"},
+    # The reading side of runtime is asked, never the store.
+    "edges": {"core", "runtime"},
     "settings": {"core", "settings_file"},
     "settings_file": set(),
     # How a process is told to stop, whichever one it is.
     "stop_signals": set(),
+    "data_plane": {"core", "http1", "runtime"},
     # What a whole server and a worker have in common: no store, no admin API.
-    "data_plane": {"core", "http1", "wires", "runtime", "settings"},
+    "assembly": {"core", "data_plane", "http1", "wires", "runtime", "settings", ""},
     # What judges answers has its wires, and nothing to do with calls.
     "judge": {"core", "wires", "runtime"},
+    # The store's files beside the database, and no concrete store.
+    "control_half": {"assembly", "store", "runtime", "edges", "settings"},
     # A worker cannot touch the store: its owner alone does.
-    "worker": {"core", "data_plane", "runtime", "settings", "stop_signals", ""},
-    "server": {"core", "data_plane", "store", "runtime", "edges", "settings", "stop_signals", ""},
+    "worker": {"core", "assembly", "data_plane", "runtime", "settings", "stop_signals"},
+    "server": {
+        "core",
+        "assembly",
+        "control_half",
+        "data_plane",
+        "http1",
+        "store",
+        "runtime",
+        "edges",
+        "settings",
+        "stop_signals",
+        "",
+    },
     # Looking through a store, and restoring one, while no server has it.
     "store_files": {"core", "store", "settings"},
     "cli": {"core", "settings", "settings_file", "server", "store_files", "simulator", "stop_signals", ""},
@@ -138,6 +154,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "transport": {"providers"},
         "calls": {"transport", "spending", "state", "telemetry", "process", "providers", "validation"},
         "workers": {"calls", "spending", "state", "telemetry", "process", "validation"},
+        "reports": {"calls", "workers", "spending", "state", "telemetry", "process", "providers"},
         # What is looked at once a second, wherever it is.
         "heartbeat": {"spending", "state", "telemetry", "process"},
         # What is done to the store every ten minutes.
@@ -154,9 +171,14 @@ ROOMS: dict[str, dict[str, set[str]]] = {
 ONLY_THESE = {
     # A worker shares arms of conversations with others; how a call goes its way is not its matter.
     ("runtime", "workers", "calls"): {"proxy.runtime.calls.conversations"},
+    # What is shown of calls is how many conversations were forgotten.
+    ("runtime", "reports", "calls"): {"proxy.runtime.calls.conversations"},
+    # And of workers how each of them is.
+    ("runtime", "reports", "workers"): {"proxy.runtime.workers.supervisor"},
     # A handler has what reading left of a request and answers it; who may ask and which path leads here was settled before.
     ("edges", "admin/handlers", "admin"): {
-        f"proxy.edges.admin.{name}" for name in ("bodies", "pages", "parts", "problems", "queries", "streaming")
+        f"proxy.edges.admin.{name}"
+        for name in ("ask_and_answer", "bodies", "pages", "problems", "queries", "streaming")
     },
 }
 #: What stands in front of the handlers does not know them, but for the table that leads to them.

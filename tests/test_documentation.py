@@ -15,10 +15,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from proxy.assembly import wires
 from proxy.cli import failures
 from proxy.core.addresses import Address
 from proxy.core.errors import NotFound
-from proxy.data_plane import wires
 from proxy.runtime.calls.routing import Routes
 from proxy.settings import Settings, load_settings
 from proxy.simulator.app import Simulator

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.guard.memory_loop import MemoryLoop, MemoryTransport
 from benchmarks.load import messages
+from proxy.assembly import JUDGE
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.releasing.releases import split
 from proxy.core.scopes import Scope
@@ -19,7 +20,6 @@ from proxy.core.spending.caps import Cap
 from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.versions import Version
-from proxy.data_plane import JUDGE
 from proxy.http1.limits import ListenerLimits, UpstreamLimits
 from proxy.http1.listener import Listener
 from proxy.http1.outgoing import Turn

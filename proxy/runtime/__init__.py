@@ -8,6 +8,7 @@
     calls/       conductor of the data path (request_path.py) and its steps
     releasing/   conductor of the control path (release_commands.py) and the other commands
     workers/     several processes on one host
+    reports/     what is read and shown: the reading side that the admin API asks
     providers.py the configured providers;  heartbeat.py what is looked at once a second
     retention.py what is done to the store every ten minutes
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy import data_plane
+from proxy import assembly
 from proxy.settings import ProviderSettings
 from proxy.simulator.app import WIRES, Simulator
 from proxy.wires.families import FAMILIES
@@ -24,7 +24,7 @@ HEADERS = {"api-key": CALLER_KEY, "toy-user": "u-1", "authorization": ""}
 async def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Deployment]:
     """A deployment that speaks one more wire, with an agent whose version asks for another model than its callers."""
     monkeypatch.setitem(FAMILIES, "toy", FAMILY)  # type: ignore[arg-type]
-    monkeypatch.setattr(data_plane, "WIRES", (*data_plane.WIRES, ToyWire))
+    monkeypatch.setattr(assembly, "WIRES", (*assembly.WIRES, ToyWire))
     simulator = Simulator(models=MODELS, wires=(SIMULATED, *WIRES))
     await simulator.start()
     provider: Any = {"wire": "toy", "base_url": simulator.url}

@@ -30,7 +30,7 @@ async def spent(deployment: Deployment) -> dict[str, float]:
 
 
 async def is_written(deployment: Deployment, count: int) -> bool:
-    database = deployment.server._store._database.path
+    database = deployment.server._control.store._database.path
     with closing(sqlite3.connect(database)) as plain:
         sums = "SELECT SUM(spent) FROM {} JOIN caps ON caps.id = cap WHERE caps.unit = 'calls' AND {}"
         rows = plain.execute(sums.format("hold_rows", "settled_at_microseconds IS NOT NULL")).fetchone()[0] or 0
@@ -55,7 +55,7 @@ def log_cut(database: Path, copy: Path) -> None:
 
 
 async def is_taken_up(deployment: Deployment, openings: int) -> bool:
-    store = deployment.server._store
+    store = deployment.server._control.store
     up = (await deployment.operator.get("/status"))["store"]["up"]
     return up and store.openings > openings
 
@@ -72,11 +72,11 @@ async def test_what_a_copy_or_a_cut_log_lacks_is_written_again_while_it_is_known
         await cap(deployment.operator, "usd", 1000)
         await calls(deployment, 5)
         await eventually(lambda: is_written(deployment, 5))
-        database = deployment.server._store._database.path
+        database = deployment.server._control.store._database.path
         copy = copied(database)
         await calls(deployment, 20)
         await eventually(lambda: is_written(deployment, 25))
-        before, openings = await spent(deployment), deployment.server._store.openings
+        before, openings = await spent(deployment), deployment.server._control.store.openings
         befalls(database, copy)
         await eventually(lambda: is_taken_up(deployment, openings))
         await eventually(lambda: is_written(deployment, 25))
@@ -95,7 +95,7 @@ async def test_a_copy_made_while_the_server_ran_does_not_take_the_place_of_what_
     async with deployed(home, simulator=simulator) as deployment:
         await deployment.operator.agent("support", "one")
         await cap(deployment.operator, "calls", 100_000)
-        database = deployment.server._store._database.path
+        database = deployment.server._control.store._database.path
         copy = copied(database)
         await calls(deployment, 4)
     replaced(database, copy)

@@ -41,7 +41,7 @@ async def full(deployment: Deployment, home: Path) -> AsyncIterator[None]:
 
 
 async def on_writer(deployment: Deployment, statement: str) -> None:
-    connections = deployment.server._store._database._opening
+    connections = deployment.server._control.store._database._opening
     await connections.writer.run(lambda plain: plain.execute(statement).fetchall())
 
 

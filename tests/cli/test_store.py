@@ -121,8 +121,8 @@ async def test_a_file_with_a_log_beside_it_is_restored_only_once_it_is_said_whet
     async with deployed(home, simulator=simulator) as first:
         await first.operator.agent("support", "one")
         # What a crash leaves: the log holds what came last.
-        await first.server._store.record_runs([], [])
-        first.server._store._database._move_due_at = float("inf")
+        await first.server._control.store.record_runs([], [])
+        first.server._control.store._database._move_due_at = float("inf")
         await first.operator.label("support", "staging", 1)
         crashed = tmp_path / "crashed"
         shutil.copytree(home, crashed)
@@ -149,7 +149,7 @@ def test_every_verb_shows_an_example(verb: str) -> None:
 async def test_compact_prunes_by_the_settings_gives_space_back_and_is_audited(home, simulator: Simulator):
     async with deployed(home, simulator=simulator) as deployment:
         old = [run(f"r{number:06}", tags={"text": "x" * 1_500}) for number in range(2_500)]
-        await deployment.server._store.record_runs(old, [])
+        await deployment.server._control.store.record_runs(old, [])
         before = (await deployment.operator.get("/status"))["store"]["size_bytes"]
         at = ["--admin-url", deployment.server.admin_url, "--token-file", deployment.server.admin_token_path]
         done = await switchback("store", "compact", "--why", "the disk is full", *at)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.data_plane import WIRES
+from proxy.wires.every_wire import WIRES
 from proxy.wires.families import FAMILIES, joined, upstream_path
 from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.wire import OperationKind, WireFamily

@@ -4,16 +4,19 @@ A change holds in this process and for every worker that confirms; one that does
 straggler: it hears of the change as soon as it hears anything, and is replaced where that takes too long.
 """
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from proxy.edges.admin.parts import Answer
-from proxy.runtime.workers.supervisor import Workers
+from proxy.edges.admin.ask_and_answer import Answer
+
+#: The names of workers that have not confirmed in time.
+Confirm = Callable[[], Awaitable[Sequence[str]]]
 
 
-async def confirmed(answer: Answer[Any], workers: Workers) -> Answer[Any]:
+async def confirmed(answer: Answer[Any], confirm: Confirm) -> Answer[Any]:
     """The answer of a change, once every worker has confirmed or the time is over, with `stragglers`."""
-    stragglers = await workers.confirm()
+    stragglers = await confirm()
     content: Any = answer.content
     if not isinstance(content, dict):
         return answer

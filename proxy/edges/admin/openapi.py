@@ -15,12 +15,12 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from proxy.core.tokens import ROLES, permits
 from proxy.edges.admin.admission import MARKER_PATH
 from proxy.edges.admin.answers.problems import Problem
+from proxy.edges.admin.ask_and_answer import Answer, Ask
 from proxy.edges.admin.contract import refusals
 from proxy.edges.admin.contract.open_paths import OPEN_CONTENTS, head_of, open_paths
 from proxy.edges.admin.contract.parameters import path_parameters, query_parameters
 from proxy.edges.admin.contract.problem_responses import ProblemResponses, problem_examples
 from proxy.edges.admin.contract.schemas import Schema, Schemas, answer_schemas, body_schemas, reference, referenced
-from proxy.edges.admin.parts import AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PageQuery
 from proxy.edges.admin.routes import API_PREFIX, Route
 
@@ -39,7 +39,7 @@ def with_description(routes: Sequence[Route], version: str) -> tuple[Route, ...]
     def document() -> dict[str, Any]:
         return describe(all_routes, version)
 
-    async def get_description(parts: AdminParts, ask: Ask) -> Answer[dict[str, Any]]:
+    async def get_description(ask: Ask) -> Answer[dict[str, Any]]:
         # Made once, in a quarter of a second; calls in flight do not wait for that.
         return Answer(await asyncio.to_thread(document))
 

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from proxy.core.pages import Page
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.parts import Answer
+from proxy.edges.admin.ask_and_answer import Answer
 from proxy.edges.admin.queries import PageQuery
 
 Item = TypeVar("Item")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from proxy.core.tokens import Role
+from proxy.edges.admin.ask_and_answer import Handler
 from proxy.edges.admin.bodies import (
     AgentBody,
     AgentChangesBody,
@@ -48,7 +49,6 @@ from proxy.edges.admin.handlers import (
     tokens,
     versions,
 )
-from proxy.edges.admin.parts import Handler
 from proxy.edges.admin.queries import (
     OutcomesQuery,
     PageQuery,

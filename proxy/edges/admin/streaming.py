@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from proxy.edges.admin.parts import Streamed
+from proxy.edges.admin.ask_and_answer import Streamed
 
 #: How many items, or bytes of a file, the whole answer has, where that is known before it begins.
 COUNT_HEADER = "Switchback-Count"

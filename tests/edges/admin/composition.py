@@ -4,56 +4,40 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from proxy.data_plane import JUDGE
+from proxy.assembly import DataParts, Foundation, data_half
+from proxy.control_half import Commands as Orders
+from proxy.control_half import ControlHalf, Served, admin_parts, control_half
+from proxy.control_half import commands as orders_of
 from proxy.edges.admin.admin_app import AdminParts, build_admin_app
 from proxy.edges.admin.admin_listener import AdminLimits, AdminListener
 from proxy.http1.limits import UpstreamLimits
 from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.calls.conversations import Conversations
-from proxy.runtime.calls.request_path import PathOptions, PathParts, RequestPath
-from proxy.runtime.calls.routing import Routes
-from proxy.runtime.preflight.facts import PreflightSource
 from proxy.runtime.process.clock import Identifiers
-from proxy.runtime.providers import Provider, Providers
-from proxy.runtime.releasing.limit_commands import LimitCommands
-from proxy.runtime.releasing.proposal_commands import ProposalCommands
-from proxy.runtime.releasing.release_commands import ReleaseCommands
-from proxy.runtime.releasing.retention_commands import RetentionCommands
-from proxy.runtime.releasing.rollout_commands import RolloutCommands
+from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.releasing.run_commands import RunCommands
-from proxy.runtime.releasing.token_commands import TokenCommands
-from proxy.runtime.releasing.token_uses import TokenUses
-from proxy.runtime.retention import Retention, RetentionRules
-from proxy.runtime.rollouts.applying import Applying
-from proxy.runtime.rollouts.rollout_loop import LoopParts, RolloutLoop
-from proxy.runtime.spending.ledger import SpendLedger
-from proxy.runtime.spending.prices import PriceBook
-from proxy.runtime.state.changes import Changes
-from proxy.runtime.state.journal import Journal
-from proxy.runtime.state.last_known_good import LastKnownGood
-from proxy.runtime.state.live_snapshot import LiveSnapshot
-from proxy.runtime.state.standby import Standby, StorePresence
+from proxy.runtime.rollouts.rollout_loop import RolloutLoop
 from proxy.runtime.telemetry.metrics import Metrics
-from proxy.runtime.telemetry.recorder import Recorder
-from proxy.runtime.transport.upstream import Upstream
-from proxy.runtime.validation.validation import Validation
-from proxy.store.files.journal_file import JournalFile
-from proxy.store.files.snapshot_file import SnapshotFile
+from proxy.settings import Settings
 from proxy.store.sqlite import SqliteStore
-from proxy.wires.anthropic_messages.wire import AnthropicMessages
-from proxy.wires.openai_chat.wire import OpenAIChat
 from tests.edges.admin.described import undescribed
 
 TOKEN = "sb_a-token-that-only-these-tests-know-0123456789"
 NOON = 1_795_176_000_000_000
 """2026-11-20T12:00:00Z in microseconds."""
 AN_HOUR = 3_600_000_000
+PROVIDERS = {
+    "openai": {"wire": "openai", "base_url": "https://api.openai.com"},
+    "anthropic": {"wire": "anthropic", "base_url": "https://api.anthropic.com"},
+    "keyless": {"wire": "openai", "base_url": "https://llm.example"},
+    "xai": {"wire": "openai", "base_url": "https://api.x.ai", "api_key": "key"},
+}
 
 
 class SetClock:
@@ -69,30 +53,20 @@ class SetClock:
         return self.now
 
 
-@dataclass(slots=True)
 class Commands:
-    """The control path over a store of its own."""
+    """The control path of a server over a store of its own: what it can be ordered, and all that is behind it."""
 
-    database: Path
-    clock: SetClock
-    store: SqliteStore
-    standby: Standby
-    changes: Changes
-    live: LiveSnapshot
-    metrics: Metrics
-    releases: ReleaseCommands
-    rollouts: RolloutCommands
-    rollout_loop: RolloutLoop
-    proposals: ProposalCommands
-    tokens: TokenCommands
-    limits: LimitCommands
-    runs: RunCommands
-    request_path: RequestPath
-    ledger: SpendLedger
-    recorder: Recorder
-    conversations: Conversations
-    providers: Providers
-    prices: PriceBook
+    def __init__(self, on: Foundation, settings: Settings, control: ControlHalf, served: Served) -> None:
+        self.on, self.settings, self.control, self.served = on, settings, control, served
+        self.orders: Orders = orders_of(on, control, served)
+        self.clock, self.metrics = on.clock, on.metrics
+        self.database, self.store = settings.database_path, control.store
+        self.standby, self.changes, self.live = control.standby, control.changes, control.live
+        self.ledger, self.recorder = control.ledger, control.recorder
+        self.releases, self.rollouts, self.rollout_loop = control.releases, control.rollouts, control.rollout_loop
+        self.proposals, self.tokens = self.orders.proposals, self.orders.tokens
+        self.limits, self.runs = self.orders.limits, self.orders.runs
+        self.data_path = served.data_path
 
     def runs_into(self, loop: RolloutLoop) -> RunCommands:
         """Outcomes told to another controller than its own."""
@@ -106,85 +80,39 @@ class Commands:
 
 @asynccontextmanager
 async def commands(folder: Path) -> AsyncIterator[Commands]:
-    """Open a store in `folder` with the commands over it."""
+    """Open a store in `folder` with the commands over it, as a server has them; no loop of it runs."""
     clock = SetClock()
-    store = SqliteStore(folder / "switchback.db")
-    await store.open()
-    # A bare TLS context: nothing is called, and reading the machine's certificates takes its time.
-    upstream = Upstream(UpstreamClient(UpstreamLimits(), tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)))
+    on = Foundation(
+        clock=clock,
+        identifiers=Identifiers(clock, 7),
+        metrics=Metrics("test"),
+        log=lambda line: None,
+        on_error=lambda error: None,
+        tasks=TaskSet(lambda error: None),
+        version="9.9.9",
+    )
+    settings = Settings.model_validate({"home": folder, "providers": PROVIDERS})
+    control = control_half(on, settings, SqliteStore(settings.database_path), is_missing=lambda: False)
+    await control.store.open()
+    conversations = Conversations()
+    parts = DataParts(
+        live=control.live,
+        ledger=control.ledger,
+        recorder=control.recorder,
+        conversations=conversations,
+        validation=control.validation,
+        providers=control.providers,
+        prices=control.prices,
+        # A bare TLS context: nothing is called, and reading the machine's certificates takes its time.
+        upstream=UpstreamClient(UpstreamLimits(), tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),
+    )
+    plane = data_half(on, settings, parts)
     try:
-        live = LiveSnapshot(store)
-        live.replace(await store.load_snapshot())
-        identifiers = Identifiers(clock, 7)
-        providers = Providers(
-            [
-                Provider(name="openai", family="openai", base_url="https://api.openai.com"),
-                Provider(name="anthropic", family="anthropic", base_url="https://api.anthropic.com"),
-                Provider(name="keyless", family="openai", base_url="https://llm.example"),
-                Provider(name="xai", family="openai", base_url="https://api.x.ai", api_key="key"),
-            ]
-        )
-        parts = PathParts(
-            live=live,
-            routes=Routes(()),
-            providers=providers,
-            prices=PriceBook({}, clock),
-            ledger=SpendLedger(store, clock),
-            upstream=upstream,
-            recorder=Recorder(store, lambda runs: None),
-            metrics=Metrics("test"),
-            conversations=Conversations(),
-            validation=Validation(JUDGE, Metrics("test"), lambda judged: None, lambda event, **members: None),
-            clock=clock,
-            identifiers=identifiers,
-            on_error=lambda error: None,
-        )
-        request_path = RequestPath(parts, PathOptions())
-        standby = Standby(
-            presence=StorePresence(),
-            journal=Journal(JournalFile(folder / "journal"), identifiers),
-            known_good=LastKnownGood(SnapshotFile(folder / "last-known-good.json")),
-        )
-        changes = Changes(store, live, clock, standby)
-        preflight = PreflightSource(live, store, providers, parts.prices, (OpenAIChat(), AnthropicMessages()))
-        preflight.recorder = parts.recorder
-        releases = ReleaseCommands(changes, parts.metrics, preflight)
-        rollouts = RolloutCommands(changes, preflight)
-        rollout_loop = RolloutLoop(
-            LoopParts(
-                live=live,
-                store=store,
-                applying=Applying(live, releases, rollouts),
-                clock=clock,
-                log=lambda line: None,
-                on_error=lambda error: None,
-            )
-        )
-        yield Commands(
-            database=folder / "switchback.db",
-            clock=clock,
-            store=store,
-            standby=standby,
-            changes=changes,
-            live=live,
-            metrics=parts.metrics,
-            releases=releases,
-            rollouts=rollouts,
-            proposals=ProposalCommands(changes, preflight),
-            tokens=TokenCommands(changes, identifiers, TokenUses(store, clock)),
-            limits=LimitCommands(changes, identifiers, request_path, preflight=preflight),
-            rollout_loop=rollout_loop,
-            runs=RunCommands(changes, store, parts.recorder, clock, identifiers, rollout_loop.reported),
-            request_path=request_path,
-            ledger=parts.ledger,
-            recorder=parts.recorder,
-            conversations=parts.conversations,
-            providers=providers,
-            prices=parts.prices,
-        )
+        control.live.replace(await control.store.load_snapshot())
+        yield Commands(on, settings, control, Served(data_path=plane.request_path, conversations=conversations))
     finally:
-        await upstream.close()
-        await store.close()
+        await plane.close()
+        await control.store.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,42 +155,16 @@ class Admin:
     def parts(self, listen_host: str = "127.0.0.1") -> AdminParts:
         """What the application is built from."""
         made = self.commands
-        return AdminParts(
-            releases=made.releases,
-            rollouts=made.rollouts,
-            rollout_loop=made.rollout_loop,
-            proposals=made.proposals,
-            tokens=made.tokens,
-            limits=made.limits,
-            runs=made.runs,
-            store=made.store,
-            retention=RetentionCommands(
-                made.changes,
-                Retention(
-                    made.store,
-                    made.ledger,
-                    made.recorder,
-                    RetentionRules(runs_days=400, holds_days=7),
-                    made.clock,
-                    lambda event, **members: None,
-                ),
-            ),
-            standby=made.standby,
-            live=made.live,
-            ledger=made.ledger,
-            metrics=made.metrics,
-            recorder=made.recorder,
-            conversations=made.conversations,
-            request_path=made.request_path,
-            providers=made.providers,
-            prices=made.prices,
-            clock=made.clock,
+        parts = admin_parts(
+            made.on,
+            made.settings,
+            made.control,
+            made.orders,
+            made.served,
             token=TOKEN,
-            listen_host=listen_host,
             is_draining=self.draining.is_set,
-            on_error=self.errors.append,
-            version="9.9.9",
         )
+        return replace(parts, listen_host=listen_host, on_error=self.errors.append)
 
     async def call(
         self,

@@ -136,7 +136,7 @@ async def test_a_committed_change_is_in_force_even_if_the_store_goes_away_right_
             raise Unavailable("store_unavailable", "gone")
 
     changes = Changes(GoneAfterCommit(), control.live, control.clock)
-    limits = LimitCommands(changes, Identifiers(SetClock(), 9), control.request_path)
+    limits = LimitCommands(changes, Identifiers(SetClock(), 9), control.data_path)
     switch = await limits.switch_on("ann", BLOCK, "")
     assert control.live.current.switches == (switch,)
 

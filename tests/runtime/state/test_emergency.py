@@ -57,7 +57,7 @@ class Scene:
         self.changes = Changes(store, control.live, control.clock, control.standby)
         self.releases = ReleaseCommands(self.changes, control.metrics)
         self.rollouts = RolloutCommands(self.changes)
-        self.limits = LimitCommands(self.changes, Identifiers(SetClock(), 3), control.request_path)
+        self.limits = LimitCommands(self.changes, Identifiers(SetClock(), 3), control.data_path)
 
     @property
     def orders(self) -> list[object]:

@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from proxy import __version__
+from proxy.assembly import JUDGE
 from proxy.core.versions.judging import Verdict
 from proxy.core.versions.validators import Validator
-from proxy.data_plane import JUDGE
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.validation.jobs import TOO_LONG, Job

@@ -5,7 +5,6 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 from msgspec import Meta
 
 from proxy.core.releasing.preflight import FindingDocument
-from proxy.core.shapes import Count
 
 
 class FaultyMember(TypedDict):
@@ -26,14 +25,6 @@ class Problem(TypedDict):
     param: NotRequired[str]
     errors: NotRequired[list[FaultyMember]]
     findings: NotRequired[list[FindingDocument]]
-
-
-class Readiness(TypedDict):
-    """Whether calls can be taken. A `reason` without effect on that is told all the same."""
-
-    ready: bool
-    revision: Count
-    reasons: list[str]
 
 
 class Marker(TypedDict):

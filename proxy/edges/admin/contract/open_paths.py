@@ -2,9 +2,10 @@
 
 from typing import Any, cast
 
-from proxy.edges.admin.answers.problems import Marker, Readiness
+from proxy.edges.admin.answers.problems import Marker
 from proxy.edges.admin.contract.problem_responses import ProblemResponses
 from proxy.edges.admin.contract.schemas import reference
+from proxy.runtime.reports.process import Readiness
 
 #: What they answer, beside texts.
 OPEN_CONTENTS = (Marker, Readiness)

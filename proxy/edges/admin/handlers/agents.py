@@ -1,26 +1,21 @@
 """Handlers: agents."""
 
-from proxy.core.calls.identity import required_agent
-from proxy.core.snapshot import Agent, AgentDocument, AgentState, AgentStateDocument, agent_document, state_document
+from proxy.core.snapshot import Agent, AgentDocument, AgentStateDocument, agent_document, state_document
 from proxy.edges.admin.answers.lists import Listed
+from proxy.edges.admin.ask_and_answer import Answer, Ask, Created
 from proxy.edges.admin.bodies import AgentBody, AgentChangesBody, ReasonBody
 from proxy.edges.admin.pages import page_answer
-from proxy.edges.admin.parts import AdminParts, Answer, Ask, Created
 from proxy.edges.admin.queries import PageQuery
+from proxy.runtime.releasing.release_commands import ReleaseCommands
+from proxy.runtime.reports.agents import AgentReader
 
 
-async def known_agent(parts: AdminParts, ask: Ask) -> AgentState:
-    """The agent the path names, also an archived one. Raises NotFound(`agent_not_found`)."""
-    name = ask.path["agent"]
-    return required_agent(parts.live.agent(name) or await parts.store.agent_state(name), name)
-
-
-async def list_agents(parts: AdminParts, ask: Ask) -> Answer[Listed[AgentDocument]]:
+async def list_agents(agents: AgentReader, ask: Ask) -> Answer[Listed[AgentDocument]]:
     query = ask.query_as(PageQuery)
-    return page_answer(await parts.store.agents(query.cursor, query.limit), agent_document)
+    return page_answer(await agents.page(query.cursor, query.limit), agent_document)
 
 
-async def create_agent(parts: AdminParts, ask: Ask) -> Created[AgentStateDocument]:
+async def create_agent(releases: ReleaseCommands, agents: AgentReader, ask: Ask) -> Created[AgentStateDocument]:
     body = ask.body_as(AgentBody)
     agent = Agent(
         name=body.agent,
@@ -29,29 +24,25 @@ async def create_agent(parts: AdminParts, ask: Ask) -> Created[AgentStateDocumen
         allow_latest=body.allow_latest,
         unapplied=body.unapplied,
     )
-    return Created(_shown(parts, await parts.releases.create_agent(ask.who, agent, body.why)))
+    return Created(state_document(agents.now(await releases.create_agent(ask.who, agent, body.why))))
 
 
-async def get_agent(parts: AdminParts, ask: Ask) -> Answer[AgentStateDocument]:
-    return Answer(state_document(await known_agent(parts, ask)))
+async def get_agent(agents: AgentReader, ask: Ask) -> Answer[AgentStateDocument]:
+    return Answer(state_document(await agents.known(ask.path["agent"])))
 
 
-async def update_agent(parts: AdminParts, ask: Ask) -> Answer[AgentStateDocument]:
+async def update_agent(releases: ReleaseCommands, agents: AgentReader, ask: Ask) -> Answer[AgentStateDocument]:
     body = ask.body_as(AgentChangesBody)
     changes = body.model_dump(exclude_unset=True, exclude={"why"})
-    after = await parts.releases.update_agent(ask.who, ask.path["agent"], changes, body.why, role=ask.caller.role)
-    return Answer(_shown(parts, after))
+    after = await releases.update_agent(ask.who, ask.path["agent"], changes, body.why, role=ask.caller.role)
+    return Answer(state_document(agents.now(after)))
 
 
-async def archive_agent(parts: AdminParts, ask: Ask) -> Answer[AgentStateDocument]:
+async def archive_agent(releases: ReleaseCommands, agents: AgentReader, ask: Ask) -> Answer[AgentStateDocument]:
     why = ask.body_as(ReasonBody).why
-    return Answer(_shown(parts, await parts.releases.archive_agent(ask.who, ask.path["agent"], why)))
+    return Answer(state_document(agents.now(await releases.archive_agent(ask.who, ask.path["agent"], why))))
 
 
-async def unarchive_agent(parts: AdminParts, ask: Ask) -> Answer[AgentStateDocument]:
+async def unarchive_agent(releases: ReleaseCommands, agents: AgentReader, ask: Ask) -> Answer[AgentStateDocument]:
     why = ask.body_as(ReasonBody).why
-    return Answer(_shown(parts, await parts.releases.unarchive_agent(ask.who, ask.path["agent"], why)))
-
-
-def _shown(parts: AdminParts, agent: Agent) -> AgentStateDocument:
-    return state_document(parts.live.agent(agent.name) or AgentState(agent))
+    return Answer(state_document(agents.now(await releases.unarchive_agent(ask.who, ask.path["agent"], why))))

@@ -5,27 +5,30 @@ from proxy.core.releasing.releases import ReleaseDocument, release_document
 from proxy.core.snapshot import LabelDocument, label_document
 from proxy.edges.admin.answers.labels import LabelDeleted, LabelMoved, LabelStanding, ProposalShown, RolledBack
 from proxy.edges.admin.answers.lists import Listed
+from proxy.edges.admin.ask_and_answer import Accepted, Answer, Ask
 from proxy.edges.admin.bodies import LabelBody, ReasonBody, RollbackBody, evidence_of
-from proxy.edges.admin.handlers.agents import known_agent
 from proxy.edges.admin.handlers.proposals import noticed, shown_proposal
 from proxy.edges.admin.pages import page_answer, page_of_named
-from proxy.edges.admin.parts import Accepted, AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PageQuery, ReasonQuery, ReleasesQuery
-from proxy.runtime.releasing.release_commands import Moved
-from proxy.runtime.state.journal import JournalNote
+from proxy.runtime.releasing.release_commands import Moved, ReleaseCommands
+from proxy.runtime.reports.agents import AgentReader
+from proxy.runtime.reports.releases import ProposalReader, ReleaseReader
+from proxy.runtime.state.journal import Journal, JournalNote
 
 
-async def list_labels(parts: AdminParts, ask: Ask) -> Answer[Listed[LabelDocument]]:
-    state = await known_agent(parts, ask)
+async def list_labels(agents: AgentReader, ask: Ask) -> Answer[Listed[LabelDocument]]:
+    state = await agents.known(ask.path["agent"])
     return page_of_named(
         state.labels, ask.query_as(PageQuery), lambda label: label_document(label, state.rollouts.get(label.name))
     )
 
 
-async def move_label(parts: AdminParts, ask: Ask) -> Answer[LabelMoved] | Accepted[ProposalShown]:
+async def move_label(
+    releases: ReleaseCommands, proposals: ProposalReader, ask: Ask
+) -> Answer[LabelMoved] | Accepted[ProposalShown]:
     body = ask.body_as(LabelBody)
     notices: list[str] = []
-    moved = await parts.releases.move_label(
+    moved = await releases.move_label(
         ask.who,
         ask.path["agent"],
         ask.path["label"],
@@ -38,30 +41,28 @@ async def move_label(parts: AdminParts, ask: Ask) -> Answer[LabelMoved] | Accept
         notices=notices,
     )
     if isinstance(moved, Proposal):
-        return Accepted(await shown_proposal(parts, moved, notices))
+        return Accepted(await shown_proposal(proposals, moved, notices))
     return Answer({**_moved(moved), "rollout": None, **noticed(notices)})
 
 
-async def delete_label(parts: AdminParts, ask: Ask) -> Answer[LabelDeleted]:
+async def delete_label(releases: ReleaseCommands, ask: Ask) -> Answer[LabelDeleted]:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
-    await parts.releases.delete_label(ask.who, ask.path["agent"], ask.path["label"], why)
+    await releases.delete_label(ask.who, ask.path["agent"], ask.path["label"], why)
     return Answer({"label": ask.path["label"], "removed": True})
 
 
-async def rollback(parts: AdminParts, ask: Ask) -> Answer[RolledBack]:
+async def rollback(releases: ReleaseCommands, journal: Journal, ask: Ask) -> Answer[RolledBack]:
     body = ask.body_as(RollbackBody)
-    moved = await parts.releases.rollback(
-        ask.who, ask.path["agent"], body.label, body.why, undoes=body.undoes, to=body.to
-    )
+    moved = await releases.rollback(ask.who, ask.path["agent"], body.label, body.why, undoes=body.undoes, to=body.to)
     subject = f"agents/{ask.path['agent']}/labels/{moved.label}"
-    kept: JournalNote = parts.standby.journal.note(subject) if moved.changed else {}
+    kept: JournalNote = journal.note(subject) if moved.changed else {}
     return Answer({**_moved(moved), "undoes": None if moved.row is None else moved.row.undoes, **kept})
 
 
-async def list_releases(parts: AdminParts, ask: Ask) -> Answer[Listed[ReleaseDocument]]:
+async def list_releases(agents: AgentReader, releases: ReleaseReader, ask: Ask) -> Answer[Listed[ReleaseDocument]]:
     query = ask.query_as(ReleasesQuery)
-    state = await known_agent(parts, ask)
-    page = await parts.store.releases(state.agent.name, query.label, query.cursor, query.limit)
+    state = await agents.known(ask.path["agent"])
+    page = await releases.page(state, query.label, query.cursor, query.limit)
     return page_answer(page, release_document)
 
 

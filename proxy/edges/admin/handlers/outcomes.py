@@ -1,6 +1,6 @@
 """Handlers: facts about runs that are told later, one by one or many at once, and the list of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from proxy.core.calls.outcomes import (
@@ -16,16 +16,17 @@ from proxy.core.errors import BadInput
 from proxy.core.times import parse_period
 from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.answers.runs import JudgedRun, OutcomesRecorded
+from proxy.edges.admin.ask_and_answer import Answer, Ask, Created
 from proxy.edges.admin.bodies import OutcomeBody, OutcomesBody
 from proxy.edges.admin.pages import page_answer
-from proxy.edges.admin.parts import AdminParts, Answer, Ask, Created
 from proxy.edges.admin.queries import OutcomesQuery
-from proxy.runtime.releasing.run_commands import OutcomeDraft, outcome_ids_around
+from proxy.runtime.releasing.run_commands import OutcomeDraft, RunCommands, outcome_ids_around
+from proxy.runtime.reports.runs import RunReader
 
 _NONE: Final = OutcomesOfRun((), 0)
 
 
-async def list_outcomes(parts: AdminParts, ask: Ask) -> Answer[Listed[ServedOutcomeDocument]]:
+async def list_outcomes(runs: RunReader, ask: Ask) -> Answer[Listed[ServedOutcomeDocument]]:
     query = ask.query_as(OutcomesQuery)
     if query.agent is None and query.version is not None:
         raise BadInput("bad_filter", "versions are numbered per agent: say the agent too", param="version")
@@ -42,17 +43,17 @@ async def list_outcomes(parts: AdminParts, ask: Ask) -> Answer[Listed[ServedOutc
         first_id=first_id,
         before_id=before_id,
     )
-    return page_answer(await parts.store.served_outcomes(wanted, query.cursor, query.limit), served_outcome_document)
+    return page_answer(await runs.outcomes(wanted, query.cursor, query.limit), served_outcome_document)
 
 
-async def record_outcome(parts: AdminParts, ask: Ask) -> Created[OutcomeDocument]:
+async def record_outcome(runs: RunCommands, ask: Ask) -> Created[OutcomeDocument]:
     draft = _draft(ask.body_as(OutcomeBody), ask.path["id"])
-    return Created(outcome_document(await parts.runs.record_outcome(ask.who, draft)))
+    return Created(outcome_document(await runs.record_outcome(ask.who, draft)))
 
 
-async def record_outcomes(parts: AdminParts, ask: Ask) -> Created[OutcomesRecorded]:
+async def record_outcomes(runs: RunCommands, ask: Ask) -> Created[OutcomesRecorded]:
     body = ask.body_as(OutcomesBody)
-    recorded = await parts.runs.record_outcomes(ask.who, [_draft(one, one.run, body.why) for one in body.outcomes])
+    recorded = await runs.record_outcomes(ask.who, [_draft(one, one.run, body.why) for one in body.outcomes])
     return Created(
         {
             "items": [outcome_document(outcome) for outcome in recorded.outcomes],
@@ -69,11 +70,6 @@ def judged_run_document(run: Run, outcomes: Mapping[str, OutcomesOfRun]) -> Judg
         "outcome_count": told.count,
         "outcomes": [outcome_document(outcome) for outcome in told.newest],
     }
-
-
-async def outcomes_of(parts: AdminParts, runs: Sequence[Run]) -> Mapping[str, OutcomesOfRun]:
-    """What was told of these runs, of all in one read."""
-    return await parts.store.outcomes_of([run.id for run in runs]) if runs else {}
 
 
 def _draft(body: OutcomeBody, run: str, why: str = "") -> OutcomeDraft:

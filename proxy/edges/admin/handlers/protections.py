@@ -4,20 +4,20 @@ admins, and a label can be protected before it is set."""
 from proxy.core.releasing.protection import Protection, ProtectionDocument, protection_document
 from proxy.edges.admin.answers.labels import ProtectionRemoved, ProtectionSet
 from proxy.edges.admin.answers.lists import Listed
+from proxy.edges.admin.ask_and_answer import Answer, Ask
 from proxy.edges.admin.bodies import ProtectionBody, ReasonBody
-from proxy.edges.admin.handlers.agents import known_agent
 from proxy.edges.admin.pages import page_of_named
-from proxy.edges.admin.parts import AdminParts, Answer, Ask
 from proxy.edges.admin.queries import PageQuery, ReasonQuery
+from proxy.runtime.releasing.proposal_commands import ProposalCommands
+from proxy.runtime.reports.agents import AgentReader
 
 
-async def list_protections(parts: AdminParts, ask: Ask) -> Answer[Listed[ProtectionDocument]]:
-    state = await known_agent(parts, ask)
-    found = {one.label: one for one in await parts.store.protections(state.agent.name)}
+async def list_protections(agents: AgentReader, ask: Ask) -> Answer[Listed[ProtectionDocument]]:
+    found = await agents.protections(ask.path["agent"])
     return page_of_named(found, ask.query_as(PageQuery), protection_document)
 
 
-async def protect(parts: AdminParts, ask: Ask) -> Answer[ProtectionSet]:
+async def protect(proposals: ProposalCommands, agents: AgentReader, ask: Ask) -> Answer[ProtectionSet]:
     body = ask.body_as(ProtectionBody)
     protection = Protection(
         agent=ask.path["agent"],
@@ -26,8 +26,8 @@ async def protect(parts: AdminParts, ask: Ask) -> Answer[ProtectionSet]:
         evaluation_required=body.evaluation_required,
         approval_required=body.approval_required,
     )
-    document: ProtectionSet = {**protection_document(await parts.proposals.protect(ask.who, protection, body.why))}
-    state = await known_agent(parts, ask)
+    document: ProtectionSet = {**protection_document(await proposals.protect(ask.who, protection, body.why))}
+    state = await agents.known(protection.agent)
     if protection.label not in state.labels:
         # It may be set later; it may as well be a typing error.
         there_are = ", ".join(sorted(state.labels)) or "none yet"
@@ -35,7 +35,7 @@ async def protect(parts: AdminParts, ask: Ask) -> Answer[ProtectionSet]:
     return Answer(document)
 
 
-async def unprotect(parts: AdminParts, ask: Ask) -> Answer[ProtectionRemoved]:
+async def unprotect(proposals: ProposalCommands, ask: Ask) -> Answer[ProtectionRemoved]:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
-    await parts.proposals.unprotect(ask.who, ask.path["agent"], ask.path["label"], why)
+    await proposals.unprotect(ask.who, ask.path["agent"], ask.path["label"], why)
     return Answer({"agent": ask.path["agent"], "label": ask.path["label"], "removed": True})

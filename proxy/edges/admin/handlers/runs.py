@@ -6,76 +6,68 @@ from collections.abc import AsyncGenerator
 from proxy.core.calls.outcomes import outcome_document
 from proxy.core.calls.run_filter import RunFilter, filter_document
 from proxy.core.calls.runs import attempt_document, run_document
-from proxy.core.errors import BadInput, NotFound
-from proxy.core.pages import MAX_PAGE
+from proxy.core.errors import BadInput
 from proxy.core.releasing.releases import CANDIDATE, STABLE
 from proxy.core.times import parse_period
 from proxy.core.wrong_values import nearest_of
 from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.answers.runs import JudgedRun, Quarantined, RunShown
+from proxy.edges.admin.ask_and_answer import Answer, Ask, Streamed
 from proxy.edges.admin.bodies import QuarantineBody
-from proxy.edges.admin.handlers.outcomes import judged_run_document, outcomes_of
+from proxy.edges.admin.handlers.outcomes import judged_run_document
 from proxy.edges.admin.handlers.run_export import RUN_FORMATS, RunFormat
 from proxy.edges.admin.pages import page_answer
-from proxy.edges.admin.parts import AdminParts, Answer, Ask, Streamed
 from proxy.edges.admin.queries import RunsExportQuery, RunsFilterQuery, RunsQuery
 from proxy.edges.admin.streaming import COUNT_HEADER
+from proxy.runtime.releasing.run_commands import RunCommands
+from proxy.runtime.reports.runs import RunReader
 
 
-async def list_runs(parts: AdminParts, ask: Ask) -> Answer[Listed[JudgedRun]]:
+async def list_runs(runs: RunReader, ask: Ask) -> Answer[Listed[JudgedRun]]:
     query = ask.query_as(RunsQuery)
-    page = await parts.store.runs(_filter(query), query.cursor, query.limit)
-    outcomes = await outcomes_of(parts, page.items)
+    page, outcomes = await runs.page(_filter(query), query.cursor, query.limit)
     return page_answer(page, lambda run: judged_run_document(run, outcomes))
 
 
-async def get_run(parts: AdminParts, ask: Ask) -> Answer[RunShown]:
-    run = await parts.store.run(ask.path["id"])
-    if run is None:
-        raise NotFound("run_not_found", f"there is no run {ask.path['id']!r}", param="run")
-    attempts = await parts.store.attempts(run.id)
-    outcomes = await parts.store.outcomes(run.id)
+async def get_run(runs: RunReader, ask: Ask) -> Answer[RunShown]:
+    found = await runs.run(ask.path["id"])
     return Answer(
         {
-            **run_document(run),
-            "attempts": [attempt_document(attempt) for attempt in attempts],
-            "outcome_count": len(outcomes),
-            "outcomes": [outcome_document(outcome) for outcome in outcomes],
+            **run_document(found.run),
+            "attempts": [attempt_document(attempt) for attempt in found.attempts],
+            "outcome_count": len(found.outcomes),
+            "outcomes": [outcome_document(outcome) for outcome in found.outcomes],
         }
     )
 
 
-async def export_runs(parts: AdminParts, ask: Ask) -> Streamed[JudgedRun]:
+async def export_runs(runs: RunReader, ask: Ask) -> Streamed[JudgedRun]:
     """Newest first, as a list would show them; a batch is read when the client took the one before."""
     query = ask.query_as(RunsExportQuery)
     wanted, form = _filter(query), RUN_FORMATS[query.format]
     headers = {
-        COUNT_HEADER: str(await parts.store.count_runs(wanted)),
+        COUNT_HEADER: str(await runs.count(wanted)),
         "Content-Disposition": f'attachment; filename="runs.{query.format}"',
     }
-    return Streamed(_batches(parts, wanted, form), form.content_type, headers)
+    return Streamed(_batches(runs, wanted, form), form.content_type, headers)
 
 
-async def _batches(parts: AdminParts, wanted: RunFilter, form: RunFormat) -> AsyncGenerator[bytes]:
-    head, cursor = form.head, None
-    while True:
-        page = await parts.store.runs(wanted, cursor, MAX_PAGE)
+async def _batches(runs: RunReader, wanted: RunFilter, form: RunFormat) -> AsyncGenerator[bytes]:
+    head = form.head
+    async for batch, outcomes in runs.batches(wanted):
         # On another thread, so that calls in flight do not wait for a batch to be written out.
-        outcomes = await outcomes_of(parts, page.items)
-        yield head + await asyncio.to_thread(form.render, page.items, outcomes)
-        head, cursor = b"", page.next_cursor
-        if cursor is None:
-            return
+        yield head + await asyncio.to_thread(form.render, batch, outcomes)
+        head = b""
 
 
-async def quarantine_runs(parts: AdminParts, ask: Ask) -> Answer[Quarantined]:
+async def quarantine_runs(runs: RunCommands, ask: Ask) -> Answer[Quarantined]:
     body = ask.body_as(QuarantineBody)
     wanted = _filter(body)
     if not body.runs:
-        changed, applied = await parts.runs.quarantine_matching(ask.who, wanted, body.why, undo=body.undo)
+        changed, applied = await runs.quarantine_matching(ask.who, wanted, body.why, undo=body.undo)
         return Answer({"changed": changed, "quarantined": not body.undo, "filter": filter_document(applied)})
     if wanted == RunFilter():
-        changed = await parts.runs.quarantine_runs(ask.who, body.runs, body.why, undo=body.undo)
+        changed = await runs.quarantine_runs(ask.who, body.runs, body.why, undo=body.undo)
         return Answer({"changed": changed, "quarantined": not body.undo, "runs": body.runs})
     raise BadInput("bad_filter", "name runs by `runs` or by filters, not by both", param="runs")
 

@@ -5,25 +5,24 @@ colleague who is to take it off; the way back, and everything else, is not held 
 """
 
 from proxy.core.errors import BadInput
-from proxy.core.switches import SwitchDocument, still_stopping, switch_document
+from proxy.core.switches import SwitchDocument, switch_document
 from proxy.core.times import parse_rfc3339
 from proxy.edges.admin.answers.limits import SwitchEnded, SwitchSet
 from proxy.edges.admin.answers.lists import Listed
+from proxy.edges.admin.ask_and_answer import Answer, Ask, Created
 from proxy.edges.admin.bodies import ReasonBody, SwitchBody
-from proxy.edges.admin.handlers.limit_warnings import warnings_of
 from proxy.edges.admin.pages import page_of_named
-from proxy.edges.admin.parts import AdminParts, Answer, Ask, Created
 from proxy.edges.admin.queries import PageQuery, ReasonQuery
-from proxy.runtime.releasing.limit_commands import SwitchDraft
+from proxy.runtime.releasing.limit_commands import LimitCommands, SwitchDraft
+from proxy.runtime.reports.limits import ScopeReader, SwitchReader
+from proxy.runtime.state.journal import Journal
 
 
-async def list_switches(parts: AdminParts, ask: Ask) -> Answer[Listed[SwitchDocument]]:
-    now = parts.clock.now_microseconds()
-    active = {switch.id: switch for switch in parts.live.current.switches if switch.is_active(now)}
-    return page_of_named(active, ask.query_as(PageQuery), switch_document)
+async def list_switches(switches: SwitchReader, ask: Ask) -> Answer[Listed[SwitchDocument]]:
+    return page_of_named(switches.active(), ask.query_as(PageQuery), switch_document)
 
 
-async def switch_on(parts: AdminParts, ask: Ask) -> Created[SwitchSet]:
+async def switch_on(limits: LimitCommands, scopes: ScopeReader, journal: Journal, ask: Ask) -> Created[SwitchSet]:
     body = ask.body_as(SwitchBody)
     draft = SwitchDraft(
         scope=body.scope,
@@ -36,15 +35,14 @@ async def switch_on(parts: AdminParts, ask: Ask) -> Created[SwitchSet]:
     if not body.why.strip():
         raise BadInput("why_missing", "say why: callers and whoever takes the switch off will read it", param="why")
     notices: list[str] = []
-    switch = await parts.limits.switch_on(ask.who, draft, body.why, force=body.force, notices=notices)
-    journalled = parts.standby.journal.note(f"switches/{switch.id}")
-    warnings = [*warnings_of(parts, switch.scope), *notices]
+    switch = await limits.switch_on(ask.who, draft, body.why, force=body.force, notices=notices)
+    journalled = journal.note(f"switches/{switch.id}")
+    warnings = [*scopes.warnings(switch.scope), *notices]
     return Created({**switch_document(switch), **journalled, "warnings": warnings})
 
 
-async def switch_off(parts: AdminParts, ask: Ask) -> Answer[SwitchEnded]:
+async def switch_off(limits: LimitCommands, switches: SwitchReader, ask: Ask) -> Answer[SwitchEnded]:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
-    switch = await parts.limits.switch_off(ask.who, ask.path["id"], why)
-    others = still_stopping(parts.live.current.switches, switch, parts.clock.now_microseconds())
-    still_on = [switch_document(other) for other in others]
+    switch = await limits.switch_off(ask.who, ask.path["id"], why)
+    still_on = [switch_document(other) for other in switches.still_on(switch)]
     return Answer({**switch_document(switch), "removed": True, "still_on": still_on})

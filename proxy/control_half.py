@@ -1,0 +1,284 @@
+"""The control half of a server: everything that has the store behind it, put together from settings; shared with tests.
+
+In three steps, as each needs what was made between: the state that calls are decided on and what judges it (`control_half`), the
+commands that need to know where calls are served (`commands`), and the admin application's parts (`admin_parts`). Nothing is
+started here; in which order things start and stop is server.py's story. Counterpart: assembly.py.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy.assembly import Foundation, prices_of, providers_of, validation, wires
+from proxy.edges.admin.admin_app import AdminParts
+from proxy.edges.admin.authentication import Authentication
+from proxy.runtime.calls.conversations import Conversations
+from proxy.runtime.preflight.facts import PreflightSource
+from proxy.runtime.providers import Providers
+from proxy.runtime.releasing.emergencies import carry_out
+from proxy.runtime.releasing.judged_runs import JudgedRuns
+from proxy.runtime.releasing.limit_commands import LimitCommands
+from proxy.runtime.releasing.proposal_commands import ProposalCommands
+from proxy.runtime.releasing.release_commands import ReleaseCommands
+from proxy.runtime.releasing.retention_commands import RetentionCommands
+from proxy.runtime.releasing.rollout_commands import RolloutCommands
+from proxy.runtime.releasing.run_commands import RunCommands
+from proxy.runtime.releasing.token_commands import TokenCommands
+from proxy.runtime.releasing.token_uses import TokenUses
+from proxy.runtime.reports.agents import AgentReader
+from proxy.runtime.reports.audit import AuditReader
+from proxy.runtime.reports.limits import CapReader, ScopeReader, SwitchReader
+from proxy.runtime.reports.process import PriceReader, ProcessParts, ProcessReader, StoreReader
+from proxy.runtime.reports.releases import ProposalReader, ReleaseReader
+from proxy.runtime.reports.runs import RunReader
+from proxy.runtime.reports.scrape import Scrape, ScrapeParts
+from proxy.runtime.reports.tokens import TokenReader
+from proxy.runtime.reports.versions import VersionReader
+from proxy.runtime.retention import Retention, RetentionRules
+from proxy.runtime.rollouts.applying import Applying
+from proxy.runtime.rollouts.rollout_loop import TICK_SECONDS, LoopParts, RolloutLoop
+from proxy.runtime.spending.ledger import SpendLedger
+from proxy.runtime.spending.prices import PriceBook
+from proxy.runtime.state.change_log import ChangeLog
+from proxy.runtime.state.changes import Changes
+from proxy.runtime.state.data_path import DataPath
+from proxy.runtime.state.journal import Journal
+from proxy.runtime.state.last_known_good import LastKnownGood
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.state.ordered_changes import OrderedChanges
+from proxy.runtime.state.standby import Standby, StorePresence, WhilePresent
+from proxy.runtime.state.takeover import Takeover, TakeoverParts
+from proxy.runtime.telemetry.outcome_counts import OutcomeCounts
+from proxy.runtime.telemetry.recorder import Recorder
+from proxy.runtime.telemetry.run_log import RunLog
+from proxy.runtime.telemetry.snapshot_gauges import SnapshotGauges
+from proxy.runtime.validation.validation import Validation
+from proxy.runtime.workers.supervisor import Workers
+from proxy.settings import Settings
+from proxy.store.files.journal_file import FILE_NAME as JOURNAL
+from proxy.store.files.journal_file import JournalFile
+from proxy.store.files.snapshot_file import FILE_NAME as LAST_KNOWN_GOOD
+from proxy.store.files.snapshot_file import SnapshotFile
+from proxy.store.ports.rollouts import RolloutEvidenceStore
+from proxy.store.ports.store import Store
+from proxy.store.ports.upkeep import Upkeep
+
+
+class WholeStore(Store, RolloutEvidenceStore, Upkeep, Protocol):
+    """A store with everything that a server asks of one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlHalf:
+    """What calls are decided on, what changes it, and what has to be written."""
+
+    store: WholeStore
+    live: LiveSnapshot
+    standby: Standby
+    changes: Changes
+    takeover: Takeover
+    ledger: SpendLedger
+    recorder: Recorder
+    providers: Providers
+    prices: PriceBook
+    preflight: PreflightSource
+    releases: ReleaseCommands
+    rollouts: RolloutCommands
+    rollout_loop: RolloutLoop
+    retention: Retention
+    token_uses: TokenUses
+    judged: JudgedRuns
+    validation: Validation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """Where calls are served; `workers` None: by this process itself."""
+
+    data_path: DataPath
+    conversations: Conversations
+    workers: Workers | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commands:
+    """What operators order, beside what ControlHalf has."""
+
+    proposals: ProposalCommands
+    tokens: TokenCommands
+    limits: LimitCommands
+    runs: RunCommands
+    #: For what was judged of runs that were handed over before: no worker is asked for more.
+    verdicts: RunCommands
+    retention: RetentionCommands
+
+
+def control_half(
+    on: Foundation,
+    settings: Settings,
+    store: WholeStore,
+    *,
+    is_missing: Callable[[], bool],
+    rollout_tick_seconds: float = TICK_SECONDS,
+) -> ControlHalf:
+    """Over a store that is not open yet; `is_missing` as in TakeoverParts."""
+    live = LiveSnapshot(store)
+    live.on_change(SnapshotGauges(on.metrics, on.clock))
+    standby = Standby(
+        presence=StorePresence(),
+        journal=Journal(JournalFile(settings.home / JOURNAL), on.identifiers),
+        known_good=LastKnownGood(SnapshotFile(settings.home / LAST_KNOWN_GOOD)),
+    )
+    changes = Changes(store, live, on.clock, standby, ChangeLog(on.log, on.clock))
+    batches = WhilePresent(store, standby.presence)
+    ledger = SpendLedger(batches, on.clock)
+    ledger.on_warning = on.metrics.warned
+    providers, prices = providers_of(settings), prices_of(settings, on.clock)
+    preflight = PreflightSource(live, store, providers, prices, wires(settings))
+    releases = ReleaseCommands(changes, on.metrics, preflight)
+    rollouts = RolloutCommands(changes, preflight)
+    loop_parts = LoopParts(
+        live=live,
+        store=store,
+        applying=Applying(live, releases, rollouts),
+        clock=on.clock,
+        log=on.log,
+        on_error=on.on_error,
+    )
+    rollout_loop = RolloutLoop(loop_parts, rollout_tick_seconds)
+    recorder = Recorder(batches, RunLog(on.log), rollout_loop.finished)
+    judged = JudgedRuns(on.metrics, on.on_error)
+    rules = RetentionRules(**settings.retention.model_dump())
+    return ControlHalf(
+        store=store,
+        live=live,
+        standby=standby,
+        changes=changes,
+        takeover=Takeover(
+            TakeoverParts(
+                store=store,
+                is_missing=is_missing,
+                live=live,
+                changes=changes,
+                standby=standby,
+                ledger=ledger,
+                carry_out=carry_out,
+                clock=on.clock,
+                random=secrets.SystemRandom().random,
+                on_error=on.on_error,
+            )
+        ),
+        ledger=ledger,
+        recorder=recorder,
+        providers=providers,
+        prices=prices,
+        preflight=preflight,
+        releases=releases,
+        rollouts=rollouts,
+        rollout_loop=rollout_loop,
+        retention=Retention(store, ledger, recorder, rules, on.clock, on.tell),
+        token_uses=TokenUses(store, on.clock),
+        judged=judged,
+        validation=validation(on, judged.add),
+    )
+
+
+def commands(on: Foundation, control: ControlHalf, served: Served) -> Commands:
+    """The commands that need to know where calls are served; from now on a preflight sees the calls that wait to be written."""
+    changes, recorder = control.changes, served.workers or control.recorder
+    control.preflight.recorder = recorder
+    counts = OutcomeCounts(on.metrics, control.store.run, control.live.is_reachable, control.rollout_loop.reported)
+    return Commands(
+        proposals=ProposalCommands(changes, control.preflight),
+        tokens=TokenCommands(changes, on.identifiers, control.token_uses),
+        limits=LimitCommands(changes, on.identifiers, served.data_path, control.providers.names, control.preflight),
+        runs=RunCommands(changes, control.store, recorder, on.clock, on.identifiers, counts.reported),
+        verdicts=RunCommands(changes, control.store, control.recorder, on.clock, on.identifiers, counts.reported),
+        retention=RetentionCommands(changes, control.retention),
+    )
+
+
+def admin_parts(
+    on: Foundation,
+    settings: Settings,
+    control: ControlHalf,
+    orders: Commands,
+    served: Served,
+    *,
+    token: str,
+    is_draining: Callable[[], bool],
+) -> AdminParts:
+    """What the admin application is built from. `token` is the first token itself; only its hash is kept."""
+    live, store, ledger, clock = control.live, control.store, control.ledger, on.clock
+    data_path, workers, journal = served.data_path, served.workers, control.standby.journal
+    ordered = OrderedChanges()
+    process = ProcessReader(
+        ProcessParts(
+            live=live,
+            store=store,
+            standby=control.standby,
+            ledger=ledger,
+            recorder=control.recorder,
+            data_path=data_path,
+            workers=workers,
+            clock=clock,
+            is_draining=is_draining,
+            admin_warning=settings.admin.warning,
+            version=on.version,
+        )
+    )
+    readers = (
+        process,
+        AgentReader(live, store),
+        VersionReader(live, store, clock),
+        ReleaseReader(store, control.rollout_loop),
+        ProposalReader(store),
+        RunReader(store),
+        SwitchReader(live, clock),
+        CapReader(live, ledger, _confirmed(workers)),
+        ScopeReader(live, control.providers, control.prices),
+        TokenReader(store, control.token_uses.last),
+        AuditReader(store, ordered, journal, clock),
+        StoreReader(store),
+        PriceReader(control.providers, control.prices),
+    )
+    ordering = (
+        control.releases,
+        control.rollouts,
+        orders.proposals,
+        orders.tokens,
+        orders.limits,
+        orders.runs,
+        orders.retention,
+    )
+    return AdminParts(
+        authentication=Authentication(token, live.token, clock, control.token_uses.used),
+        listen_host=settings.admin.listen.host,
+        hosts=settings.admin.hosts,
+        process=process,
+        scrape=Scrape(
+            ScrapeParts(
+                metrics=on.metrics,
+                live=live,
+                ledger=ledger,
+                recorder=control.recorder,
+                conversations=served.conversations,
+                data_path=data_path,
+                workers=workers,
+                clock=clock,
+            )
+        ),
+        ordered_changes=ordered,
+        confirm=None if workers is None else workers.confirm,
+        on_error=on.on_error,
+        version=on.version,
+        for_handlers=(*ordering, *readers, journal),
+    )
+
+
+def _confirmed(workers: Workers | None) -> Callable[[], Awaitable[Sequence[str]]]:
+    async def nobody() -> Sequence[str]:
+        return ()
+
+    return nobody if workers is None else workers.confirm
