@@ -53,6 +53,7 @@ from proxy.runtime.telemetry.outcome_counts import OutcomeCounts
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.telemetry.run_log import RunLog
 from proxy.runtime.telemetry.snapshot_gauges import SnapshotGauges
+from proxy.runtime.telemetry.summing import SumsWriter
 from proxy.runtime.validation.validation import Validation
 from proxy.runtime.workers.supervisor import Workers
 from proxy.settings import Settings
@@ -65,7 +66,7 @@ from proxy.store.ports.store import Store
 from proxy.store.ports.upkeep import Upkeep
 
 
-class WholeStore(Store, RolloutEvidenceStore, Upkeep, Protocol):
+class WholeStore(Store, RolloutEvidenceStore, Upkeep, SumsWriter, Protocol):
     """A store with everything that a server asks of one."""
 
 
