@@ -33,7 +33,7 @@ class DataPlane:
     ) -> None:
         """`wanted_connections`: how many clients may be connected at once by the settings; `connections`: by what open files allow."""
         self.request_path = request_path
-        self._listener = listener
+        self.listener = listener
         self._upstream = upstream
         self._certificate = certificate
         self._drain_seconds = drain_seconds
@@ -48,18 +48,18 @@ class DataPlane:
         """Take calls from now on; where, ports as they came out. Raises OSError."""
         for address in addresses:
             if isinstance(address, UnixAddress):
-                await self._listener.start_unix(address.path)
+                await self.listener.start_unix(address.path)
             else:
-                await self._listener.start(*address, tls=self._tls)
+                await self.listener.start(*address, tls=self._tls)
         return [
             UnixAddress(name) if isinstance(name, str) else Address(name[0], name[1])
-            for name in self._listener.addresses
+            for name in self.listener.addresses
         ]
 
     async def listen_on(self, sockets: Sequence[socket.socket]) -> None:
         """Take calls from now on, on sockets that are bound. Raises OSError."""
         for sock in sockets:
-            await self._listener.start_sock(sock, tls=self._tls)
+            await self.listener.start_sock(sock, tls=self._tls)
 
     async def renew_certificate(self, write_log: Callable[[bytes], object], clock: Clock) -> None:
         """Show a renewed certificate as soon as its files hold it; until cancelled. Returns at once where there is no TLS."""
@@ -81,7 +81,7 @@ class DataPlane:
 
     async def drain(self) -> None:
         """Take no more calls; returns when the running ones are finished, or broken off at the drain deadline."""
-        await self._listener.drain(self._drain_seconds, self.request_path.stop)
+        await self.listener.drain(self._drain_seconds, self.request_path.stop)
 
     async def close(self) -> None:
         """Close the connections to providers."""

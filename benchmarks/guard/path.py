@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.guard.memory_loop import MemoryLoop, MemoryTransport
 from benchmarks.load import messages
-from proxy.assembly import JUDGE
+from proxy.assembly import DataParts, Foundation, data_half, prices_of, providers_of, validation
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.releasing.releases import split
 from proxy.core.scopes import Scope
@@ -20,25 +20,19 @@ from proxy.core.spending.caps import Cap
 from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.versions import Version
-from proxy.http1.limits import ListenerLimits, UpstreamLimits
-from proxy.http1.listener import Listener
+from proxy.data_plane import DataPlane
+from proxy.http1.limits import UpstreamLimits
 from proxy.http1.outgoing import Turn
 from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.calls.conversations import Conversations
-from proxy.runtime.calls.request_path import PathOptions, PathParts, RequestPath
-from proxy.runtime.calls.routing import Routes
 from proxy.runtime.process.clock import Identifiers
-from proxy.runtime.providers import Provider, Providers
+from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.spending.ledger import SpendLedger
-from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.telemetry.run_log import RunLog
-from proxy.runtime.transport.upstream import Upstream
-from proxy.runtime.validation.validation import Validation
-from proxy.wires.anthropic_messages.wire import AnthropicMessages
-from proxy.wires.openai_chat.wire import OpenAIChat
+from proxy.settings import Settings
 
 AGENT = "guarded"
 EVENTS = 20
@@ -79,9 +73,8 @@ class GuardedPath:
         self._answer = b""
         self._answered: asyncio.Future[None] | None = None
         self._loops: list[asyncio.Task[None]] = []
-        self._listener: Listener | None = None
+        self._plane: DataPlane | None = None
         self._client: MemoryTransport | None = None
-        self._upstream: UpstreamClient | None = None
         headers = {"switchback-user": "user-1"}
         path = f"/a/{AGENT}/v1/chat/completions"
         self._plain = messages.request(80, path, headers, messages.chat_body())
@@ -99,31 +92,35 @@ class GuardedPath:
 
     async def _start(self) -> None:
         clock, store, errors = _FixedClock(), _NoStore(), _Errors()
+        on = Foundation(
+            clock=clock,
+            identifiers=Identifiers(clock, 1),
+            metrics=Metrics("guard"),
+            log=self._log,
+            on_error=errors,
+            tasks=TaskSet(errors),
+            version="guard",
+        )
+        provider = {"wire": "openai", "base_url": self._provider_url, "api_key": "sk-provider"}
+        settings = Settings.model_validate({"providers": {"openai": provider}})
         live = LiveSnapshot(store)
         live.replace(_snapshot())
         self._ledger = SpendLedger(store, clock)
         self._recorder = Recorder(store, RunLog(self._log))
-        provider = Provider(name="openai", family="openai", base_url=self._provider_url, api_key="sk-provider")
-        self._upstream = UpstreamClient(UpstreamLimits(), resolver=_resolved)
-        parts = PathParts(
+        parts = DataParts(
             live=live,
-            routes=Routes((OpenAIChat(), AnthropicMessages())),
-            providers=Providers([provider]),
-            prices=PriceBook({}, clock),
             ledger=self._ledger,
-            upstream=Upstream(self._upstream),
             recorder=self._recorder,
-            metrics=Metrics("guard"),
             conversations=Conversations(),
-            validation=Validation(JUDGE, Metrics("guard"), lambda judged: None, lambda event, **members: None),
-            clock=clock,
-            identifiers=Identifiers(clock, 1),
-            on_error=errors,
+            validation=validation(on, lambda judged: None),
+            providers=providers_of(settings),
+            prices=prices_of(settings, clock),
+            upstream=UpstreamClient(UpstreamLimits(), resolver=_resolved),
         )
-        self._listener = Listener(RequestPath(parts, PathOptions()).handle, ListenerLimits(), errors)
+        self._plane = data_half(on, settings, parts)
         # Pieces of streams come a second apart, so that each is passed on by itself.
-        self._listener.turn = Turn(itertools.count(1.0).__next__)
-        await self._listener.start("127.0.0.1", 0)
+        self._plane.listener.turn = Turn(itertools.count(1.0).__next__)
+        await self._plane.listener.start("127.0.0.1", 0)
         self._client = self.loop.accept(self._client_got)
         self._loops = [self.loop.create_task(self._ledger.run())]
 
@@ -132,11 +129,10 @@ class GuardedPath:
             task.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         assert self._client is not None
-        assert self._listener is not None
-        assert self._upstream is not None
+        assert self._plane is not None
         self._client.close()
-        await self._listener.drain(1)
-        await self._upstream.close()
+        await self._plane.drain()
+        await self._plane.close()
 
     async def _call(self, request: bytes) -> bytes:
         assert self._client is not None

@@ -15,21 +15,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from benchmarks.scale.building import components, name_of
+from proxy.assembly import foundation
+from proxy.control_half import control_half
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.resolving import resolve
 from proxy.core.snapshot import AgentState
 from proxy.core.versions.diffing import diff_versions
-from proxy.runtime.process.clock import Identifiers, SystemClock
 from proxy.runtime.releasing.release_commands import ReleaseCommands, VersionDraft
-from proxy.runtime.state.changes import Changes
-from proxy.runtime.state.journal import Journal
-from proxy.runtime.state.last_known_good import LastKnownGood
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.state.record_verification import proofs
-from proxy.runtime.state.standby import Standby, StorePresence
-from proxy.runtime.telemetry.metrics import Metrics
-from proxy.store.files.journal_file import JournalFile
-from proxy.store.files.snapshot_file import SnapshotFile
+from proxy.settings import Settings
 from proxy.store.sqlite import SqliteStore
 
 PAGE = 25
@@ -61,22 +56,27 @@ async def prove(database: Path) -> dict[str, float | int | bool]:
 @asynccontextmanager
 async def _opened(database: Path) -> AsyncIterator["_Operations"]:
     """The control path as the server puts it together, the last known good file included."""
-    store, clock = SqliteStore(database), SystemClock()
+    settings = _settings(database)
+    store = SqliteStore(settings.database_path)
+    control = control_half(foundation(bytes.__len__), settings, store, is_missing=lambda: False)
     await store.open()
-    known_good = LastKnownGood(SnapshotFile(database.with_name("measured.json")))
-    journal = Journal(JournalFile(database.with_name("measured-journal")), Identifiers(clock, 7))
-    live = LiveSnapshot(store)
-    live.replace(await store.load_snapshot())
-    known_good.loaded(live.current, "measured")
-    standby = Standby(presence=StorePresence(), journal=journal, known_good=known_good)
-    changes = Changes(store, live, clock, standby)
+    control.live.replace(await store.load_snapshot())
+    known_good = control.standby.known_good
+    known_good.loaded(control.live.current, "measured")
     writing = asyncio.ensure_future(known_good.run())
     try:
-        yield _Operations(store, live, ReleaseCommands(changes, Metrics("scale")))
+        yield _Operations(store, control.live, control.releases)
     finally:
         writing.cancel()
-        await changes.close()
+        await control.changes.close()
         await store.close()
+
+
+def _settings(database: Path) -> Settings:
+    """Of a server over this file whose own files are apart."""
+    home = database.with_name("measured")
+    home.mkdir(exist_ok=True)
+    return Settings.model_validate({"home": home, "store": f"sqlite:///{database.absolute()}"})
 
 
 class _Operations:

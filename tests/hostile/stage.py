@@ -61,7 +61,7 @@ class Stage:
         a provider but those kept for the next call. Raises TimeoutError."""
         plane = self.deployment.server._plane
         assert plane is not None
-        listener, pool = plane._listener, plane._upstream._client._pool
+        listener, pool = plane.listener, plane._upstream._client._pool
 
         def is_at_rest() -> bool:
             kept = sum(map(len, pool._idle.values()))
@@ -107,7 +107,7 @@ class Stage:
         """Count from now on what the listener hands to the conductor."""
         plane = self.deployment.server._plane
         assert plane is not None
-        handle, refuse = plane._listener._handler, plane._listener._refuse
+        handle, refuse = plane.listener._handler, plane.listener._refuse
         assert refuse is not None
 
         async def recorded(call: Call, reply: Reply) -> None:
@@ -125,7 +125,7 @@ class Stage:
             refuse(call, reply, why)
             self.finished += 1
 
-        plane._listener._handler, plane._listener._refuse = recorded, refused
+        plane.listener._handler, plane.listener._refuse = recorded, refused
 
 
 def _is_aside(call: Call) -> bool:
