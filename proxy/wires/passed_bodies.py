@@ -14,8 +14,11 @@ from urllib.parse import unquote
 
 from proxy.core.calls.caller import BodyClaims
 from proxy.core.errors import BadInput
+from proxy.core.steps import Steps
 from proxy.wires.json.edits import MemberEdits
-from proxy.wires.json.members import JsonMembers, parse_members
+from proxy.wires.json.members import JsonMembers, parse_in_steps, parse_members
+from proxy.wires.json.values import WHITESPACE
+from proxy.wires.shared.json_wire import TOOL_MARKS, look_for
 from proxy.wires.shared.metadata_user import user_and_conversation
 from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.shared.tool_names import offered_tools
@@ -26,6 +29,7 @@ OUR_MEMBER: Final = "switchback"
 #: Of a list beyond these nothing is known.
 _BOUNDS: Final = RequestBounds()
 _MODEL_PATH: Final = re.compile(r"/v1/models/(.+)\Z")
+_OBJECT: Final = re.compile(WHITESPACE + rb"\{")
 _USER_MEMBERS: Final = ("safety_identifier", "user")
 
 
@@ -34,12 +38,33 @@ def read_passed(body: bytes, family: WireFamily) -> RequestFacts | None:
 
     Raises BadInput (`wrong_kind`, `duplicate_key`) for a `switchback` member that cannot be read: it must not reach a provider.
     """
-    if body.lstrip()[:1] != b"{":
+    if not _begins_as_object(body):
         return None
     try:
         members = parse_members(body)
     except BadInput:
         return None
+    return _facts(members, family)
+
+
+def read_passed_in_steps(body: bytes, family: WireFamily) -> Steps[RequestFacts | None]:
+    """As `read_passed`, with pauses."""
+    if not _begins_as_object(body):
+        return None
+    try:
+        members = yield from parse_in_steps(body)
+    except BadInput:
+        return None
+    yield from look_for(members, TOOL_MARKS)
+    yield
+    return _facts(members, family)
+
+
+def _begins_as_object(body: bytes) -> bool:
+    return _OBJECT.match(body) is not None
+
+
+def _facts(members: JsonMembers, family: WireFamily) -> RequestFacts | None:
     switchback = _own_member(members)
     try:
         _BOUNDS.check(members)

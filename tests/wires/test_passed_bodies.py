@@ -1,9 +1,13 @@
 """What a body names is seen on paths that no wire reads; what cannot be read is not known, and never sent on with ours in it."""
 
+from collections.abc import Callable
+
 import pytest
 
 from proxy.core.errors import BadInput
-from proxy.wires.passed_bodies import read_passed, read_path, without_ours
+from proxy.core.steps import at_once
+from proxy.wires.passed_bodies import read_passed, read_passed_in_steps, read_path, without_ours
+from proxy.wires.wire import RequestFacts
 
 
 def test_model_tools_user_and_our_member_are_read() -> None:
@@ -70,3 +74,22 @@ def test_a_member_of_ours_that_cannot_be_read_is_refused(body: bytes) -> None:
 def test_the_model_that_a_path_asks_about_is_seen(path: str, model: str | None) -> None:
     found = read_path(path)
     assert (None if found is None else found.model) == model
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[1]", b"{", b'{"model":1}', b'{"model":"a","switchback":{"user":"u"}}', b'{"switchback":1}',
+        b'{"tools":[{"type":"mcp","name":"n","allowed_tools":["a","b"]}]}', b'{"model":"%b"}' % (b"m" * 200_000),
+        b'{"input":"%b","model":"m"}' % (b"i" * 200_000), b' \n {"user":"u","x":"\xff"}', b'{"switchback":{},"model":3}',
+    ],
+)  # fmt: skip
+def test_a_large_body_read_in_steps_says_what_it_says_read_at_once(body: bytes) -> None:
+    def told(read: Callable[[], RequestFacts | None]) -> tuple[object, ...] | str | None:
+        try:
+            facts = read()
+        except BadInput as refusal:
+            return refusal.code
+        return None if facts is None else (facts.claims, facts.model, facts.streamed, facts.tool_names)
+
+    assert told(lambda: at_once(read_passed_in_steps(body, "openai"))) == told(lambda: read_passed(body, "openai"))

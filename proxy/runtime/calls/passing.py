@@ -19,7 +19,7 @@ from proxy.runtime.calls.turns import LARGE_BYTES
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.transport.inflate import plain_body
 from proxy.wires.families import FAMILIES
-from proxy.wires.passed_bodies import claims_of_refused, read_passed, read_path, without_ours
+from proxy.wires.passed_bodies import claims_of_refused, read_passed, read_passed_in_steps, read_path, without_ours
 from proxy.wires.wire import Injection, RequestFacts, RequestHead
 
 _NO_CLAIMS: Final = BodyClaims()
@@ -146,6 +146,8 @@ def _read_passed(flight: Flight, route: Route, limit_bytes: int) -> Steps[Reques
         raise
     except Refusal:
         return None
+    if len(plain) > LARGE_BYTES:
+        return (yield from read_passed_in_steps(plain, route.wire.family))
     return read_passed(plain, route.wire.family)
 
 

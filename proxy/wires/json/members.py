@@ -57,7 +57,7 @@ Span = tuple[str, int, int, int]
 class JsonMembers:
     """The members of one JSON object. A name that occurs twice is an error only where it is asked for."""
 
-    __slots__ = ("body", "repeated", "spans", "values")
+    __slots__ = ("_mentioned", "body", "repeated", "spans", "values")
 
     def __init__(
         self, body: bytes, values: Mapping[str, msgspec.Raw], spans: Sequence[Span], repeated: Set[str] = frozenset()
@@ -67,6 +67,8 @@ class JsonMembers:
         self.values = values
         self.spans = spans
         self.repeated = repeated
+        #: What was looked for already: large values are gone through once.
+        self._mentioned: dict[tuple[str, bytes], bool] | None = None
 
     def span(self, name: str) -> tuple[int, int] | None:
         """Where a value begins and ends (exclusive), the last one of a repeated name; None where it is absent."""
@@ -74,6 +76,15 @@ class JsonMembers:
         for member, _, start, end in self.spans:
             if member == name:
                 found = start, end
+        return found
+
+    def mentions(self, name: str, words: bytes) -> bool:
+        """Whether these bytes stand anywhere in a value, the last one of a repeated name."""
+        known = self._mentioned = self._mentioned or {}
+        found = known.get((name, words))
+        if found is None:
+            span = self.span(name)
+            found = known[name, words] = span is not None and self.body.find(words, *span) >= 0
         return found
 
     def given(self, name: str) -> RawJson | None:

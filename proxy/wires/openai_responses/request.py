@@ -12,7 +12,7 @@ conversation that the provider keeps never holds the prompt of a version that is
 caller's own, and where nothing else would be left of its input, it stands as such an item.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -24,6 +24,7 @@ from proxy.wires.json.items import leading_spans
 from proxy.wires.json.members import JsonMembers, parse_members
 from proxy.wires.json.values import COMMA, RawJson, decode, first_byte, json_text, past, wrong_kind
 from proxy.wires.openai_responses.model_rules import refused_members
+from proxy.wires.shared.large_answers import has_too_many_parts
 from proxy.wires.shared.openai_models import refuses_effort
 from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
 from proxy.wires.shared.version_parts import (
@@ -252,6 +253,11 @@ def conversation_of(members: JsonMembers) -> str | None:
     return given.id if isinstance(given, _Conversation) else given
 
 
+#: A prompt here declares fewer, and a decoder takes 20 ms for a megabyte of small ones.
+_MAX_VARIABLES = 10_000
+_MAX_PROMPT_BYTES = 1024 * 1024
+
+
 class _PromptPart(msgspec.Struct, gc=False):
     type: str | None = None
     text: str | None = None
@@ -269,12 +275,17 @@ _hosted_prompt: msgspec.json.Decoder[_HostedPrompt | None] = msgspec.json.Decode
 
 def prompt_of(members: JsonMembers) -> PromptClaim | None:
     """The prompt that the body names by an id. Raises BadInput(`wrong_kind`), also for a variable that is no text."""
+    raw = members.given("prompt")
+    if raw is not None and len(raw) > _MAX_PROMPT_BYTES:
+        raise wrong_kind("prompt", f"an object of at most {_MAX_PROMPT_BYTES} bytes")
     given = members.decoded("prompt", _hosted_prompt, "an object with an id, a version and variables of texts")
     if given is None:
         return None
     identifier = given.id or given.prompt_id
     if not identifier:
         raise wrong_kind("prompt.id", "the id of a prompt")
+    if len(given.variables or ()) > _MAX_VARIABLES:
+        raise wrong_kind("prompt.variables", f"at most {_MAX_VARIABLES} variables")
     variables: dict[str, str] = {}
     for name, value in (given.variables or {}).items():
         if isinstance(value, _PromptPart):
@@ -295,21 +306,34 @@ class _ToolList(msgspec.Struct, gc=False):
     tools: list[_NestedTool] | None = None
 
 
-_tool_lists: msgspec.json.Decoder[list[_ToolList]] = msgspec.json.Decoder(list[_ToolList])
+_tool_list: msgspec.json.Decoder[_ToolList] = msgspec.json.Decoder(_ToolList)
+_raw_items: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 #: What brings tools in the middle of a conversation, and what holds several.
-_MORE_TOOLS = (b'"additional_tools"', b'"tool_search_output"')
-_NAMESPACE = b'"namespace"'
+_NESTING: Mapping[str, Sequence[bytes]] = {
+    "tools": (b'"namespace"',),
+    "input": (b'"additional_tools"', b'"tool_search_output"'),
+}
+NESTING_MARKS = tuple((member, words) for member, marks in _NESTING.items() for words in marks)
 
 
 def nested_tool_names(members: JsonMembers) -> list[str]:
     """The names of tools that stand inside of others, and in the conversation. Raises BadInput(`wrong_kind`)."""
     names: list[str] = []
-    for member, marks in (("tools", (_NAMESPACE,)), ("input", _MORE_TOOLS)):
-        if not any(mark in members.body for mark in marks):
+    for member, marks in _NESTING.items():
+        if not any(members.mentions(member, words) for words in marks):
             continue
         raw = members.given(member)
         if raw is None or first_byte(raw) != _LIST:
             continue
-        for holder in decode(raw, _tool_lists, member, "a list of objects"):
-            names += [tool.name or tool.server_label or tool.type or "" for tool in holder.tools or ()]
+        for item in map(bytes, decode(raw, _raw_items, member, "a list of objects")):
+            if any(words in item for words in marks):
+                names += _names_inside(item, member)
     return names
+
+
+def _names_inside(item: bytes, member: str) -> list[str]:
+    if has_too_many_parts(item):
+        # What cannot be looked through in time may offer anything.
+        raise wrong_kind(member, "a list of objects of fewer parts")
+    holder = decode(item, _tool_list, member, "a list of objects")
+    return [tool.name or tool.server_label or tool.type or "" for tool in holder.tools or ()]

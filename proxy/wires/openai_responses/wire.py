@@ -27,6 +27,7 @@ from proxy.wires.openai_responses.input import (
     own_tools,
 )
 from proxy.wires.openai_responses.request import (
+    NESTING_MARKS,
     SYSTEM_ROLES,
     conversation_of,
     inject_version,
@@ -138,6 +139,7 @@ class OpenAIResponses(JsonWire):
             styles=_STYLES,
             leading_roles=SYSTEM_ROLES,
             conversation=_CONVERSATION,
+            marks=NESTING_MARKS,
         )
 
     def operation(self, method: str, path: str) -> Operation | None:

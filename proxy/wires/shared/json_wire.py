@@ -5,12 +5,25 @@ what an answer says is each wire's.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from proxy.core.steps import Steps
 from proxy.wires.json.members import JsonMembers, parse_in_steps, parse_members
 from proxy.wires.shared.alike_requests import AlikeRequests, Style
 from proxy.wires.shared.request_bounds import RequestBounds
+from proxy.wires.shared.tool_names import MARKS
 from proxy.wires.wire import NO_HEAD, BilledApart, Injection, InjectionPlan, RequestFacts, RequestHead
+
+#: A member, and bytes that are looked for in it.
+Mark = tuple[str, bytes]
+TOOL_MARKS: Final = tuple(("tools", words) for words in MARKS)
+
+
+def look_for(members: JsonMembers, marks: Sequence[Mark]) -> Steps[None]:
+    """Look for all of these, with pauses: whoever asks then is told at once. A search through 30 MB takes 10 to 50 ms."""
+    for mark in marks:
+        yield
+        members.mentions(*mark)
 
 
 class JsonWire:
@@ -28,11 +41,14 @@ class JsonWire:
         styles: Sequence[Style],
         leading_roles: frozenset[str],
         conversation: str = "messages",
+        marks: Sequence[Mark] = (),
     ) -> None:
-        """The wire's own parts, as AlikeRequests takes them; `conversation`: the member that holds it."""
+        """The wire's own parts, as AlikeRequests takes them; `conversation`: the member that holds it; `marks`: what `facts` looks
+        for in which members, beside what all wires look for among tools."""
         self._bounds = RequestBounds() if bounds is None else bounds
         self._facts = facts
         self._conversation = conversation
+        self._marks = (*TOOL_MARKS, *marks)
         self._alike = AlikeRequests(
             read=self._read,
             inject=inject,
@@ -54,6 +70,7 @@ class JsonWire:
         self._bounds.check_unread(body, self._conversation)
         yield
         members = yield from parse_in_steps(body)
+        yield from look_for(members, self._marks)
         yield
         return self._facts_of(members)
 

@@ -13,13 +13,14 @@ from typing import Any, Final, cast
 import msgspec
 
 from proxy.wires.json.members import JsonMembers
-from proxy.wires.json.values import RawJson
+from proxy.wires.json.values import wrong_kind
+from proxy.wires.shared.large_answers import has_too_many_parts
 from proxy.wires.shared.version_parts import names_of_tools
 
 #: How the type of a provider's own tool ends: the date of its issue.
 _DATE: Final = re.compile(r"_(?:\d{8}|\d{4}_\d{2}_\d{2})\Z")
-#: Only of a body that holds one of these more is read than names.
-_MARKS: Final = (b'"allowed_tools"', b'"mcp_')
+#: Only of tools among which one of these stands more is read than names.
+MARKS: Final = (b'"allowed_tools"', b'"mcp_')
 _SERVERS: Final = "mcp_servers"
 #: A tool of the provider's that a member of its own asks for.
 _SEARCH_MEMBER: Final = "web_search_options"
@@ -38,14 +39,20 @@ def offered_tools(members: JsonMembers) -> frozenset[str]:
         names += names_of_tools(members.given("functions"), "functions")
     if _SEARCH_MEMBER in values:
         names.append(_SEARCH)
-    if any(mark in members.body for mark in _MARKS):
-        for member in ("tools", _SERVERS):
-            raw = members.given(member)
-            names += [] if raw is None else _names_at_servers(raw)
+    if any(members.mentions("tools", mark) for mark in MARKS):
+        names += _names_at_servers(members, "tools")
+    if _SERVERS in values:
+        names += _names_at_servers(members, _SERVERS)
     return frozenset(names)
 
 
-def _names_at_servers(raw: RawJson) -> list[str]:
+def _names_at_servers(members: JsonMembers, member: str) -> list[str]:
+    raw = members.given(member)
+    if raw is None:
+        return []
+    if has_too_many_parts(bytes(raw)):
+        # What cannot be looked through in time may offer anything.
+        raise wrong_kind(member, "a list of fewer parts")
     try:
         holders = _anything.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -373,3 +373,16 @@ def test_requests_that_are_alike_are_injected_as_if_each_were_the_first(mode: st
         ]
         if found[0].unbounded_because is None and fresh.input_tokens_bound(found[1]) is None:
             assert seen.billed_apart(found[0]) == fresh.billed_apart(found[1])
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "param"),
+    [(10_001, "x", "prompt.variables"), (200_000, "x", "prompt"), (1, "x" * 2_000_000, "prompt")],
+)
+def test_a_prompt_of_more_variables_than_any_declares_is_refused_before_it_is_read(
+    names: int, text: str, param: str
+) -> None:
+    body = {"model": "m", "input": "hi", "prompt": {"id": "p", "variables": {f"v{n}": text for n in range(names)}}}
+    with pytest.raises(Refusal) as refused:
+        WIRE.read(json.dumps(body).encode())
+    assert (refused.value.code, refused.value.param) == ("wrong_kind", param)

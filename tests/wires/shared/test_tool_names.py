@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from proxy.core.errors import BadInput
+from proxy.core.steps import at_once
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from proxy.wires.openai_chat.wire import OpenAIChat
 from proxy.wires.openai_responses.wire import OpenAIResponses
 from proxy.wires.passed_bodies import read_passed
-from proxy.wires.wire import Wire
+from proxy.wires.wire import NO_HEAD, Wire
 
 CHAT, CLAUDE, RESPONSES = OpenAIChat(), AnthropicMessages(), OpenAIResponses()
 CONVERSATION: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
@@ -62,3 +64,40 @@ def test_what_names_no_tool_is_none(odd: list[Any]) -> None:
 
 def test_a_text_that_reads_like_a_tool_is_none() -> None:
     assert names(CHAT, user='"allowed_tools": ["look"], "mcp_servers"') == frozenset()
+
+
+MANY = [{}] * 400_000
+
+
+@pytest.mark.parametrize(
+    ("wire", "members", "param"),
+    [
+        (RESPONSES, {"tools": [{"type": "mcp_toolset", "configs": MANY}]}, "tools"),
+        (RESPONSES, {"mcp_servers": MANY}, "mcp_servers"),
+        (CLAUDE, {"mcp_servers": MANY}, "mcp_servers"),
+        (RESPONSES, {"input": [{"type": "additional_tools", "tools": MANY}]}, "input"),
+        (RESPONSES, {"tools": [{"type": "namespace", "tools": MANY}]}, "tools"),
+    ],
+)
+def test_tools_of_too_many_parts_to_be_looked_through_are_refused_and_not_taken_for_none(
+    wire: Wire, members: dict[str, Any], param: str
+) -> None:
+    body = json.dumps((INPUT if wire is RESPONSES else CONVERSATION) | members).encode()
+    with pytest.raises(BadInput) as refused:
+        at_once(wire.read_in_steps(body, NO_HEAD))
+    assert (refused.value.code, refused.value.param) == ("wrong_kind", param)
+
+
+def test_a_large_body_is_looked_through_for_tools_before_it_is_read_and_with_pauses() -> None:
+    item = {"type": "additional_tools", "tools": [{"type": "function", "name": "look"}]}
+    body = json.dumps(INPUT | {"input": [{"role": "user", "content": "a" * 900_000}, item]}).encode()
+    steps, pauses, read = RESPONSES.read_in_steps(body, NO_HEAD), 0, None
+    while read is None:
+        try:
+            next(steps)
+            pauses += 1
+        except StopIteration as end:
+            read = end.value
+    assert read.tool_names == {"look"}
+    # Two marks among tools, a namespace, two in the conversation, and what parsing takes.
+    assert pauses >= 8
