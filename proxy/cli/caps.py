@@ -68,7 +68,7 @@ LimitNumber = Annotated[
 @admin_command(commands, "list", "switchback caps list")
 def list_caps(api: AdminClient, show: Show, limit: Limit = 1000) -> None:
     """List the caps with what is spent, held and left in their present window."""
-    show.items(api.items("/caps", limit), CAPS, "no caps: nothing limits what is spent", short_ids=True)
+    show.items(api.items("/caps", limit), CAPS, "no caps: nothing limits what is spent", short="id")
 
 
 @admin_command(

@@ -99,7 +99,7 @@ def list_runs(
 ) -> None:
     """List runs, newest first."""
     found = api.items("/runs", limit, {**narrowed, "quarantined": quarantined})
-    show.items(found, RUNS, "no runs", spare=SPARE)
+    show.items(found, RUNS, "no runs", spare=SPARE, short="id")
     if not found["items"]:
         warn_of_slips(api, narrowed)
 
@@ -202,7 +202,7 @@ def list_outcomes(
     if run is not None and not found["items"]:
         with contextlib.suppress(CommandFailed):
             found = api.items("/outcomes", limit, {**asked, **times, "run": whole_run_id(api, run)})
-    show.items(found, OUTCOMES, "no outcomes", spare=SPARE_OF_OUTCOMES)
+    show.items(found, OUTCOMES, "no outcomes", spare=SPARE_OF_OUTCOMES, short="run")
     if not found["items"]:
         warn_of_slips(api, asked)
 

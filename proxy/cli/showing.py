@@ -31,6 +31,9 @@ _LINE_ENDS = re.compile(r"\r\n|[\u2028\u2029]")
 _PIPE_COLUMNS = 2000
 #: How many characters of an id are shown at least.
 _SHORT_ID = 12
+_RUN = "run_"
+#: The microsecond it was made in.
+_SHORT_RUN_ID = len(_RUN) + 13
 #: Longer ones of a list have a line each.
 _SHORT_VALUE = 40
 #: What a column of free text needs to be read when it is folded.
@@ -120,9 +123,11 @@ class Show:
             table.add_row(Text(clean(name)), Text(f"{shown_value(value)} ({said})" if said else shown_value(value)))
         _print(table)
 
-    def items(self, page: Document, columns: Columns, none: str, *, spare: Spare = (), short_ids: bool = False) -> None:
-        """A list as a table; `none` is said where it is empty. `spare` as in `print_table`. `short_ids`: on a terminal ids are
-        cut to what tells them apart, which the verbs that take one understand."""
+    def items(
+        self, page: Document, columns: Columns, none: str, *, spare: Spare = (), short: str | None = None
+    ) -> None:
+        """A list as a table; `none` is said where it is empty. `spare` as in `print_table`. `short`: the member that holds an
+        id; on a terminal it is cut to what tells it apart, which the verbs that take one understand."""
         if self.as_json:
             print_json(page)
             return
@@ -130,8 +135,8 @@ class Show:
         if not items:
             say(none)
             return
-        if short_ids and sys.stdout.isatty():
-            items = _with_short_ids(items)
+        if short is not None and sys.stdout.isatty():
+            items = _with_short_ids(items, short)
         print_table(items, columns, spare)
         if page.get("next") is not None:
             note("there are more: raise --limit")
@@ -141,7 +146,7 @@ def print_table(items: Sequence[Document], columns: Columns, spare: Spare = ()) 
     """One row an item; where the terminal is too narrow for that, one line a member. Columns that are `spare` are only shown
     where there is room."""
     shown = _that_fit(items, columns, spare)
-    if not spare and _is_too_narrow(items, columns):
+    if _is_too_narrow(items, shown):
         _print_upright(items, columns)
         return
     _print(_table_of(items, shown))
@@ -163,13 +168,14 @@ def _that_fit(items: Sequence[Document], columns: Columns, spare: Spare) -> Colu
     return {name: read for name, read in columns.items() if name in titles}
 
 
-def _with_short_ids(items: Sequence[Document]) -> list[Document]:
-    ids = [str(item.get("id")) for item in items]
-    longest = max(map(len, ids))
-    length = next(
-        (size for size in range(_SHORT_ID, longest) if len({text[:size] for text in ids}) == len(ids)), longest
-    )
-    return [{**item, "id": text[:length]} for item, text in zip(items, ids, strict=True)]
+def _with_short_ids(items: Sequence[Document], name: str) -> list[Document]:
+    ids = [str(item.get(name)) for item in items]
+    longest, distinct = max(map(len, ids)), set(ids)
+    # There are more runs than a list shows.
+    least = _SHORT_RUN_ID if ids[0].startswith(_RUN) else _SHORT_ID
+    sizes = range(least, longest)
+    length = next((size for size in sizes if len({text[:size] for text in distinct}) == len(distinct)), longest)
+    return [{**item, name: text[:length]} for item, text in zip(items, ids, strict=True)]
 
 
 def _is_too_narrow(items: Sequence[Document], columns: Columns) -> bool:

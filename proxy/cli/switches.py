@@ -82,7 +82,7 @@ def kill(
 ) -> None:
     """Stop traffic: the next matching call is refused. Without a scope, everything stops. With --list any token will do."""
     if listing:
-        show.items(api.items("/switches", _ALL), SWITCHES, "no switch is on: all traffic flows", short_ids=True)
+        show.items(api.items("/switches", _ALL), SWITCHES, "no switch is on: all traffic flows", short="id")
         return
     if why is None or not why.strip():
         raise typer.BadParameter("say --why")

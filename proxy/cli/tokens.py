@@ -103,7 +103,7 @@ def list_tokens(api: AdminClient, show: Show, limit: Limit = 1000) -> None:
     """List tokens, newest first, with those that are revoked; never what they are. When each was last used is known to the
     minute."""
     none = "no tokens but the first one, in the file the server made"
-    show.items(api.items("/tokens", limit), TOKENS, none, spare=(("BY",), ("CREATED",)), short_ids=True)
+    show.items(api.items("/tokens", limit), TOKENS, none, spare=(("BY",), ("CREATED",)), short="id")
 
 
 @admin_command(commands, "revoke", 'switchback tokens revoke tok_06AWX3 --why "left the team"', role="admin")

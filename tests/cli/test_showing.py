@@ -133,7 +133,7 @@ CAP = {
 def test_a_table_that_does_not_fit_stands_upright_with_nothing_cut(monkeypatch: pytest.MonkeyPatch, width: int):
     out = _on_a_terminal(monkeypatch, width)
     page = {"items": [CAP, {**CAP, "id": "cap_66159799a682a0104c2e238fd8cf"}], "next": None}
-    Show().items(page, CAPS, "none", short_ids=True)
+    Show().items(page, CAPS, "none", short="id")
     lines = out.getvalue().splitlines()
     assert [line.split() for line in lines if line.startswith("CAP ")] == [
         ["CAP", "cap_66159784"],
@@ -175,7 +175,7 @@ RUN = {
         (200, list(RUNS)),
     ],
 )
-def test_runs_are_one_line_each_at_any_width_and_what_is_left_out_is_said(monkeypatch, capsys, columns, shown):
+def test_runs_are_one_line_each_where_that_fits_and_what_is_left_out_is_said(monkeypatch, capsys, columns, shown):
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -188,6 +188,26 @@ def test_runs_are_one_line_each_at_any_width_and_what_is_left_out_is_said(monkey
     left_out = [title for title in RUNS if title not in shown]
     assert all(title in printed.err for title in left_out)
     assert bool(printed.err) == bool(left_out)
+
+
+@pytest.mark.parametrize("width", [30, 40, 52])
+def test_where_not_even_the_chief_columns_fit_runs_stand_upright_with_nothing_lost(monkeypatch, width):
+    out = _on_a_terminal(monkeypatch, width)
+    refused = {**RUN, "error_class": "variable_missing"}
+    Show().items({"items": [refused, refused], "next": None}, RUNS, "none", spare=SPARE, short="id")
+    lines = out.getvalue().splitlines()
+    assert lines.count("RESULT     variable_missing") == lines.count("STATUS     200") == 2
+    assert lines.count("VERSION    support-triage@12") == lines.count("USER       u-17@example.org") == 2
+
+
+def test_ids_of_runs_are_cut_to_their_moment_and_further_only_where_two_share_it(monkeypatch):
+    first, second = "run_6615df9ca1c9e0000182eead4a02", "run_6615df9ca8317000028fffffffff"
+    twin = "run_6615df9ca83170000311111111111"
+    for ids, size in (([first, second, second], 17), ([first, second, twin], 22)):
+        out = _on_a_terminal(monkeypatch, 80)
+        page = {"items": [{"run": one, "name": "score"} for one in ids], "next": None}
+        Show().items(page, {"RUN": member("run"), "NAME": member("name")}, "none", short="run")
+        assert [line.split()[0] for line in out.getvalue().splitlines()[2:]] == [one[:size] for one in ids]
 
 
 async def test_lists_among_the_members_are_read_like_text_not_like_json(switchback, admin):
