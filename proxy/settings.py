@@ -49,10 +49,10 @@ def _written(value: ListenAddress | tuple[ListenAddress, ...]) -> str | list[str
 def _base_url(value: str) -> str:
     try:
         parts = urlsplit(value)
-        port_is_good = parts.port != 0
+        is_good = parts.port != 0 and parts.netloc.isascii() and " " not in parts.netloc
     except ValueError:
         raise ValueError("must be an origin such as https://api.openai.com") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_good:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not is_good:
         raise ValueError("must be an origin such as https://api.openai.com")
     path = parts.path.rstrip("/")
     if parts.query or parts.fragment or parts.username is not None or not _BASE_PATH.fullmatch(path):

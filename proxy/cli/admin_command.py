@@ -6,7 +6,7 @@ has an example, shown at the end of its `--help`, and the least role that may us
 
 import inspect
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_args
@@ -89,6 +89,7 @@ def admin_command(group: typer.Typer, name: str, *examples: str, role: str = "vi
         def run(*, admin_url: str | None, token_file: Path | None, as_json: bool, **arguments: Any) -> None:
             warnings: list[str] = []
             with failures_explained(as_json, warnings):
+                _check_text(arguments)
                 api = connect(admin_url, token_file, os.environ)
                 api.warnings = warnings
                 try:
@@ -113,6 +114,14 @@ def admin_command(group: typer.Typer, name: str, *examples: str, role: str = "vi
         return verb
 
     return register
+
+
+def _check_text(arguments: Mapping[str, Any]) -> None:
+    """Raises CommandFailed for bytes of the command line that are no UTF-8. Paths may be any bytes."""
+    for value in arguments.values():
+        for text in cast("list[Any]", value) if isinstance(value, list) else [value]:
+            if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
+                raise CommandFailed(f"{text!r} is no text in UTF-8", EXIT_USAGE)
 
 
 def _complete(parameter: inspect.Parameter) -> None:

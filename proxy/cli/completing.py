@@ -41,7 +41,7 @@ def completion_of(name: str, *, is_number: bool) -> Completion | None:
 def _that_begin(incomplete: str, read: Callable[[AdminClient, Any], list[str]], ctx: typer.Context) -> list[str]:
     said = ctx.params
     file = said.get("token_file")
-    with contextlib.suppress(CommandFailed):
+    with contextlib.suppress(CommandFailed, UnicodeError):
         api = connect(said.get("admin_url"), None if file is None else Path(file), os.environ, _PATIENCE_SECONDS)
         return [name for name in read(api, _agent(ctx)) if name.startswith(incomplete)]
     return []

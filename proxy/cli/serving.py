@@ -113,6 +113,6 @@ def _announce(origin: str) -> None:
 
 def _address(text: str) -> tuple[str, int]:
     host, separator, port = text.rpartition(":")
-    if not separator or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    if not separator or not host or not host.isascii() or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise CommandFailed(f"{text!r} is not HOST:PORT, such as {DEFAULT_SIMULATOR}", EXIT_USAGE)
     return host.strip("[]"), int(port)

@@ -5,7 +5,8 @@ for unix sockets, runtime/workers/traffic_port.py for several processes).
 """
 
 import ipaddress
-from typing import Any, NamedTuple, cast
+import re
+from typing import Any, Final, NamedTuple, cast
 
 _UNIX = "unix:"
 #: `sockaddr_un.sun_path` of Linux is 108 bytes, its closing NUL among them; BSD and macOS have 104.
@@ -49,13 +50,17 @@ class UnixAddress(NamedTuple):
 ListenAddress = Address | UnixAddress
 
 
+#: A name or number as resolvers take them, in ASCII; IPv6 with or without brackets, a zone behind `%`.
+_HOST: Final = re.compile(r"\[?[A-Za-z0-9._:%-]+\]?")
+
+
 def tcp_address(value: object) -> Address:
     """An address, or the text of one. Raises ValueError."""
     if isinstance(value, Address):
         return value
     if isinstance(value, str):
         host, separator, port = value.rpartition(":")
-        if separator and host and port.isascii() and port.isdigit() and int(port) < 65536:
+        if separator and _HOST.fullmatch(host) and port.isascii() and port.isdigit() and int(port) < 65536:
             return Address(host.strip("[]"), int(port))
     raise ValueError("must be HOST:PORT, such as 127.0.0.1:8100")
 

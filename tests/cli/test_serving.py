@@ -12,7 +12,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from proxy.cli.app import app
 from proxy.cli.serving import ORDERS
 from proxy.simulator.scenario import Scenario
 from tests.harness import signalled_until_gone
@@ -206,3 +208,10 @@ async def test_the_settings_are_looked_at_without_serving(start, tmp_path: Path)
 
 def test_the_help_of_simulate_lists_every_order() -> None:
     assert ORDERS.split(", ") == [field.name for field in fields(Scenario)]
+
+
+@pytest.mark.parametrize("listen", ["ü:1", "\udcfc:1", "127.0.0.1", ":8200", "127.0.0.1:port"])
+def test_a_simulator_that_cannot_be_reached_by_its_address_does_not_begin(listen: str) -> None:
+    result = CliRunner().invoke(app, ["simulate", "--listen", listen])
+    assert result.exit_code == 2
+    assert "is not HOST:PORT" in result.stderr

@@ -74,3 +74,21 @@ def test_nothing_is_guessed_where_nothing_was_meant(line: str) -> None:
 def test_programs_are_told_the_same() -> None:
     result = CliRunner().invoke(app, ["serve", "--workers", "3", "--json"])
     assert "SWITCHBACK_WORKERS" in json.loads(result.stderr)["message"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["agents", "show", "\udcfc"],
+        ["rollback", "a", "--why", "gr\udcfc\udcdfe"],
+        ["runs", "list", "--user", "\udcfc"],
+        ["runs", "quarantine", "run_1", "\udcfc"],
+        ["label", "a", "\udcfc", "1"],
+        ["versions", "create", "a", "--variable", "x=\udcfc"],
+    ],
+)
+async def test_bytes_that_are_no_text_are_said_to_be_none_before_anything_is_asked(switchback, admin, line):
+    result = await switchback(*line)
+    assert result.exit_code == 2
+    assert "is no text in UTF-8" in result.stderr
+    assert admin.asked == []
