@@ -78,7 +78,7 @@ def foundation(log: Callable[[bytes], object]) -> Foundation:
     )
 
 
-def validation(on: Foundation, judged: Callable[[JudgedRun], object]) -> Validation:
+def validation(on: Foundation, judged: Callable[[JudgedRun], None]) -> Validation:
     """What has finished answers judged; `judged` gets each verdict."""
     return Validation(JUDGE, on.metrics, judged, on.tell)
 
