@@ -34,7 +34,7 @@ from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.transport.upstream import Upstream
 from proxy.runtime.validation.judging_process import JudgeProgram
-from proxy.runtime.validation.validation import JudgedRun, Validation
+from proxy.runtime.validation.validation import RunVerdict, Validation
 from proxy.settings import PriceSettings, Settings, TlsSettings
 from proxy.wires.every_wire import WIRES
 from proxy.wires.shared.request_bounds import RequestBounds
@@ -78,7 +78,7 @@ def foundation(log: Callable[[bytes], object]) -> Foundation:
     )
 
 
-def validation(on: Foundation, judged: Callable[[JudgedRun], None]) -> Validation:
+def validation(on: Foundation, judged: Callable[[RunVerdict], None]) -> Validation:
     """What has finished answers judged; `judged` gets each verdict."""
     return Validation(JUDGE, on.metrics, judged, on.tell)
 

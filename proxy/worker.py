@@ -24,11 +24,11 @@ from proxy.runtime.process.memory import give_back_memory
 from proxy.runtime.process.uncaught import tell_uncaught
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.recorder import Recorder
-from proxy.runtime.validation.validation import JudgedRun
+from proxy.runtime.validation.validation import RunVerdict
 from proxy.runtime.workers.merged_metrics import ChangedSamples
 from proxy.runtime.workers.messages import (
     Conversation,
-    Cut,
+    CutCalls,
     Drain,
     FromOwner,
     Granted,
@@ -105,7 +105,7 @@ class Worker:
             await asyncio.wait_for(self._hand_over(), _LEAVING_SECONDS)
         await self._on.tasks.close()
 
-    def _judged(self, judged: JudgedRun) -> None:
+    def _judged(self, judged: RunVerdict) -> None:
         self._owner.send(Validated(judged.run, judged.agent, judged.verdict.passed, judged.verdict.why))
 
     def _log(self, lines: bytes) -> None:
@@ -128,7 +128,7 @@ class Worker:
                 self._on.tasks.spawn(self._send_runs(message.request), "runs")
             case LeaseGiven() | LeasesEnded():
                 self._ledger.told(message)
-            case Cut():
+            case CutCalls():
                 if self._plane is not None:
                     self._plane.request_path.cut(message.switch)
             case Welcome() | Serve() | Drain():

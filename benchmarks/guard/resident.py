@@ -26,8 +26,8 @@ from benchmarks.processes import free_port
 from proxy.http1.errors import ClientGone
 from proxy.http1.limits import ListenerLimits, UpstreamLimits
 from proxy.http1.listener import Listener
-from proxy.http1.message import Call
-from proxy.http1.reply import Reply
+from proxy.http1.message import HttpCall
+from proxy.http1.reply import HttpReply
 from proxy.http1.tls import client_context
 from proxy.http1.upstream import Origin, UpstreamClient
 from proxy.runtime.process.garbage import collect_seldom
@@ -64,7 +64,7 @@ class _Chain:
         await self._listener.drain(1)
         await self._upstream.close()
 
-    async def _serve(self, call: Call, reply: Reply) -> None:
+    async def _serve(self, call: HttpCall, reply: HttpReply) -> None:
         answer = await self._upstream.send(self._provider, call.method, call.target, call.headers, call.body, reply)
         if call.body in _STREAM:
             reply.start(answer.status, answer.headers)

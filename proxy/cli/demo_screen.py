@@ -16,7 +16,7 @@ from rich.text import Text
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ScreenRow:
     """One version's traffic so far; `share_percent` is of the last two seconds."""
 
     version: int
@@ -43,7 +43,7 @@ class Screen(Protocol):
         """Something happened."""
         ...
 
-    def frame(self, seconds: float, rows: Sequence[Row]) -> None:
+    def frame(self, seconds: float, rows: Sequence[ScreenRow]) -> None:
         """How traffic stands `seconds` after the start."""
         ...
 
@@ -60,7 +60,7 @@ class PlainScreen:
         self._out.write(text + "\n")
         self._out.flush()
 
-    def frame(self, seconds: float, rows: Sequence[Row]) -> None:
+    def frame(self, seconds: float, rows: Sequence[ScreenRow]) -> None:
         if seconds - self._shown_at < self._interval_seconds or not rows:
             return
         self._shown_at = seconds
@@ -76,7 +76,7 @@ class LiveScreen:
     def tell(self, text: str) -> None:
         self._live.console.print(Text(text))
 
-    def frame(self, seconds: float, rows: Sequence[Row]) -> None:
+    def frame(self, seconds: float, rows: Sequence[ScreenRow]) -> None:
         self._live.update(_table(rows))
 
 
@@ -91,14 +91,14 @@ def screen_for(out: TextIO, length_seconds: float) -> Generator[Screen]:
         yield LiveScreen(live)
 
 
-def _line(row: Row) -> str:
+def _line(row: ScreenRow) -> str:
     return (
         f"v{row.version} {row.share_percent:3.0f}% now, {row.calls} calls, {row.error_percent:.0f}% errors, "
         f"{row.refused} refused, ${row.cost_usd:.4f}"
     )
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _table(rows: Sequence[ScreenRow]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="support-triage: traffic by version", title_justify="left")
     for title in ("VERSION", "SHARE NOW", "CALLS", "ERRORS", "REFUSED", "COST", "PER 1000 CALLS"):
         table.add_column(title, justify="right")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from proxy.cli.admin_client import AdminClient, Document
-from proxy.cli.demo_screen import Row, Screen
-from proxy.cli.demo_traffic import USERS, Answer, Traffic
+from proxy.cli.demo_screen import Screen, ScreenRow
+from proxy.cli.demo_traffic import USERS, DemoAnswer, Traffic
 
 AGENT = "support-triage"
 CANARY_PERCENT = 10.0
@@ -32,7 +32,7 @@ async def tell(api: AdminClient, traffic: Traffic, screen: Screen, length_second
     return await _Story(api, traffic, screen, length_seconds).play()
 
 
-def canary_problems(answers: Sequence[Answer]) -> list[str]:
+def canary_problems(answers: Sequence[DemoAnswer]) -> list[str]:
     """What is wrong with the answers to calls sent while the canary ran; nothing where the list is empty."""
     problems: list[str] = []
     lucky = {answer.user for answer in answers if answer.version == 2}
@@ -44,13 +44,13 @@ def canary_problems(answers: Sequence[Answer]) -> list[str]:
     return problems
 
 
-def rollback_problems(answers: Sequence[Answer], version: int) -> list[str]:
+def rollback_problems(answers: Sequence[DemoAnswer], version: int) -> list[str]:
     """What is wrong with the answers to calls sent after the rollback of `version` was confirmed."""
     late = sum(answer.version == version for answer in answers)
     return [f"{late} calls sent after the rollback were answered by version {version}"] if late else []
 
 
-def switch_problems(answers: Sequence[Answer]) -> list[str]:
+def switch_problems(answers: Sequence[DemoAnswer]) -> list[str]:
     """What is wrong with the answers to calls sent while the kill switch was on."""
     passed = sum(answer.is_served for answer in answers)
     return [f"{passed} calls sent while the kill switch was on were served"] if passed else []
@@ -264,11 +264,11 @@ class _Story:
         costs = await self._traffic.costs()
         answers = self._traffic.answers
         recent = [answer for answer in self._since(self._now() - 2.0) if answer.version is not None]
-        rows: list[Row] = []
+        rows: list[ScreenRow] = []
         for version in sorted({answer.version for answer in answers if answer.version is not None}):
             own = [answer for answer in answers if answer.version == version]
             rows.append(
-                Row(
+                ScreenRow(
                     version=version,
                     share_percent=100 * sum(answer.version == version for answer in recent) / max(1, len(recent)),
                     calls=len(own),
@@ -282,11 +282,11 @@ class _Story:
     def _say(self, text: str) -> None:
         self._screen.tell(f"  {text}")
 
-    def _since(self, moment: float) -> list[Answer]:
+    def _since(self, moment: float) -> list[DemoAnswer]:
         """Answers to calls sent after `moment`."""
         return [answer for answer in self._traffic.answers if answer.sent_at >= moment]
 
-    def _seen(self, since: float, wanted: Callable[[Answer], bool]) -> bool:
+    def _seen(self, since: float, wanted: Callable[[DemoAnswer], bool]) -> bool:
         return any(wanted(answer) for answer in self._since(since))
 
     def _all_answered(self, since: float) -> bool:

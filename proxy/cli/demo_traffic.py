@@ -21,7 +21,7 @@ _VERSION = re.compile(r"@(\d+)\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DemoAnswer:
     """What one call came back with. Times are seconds of the event loop's clock; `version` is None on some refusals."""
 
     user: str
@@ -44,7 +44,7 @@ class Traffic:
     """The users of one agent. Entered as a context, then `run` until cancelled."""
 
     def __init__(self, traffic_url: str, metrics_url: str, agent: str) -> None:
-        self.answers: list[Answer] = []
+        self.answers: list[DemoAnswer] = []
         self._calls_url = f"{traffic_url}/a/{agent}/v1/chat/completions"
         self._metrics_url = metrics_url
         self._http: aiohttp.ClientSession | None = None
@@ -99,4 +99,4 @@ class Traffic:
                 version = None if found is None else int(found[1])
         except aiohttp.ClientError:
             status = 0
-        self.answers.append(Answer(user, sent_at, now(), version, status))
+        self.answers.append(DemoAnswer(user, sent_at, now(), version, status))

@@ -32,7 +32,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class AdminCaller:
     """Who asks: the name of the token that was presented, and what it may do."""
 
     name: str

@@ -64,7 +64,7 @@ class AnswerSource(Protocol):
         ...
 
 
-class Answer:
+class HttpAnswer:
     """An answer whose head is there. Exactly one of `read`, `relay` and `close` must follow."""
 
     # Defaults live in the class: a call touches few of them, and creating the object is part of every call. Those of callables

@@ -7,7 +7,7 @@ disagree llhttp refuses. llhttp tells of a chunk's data as it comes, and of its 
 import re
 from typing import Final
 
-from proxy.http1.request_head import Refused
+from proxy.http1.request_head import RequestRefused
 
 _LF: Final = b"\n"
 _SIZE: Final = re.compile(rb"[0-9A-Fa-f]*")
@@ -32,7 +32,7 @@ class ChunkSizes:
     def walk(self, data: bytes) -> int:
         """How much of `data` belongs to the body, its trailers included: all of it where that does not end in it.
 
-        Raises Refused: 413 for a chunk that makes the body longer than it may be, however little of it is there; 400 for a size
+        Raises RequestRefused: 413 for a chunk that makes the body longer than it may be, however little of it is there; 400 for a size
         that no body has.
         """
         at, size = 0, len(data)
@@ -60,9 +60,9 @@ class ChunkSizes:
         digits = b"" if match is None else match[0]
         length = int(digits or b"0", 16)
         if self._total_bytes + length > self._limit_bytes:
-            raise Refused(413)
+            raise RequestRefused(413)
         if len(digits) > _DIGITS:
-            raise Refused(400)
+            raise RequestRefused(400)
         if is_whole:
             self._total_bytes += length
             self._in_trailers = not length

@@ -13,10 +13,10 @@ from typing import Final, Protocol, cast
 
 from proxy.http1.body_budget import BodyBudget
 from proxy.http1.limits import ListenerLimits
-from proxy.http1.message import Call
+from proxy.http1.message import HttpCall
 from proxy.http1.outgoing import Outgoing, Turn
-from proxy.http1.reply import Reply
-from proxy.http1.request_head import Refused
+from proxy.http1.reply import HttpReply
+from proxy.http1.request_head import RequestRefused
 from proxy.http1.request_parser import BODY, HEAD, IDLE, RequestParser
 from proxy.http1.sockets import abort
 
@@ -33,11 +33,11 @@ class CallSink(Protocol):
     draining: bool
     turn: Turn
 
-    def call_ready(self, call: Call, reply: Reply) -> None:
+    def call_ready(self, call: HttpCall, reply: HttpReply) -> None:
         """Start handling a complete call."""
         ...
 
-    def refuse(self, call: Call | None, reply: Reply, refused: Refused) -> None:
+    def refuse(self, call: HttpCall | None, reply: HttpReply, refused: RequestRefused) -> None:
         """Answer a request that cannot be taken, of which `call` is what came; None where no request line did."""
         ...
 
@@ -61,10 +61,10 @@ class ClientConnection:
         self._limits = limits
         self._loop = loop
         self._parser = RequestParser(self, limits, loop.time, sink.budget)
-        self._current: Reply | None = None
-        self._queue: list[tuple[Call, Reply]] = []  # an empty deque would hold 600 bytes
+        self._current: HttpReply | None = None
+        self._queue: list[tuple[HttpCall, HttpReply]] = []  # an empty deque would hold 600 bytes
         self._deaf = False  # input is thrown away: refused, or closing
-        self._refusal: Refused | None = None  # waits for the answers before it
+        self._refusal: RequestRefused | None = None  # waits for the answers before it
         self._lingering = False
         self._owes_continue = False
         self._held = b""  # read, but not parsed while too many calls wait
@@ -90,7 +90,7 @@ class ClientConnection:
         self.transport.set_write_buffer_limits(self._limits.write_buffer_bytes)
         self.outgoing.transport = self.transport
         if not self._sink.opened(self):
-            self._refuse(Refused(503))
+            self._refuse(RequestRefused(503))
 
     def data_received(self, data: bytes) -> None:
         self._progress = True
@@ -105,7 +105,7 @@ class ClientConnection:
                 return
             try:
                 self._parser.feed(data)
-            except Refused as refused:
+            except RequestRefused as refused:
                 self._refuse(refused)
         if len(self._queue) >= self._limits.pipelined_calls:
             self._pause(b"")
@@ -139,9 +139,9 @@ class ClientConnection:
 
     # --- what the parser tells ------------------------------------------------------------------------------------
 
-    def request_ready(self, call: Call, *, http10: bool, keep_alive: bool) -> None:
+    def request_ready(self, call: HttpCall, *, http10: bool, keep_alive: bool) -> None:
         """Handle a complete request now, or after the ones before it."""
-        reply = Reply(self, head_only=call.method == "HEAD", http10=http10, keep_alive=keep_alive)
+        reply = HttpReply(self, head_only=call.method == "HEAD", http10=http10, keep_alive=keep_alive)
         # The parser has counted them.
         reply.held_bytes = len(call.body)
         if self._current is None:
@@ -218,31 +218,31 @@ class ClientConnection:
                 self._close()
         elif phase is HEAD:
             if now - self._parser.head_at >= limits.header_seconds:
-                self._refuse(Refused(408))
+                self._refuse(RequestRefused(408))
         elif phase is BODY:
             if self._progress:
                 self._progress = False
                 self._progress_at = now
             idle = now - self._progress_at >= limits.body_idle_seconds
             if idle or now - self._parser.head_at >= limits.body_total_seconds:
-                self._refuse(Refused(408))
+                self._refuse(RequestRefused(408))
 
     # --- ends -----------------------------------------------------------------------------------------------------
 
-    def _refuse(self, refused: Refused) -> None:
+    def _refuse(self, refused: RequestRefused) -> None:
         self._deaf = True
         self._owes_continue = False
         self._refusal = refused
         if self._current is None:
             self._send_refusal(refused)
 
-    def _send_refusal(self, refused: Refused) -> None:
+    def _send_refusal(self, refused: RequestRefused) -> None:
         call = self._parser.unread_call()
         self._go_deaf()
         self._lingering = True
         self._since = self._loop.time()
         head_only = call is not None and call.method == "HEAD"
-        self._sink.refuse(call, Reply(self, head_only=head_only, http10=False, keep_alive=False), refused)
+        self._sink.refuse(call, HttpReply(self, head_only=head_only, http10=False, keep_alive=False), refused)
         self.outgoing.flush()
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -287,7 +287,7 @@ class ClientConnection:
             step = max(_SLICE_BYTES, missing)
             try:
                 self._parser.feed(view[at : at + step] if missing else data[at : at + step])
-            except Refused as refused:
+            except RequestRefused as refused:
                 self._refuse(refused)
             at += step
 

@@ -16,18 +16,18 @@ from proxy.http1.body_budget import BodyBudget
 from proxy.http1.client_connection import ClientConnection
 from proxy.http1.errors import UnfinishedReply
 from proxy.http1.limits import ListenerLimits, sweep_seconds
-from proxy.http1.message import Call
+from proxy.http1.message import HttpCall
 from proxy.http1.outgoing import Turn
-from proxy.http1.reply import Reply
-from proxy.http1.request_head import Refused, refusal_body
+from proxy.http1.reply import HttpReply
+from proxy.http1.request_head import RequestRefused, refusal_body
 from proxy.http1.sockets import bind_unix
 from proxy.http1.tls_accepting import TlsAcceptor
 
-__all__ = ["Handler", "Listener", "Refuse", "Reply"]
+__all__ = ["Handler", "HttpReply", "Listener", "Refuse"]
 
-Handler = Callable[[Call, Reply], Coroutine[Any, Any, None]]
+Handler = Callable[[HttpCall, HttpReply], Coroutine[Any, Any, None]]
 #: Answers a request that could not be taken with one `send`, at once; of the call there is what came, and no body.
-Refuse = Callable[[Call, Reply, Refused], None]
+Refuse = Callable[[HttpCall, HttpReply, RequestRefused], None]
 
 _ABORT_GRACE_SECONDS: Final = 1.0
 _BACKLOG: Final = 1024
@@ -56,7 +56,7 @@ class Listener:
         self._unix_paths: list[str] = []
         self._connections: set[ClientConnection] = set()
         self._turned_away: dict[ClientConnection, None] = {}
-        self._tasks: dict[Reply, asyncio.Task[None]] = {}
+        self._tasks: dict[HttpReply, asyncio.Task[None]] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._all_closed: asyncio.Future[None] | None = None
         # From the start on. Asking for it is a system call (getpid) in Python 3.11, which each call would make.
@@ -149,11 +149,11 @@ class Listener:
 
     # --- the connections' view (`CallSink`) -----------------------------------------------------------------------
 
-    def call_ready(self, call: Call, reply: Reply) -> None:
+    def call_ready(self, call: HttpCall, reply: HttpReply) -> None:
         """Run the handler in a task of its own."""
         self._tasks[reply] = self._loop.create_task(self._run(call, reply))
 
-    def refuse(self, call: Call | None, reply: Reply, refused: Refused) -> None:
+    def refuse(self, call: HttpCall | None, reply: HttpReply, refused: RequestRefused) -> None:
         """Have those above say it; in fixed words where they do not, or cannot."""
         if call is not None and self._refuse is not None:
             try:
@@ -211,7 +211,7 @@ class Listener:
             connection.check(now)
         self._schedule_sweep()
 
-    async def _run(self, call: Call, reply: Reply) -> None:
+    async def _run(self, call: HttpCall, reply: HttpReply) -> None:
         try:
             await self._handler(call, reply)
             if not reply.finished and not reply.ended:
@@ -229,7 +229,7 @@ class Listener:
         finally:
             self._over(reply)
 
-    def _over(self, reply: Reply) -> None:
+    def _over(self, reply: HttpReply) -> None:
         self._tasks.pop(reply, None)
         reply.give_back()
 

@@ -41,7 +41,7 @@ HOP_BY_HOP_OR_OURS: Final = HOP_BY_HOP | {b"expect", b"host", b"proxy-authorizat
 
 
 @dataclass(init=False, slots=True)
-class Call:
+class HttpCall:
     """One complete request. `received_at` is loop time in seconds, when the first byte of the head came."""
 
     method: str

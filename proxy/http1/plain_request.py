@@ -13,7 +13,7 @@ takes 1.6 µs less of a call, with more fields more. Credentials are never among
 from typing import Any, Final
 
 from proxy.http1.limits import ListenerLimits
-from proxy.http1.message import NAMES, Call, Headers
+from proxy.http1.message import NAMES, Headers, HttpCall
 from proxy.http1.request_head import HOST_BYTES, METHODS, is_host
 
 _HEAD_END: Final = b"\r\n\r\n"
@@ -52,7 +52,7 @@ _first_lines: Final[dict[bytes, tuple[str, bytes]]] = {}
 _fields: Final[dict[bytes, Any]] = {}
 
 
-def read_plain(data: bytes, limits: ListenerLimits, received_at: float) -> Call | None:
+def read_plain(data: bytes, limits: ListenerLimits, received_at: float) -> HttpCall | None:
     """The one request that `data` is, from its first byte to its last; None where llhttp has to say what it is."""
     head_end = data.find(_HEAD_END, 0, limits.header_bytes)
     if head_end < 0:
@@ -79,7 +79,7 @@ def read_plain(data: bytes, limits: ListenerLimits, received_at: float) -> Call 
     length = 0 if text is None else int(text)
     if length != len(data) - head_end - len(_HEAD_END) or length > limits.body_bytes:
         return None
-    return Call(first[0], first[1], headers, data[head_end + len(_HEAD_END) :], received_at)
+    return HttpCall(first[0], first[1], headers, data[head_end + len(_HEAD_END) :], received_at)
 
 
 def _read_first_line(line: bytes) -> tuple[str, bytes] | None:

@@ -47,7 +47,7 @@ class ReplyConnection(Protocol):
         ...
 
 
-class Reply:
+class HttpReply:
     """One call's answer. After `client_gone` or `abort`, every method but `on_client_gone` is a no-op."""
 
     # Defaults live in the class: a call touches few of them, and creating the object is part of every call. Those of callables,

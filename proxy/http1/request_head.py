@@ -35,7 +35,7 @@ _REASONS: Final = {
 }
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The request is answered with an error of this status, and the connection is closed."""
 
     def __init__(self, status: int) -> None:
@@ -69,24 +69,24 @@ def is_host(value: bytes) -> bool:
 
 
 def check_line(line: bytes, method: bytes, target: bytes, version: str) -> str:
-    """The method as text. Raises Refused for a protocol, version, method or target that is not served.
+    """The method as text. Raises RequestRefused for a protocol, version, method or target that is not served.
 
     `line` is the whole of it: llhttp takes some methods of other protocols too (`POST / RTSP/1.0`) and does not say so.
     """
     if version not in ("1.1", "1.0") or not line.rpartition(b" ")[2].startswith(_PROTOCOL):
-        raise Refused(505)
+        raise RequestRefused(505)
     name = METHODS.get(method)
     if name is None:
-        raise Refused(405)
+        raise RequestRefused(405)
     if target[:1] != b"/" or _HASH in target:
-        raise Refused(400)
+        raise RequestRefused(400)
     return name
 
 
 def check_headers(headers: Headers, version: str) -> tuple[int | None, bool, bool]:
     """Check the fields of one request, whose names are lower-cased and whose values are stripped.
 
-    Gives the Content-Length, whether the body is chunked, and whether the client waits for `100 Continue`. Raises Refused.
+    Gives the Content-Length, whether the body is chunked, and whether the client waits for `100 Continue`. Raises RequestRefused.
     """
     fields = dict(headers)
     if len(fields) != len(headers):
@@ -94,9 +94,9 @@ def check_headers(headers: Headers, version: str) -> tuple[int | None, bool, boo
     host = fields.get(b"host")
     if host is None:
         if version == "1.1":
-            raise Refused(400)
+            raise RequestRefused(400)
     elif len(host) > HOST_BYTES or not is_host(host):
-        raise Refused(400)
+        raise RequestRefused(400)
     length = fields.get(b"content-length")
     coding = fields.get(b"transfer-encoding")
     expectation = fields.get(b"expect")
@@ -110,7 +110,7 @@ def check_headers(headers: Headers, version: str) -> tuple[int | None, bool, boo
 def _check_repeated(headers: Headers, fields: dict[bytes, bytes]) -> None:
     names = [name for name, _ in headers]
     if any(names.count(name) > 1 for name in (b"host", b"content-length", b"expect")):
-        raise Refused(400)
+        raise RequestRefused(400)
     if b"transfer-encoding" in fields:
         codings = [value for name, value in headers if name == b"transfer-encoding"]
         fields[b"transfer-encoding"] = b",".join(codings)
@@ -119,9 +119,9 @@ def _check_repeated(headers: Headers, fields: dict[bytes, bytes]) -> None:
 def _chunked(value: bytes, version: str) -> bool:
     codings = [coding.strip(b" \t").lower() for coding in value.split(b",")]
     if version == "1.0" or codings[-1] != b"chunked" or codings.count(b"chunked") > 1 or b"" in codings:
-        raise Refused(400)
+        raise RequestRefused(400)
     if len(codings) > 1:
-        raise Refused(501)
+        raise RequestRefused(501)
     return True
 
 
@@ -129,5 +129,5 @@ def _continue(value: bytes, version: str) -> bool:
     if version == "1.0":
         return False
     if value.lower() != b"100-continue":
-        raise Refused(417)
+        raise RequestRefused(417)
     return True

@@ -3,7 +3,7 @@
 llhttp is fed one part of a message at a time, a head or what came of a body, so that it is known where each begins: the protocol of a
 request line and the size of a chunk are looked at here, because llhttp tells neither.
 
-No sockets, no deadlines: `client_connection.py` has those, and acts on `Refused`. Dropped here: trailers, chunk extensions,
+No sockets, no deadlines: `client_connection.py` has those, and acts on `RequestRefused`. Dropped here: trailers, chunk extensions,
 and `Upgrade`, which never switches protocols.
 """
 
@@ -18,9 +18,9 @@ import httptools
 from proxy.http1.body_budget import BodyBudget
 from proxy.http1.chunk_sizes import ChunkSizes
 from proxy.http1.limits import ListenerLimits
-from proxy.http1.message import NAMES, Call, Headers, learn_name
+from proxy.http1.message import NAMES, Headers, HttpCall, learn_name
 from proxy.http1.plain_request import read_plain
-from proxy.http1.request_head import Refused, check_headers, check_line
+from proxy.http1.request_head import RequestRefused, check_headers, check_line
 
 _CHUNK_OVERHEAD_BYTES: Final = 12  # size line and line ends of an ordinary chunk
 _HEAD_END: Final = b"\r\n\r\n"
@@ -47,7 +47,7 @@ LAST: Final = Phase.LAST
 class RequestSink(Protocol):
     """What a parser tells its connection."""
 
-    def request_ready(self, call: Call, *, http10: bool, keep_alive: bool) -> None:
+    def request_ready(self, call: HttpCall, *, http10: bool, keep_alive: bool) -> None:
         """A complete request."""
         ...
 
@@ -70,7 +70,7 @@ class RequestParser:
         self._budget = budget
         self._clock = clock
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
-        self._refused: Refused | None = None
+        self._refused: RequestRefused | None = None
         self._resuming = False
         self._headers: Headers = []
         self._method = ""
@@ -113,7 +113,7 @@ class RequestParser:
         return True
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Read on. Raises Refused; nothing may be fed after that."""
+        """Read on. Raises RequestRefused; nothing may be fed after that."""
         while len(data) and self.phase is not LAST and self._parser is not None:
             if self.phase is BODY:
                 end = self._end_of_body(data)
@@ -142,7 +142,7 @@ class RequestParser:
         return size
 
     def _end_of_body(self, data: bytes | memoryview) -> int:
-        """How much of these bytes belongs to the present body. Raises Refused (see `ChunkSizes.walk`)."""
+        """How much of these bytes belongs to the present body. Raises RequestRefused (see `ChunkSizes.walk`)."""
         if not self._chunked:
             return min(self.missing_bytes, len(data))
         if self._sizes is None:
@@ -164,12 +164,12 @@ class RequestParser:
             if self.phase is not IDLE:
                 self._check_growth()
 
-    def unread_call(self) -> Call | None:
+    def unread_call(self) -> HttpCall | None:
         """What is known of a request that is refused; None where no request line came."""
         if not self._target or self._parser is None:
             return None
         method = self._parser.get_method().decode("ascii", "replace")
-        return Call(method, self._target, self._headers or self._fields, b"", self.head_at)
+        return HttpCall(method, self._target, self._headers or self._fields, b"", self.head_at)
 
     def close(self) -> None:
         """Break the reference cycles with llhttp's wrapper and the connection, and let go of a partial message."""
@@ -193,20 +193,20 @@ class RequestParser:
         if found is not None and found not in self._fields[-1:]:
             self._fields.append(found)
 
-    def _refusal(self, error: httptools.HttpParserError) -> Refused:
+    def _refusal(self, error: httptools.HttpParserError) -> RequestRefused:
         if self._refused is not None:
             return self._refused
-        return Refused(505 if error.args == ("Invalid HTTP version",) else 400)
+        return RequestRefused(505 if error.args == ("Invalid HTTP version",) else 400)
 
     def _check_growth(self) -> None:
         limits = self._limits
         if self.phase is HEAD:
             if self._head_bytes > limits.header_bytes + limits.request_line_bytes:
-                raise Refused(431)
+                raise RequestRefused(431)
         elif self.phase is BODY and self._chunked:
             framing = self._wire_bytes - self._body_bytes - _CHUNK_OVERHEAD_BYTES * self.chunks
             if framing > limits.header_bytes:  # chunk extensions or trailers without end
-                raise Refused(400)
+                raise RequestRefused(400)
 
     def _ignore_upgrade(self, parser: httptools.HttpRequestParser) -> None:
         """Read on as if `Upgrade` were not there: llhttp stops at the head and leaves the body to a new protocol, so the
@@ -215,8 +215,8 @@ class RequestParser:
             framing = b"transfer-encoding: chunked" if self._chunked else b"content-length: %d" % (self._length or 0)
             parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
 
-    def _stop(self, status: int) -> Refused:
-        self._refused = Refused(status)
+    def _stop(self, status: int) -> RequestRefused:
+        self._refused = RequestRefused(status)
         return self._refused
 
     # --- llhttp callbacks -----------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ class RequestParser:
             return
         try:
             wants_continue = self._check_head(parser.get_method(), parser.get_http_version())
-        except Refused as refused:
+        except RequestRefused as refused:
             self._refused = refused
             raise
         self._keep_alive = parser.should_keep_alive()
@@ -262,13 +262,13 @@ class RequestParser:
         self._method = check_line(self._line, method, self._target, version)
         self._http10 = version == "1.0"
         if len(headers) > limits.header_count:
-            raise Refused(431)
+            raise RequestRefused(431)
         is_large = self._head_bytes > limits.header_bytes
         if is_large and sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes:
-            raise Refused(431)
+            raise RequestRefused(431)
         self._length, self._chunked, wants_continue = check_headers(headers, version)
         if self._length is not None and self._length > limits.body_bytes:
-            raise Refused(413)
+            raise RequestRefused(413)
         self._headers = headers
         self._fields = []
         return wants_continue
@@ -300,7 +300,7 @@ class RequestParser:
         if self._resuming:  # the end llhttp sees at an upgrade; the real one comes after `_ignore_upgrade`
             return
         body = self._first if self._joined is None else self._joined.getvalue()
-        call = Call(self._method, self._target, self._headers, body, self.head_at)
+        call = HttpCall(self._method, self._target, self._headers, body, self.head_at)
         self._headers, self._sizes = [], None
         self._begin_message()
         self.phase = IDLE if self._keep_alive else LAST

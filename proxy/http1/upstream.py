@@ -1,6 +1,6 @@
 """Sends requests to origins over pooled connections; gives their answers.
 
-The conductor's whole view of the upstream side: `UpstreamClient.send` gives an `Answer`, which is read or relayed.
+The conductor's whole view of the upstream side: `UpstreamClient.send` gives an `HttpAnswer`, which is read or relayed.
 Redirects are not followed, nothing is decoded, no cookie is kept. Its counterpart towards clients is `listener.py`.
 """
 
@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from typing import cast
 
-from proxy.http1.answer import Answer
+from proxy.http1.answer import HttpAnswer
 from proxy.http1.dial import Dialer, Resolver, resolve
 from proxy.http1.egress import Egress
 from proxy.http1.errors import ClientGone, UpstreamError
@@ -16,11 +16,11 @@ from proxy.http1.limits import UpstreamLimits
 from proxy.http1.message import CR, HOP_BY_HOP_OR_OURS, LF, SPACE, Headers, render_head
 from proxy.http1.origin import Origin
 from proxy.http1.pool import Pool
-from proxy.http1.reply import Reply
+from proxy.http1.reply import HttpReply
 from proxy.http1.tls import client_context
 from proxy.http1.upstream_connection import UpstreamConnection
 
-__all__ = ["Answer", "ClientGone", "Origin", "UpstreamClient", "UpstreamError"]
+__all__ = ["ClientGone", "HttpAnswer", "Origin", "UpstreamClient", "UpstreamError"]
 
 
 class UpstreamClient:
@@ -46,10 +46,10 @@ class UpstreamClient:
         target: bytes,
         headers: Headers,
         body: bytes,
-        client: Reply | None = None,
+        client: HttpReply | None = None,
         *,
         anew: bool = False,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Send a request; returns when the head of its answer is there.
 
         `headers` are end-to-end ones; `host` and `content-length` are added. With `client`, the client's leaving aborts

@@ -14,7 +14,7 @@ from typing import Final, Protocol, cast
 
 import httptools
 
-from proxy.http1.answer import Answer
+from proxy.http1.answer import HttpAnswer
 from proxy.http1.answer_head import BadAnswer, check_answer, check_status
 from proxy.http1.chunks import MAX_LONE_BYTES, only_chunk
 from proxy.http1.errors import Reason
@@ -74,7 +74,7 @@ class UpstreamConnection:
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # llhttp's callback for body bytes: no Python code runs per chunk
         self._parser = httptools.HttpResponseParser(self)
-        self._answer: Answer | None = None
+        self._answer: HttpAnswer | None = None
         self._outgoing = Outgoing(pool.turn)
         self._is_proved = False
         self._request_bytes = 0
@@ -96,10 +96,10 @@ class UpstreamConnection:
         self._active_at = 0.0
         self._drains_since: float | None = None
 
-    def begin(self, head: bytes, body: bytes, *, head_only: bool) -> Answer:
+    def begin(self, head: bytes, body: bytes, *, head_only: bool) -> HttpAnswer:
         """Send a request. The answer's `arrived` says when its head is there."""
         loop = self._loop
-        answer = Answer(self, loop.create_future(), self._limits.unclaimed_bytes)
+        answer = HttpAnswer(self, loop.create_future(), self._limits.unclaimed_bytes)
         self._answer = answer
         self.touched = False
         self.since = loop.time()
@@ -279,7 +279,7 @@ class UpstreamConnection:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _feed(self, answer: Answer, nbytes: int) -> None:
+    def _feed(self, answer: HttpAnswer, nbytes: int) -> None:
         try:
             self._parser.feed_data(self._buffer[:nbytes])
         except _BREAKING:
@@ -314,7 +314,7 @@ class UpstreamConnection:
         given = self._request_bytes - self._outgoing.waiting_bytes
         return 0 <= given <= _PROVABLE_BYTES and unacknowledged_bytes(self.transport) >= given
 
-    def _break_unanswered(self, answer: Answer, reason: Reason) -> None:
+    def _break_unanswered(self, answer: HttpAnswer, reason: Reason) -> None:
         answer.break_off(reason, request_sent=True, connection_kept=self._is_proved and not self.touched)
 
     def _may_be_head(self, nbytes: int) -> bool:
@@ -331,7 +331,7 @@ class UpstreamConnection:
         self._barren_bytes += nbytes
         return self._barren_bytes > self._limits.header_bytes
 
-    def _end_exchange(self, answer: Answer) -> None:
+    def _end_exchange(self, answer: HttpAnswer) -> None:
         self._answer = self._drains_since = None
         answer.finish()
         if not self._is_proved:

@@ -31,14 +31,14 @@ _BUSY_RUNS: Final = 2_000
 _BUSY_SECONDS: Final = 0.25
 
 
-class Recorded(Protocol):
+class RunQueue(Protocol):
     """How many runs wait to be recorded."""
 
     @property
     def queue_length(self) -> int: ...
 
 
-class LedgerWrites(Protocol):
+class WritesLedger(Protocol):
     """Sees to it that what was spent so far is in the store; False where it is not."""
 
     async def write(self) -> bool: ...
@@ -95,8 +95,8 @@ class Retention:
     def __init__(
         self,
         store: Upkeep,
-        ledger: LedgerWrites,
-        recorder: Recorded,
+        ledger: WritesLedger,
+        recorder: RunQueue,
         rules: RetentionRules,
         clock: Clock,
         tell: Callable[..., Any],

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from proxy.http1.message import Call
-from proxy.simulator.recording import Call as Received
+from proxy.http1.message import HttpCall
+from proxy.simulator.recording import HttpCall as Received
 from tests.harness import eventually
 from tests.hostile.case import HELLO, Case, chat, injected
 from tests.hostile.conversation import Step, Talk, converse
@@ -55,7 +55,7 @@ class Account:
     heard: list[int]
     sent_on: int | None
     """How many requests the front passed to the proxy, by its own account."""
-    calls: list[Call] = field(default_factory=list[Call])
+    calls: list[HttpCall] = field(default_factory=list[HttpCall])
     runs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """One for each call."""
 
@@ -150,7 +150,7 @@ def check_account(case: Case, account: Account) -> None:
         assert answers[-1].headers[b"connection"] == b"close"
 
 
-def _sent_body(call: Call, run: dict[str, Any]) -> bytes:
+def _sent_body(call: HttpCall, run: dict[str, Any]) -> bytes:
     if run["model_asked"] is None or run["version"] is None:
         return call.body
     is_zipped = (b"content-encoding", b"gzip") in call.headers

@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 
-from proxy.http1.message import Call
-from proxy.http1.reply import Reply
-from proxy.http1.request_head import Refused
+from proxy.http1.message import HttpCall
+from proxy.http1.reply import HttpReply
+from proxy.http1.request_head import RequestRefused
 from proxy.runtime.calls.routing import is_base_url
 from tests.harness import CLAUDE, MODEL, PATIENCE_SECONDS, Deployment, deployed, eventually
 
@@ -40,7 +40,7 @@ class Stage:
         self.deployment = deployment
         self.operator = deployment.operator
         self.simulator = deployment.simulator
-        self.heard: list[Call] = []
+        self.heard: list[HttpCall] = []
         """Every call the listener gave to the conductor, in order, those among them that it could not take."""
         self.finished = 0
         self.complaints: list[Any] = []
@@ -110,7 +110,7 @@ class Stage:
         handle, refuse = plane.listener._handler, plane.listener._refuse
         assert refuse is not None
 
-        async def recorded(call: Call, reply: Reply) -> None:
+        async def recorded(call: HttpCall, reply: HttpReply) -> None:
             if _is_aside(call):
                 await handle(call, reply)
                 return
@@ -120,7 +120,7 @@ class Stage:
             finally:
                 self.finished += 1
 
-        def refused(call: Call, reply: Reply, why: Refused) -> None:
+        def refused(call: HttpCall, reply: HttpReply, why: RequestRefused) -> None:
             self.heard.append(call)
             refuse(call, reply, why)
             self.finished += 1
@@ -128,7 +128,7 @@ class Stage:
         plane.listener._handler, plane.listener._refuse = recorded, refused
 
 
-def _is_aside(call: Call) -> bool:
+def _is_aside(call: HttpCall) -> bool:
     """Whether the proxy answers it as no call: is anybody there, or may a page of this origin call. No run is made of it."""
     if call.method in ("GET", "HEAD"):
         return is_base_url(call.target)

@@ -9,10 +9,10 @@ from proxy.http1.body_budget import BodyBudget
 from proxy.http1.client_connection import ClientConnection
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.listener import Listener
-from proxy.http1.message import Call
+from proxy.http1.message import HttpCall
 from proxy.http1.outgoing import Turn
-from proxy.http1.reply import Reply
-from proxy.http1.request_head import Refused
+from proxy.http1.reply import HttpReply
+from proxy.http1.request_head import RequestRefused
 from proxy.http1.request_parser import RequestParser
 from tests.harness import eventually
 
@@ -110,10 +110,10 @@ async def test_a_handler_that_was_cancelled_before_it_began_gives_back_what_its_
 
 
 async def test_what_a_call_holds_beside_its_body_is_counted_until_it_says_so_or_ends() -> None:
-    replies: list[Reply] = []
+    replies: list[HttpReply] = []
     let_go = asyncio.Event()
 
-    async def handle(call: Call, reply: Reply) -> None:
+    async def handle(call: HttpCall, reply: HttpReply) -> None:
         replies.append(reply)
         await let_go.wait()
         reply.send(200, [], b"ok")
@@ -207,7 +207,7 @@ def test_a_body_that_breaks_off_gives_back_what_it_held() -> None:
     parser = RequestParser(Sink(), ListenerLimits(), lambda: 0.0, budget)
     parser.feed(head(5000) + bytes(900))
     assert budget.used_bytes == 900
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         parser.feed(bytes(200))
     assert refused.value.status == 503
     parser.close()

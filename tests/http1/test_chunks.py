@@ -89,7 +89,7 @@ class Pool:
         pass
 
 
-class Reply:
+class HttpReply:
     """Keeps what is passed on; a chunk that is passed on as it came has to be that piece."""
 
     writable = True
@@ -119,7 +119,7 @@ class Relayed:
     def __init__(self, reads: list[bytes]) -> None:
         self._reads = reads
         self.pool = Pool()
-        self.reply = Reply()
+        self.reply = HttpReply()
         self.outcome = "open"
 
     async def run(self) -> None:

@@ -11,7 +11,7 @@ from proxy.http1.body_budget import BodyBudget
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.message import learn_name
 from proxy.http1.plain_request import read_plain
-from proxy.http1.request_head import Refused
+from proxy.http1.request_head import RequestRefused
 from proxy.http1.request_parser import RequestParser
 from tests.http1.hostile_requests import TABLE
 
@@ -54,7 +54,7 @@ def parsed(data, limits=LIMITS):
     try:
         parser.feed(data)
         parser.feed(b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
-    except Refused as refused:
+    except RequestRefused as refused:
         sink.seen.append(refused.status)
     parser.close()
     return sink.seen

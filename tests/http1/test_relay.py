@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.http1.answer import Answer
+from proxy.http1.answer import HttpAnswer
 from tests.http1.raw import serving, within
 from tests.http1.relaying import BODY, CHUNKS, EVENTS, GET, HEAD, STREAM, Relay
 from tests.http1.scripted import Client, answering, origin_of, upstream
@@ -52,7 +52,7 @@ def test_any_body_in_any_pieces_passes_unchanged(chunks, sizes):
     """The answer alone, without sockets: whatever pieces it is given, the reply gets the same bytes in order."""
     written = []
 
-    class Reply:
+    class HttpReply:
         writable = True
         write = staticmethod(written.append)
 
@@ -69,9 +69,9 @@ def test_any_body_in_any_pieces_passes_unchanged(chunks, sizes):
         resume = abort = pause
 
     async def scenario():
-        answer = Answer(Source(), asyncio.get_running_loop().create_future(), 10**6)
+        answer = HttpAnswer(Source(), asyncio.get_running_loop().create_future(), 10**6)
         answer.status = 200
-        relaying = asyncio.ensure_future(answer.relay(Reply()))
+        relaying = asyncio.ensure_future(answer.relay(HttpReply()))
         await asyncio.sleep(0)
         read = []
         for number, chunk in enumerate(chunks):

@@ -4,7 +4,7 @@ import pytest
 
 from proxy.http1.body_budget import BodyBudget
 from proxy.http1.limits import ListenerLimits
-from proxy.http1.request_head import Refused
+from proxy.http1.request_head import RequestRefused
 from proxy.http1.request_parser import RequestParser
 from tests.http1.hostile_requests import TABLE
 
@@ -36,7 +36,7 @@ def feed_bytewise(sent):
     try:
         for byte in sent:
             parser.feed(bytes([byte]))
-    except Refused as refused:
+    except RequestRefused as refused:
         statuses.append(refused.status)
     parser.close()
     return statuses, bodies

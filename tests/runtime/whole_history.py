@@ -2,7 +2,7 @@
 
 from proxy.core.releasing.protection import Protection
 from proxy.core.snapshot import Agent
-from proxy.core.tokens import Caller
+from proxy.core.tokens import AdminCaller
 from proxy.runtime.releasing.limit_commands import CapDraft, SwitchDraft
 from proxy.runtime.releasing.release_commands import VersionDraft
 from proxy.runtime.releasing.release_rows import RolloutDraft
@@ -76,4 +76,4 @@ async def guarded(control: Commands) -> None:
             await limits.end_cap("bob", cap.id, "over")
             await control.tokens.revoke_token("bob", token.id, "left")
             await proposals.unprotect("ann", "b", "staging", "")
-            await proposals.reject(Caller("bob", "admin"), "b", proposal.id, "no")
+            await proposals.reject(AdminCaller("bob", "admin"), "b", proposal.id, "no")

@@ -25,17 +25,17 @@ class ClusterCount:
         return ClusterCount(self.runs + more.runs, self.bad + more.bad)
 
 
-class Cell(Protocol):
+class ClusteredCell(Protocol):
     """What is counted of something, and adds."""
 
     def plus(self, more: Self, /) -> Self: ...
 
 
 _Key = TypeVar("_Key")
-_Cell = TypeVar("_Cell", bound=Cell)
+_AnyCell = TypeVar("_AnyCell", bound=ClusteredCell)
 
 
-def add_cells(cells: MutableMapping[_Key, _Cell], more: Mapping[_Key, _Cell]) -> None:
+def add_cells(cells: MutableMapping[_Key, _AnyCell], more: Mapping[_Key, _AnyCell]) -> None:
     """Add to each cell what came for it."""
     for key, cell in more.items():
         before = cells.get(key)

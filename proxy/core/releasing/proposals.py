@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, cast
 from proxy.core.errors import Conflict
 from proxy.core.shapes import AgentName, JsonObject, LabelName, Moment, ReleaseNumber, Share, VersionNumber, Who, Why
 from proxy.core.times import rfc3339
-from proxy.core.tokens import Caller, role_insufficient
+from proxy.core.tokens import AdminCaller, role_insufficient
 
 #: Point the label at the version; start a rollout of it; end the running rollout with it.
 ProposalAction = Literal["move", "start_rollout", "promote"]
@@ -78,7 +78,7 @@ def check_second_person(proposal: Proposal, approver: str) -> None:
         )
 
 
-def check_may_reject(proposal: Proposal, caller: Caller) -> None:
+def check_may_reject(proposal: Proposal, caller: AdminCaller) -> None:
     """An author may only take back what is theirs. Raises Forbidden(`role_insufficient`)."""
     if caller.role == "author" and caller.name != proposal.proposed_by:
         raise role_insufficient(caller.role, ["operator"], "; authors take back their own proposals only")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, cast, get_args
 
 from proxy.core.versions.components import COMPONENT_KINDS, parse_bundle
-from proxy.core.versions.field_diff import Change, FieldChangeDocument, joined, member_changes, value_changes
+from proxy.core.versions.field_diff import FieldChange, FieldChangeDocument, joined, member_changes, value_changes
 from proxy.core.versions.prompt_diff import Hunk, HunkDocument, prompt_hunks
 from proxy.core.versions.tools_diff import tools_changes
 from proxy.core.versions.versions import Version
@@ -37,10 +37,10 @@ class VersionDiffDocument(TypedDict):
 class VersionDiff:
     """The differences from one version to another. `prompt` has no hunks where the text did not change."""
 
-    metadata: tuple[Change, ...] = ()
-    behavior: tuple[Change, ...] = ()
-    capabilities: tuple[Change, ...] = ()
-    guardrails: tuple[Change, ...] = ()
+    metadata: tuple[FieldChange, ...] = ()
+    behavior: tuple[FieldChange, ...] = ()
+    capabilities: tuple[FieldChange, ...] = ()
+    guardrails: tuple[FieldChange, ...] = ()
     prompt: tuple[Hunk, ...] = ()
 
     @property
@@ -52,7 +52,7 @@ class VersionDiff:
         """True where the two would treat a call differently, so that their bundle hashes differ."""
         return bool(self.behavior or self.capabilities or self.guardrails)
 
-    def changes(self, group: ChangeGroup) -> tuple[Change, ...]:
+    def changes(self, group: ChangeGroup) -> tuple[FieldChange, ...]:
         """The changes of one group."""
         match group:
             case "metadata":
@@ -112,24 +112,24 @@ def _metadata(side: Version | Contents) -> dict[str, Any]:
     return {name: side[name] for name in _METADATA if name in side}
 
 
-def _metadata_changes(before: Contents, after: Contents) -> Iterator[Change]:
+def _metadata_changes(before: Contents, after: Contents) -> Iterator[FieldChange]:
     for name in _METADATA:
         if name in before and name in after:
             yield from value_changes(name, before[name], after[name])
 
 
-def _model_changes(before: Contents, after: Contents) -> Iterator[Change]:
+def _model_changes(before: Contents, after: Contents) -> Iterator[FieldChange]:
     for name in ("provider", "name"):
         old, new = before[name], after[name]
         if old != new:
             kind: Literal["added", "removed", "changed"] = (
                 "added" if old is None else "removed" if new is None else "changed"
             )
-            yield Change(f"model.{name}", kind, old, new)
+            yield FieldChange(f"model.{name}", kind, old, new)
     yield from _parameter_changes(before["parameters"], after["parameters"])
 
 
-def _parameter_changes(before: Contents, after: Contents) -> Iterator[Change]:
+def _parameter_changes(before: Contents, after: Contents) -> Iterator[FieldChange]:
     """Parameters with `{value, enforced}` on each side, so that a change from enforced to default shows as one."""
     path = "model.parameters"
     for name in [*before, *(name for name in after if name not in before)]:
@@ -140,11 +140,11 @@ def _parameter_changes(before: Contents, after: Contents) -> Iterator[Change]:
         old = _parameter(before[name]) if name in before else None
         new = _parameter(after[name]) if name in after else None
         if old is None or new is None:
-            yield Change(place, "added" if old is None else "removed", old, new)
+            yield FieldChange(place, "added" if old is None else "removed", old, new)
         elif old["enforced"] == new["enforced"] and isinstance(old["value"], dict) and isinstance(new["value"], dict):
             yield from value_changes(place, cast("Any", old["value"]), cast("Any", new["value"]))
         elif any(True for _ in value_changes(place, old, new)):
-            yield Change(place, "changed", old, new)
+            yield FieldChange(place, "changed", old, new)
 
 
 def _parameter(content: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class FieldChangeDocument(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FieldChange:
     """One field that differs. `before` is None where it was added, `after` where it was removed."""
 
     path: str
@@ -50,24 +50,24 @@ def is_same(before: Any, after: Any) -> bool:
     return canonical_json(before) == canonical_json(after)
 
 
-def value_changes(path: str, before: Any, after: Any) -> Iterator[Change]:
+def value_changes(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
     """The differences of two values that both exist: member by member in objects, item by item in lists of objects."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         yield from member_changes(path, cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", after))
     elif _has_structure(before) and _has_structure(after):
         yield from _item_changes(path, cast("list[Any]", before), cast("list[Any]", after))
     elif not is_same(before, after):
-        yield Change(path, "changed", before, after)
+        yield FieldChange(path, "changed", before, after)
 
 
-def member_changes(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def member_changes(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FieldChange]:
     """The differences of two objects, members of `before` first, in their order."""
     for key in [*before, *(key for key in after if key not in before)]:
         place = joined(path, key)
         if key not in after:
-            yield Change(place, "removed", before[key], None)
+            yield FieldChange(place, "removed", before[key], None)
         elif key not in before:
-            yield Change(place, "added", None, after[key])
+            yield FieldChange(place, "added", None, after[key])
         else:
             yield from value_changes(place, before[key], after[key])
 
@@ -77,12 +77,12 @@ def _has_structure(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(item, dict | list) for item in cast("list[Any]", value))
 
 
-def _item_changes(path: str, before: list[Any], after: list[Any]) -> Iterator[Change]:
+def _item_changes(path: str, before: list[Any], after: list[Any]) -> Iterator[FieldChange]:
     for index in range(max(len(before), len(after))):
         place = f"{path}[{index}]"
         if index >= len(after):
-            yield Change(place, "removed", before[index], None)
+            yield FieldChange(place, "removed", before[index], None)
         elif index >= len(before):
-            yield Change(place, "added", None, after[index])
+            yield FieldChange(place, "added", None, after[index])
         else:
             yield from value_changes(place, before[index], after[index])

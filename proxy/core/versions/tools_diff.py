@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from proxy.core.versions.components import tool_name
-from proxy.core.versions.field_diff import Change, joined, member_changes, value_changes
+from proxy.core.versions.field_diff import FieldChange, joined, member_changes, value_changes
 
 Tool = Mapping[str, Any]
 
 
-def tools_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def tools_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FieldChange]:
     """The differences of two tools components in their normal form (`mode`, `items`)."""
     yield from value_changes("tools.mode", before["mode"], after["mode"])
     old, new = _by_name(before["items"]), _by_name(after["items"])
@@ -21,14 +21,14 @@ def tools_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterat
         if name in new:
             yield from _definition_changes(place, tool, new[name])
         else:
-            yield Change(place, "removed", tool, None)
+            yield FieldChange(place, "removed", tool, None)
     for name, tool in new.items():
         if name not in old:
-            yield Change(joined("tools", name), "added", None, tool)
+            yield FieldChange(joined("tools", name), "added", None, tool)
     order_before = [name for name in old if name in new]
     order_after = [name for name in new if name in old]
     if order_before != order_after:
-        yield Change("tools.order", "changed", order_before, order_after)
+        yield FieldChange("tools.order", "changed", order_before, order_after)
 
 
 def _by_name(items: Sequence[Tool]) -> dict[str, Tool]:
@@ -43,7 +43,7 @@ def _by_name(items: Sequence[Tool]) -> dict[str, Tool]:
     return found
 
 
-def _definition_changes(path: str, before: Tool, after: Tool) -> Iterator[Change]:
+def _definition_changes(path: str, before: Tool, after: Tool) -> Iterator[FieldChange]:
     if _is_wrapped(before) and _is_wrapped(after):
         # One form keeps the definition in `function`; the wrapping says nothing to a reader.
         yield from member_changes(path, _unwrapped(before), _unwrapped(after))

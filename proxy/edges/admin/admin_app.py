@@ -16,7 +16,7 @@ from proxy.core.errors import Refusal
 from proxy.core.tokens import check_role
 from proxy.edges.admin.admin_connection import occupied
 from proxy.edges.admin.admission import CALLER, MARKER, MARKER_PATH, admission
-from proxy.edges.admin.ask_and_answer import Answer, Ask, Handler, Streamed
+from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask, Handler, Streamed
 from proxy.edges.admin.authentication import Authentication
 from proxy.edges.admin.confirming import Confirm, confirmed
 from proxy.edges.admin.handlers.observability import add_observability
@@ -93,7 +93,7 @@ async def _marker(request: web.Request) -> web.Response:
 
 async def _ordered(
     route: Route, parts: AdminParts, handler: Handler, ask: Ask, change_id: str
-) -> Answer[Any] | Streamed[Any]:
+) -> AdminAnswer[Any] | Streamed[Any]:
     """The answer of a change that has an id; how it ended is remembered."""
     with parts.ordered_changes.carried_out(change_id) as ordered:
         try:

@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from proxy.core.errors import BadInput, Forbidden, NotFound
-from proxy.core.tokens import Caller
+from proxy.core.tokens import AdminCaller
 from proxy.edges.admin.admin_connection import connection_of
 from proxy.edges.admin.answers.problems import Marker
 from proxy.edges.admin.authentication import Authentication
@@ -23,7 +23,7 @@ API_ROOT = "/api"
 MARKER_PATH = "/api/v1"
 MARKER: Marker = {"api": "switchback-admin"}
 #: Whose token was presented.
-CALLER = web.RequestKey("caller", Caller)
+CALLER = web.RequestKey("caller", AdminCaller)
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{1,5})?\Z")
 _PATH = re.compile(r"(?:/|(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+)\Z")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from proxy.core.tokens import Caller
+from proxy.core.tokens import AdminCaller
 
 Model = TypeVar("Model", bound=BaseModel)
 Content = TypeVar("Content")
@@ -21,7 +21,7 @@ Content = TypeVar("Content")
 class Ask:
     """One admitted request: who asks, the names in its path, its checked body and query."""
 
-    caller: Caller
+    caller: AdminCaller
     path: Mapping[str, str]
     body: BaseModel
     query: BaseModel
@@ -43,21 +43,21 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[Content]):
+class AdminAnswer(Generic[Content]):
     """`content` is written as JSON. What a handler says it returns is also how the description describes it."""
 
     content: Content
     status: ClassVar[int] = 200
 
 
-class Created(Answer[Content]):
+class Created(AdminAnswer[Content]):
     """Of what was not there before."""
 
     __slots__ = ()
     status = 201
 
 
-class Accepted(Answer[Content]):
+class Accepted(AdminAnswer[Content]):
     """Of what somebody else has to agree to first."""
 
     __slots__ = ()
@@ -78,4 +78,4 @@ class Streamed(Generic[Content]):
 
 
 #: Its last parameter is the Ask.
-Handler = Callable[..., Awaitable[Answer[Any] | Streamed[Any]]]
+Handler = Callable[..., Awaitable[AdminAnswer[Any] | Streamed[Any]]]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from proxy.core.errors import Limited, Refusal, Unauthorized
 from proxy.core.times import rfc3339
-from proxy.core.tokens import FIRST_TOKEN_NAME, Caller, Token, has_expired
+from proxy.core.tokens import FIRST_TOKEN_NAME, AdminCaller, Token, has_expired
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.releasing.token_commands import sha256_of
 
@@ -48,13 +48,13 @@ class Authentication:
         self._used = used
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
 
-    def identify(self, authorization: Sequence[str], peer: str) -> Caller:
+    def identify(self, authorization: Sequence[str], peer: str) -> AdminCaller:
         """Whose token is in the Authorization headers. Raises Unauthorized (`token_expired` among them), Limited(`too_many_failures`)."""
         digest = sha256_of(_presented(authorization))
         # The whole digest finds the token, so that no two share an entry; what was found is compared in constant time.
         found = self._known(digest)
         if hmac.compare_digest(self._first, digest):
-            return Caller(FIRST_TOKEN_NAME, "admin")
+            return AdminCaller(FIRST_TOKEN_NAME, "admin")
         if found is None or not hmac.compare_digest(found.sha256, digest):
             raise self._failed(peer)
         if has_expired(found, self._clock.now_microseconds()):
@@ -64,7 +64,7 @@ class Authentication:
                 "token_expired", f"the token {found.id} of {found.name} expired at {when}; an admin can create another"
             )
         self._used(found.id)
-        return Caller(found.name, found.role)
+        return AdminCaller(found.name, found.role)
 
     def _failed(self, peer: str) -> Refusal:
         now = self._clock.monotonic_microseconds()

@@ -137,14 +137,14 @@ class VersionBody(ReasonBody):
     source: dict[str, Any] = {}
 
 
-class Evidence(Body):
+class EvidenceBody(Body):
     """What speaks for a change: something that was measured, or happened."""
 
     kind: Literal["evaluation", "rollout", "incident"]
     id: Text
 
 
-EvidenceList = Annotated[list[Evidence], Field(max_length=20)]
+EvidenceList = Annotated[list[EvidenceBody], Field(max_length=20)]
 
 
 class LabelBody(ReasonBody):
@@ -310,6 +310,6 @@ class CapChangesBody(ReasonBody):
     at_limit: AtLimit | None = None
 
 
-def evidence_of(items: Sequence[Evidence]) -> list[dict[str, Any]]:
+def evidence_of(items: Sequence[EvidenceBody]) -> list[dict[str, Any]]:
     """Evidence as the ledger and the audit log keep it."""
     return [item.model_dump() for item in items]

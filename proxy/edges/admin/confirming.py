@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from proxy.edges.admin.ask_and_answer import Answer
+from proxy.edges.admin.ask_and_answer import AdminAnswer
 
 #: The names of workers that have not confirmed in time.
 Confirm = Callable[[], Awaitable[Sequence[str]]]
 
 
-async def confirmed(answer: Answer[Any], confirm: Confirm) -> Answer[Any]:
+async def confirmed(answer: AdminAnswer[Any], confirm: Confirm) -> AdminAnswer[Any]:
     """The answer of a change, once every worker has confirmed or the time is over, with `stragglers`."""
     stragglers = await confirm()
     content: Any = answer.content

@@ -15,7 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from proxy.core.tokens import ROLES, permits
 from proxy.edges.admin.admission import MARKER_PATH
 from proxy.edges.admin.answers.problems import Problem
-from proxy.edges.admin.ask_and_answer import Answer, Ask
+from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask
 from proxy.edges.admin.contract import refusals
 from proxy.edges.admin.contract.open_paths import OPEN_CONTENTS, head_of, open_paths
 from proxy.edges.admin.contract.parameters import path_parameters, query_parameters
@@ -39,9 +39,9 @@ def with_description(routes: Sequence[Route], version: str) -> tuple[Route, ...]
     def document() -> dict[str, Any]:
         return describe(all_routes, version)
 
-    async def get_description(ask: Ask) -> Answer[dict[str, Any]]:
+    async def get_description(ask: Ask) -> AdminAnswer[dict[str, Any]]:
         # Made once, in a quarter of a second; calls in flight do not wait for that.
-        return Answer(await asyncio.to_thread(document))
+        return AdminAnswer(await asyncio.to_thread(document))
 
     own = Route(
         "GET",

@@ -5,23 +5,23 @@ from typing import TypeVar
 
 from proxy.core.pages import Page
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.ask_and_answer import Answer
+from proxy.edges.admin.ask_and_answer import AdminAnswer
 from proxy.edges.admin.queries import PageQuery
 
 Item = TypeVar("Item")
 Shown = TypeVar("Shown")
 
 
-def page_answer(page: Page[Item], render: Callable[[Item], Shown]) -> Answer[Listed[Shown]]:
+def page_answer(page: Page[Item], render: Callable[[Item], Shown]) -> AdminAnswer[Listed[Shown]]:
     """A page of a store's list."""
-    return Answer({"items": [render(item) for item in page.items], "next": page.next_cursor})
+    return AdminAnswer({"items": [render(item) for item in page.items], "next": page.next_cursor})
 
 
 def page_of_named(
     items: Mapping[str, Item], query: PageQuery, render: Callable[[Item], Shown]
-) -> Answer[Listed[Shown]]:
+) -> AdminAnswer[Listed[Shown]]:
     """A page of items held in memory, in the order of their names or ids; the cursor is the last one shown."""
     names = sorted(name for name in items if query.cursor is None or name > query.cursor)
     shown = names[: query.limit]
     cursor = shown[-1] if len(names) > len(shown) else None
-    return Answer({"items": [render(items[name]) for name in shown], "next": cursor})
+    return AdminAnswer({"items": [render(items[name]) for name in shown], "next": cursor})

@@ -11,7 +11,7 @@ from typing import Final
 from proxy.core.errors import Unavailable
 from proxy.runtime.releasing.run_commands import OutcomeDraft, RunCommands
 from proxy.runtime.telemetry.metrics import Metrics
-from proxy.runtime.validation.validation import JudgedRun
+from proxy.runtime.validation.validation import RunVerdict
 
 #: Who says so, in outcomes.
 VALIDATORS: Final = "validators"
@@ -32,11 +32,11 @@ class JudgedRuns:
         self._on_error = on_error
         self._limit = limit
         #: With how often each was tried.
-        self._queue: deque[tuple[JudgedRun, int]] = deque()
+        self._queue: deque[tuple[RunVerdict, int]] = deque()
         self._wake = asyncio.Event()
         self._commands: RunCommands | None = None
 
-    def add(self, judged: JudgedRun) -> None:
+    def add(self, judged: RunVerdict) -> None:
         """Queue what was found about one run; never waits, never raises."""
         if len(self._queue) >= self._limit:
             self._metrics.not_validated(judged.agent, "not_recorded")

@@ -19,7 +19,7 @@ from proxy.core.releasing.proposals import (
 )
 from proxy.core.releasing.protection import Protection, protection_document
 from proxy.core.snapshot import AgentState
-from proxy.core.tokens import Caller
+from proxy.core.tokens import AdminCaller
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, propose, start_of
 from proxy.runtime.releasing.preflight import Preflight, look_ahead
@@ -101,7 +101,7 @@ class ProposalCommands:
 
     async def approve(
         self,
-        caller: Caller,
+        caller: AdminCaller,
         agent: str,
         proposal_id: str,
         why: str,
@@ -138,7 +138,7 @@ class ProposalCommands:
             await _carry_out(work, state, approved, cause)
         return approved
 
-    async def reject(self, caller: Caller, agent: str, proposal_id: str, why: str) -> Proposal:
+    async def reject(self, caller: AdminCaller, agent: str, proposal_id: str, why: str) -> Proposal:
         """Let a proposal not happen; its author may too. Raises NotFound (`agent_not_found`, `proposal_not_found`),
         Forbidden(`role_insufficient`), Conflict (`proposal_decided`, `proposal_stale`)."""
         async with self._changes.begin(agent) as work:

@@ -5,7 +5,7 @@ Of a counter's spent and held amounts, `drawn` is the part that is not in the le
 Who may hold is ledger.py's to decide, writing is writer.py's.
 
 A cap may count each of 100,000 users apart, and neither who asks how it stands nor the look at all counters holds up calls: sums
-are running, the fullest are looked for at the front (`Standing`), and the look goes on second after second where it ended.
+are running, the fullest are looked for at the front (`CapStanding`), and the look goes on second after second where it ended.
 """
 
 import heapq
@@ -49,7 +49,7 @@ class Tally:
     charged: int = 0
 
 
-class Standing:
+class CapStanding:
     """What all counters of one cap come to in one window: their sums, and the fullest of them.
 
     Whoever is not at the front has no more than `threshold`. A counter that rises above it comes to the front; a front that is
@@ -112,7 +112,7 @@ def _fullest_first(counter: "Counter") -> tuple[int, str]:
 
 
 #: Of counters that are not kept, in which nothing is held.
-_NONE: Final = Standing()
+_NONE: Final = CapStanding()
 
 
 class Counter:
@@ -226,7 +226,7 @@ class Counters:
     def __init__(self) -> None:
         self._counters: dict[CounterKey, Counter] = {}
         self._current: dict[str, _Current] = {}
-        self._standings: dict[tuple[str, int], Standing] = {}
+        self._standings: dict[tuple[str, int], CapStanding] = {}
         #: By cap: the start of the newest window that anything was held in, and of the oldest whose sums are known.
         self._newest: dict[str, int] = {}
         self._known_from: dict[str, int] = {}
@@ -243,9 +243,9 @@ class Counters:
     def find(self, key: CounterKey) -> Counter | None:
         return self._counters.get(key)
 
-    def standing(self, cap: str, window_start_microseconds: int) -> Standing:
+    def standing(self, cap: str, window_start_microseconds: int) -> CapStanding:
         """What all counters of a cap come to in the window that began then."""
-        return self._standings.get((cap, window_start_microseconds)) or Standing()
+        return self._standings.get((cap, window_start_microseconds)) or CapStanding()
 
     def window_of(self, cap: Cap, now_microseconds: int) -> int:
         """The start of the window that counts now; a clock that is set back reopens none."""
@@ -282,7 +282,7 @@ class Counters:
         cap, start = counter.cap, counter.key.window_start_microseconds
         standing = self._standings.get((cap.id, start))
         if standing is None:
-            standing = self._standings[cap.id, start] = Standing()
+            standing = self._standings[cap.id, start] = CapStanding()
         standing.add(counter)
         newest = self._newest.get(cap.id, 0)
         if start > newest or newest - start > step_back_held(cap.window):

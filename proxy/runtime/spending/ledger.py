@@ -18,7 +18,7 @@ from proxy.core.scopes import CallFacts
 from proxy.core.spending.caps import Cap, CounterKey, shown_amount
 from proxy.core.spending.ledger import SettledBy
 from proxy.runtime.process.clock import Clock
-from proxy.runtime.spending.counters import Counter, Counters, Standing, Tally
+from proxy.runtime.spending.counters import CapStanding, Counter, Counters, Tally
 from proxy.runtime.spending.held_amount import HeldAmount
 from proxy.runtime.spending.holding import HoldBound, Spent
 from proxy.runtime.spending.lending import Lending
@@ -122,7 +122,7 @@ class SpendLedger:
         """What every counter of a cap says now."""
         return {counter.key: counter.tally for counter in self._counters if counter.key.cap == cap.id}
 
-    def standing(self, cap: Cap, window_start_microseconds: int) -> Standing:
+    def standing(self, cap: Cap, window_start_microseconds: int) -> CapStanding:
         """What all counters of a cap come to in the window that began then; to be read, at any number of counters."""
         return self._counters.standing(cap.id, window_start_microseconds)
 

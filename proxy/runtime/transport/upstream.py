@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from typing import Final, cast
 
 from proxy.core.errors import UpstreamFailed
-from proxy.http1.reply import Reply as Http1Reply
+from proxy.http1.reply import HttpReply
 from proxy.http1.upstream import ClientGone, Origin, UpstreamClient, UpstreamError
 from proxy.runtime.providers import Provider
 from proxy.runtime.transport.exchange import Answer, Reply
@@ -72,7 +72,7 @@ class Upstream:
         origin = self._origins.get(provider.origin)
         if origin is None:
             origin = self._origins[provider.origin] = Origin.parse(provider.origin)
-        answer = self._client.send(origin, method, target, headers, body, cast("Http1Reply", reply), anew=anew)
+        answer = self._client.send(origin, method, target, headers, body, cast("HttpReply", reply), anew=anew)
         return cast("Awaitable[Answer]", answer)
 
     async def close(self) -> None:

@@ -29,7 +29,7 @@ _NOT_FINISHED: Final = frozenset({"tool_call", "paused"})
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedRun:
+class RunVerdict:
     """What was found about one run."""
 
     run: str
@@ -38,7 +38,7 @@ class JudgedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _WaitingAnswer:
     run: Run
     kept: KeptAnswer
     validators: tuple[Validator, ...]
@@ -51,7 +51,7 @@ class Validation:
         self,
         program: JudgeProgram,
         metrics: Metrics,
-        report: Callable[[JudgedRun], None],
+        report: Callable[[RunVerdict], None],
         tell: Callable[..., None],
         room: AnswerRoom | None = None,
         queue_limit: int = QUEUE_LIMIT,
@@ -62,7 +62,7 @@ class Validation:
         self._report = report
         self._tell = tell
         self.room = AnswerRoom() if room is None else room
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_WaitingAnswer] = deque()
         self._limit = queue_limit
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -83,7 +83,7 @@ class Validation:
         elif kept.lost is not None:
             self._skip(run, kept.lost)
             why = f"larger than {MAX_ANSWER_BYTES} bytes" if kept.lost == "too_large" else "no room beside others"
-            self._report(JudgedRun(run.id, run.agent, Verdict(None, f"the answer was not kept: {why}")))
+            self._report(RunVerdict(run.id, run.agent, Verdict(None, f"the answer was not kept: {why}")))
         elif len(self._queue) >= self._limit:
             kept.let_go()
             self._skip(run, "queue_full")
@@ -91,7 +91,7 @@ class Validation:
             kept.let_go()
             self._skip(run, "too_slow")
         else:
-            self._queue.append(_Waiting(run, kept, validators))
+            self._queue.append(_WaitingAnswer(run, kept, validators))
             self._idle.clear()
             self._wake.set()
 
@@ -128,7 +128,7 @@ class Validation:
         del self._paused[run.agent, run.version]
         return False
 
-    async def _judge_one(self, waiting: _Waiting) -> None:
+    async def _judge_one(self, waiting: _WaitingAnswer) -> None:
         run, kept = waiting.run, waiting.kept
         job = Job(run.wire, kept.whole(), waiting.validators)
         kept.let_go()
@@ -136,7 +136,7 @@ class Validation:
             verdict = await self._judge.verdict(job)
         except JudgeLost as lost:
             self._skip(run, "judge_lost")
-            self._report(JudgedRun(run.id, run.agent, Verdict(None, f"the judging process was lost ({lost})")))
+            self._report(RunVerdict(run.id, run.agent, Verdict(None, f"the judging process was lost ({lost})")))
             # One that cannot be started is not started in a circle.
             await asyncio.sleep(_RETRY_SECONDS)
             return
@@ -144,7 +144,7 @@ class Validation:
             self._skip(run, "unknown")
         if verdict == TOO_LONG:
             self._paused[run.agent, run.version] = asyncio.get_running_loop().time() + _PAUSE_SECONDS
-        self._report(JudgedRun(run.id, run.agent, verdict))
+        self._report(RunVerdict(run.id, run.agent, verdict))
 
     def _skip(self, run: Run, reason: str) -> None:
         self._metrics.not_validated(run.agent, reason)

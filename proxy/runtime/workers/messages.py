@@ -67,7 +67,7 @@ class Serve(Message, frozen=True, array_like=True, tag=True):
     """Everything a worker has to know is sent: take calls."""
 
 
-class Cut(Message, frozen=True, array_like=True, tag=True):
+class CutCalls(Message, frozen=True, array_like=True, tag=True):
     """Break off the calls in flight that a switch matches."""
 
     switch: Switch
@@ -258,7 +258,7 @@ FromOwner = (
     | Conversation
     | NameIs
     | Serve
-    | Cut
+    | CutCalls
     | Drain
     | Ping
     | SamplesWanted

@@ -23,12 +23,12 @@ from proxy.runtime.spending.holding import Spent
 from proxy.runtime.spending.ledger import HoldTicket, SpendLedger
 from proxy.runtime.state.live_snapshot import LiveSnapshot, VersionSource
 from proxy.runtime.telemetry.recorder import Recorder
-from proxy.runtime.validation.validation import JudgedRun
+from proxy.runtime.validation.validation import RunVerdict
 from proxy.runtime.workers.link import Link
 from proxy.runtime.workers.merged_metrics import WorkerSamples
 from proxy.runtime.workers.messages import (
     Conversation,
-    Cut,
+    CutCalls,
     Drain,
     FromWorker,
     Granted,
@@ -74,7 +74,7 @@ class OwnerParts:
     recorder: Recorder
     conversations: Conversations
     log: Callable[[bytes], object]
-    judged: Callable[[JudgedRun], None]
+    judged: Callable[[RunVerdict], None]
     on_error: Callable[[BaseException], None]
     tasks: TaskSet
     #: Of all workers that may hold by themselves.
@@ -159,7 +159,7 @@ class OwnerEnd:
 
     def cut(self, switch: Switch) -> None:
         """Have the worker break off the calls in flight that a switch matches."""
-        self._link.send(Cut(switch))
+        self._link.send(CutCalls(switch))
 
     def drain(self) -> None:
         """Have the worker finish and exit."""
@@ -225,7 +225,7 @@ class OwnerEnd:
                 self._parts.log(message.lines)
             case Validated():
                 verdict = Verdict(message.passed, message.why)
-                self._parts.judged(JudgedRun(message.run, message.agent, verdict))
+                self._parts.judged(RunVerdict(message.run, message.agent, verdict))
             case Ready() | Listening() | Pong() | Samples() | RunsAreOver():
                 self._report(message)
 

@@ -65,17 +65,17 @@ def _count(name: str) -> None:
         raise BadInput(f"too_many_{name}", f"the request has too many {name}", param=name)
 
 
-class _Message(msgspec.Struct, gc=False):
+class _CountedMessage(msgspec.Struct, gc=False):
     def __post_init__(self) -> None:
         _count("messages")
 
 
-class _Tool(msgspec.Struct, gc=False):
+class _CountedTool(msgspec.Struct, gc=False):
     def __post_init__(self) -> None:
         _count("tools")
 
 
-class _Function(msgspec.Struct, gc=False):
+class _CountedFunction(msgspec.Struct, gc=False):
     def __post_init__(self) -> None:
         _count("functions")
 
@@ -88,17 +88,17 @@ class _Input(msgspec.Struct, gc=False):
 class _Lists(msgspec.Struct, gc=False):
     """A request of which nothing is kept."""
 
-    messages: list[_Message] = []
-    tools: list[_Tool] = []
-    functions: list[_Function] = []
+    messages: list[_CountedMessage] = []
+    tools: list[_CountedTool] = []
+    functions: list[_CountedFunction] = []
 
 
 class _InputLists(msgspec.Struct, gc=False):
     """As above, where the conversation has another name."""
 
     input: list[_Input] | str = ""
-    tools: list[_Tool] = []
-    functions: list[_Function] = []
+    tools: list[_CountedTool] = []
+    functions: list[_CountedFunction] = []
 
 
 _lists: Final[JsonDecoder[_Lists]] = msgspec.json.Decoder(_Lists)

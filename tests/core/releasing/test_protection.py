@@ -15,7 +15,7 @@ from proxy.core.releasing.proposals import (
 )
 from proxy.core.releasing.protection import Protection, check_goes_back, has_evaluation
 from proxy.core.releasing.releases import Release, whole
-from proxy.core.tokens import ROLES, Caller, Role
+from proxy.core.tokens import ROLES, AdminCaller, Role
 
 STRICT = Protection(agent="a", label="prod", who_may_move="admin", evaluation_required=True, approval_required=True)
 PROVEN = [{"kind": "evaluation", "id": "tickets-20"}]
@@ -97,10 +97,10 @@ def test_nobody_approves_what_they_proposed() -> None:
 
 
 def test_an_author_takes_back_only_what_is_theirs() -> None:
-    check_may_reject(proposal(), Caller("ann", "author"))
-    check_may_reject(proposal(), Caller("bob", "operator"))
+    check_may_reject(proposal(), AdminCaller("ann", "author"))
+    check_may_reject(proposal(), AdminCaller("bob", "operator"))
     with pytest.raises(Forbidden):
-        check_may_reject(proposal(), Caller("bob", "author"))
+        check_may_reject(proposal(), AdminCaller("bob", "author"))
 
 
 def test_the_same_is_asked_when_the_same_person_wants_the_same_of_the_same_release() -> None:

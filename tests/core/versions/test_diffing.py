@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from proxy.core.errors import BadInput
 from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.diffing import VersionDiff, diff_versions
-from proxy.core.versions.field_diff import Change
+from proxy.core.versions.field_diff import FieldChange
 from proxy.core.versions.prompt_diff import Hunk, prompt_hunks, words_of
 from proxy.core.versions.versions import Version
 
@@ -98,31 +98,36 @@ def test_who_why_and_from_what_are_metadata_and_no_change_of_behaviour() -> None
 
 def test_metadata_is_compared_only_where_both_sides_have_it() -> None:
     file = {**FULL, "message": "second"}
-    assert diff_versions(version(), file).metadata == (Change("message", "changed", "first", "second"),)
+    assert diff_versions(version(), file).metadata == (FieldChange("message", "changed", "first", "second"),)
 
 
 @pytest.mark.parametrize(
     ("kind", "content", "group", "expected"),
     [
-        ("model", {**FULL["model"], "name": "gpt-5"}, "behavior", Change("model.name", "changed", "gpt-4o", "gpt-5")),
+        (
+            "model",
+            {**FULL["model"], "name": "gpt-5"},
+            "behavior",
+            FieldChange("model.name", "changed", "gpt-4o", "gpt-5"),
+        ),
         (
             "retrieval",
             {"index": "kb-2", "top_k": 8},
             "capabilities",
-            Change("retrieval.index", "changed", "kb-1", "kb-2"),
+            FieldChange("retrieval.index", "changed", "kb-1", "kb-2"),
         ),
-        ("policy", {}, "guardrails", Change("policy.max_tool_calls", "removed", 3, None)),
-        ("policy", {"max_tool_calls": 3, "a.b": 1}, "guardrails", Change('policy["a.b"]', "added", None, 1)),
+        ("policy", {}, "guardrails", FieldChange("policy.max_tool_calls", "removed", 3, None)),
+        ("policy", {"max_tool_calls": 3, "a.b": 1}, "guardrails", FieldChange('policy["a.b"]', "added", None, 1)),
         (
             "prompt",
             {**FULL["prompt"], "mode": "append"},
             "behavior",
-            Change("prompt.mode", "changed", "replace", "append"),
+            FieldChange("prompt.mode", "changed", "replace", "append"),
         ),
     ],
 )
 def test_a_changed_field_stands_in_its_group_with_both_values(
-    kind: str, content: dict[str, Any], group: Any, expected: Change
+    kind: str, content: dict[str, Any], group: Any, expected: FieldChange
 ) -> None:
     diff = changed(kind, content)
     assert diff.changes(group) == (expected,)
@@ -132,14 +137,14 @@ def test_a_changed_field_stands_in_its_group_with_both_values(
 def test_a_parameter_shows_whether_it_is_enforced_or_a_default() -> None:
     model = {"provider": "openai", "name": "gpt-4o", "parameters": {"temperature": {"default": 0.2}, "seed": 7}}
     assert changed("model", model).behavior == (
-        Change(
+        FieldChange(
             "model.parameters.temperature",
             "changed",
             {"value": 0.2, "enforced": True},
             {"value": 0.2, "enforced": False},
         ),
-        Change("model.parameters.extra.top_k", "removed", 3, None),
-        Change("model.parameters.seed", "added", None, {"value": 7, "enforced": True}),
+        FieldChange("model.parameters.extra.top_k", "removed", 3, None),
+        FieldChange("model.parameters.seed", "added", None, {"value": 7, "enforced": True}),
     )
 
 
@@ -156,9 +161,9 @@ def test_tools_are_compared_by_name_and_by_field_of_the_schema() -> None:
     }
     items = [{"name": "search"}, other]
     assert changed("tools", {"mode": "merge", "items": items}).capabilities == (
-        Change("tools.lookup.parameters.properties.city.type", "changed", "string", "integer"),
-        Change("tools.lookup.parameters.required", "changed", ["city"], ["city", "zip"]),
-        Change("tools.search", "added", None, {"name": "search"}),
+        FieldChange("tools.lookup.parameters.properties.city.type", "changed", "string", "integer"),
+        FieldChange("tools.lookup.parameters.required", "changed", ["city"], ["city", "zip"]),
+        FieldChange("tools.search", "added", None, {"name": "search"}),
     )
 
 
@@ -174,7 +179,7 @@ def test_openais_wrapping_of_a_tool_does_not_lengthen_its_paths() -> None:
 def test_tools_in_another_order_and_tools_of_one_name_are_told_apart() -> None:
     one, two = {"name": "a", "x": 1}, {"name": "b"}
     reordered = diff_versions({"tools": {"items": [one, two]}}, {"tools": {"items": [two, one]}})
-    assert reordered.capabilities == (Change("tools.order", "changed", ["a", "b"], ["b", "a"]),)
+    assert reordered.capabilities == (FieldChange("tools.order", "changed", ["a", "b"], ["b", "a"]),)
     twice = diff_versions({"tools": {"items": [one, one]}}, {"tools": {"items": [one, {**one, "x": 2}]}})
     assert [change.path for change in twice.capabilities] == ["tools.a#2.x"]
 

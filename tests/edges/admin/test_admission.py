@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.core.errors import BadInput, Limited, Unauthorized
-from proxy.core.tokens import Caller, Token
+from proxy.core.tokens import AdminCaller, Token
 from proxy.edges.admin.admission import check_host
 from proxy.edges.admin.authentication import Authentication
 from proxy.runtime.releasing.token_commands import sha256_of
@@ -143,8 +143,8 @@ def test_the_scheme_is_not_case_sensitive_the_token_is_and_two_headers_are_none(
         created_at_microseconds=0,
     )
     authentication = Authentication(TOKEN, {second.sha256: second}.get, SetClock())
-    assert authentication.identify([f"bearer {TOKEN}"], "") == Caller("admin", "admin")
-    assert authentication.identify(["BEARER other"], "") == Caller("second", "viewer")
+    assert authentication.identify([f"bearer {TOKEN}"], "") == AdminCaller("admin", "admin")
+    assert authentication.identify(["BEARER other"], "") == AdminCaller("second", "viewer")
     for headers in (
         [f"Bearer {TOKEN.upper()}"],
         [f"Bearer {TOKEN}"] * 2,

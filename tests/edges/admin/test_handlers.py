@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.edges.admin.admin_app import given, needs
-from proxy.edges.admin.ask_and_answer import Answer, Ask
+from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask
 from proxy.edges.admin.openapi import with_description
 from proxy.edges.admin.routes import ROUTES
 from tests.edges.admin.composition import Admin
@@ -13,8 +13,8 @@ class Reader:
     """Something that can be looked up."""
 
 
-async def handler(reader: Reader, ask: Ask) -> Answer[list[str]]:
-    return Answer([repr(reader), ask.who])
+async def handler(reader: Reader, ask: Ask) -> AdminAnswer[list[str]]:
+    return AdminAnswer([repr(reader), ask.who])
 
 
 async def test_what_is_made_for_handlers_is_what_they_name(admin: Admin) -> None:

@@ -13,7 +13,7 @@ from proxy.core.spending.prices import FREE
 from proxy.core.spending.usage import Usage
 from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.versions import Version
-from proxy.http1.message import Call
+from proxy.http1.message import HttpCall
 from proxy.runtime.calls.flight import Flight
 from proxy.runtime.calls.lanes import Lane
 from proxy.runtime.calls.routing import Routes
@@ -56,7 +56,7 @@ class NoReply:
 
 
 def a_flight() -> Flight:
-    call = Call("POST", b"/v1/chat/completions", [(b"switchback-user", b"ann"), (b"x-more", b"1")], b"{}", 0.0)
+    call = HttpCall("POST", b"/v1/chat/completions", [(b"switchback-user", b"ann"), (b"x-more", b"1")], b"{}", 0.0)
     reply: Reply = NoReply()
     return Flight(call, reply, "run_1", Ticking())
 

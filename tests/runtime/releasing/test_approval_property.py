@@ -12,16 +12,16 @@ from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.protection import Mover, Protection, has_evaluation
 from proxy.core.releasing.releases import CANDIDATE, Release
 from proxy.core.snapshot import Agent
-from proxy.core.tokens import Caller
+from proxy.core.tokens import AdminCaller
 from proxy.runtime.releasing.release_commands import VersionDraft
 from proxy.runtime.releasing.release_rows import RolloutDraft
 from tests.edges.admin.composition import Commands, commands
 
 PEOPLE = (
-    Caller("ann", "operator"),
-    Caller("bob", "operator"),
-    Caller("cid", "author"),
-    Caller("dan", "admin"),
+    AdminCaller("ann", "operator"),
+    AdminCaller("bob", "operator"),
+    AdminCaller("cid", "author"),
+    AdminCaller("dan", "admin"),
 )
 PROVEN = ({"kind": "evaluation", "id": "e1"},)
 VERSIONS = 4
@@ -71,23 +71,23 @@ class People:
     def evidence(self) -> Any:
         return self.random.choice(((), PROVEN))
 
-    async def move(self, who: Caller) -> None:
+    async def move(self, who: AdminCaller) -> None:
         await self.control.releases.move_label(
             who.name, "a", "prod", self.version(), "", role=who.role, evidence=self.evidence()
         )
 
-    async def start(self, who: Caller) -> None:
+    async def start(self, who: AdminCaller) -> None:
         draft = RolloutDraft(label="prod", candidate=self.version(), percentage=10)
         await self.control.rollouts.start_rollout(who.name, "a", draft, "", role=who.role, evidence=self.evidence())
 
-    async def grow(self, who: Caller) -> None:
+    async def grow(self, who: AdminCaller) -> None:
         share = self.random.choice((1, 10, 50))
         await self.control.rollouts.set_percentage(who.name, "a", self.running(), share, "", role=who.role)
 
-    async def promote(self, who: Caller) -> None:
+    async def promote(self, who: AdminCaller) -> None:
         await self.control.rollouts.promote(who.name, "a", self.running(), "", role=who.role, evidence=self.evidence())
 
-    async def decide(self, who: Caller) -> None:
+    async def decide(self, who: AdminCaller) -> None:
         proposals = (await self.control.store.proposals("a")).items
         waiting = [proposal for proposal in proposals if proposal.state == "waiting"] or proposals
         chosen = self.random.choice(waiting).id if waiting else "p1"
@@ -96,13 +96,13 @@ class People:
             return
         await verb(who, "a", chosen, "")
 
-    async def back(self, who: Caller) -> None:
+    async def back(self, who: AdminCaller) -> None:
         if who.role != "author":
             await self.control.releases.rollback(
                 who.name, "a", "prod", "", to=self.random.choice((None, self.version()))
             )
 
-    async def rule(self, who: Caller) -> None:
+    async def rule(self, who: AdminCaller) -> None:
         if self.random.random() < 0.2 and self.rules is not None:
             await self.control.proposals.unprotect("dan", "a", "prod", "")
             self.rules = None

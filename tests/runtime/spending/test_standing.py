@@ -11,7 +11,7 @@ from proxy.core.compiled import IS_COMPILED
 from proxy.core.scopes import CallFacts
 from proxy.core.spending.caps import Cap, CounterKey, window_start
 from proxy.runtime.spending import counters
-from proxy.runtime.spending.counters import Standing
+from proxy.runtime.spending.counters import CapStanding
 from proxy.runtime.spending.holding import HoldBound, Spent
 from proxy.runtime.spending.ledger import HoldTicket, SpendLedger
 from tests.runtime.spending.given import Clock, cap
@@ -30,7 +30,7 @@ def ledger_of(clock: Clock) -> SpendLedger:
     return SpendLedger(NoStore(), clock)
 
 
-def amounts(standing: Standing) -> list[int]:
+def amounts(standing: CapStanding) -> list[int]:
     return [counter.spent + counter.held for counter in standing.fullest()]
 
 
@@ -150,7 +150,7 @@ def test_of_a_hundred_thousand_counters_a_thousand_are_sorted_and_a_bounded_numb
         ledger.load(one, CounterKey(one.id, start, f"u{number}"), number % 1000)
     sorted_by, offered = [0], [0]
     monkeypatch.setattr(counters, "_fullest_first", counting(counters._fullest_first, sorted_by))
-    monkeypatch.setattr(Standing, "offer", counting(Standing.offer, offered))
+    monkeypatch.setattr(CapStanding, "offer", counting(CapStanding.offer, offered))
     assert amounts(ledger.standing(one, start)) == [999] * 100
     assert 0 < sorted_by[0] <= 1000
     ledger.prune([one], clock.now)

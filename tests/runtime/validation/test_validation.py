@@ -15,7 +15,7 @@ from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.validation.jobs import TOO_LONG, Job
 from proxy.runtime.validation.judging_process import JudgeLost, JudgeProgram, JudgingProcess
 from proxy.runtime.validation.kept_answer import AnswerRoom
-from proxy.runtime.validation.validation import JudgedRun, Validation
+from proxy.runtime.validation.validation import RunVerdict, Validation
 from proxy.wires.openai_chat.wire import OpenAIChat
 from tests.harness import eventually
 from tests.runtime.telemetry.test_run_series import a_run
@@ -35,7 +35,7 @@ class Bench:
     """A validation, and what it found and told."""
 
     def __init__(self, program: JudgeProgram = JUDGE, *, room_bytes: int = 100_000, queue_limit: int = 3) -> None:
-        self.found: list[JudgedRun] = []
+        self.found: list[RunVerdict] = []
         self.lines: list[dict[str, Any]] = []
         self.metrics = Metrics(__version__)
         self.validation = Validation(

@@ -23,7 +23,7 @@ from proxy.runtime.spending.holding import HoldBound, Spent
 from proxy.runtime.spending.ledger import SpendLedger
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.recorder import Recorder
-from proxy.runtime.validation.validation import JudgedRun
+from proxy.runtime.validation.validation import RunVerdict
 from proxy.runtime.workers.messages import Conversation, FromOwner, Ping, Pong, Ready, Serve, SnapshotIs, Welcome
 from proxy.runtime.workers.owner_client import OwnerClient
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
@@ -123,7 +123,7 @@ async def paired(
     for news in known:
         conversations.remember(news.agent, news.rollout, news.conversation, news.arm, news.at_microseconds)
     told: list[Conversation] = []
-    judged: list[JudgedRun] = []
+    judged: list[RunVerdict] = []
     parts = OwnerParts(
         live=live, versions=memory, ledger=ledger, recorder=recorder, conversations=conversations,
         log=lambda lines: None, judged=judged.append, on_error=errors.append, tasks=tasks,

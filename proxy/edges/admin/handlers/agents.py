@@ -2,7 +2,7 @@
 
 from proxy.core.snapshot import Agent, AgentDocument, AgentStateDocument, agent_document, state_document
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.ask_and_answer import Answer, Ask, Created
+from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask, Created
 from proxy.edges.admin.bodies import AgentBody, AgentChangesBody, ReasonBody
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.queries import PageQuery
@@ -10,7 +10,7 @@ from proxy.runtime.releasing.release_commands import ReleaseCommands
 from proxy.runtime.reports.agents import AgentReader
 
 
-async def list_agents(agents: AgentReader, ask: Ask) -> Answer[Listed[AgentDocument]]:
+async def list_agents(agents: AgentReader, ask: Ask) -> AdminAnswer[Listed[AgentDocument]]:
     query = ask.query_as(PageQuery)
     return page_answer(await agents.page(query.cursor, query.limit), agent_document)
 
@@ -27,22 +27,22 @@ async def create_agent(releases: ReleaseCommands, agents: AgentReader, ask: Ask)
     return Created(state_document(agents.now(await releases.create_agent(ask.who, agent, body.why))))
 
 
-async def get_agent(agents: AgentReader, ask: Ask) -> Answer[AgentStateDocument]:
-    return Answer(state_document(await agents.known(ask.path["agent"])))
+async def get_agent(agents: AgentReader, ask: Ask) -> AdminAnswer[AgentStateDocument]:
+    return AdminAnswer(state_document(await agents.known(ask.path["agent"])))
 
 
-async def update_agent(releases: ReleaseCommands, agents: AgentReader, ask: Ask) -> Answer[AgentStateDocument]:
+async def update_agent(releases: ReleaseCommands, agents: AgentReader, ask: Ask) -> AdminAnswer[AgentStateDocument]:
     body = ask.body_as(AgentChangesBody)
     changes = body.model_dump(exclude_unset=True, exclude={"why"})
     after = await releases.update_agent(ask.who, ask.path["agent"], changes, body.why, role=ask.caller.role)
-    return Answer(state_document(agents.now(after)))
+    return AdminAnswer(state_document(agents.now(after)))
 
 
-async def archive_agent(releases: ReleaseCommands, agents: AgentReader, ask: Ask) -> Answer[AgentStateDocument]:
+async def archive_agent(releases: ReleaseCommands, agents: AgentReader, ask: Ask) -> AdminAnswer[AgentStateDocument]:
     why = ask.body_as(ReasonBody).why
-    return Answer(state_document(agents.now(await releases.archive_agent(ask.who, ask.path["agent"], why))))
+    return AdminAnswer(state_document(agents.now(await releases.archive_agent(ask.who, ask.path["agent"], why))))
 
 
-async def unarchive_agent(releases: ReleaseCommands, agents: AgentReader, ask: Ask) -> Answer[AgentStateDocument]:
+async def unarchive_agent(releases: ReleaseCommands, agents: AgentReader, ask: Ask) -> AdminAnswer[AgentStateDocument]:
     why = ask.body_as(ReasonBody).why
-    return Answer(state_document(agents.now(await releases.unarchive_agent(ask.who, ask.path["agent"], why))))
+    return AdminAnswer(state_document(agents.now(await releases.unarchive_agent(ask.who, ask.path["agent"], why))))

@@ -12,7 +12,7 @@ from proxy.core.proof.record_proof import RecordProofDocument
 from proxy.core.times import rfc3339
 from proxy.edges.admin.answers.audit import AuditHeadShown, ChangeShown
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.ask_and_answer import Answer, Ask, Streamed
+from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask, Streamed
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.queries import PageQuery, ProofQuery
 from proxy.runtime.reports.audit import AuditReader
@@ -20,21 +20,21 @@ from proxy.runtime.reports.audit import AuditReader
 JSON_LINES = "application/x-ndjson"
 
 
-async def list_audit(audit: AuditReader, ask: Ask) -> Answer[Listed[AuditEntryDocument]]:
+async def list_audit(audit: AuditReader, ask: Ask) -> AdminAnswer[Listed[AuditEntryDocument]]:
     query = ask.query_as(PageQuery)
     return page_answer(await audit.page(query.cursor, query.limit), AuditEntry.content)
 
 
-async def audit_head(audit: AuditReader, ask: Ask) -> Answer[AuditHeadShown]:
+async def audit_head(audit: AuditReader, ask: Ask) -> AdminAnswer[AuditHeadShown]:
     head = await audit.head()
     if head is None:
-        return Answer({"number": 0, "hash": NO_PREVIOUS, "at": None})
-    return Answer({"number": head.number, "hash": head.hash, "at": rfc3339(head.at_microseconds)})
+        return AdminAnswer({"number": 0, "hash": NO_PREVIOUS, "at": None})
+    return AdminAnswer({"number": head.number, "hash": head.hash, "at": rfc3339(head.at_microseconds)})
 
 
-async def get_change(audit: AuditReader, ask: Ask) -> Answer[ChangeShown]:
+async def get_change(audit: AuditReader, ask: Ask) -> AdminAnswer[ChangeShown]:
     end = await audit.change(ask.path["id"])
-    return Answer(
+    return AdminAnswer(
         {
             "id": end.id,
             "result": end.result,

@@ -6,7 +6,7 @@ from proxy.core.errors import BadInput
 from proxy.core.spending.caps import CapStateDocument, CounterDocument, cap_document
 from proxy.edges.admin.answers.limits import CapEnded, CapSet
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.ask_and_answer import Answer, Ask, Created
+from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask, Created
 from proxy.edges.admin.bodies import CapBody, CapChangesBody, ReasonBody
 from proxy.edges.admin.pages import page_of_named
 from proxy.edges.admin.queries import PageQuery, ReasonQuery
@@ -14,16 +14,16 @@ from proxy.runtime.releasing.limit_commands import CapDraft, LimitCommands
 from proxy.runtime.reports.limits import CapReader, ScopeReader
 
 
-async def list_caps(caps: CapReader, ask: Ask) -> Answer[Listed[CapStateDocument]]:
+async def list_caps(caps: CapReader, ask: Ask) -> AdminAnswer[Listed[CapStateDocument]]:
     return page_of_named(await caps.all(), ask.query_as(PageQuery), caps.standing)
 
 
-async def list_counters(caps: CapReader, ask: Ask) -> Answer[Listed[CounterDocument]]:
+async def list_counters(caps: CapReader, ask: Ask) -> AdminAnswer[Listed[CounterDocument]]:
     """Every counter of a cap. A cursor is the window and how many of its counters were shown."""
     query = ask.query_as(PageQuery)
     page = await caps.counters(ask.path["id"], _position(query.cursor), query.limit)
     cursor = None if page.is_last else f"{page.window_start_microseconds}.{page.shown}"
-    return Answer({"items": page.items, "next": cursor})
+    return AdminAnswer({"items": page.items, "next": cursor})
 
 
 def _position(cursor: str | None) -> tuple[int, int] | None:
@@ -43,12 +43,14 @@ async def set_cap(limits: LimitCommands, caps: CapReader, scopes: ScopeReader, a
     return Created({**caps.standing(cap), "warnings": scopes.warnings(cap.scope)})
 
 
-async def change_cap(limits: LimitCommands, caps: CapReader, ask: Ask) -> Answer[CapStateDocument]:
+async def change_cap(limits: LimitCommands, caps: CapReader, ask: Ask) -> AdminAnswer[CapStateDocument]:
     body = ask.body_as(CapChangesBody)
-    return Answer(caps.standing(await limits.change_cap(ask.who, ask.path["id"], body.limit, body.at_limit, body.why)))
+    return AdminAnswer(
+        caps.standing(await limits.change_cap(ask.who, ask.path["id"], body.limit, body.at_limit, body.why))
+    )
 
 
-async def end_cap(limits: LimitCommands, ask: Ask) -> Answer[CapEnded]:
+async def end_cap(limits: LimitCommands, ask: Ask) -> AdminAnswer[CapEnded]:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
     cap = await limits.end_cap(ask.who, ask.path["id"], why)
-    return Answer({**cap_document(cap), "removed": True})
+    return AdminAnswer({**cap_document(cap), "removed": True})

@@ -5,7 +5,7 @@ from proxy.core.releasing.releases import ReleaseDocument, release_document
 from proxy.core.snapshot import LabelDocument, label_document
 from proxy.edges.admin.answers.labels import LabelDeleted, LabelMoved, LabelStanding, ProposalShown, RolledBack
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.ask_and_answer import Accepted, Answer, Ask
+from proxy.edges.admin.ask_and_answer import Accepted, AdminAnswer, Ask
 from proxy.edges.admin.bodies import LabelBody, ReasonBody, RollbackBody, evidence_of
 from proxy.edges.admin.handlers.proposals import noticed, shown_proposal
 from proxy.edges.admin.pages import page_answer, page_of_named
@@ -16,7 +16,7 @@ from proxy.runtime.reports.releases import ProposalReader, ReleaseReader
 from proxy.runtime.state.journal import Journal, JournalNote
 
 
-async def list_labels(agents: AgentReader, ask: Ask) -> Answer[Listed[LabelDocument]]:
+async def list_labels(agents: AgentReader, ask: Ask) -> AdminAnswer[Listed[LabelDocument]]:
     state = await agents.known(ask.path["agent"])
     return page_of_named(
         state.labels, ask.query_as(PageQuery), lambda label: label_document(label, state.rollouts.get(label.name))
@@ -25,7 +25,7 @@ async def list_labels(agents: AgentReader, ask: Ask) -> Answer[Listed[LabelDocum
 
 async def move_label(
     releases: ReleaseCommands, proposals: ProposalReader, ask: Ask
-) -> Answer[LabelMoved] | Accepted[ProposalShown]:
+) -> AdminAnswer[LabelMoved] | Accepted[ProposalShown]:
     body = ask.body_as(LabelBody)
     notices: list[str] = []
     moved = await releases.move_label(
@@ -42,24 +42,24 @@ async def move_label(
     )
     if isinstance(moved, Proposal):
         return Accepted(await shown_proposal(proposals, moved, notices))
-    return Answer({**_moved(moved), "rollout": None, **noticed(notices)})
+    return AdminAnswer({**_moved(moved), "rollout": None, **noticed(notices)})
 
 
-async def delete_label(releases: ReleaseCommands, ask: Ask) -> Answer[LabelDeleted]:
+async def delete_label(releases: ReleaseCommands, ask: Ask) -> AdminAnswer[LabelDeleted]:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
     await releases.delete_label(ask.who, ask.path["agent"], ask.path["label"], why)
-    return Answer({"label": ask.path["label"], "removed": True})
+    return AdminAnswer({"label": ask.path["label"], "removed": True})
 
 
-async def rollback(releases: ReleaseCommands, journal: Journal, ask: Ask) -> Answer[RolledBack]:
+async def rollback(releases: ReleaseCommands, journal: Journal, ask: Ask) -> AdminAnswer[RolledBack]:
     body = ask.body_as(RollbackBody)
     moved = await releases.rollback(ask.who, ask.path["agent"], body.label, body.why, undoes=body.undoes, to=body.to)
     subject = f"agents/{ask.path['agent']}/labels/{moved.label}"
     kept: JournalNote = journal.note(subject) if moved.changed else {}
-    return Answer({**_moved(moved), "undoes": None if moved.row is None else moved.row.undoes, **kept})
+    return AdminAnswer({**_moved(moved), "undoes": None if moved.row is None else moved.row.undoes, **kept})
 
 
-async def list_releases(agents: AgentReader, releases: ReleaseReader, ask: Ask) -> Answer[Listed[ReleaseDocument]]:
+async def list_releases(agents: AgentReader, releases: ReleaseReader, ask: Ask) -> AdminAnswer[Listed[ReleaseDocument]]:
     query = ask.query_as(ReleasesQuery)
     state = await agents.known(ask.path["agent"])
     page = await releases.page(state, query.label, query.cursor, query.limit)

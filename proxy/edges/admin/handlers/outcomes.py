@@ -16,7 +16,7 @@ from proxy.core.errors import BadInput
 from proxy.core.times import parse_period
 from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.answers.runs import JudgedRun, OutcomesRecorded
-from proxy.edges.admin.ask_and_answer import Answer, Ask, Created
+from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask, Created
 from proxy.edges.admin.bodies import OutcomeBody, OutcomesBody
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.queries import OutcomesQuery
@@ -26,7 +26,7 @@ from proxy.runtime.reports.runs import RunReader
 _NONE: Final = OutcomesOfRun((), 0)
 
 
-async def list_outcomes(runs: RunReader, ask: Ask) -> Answer[Listed[ServedOutcomeDocument]]:
+async def list_outcomes(runs: RunReader, ask: Ask) -> AdminAnswer[Listed[ServedOutcomeDocument]]:
     query = ask.query_as(OutcomesQuery)
     if query.agent is None and query.version is not None:
         raise BadInput("bad_filter", "versions are numbered per agent: say the agent too", param="version")

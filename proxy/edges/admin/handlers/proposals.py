@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from proxy.core.releasing.proposals import Proposal, ProposalDocument, proposal_document
 from proxy.edges.admin.answers.labels import Noticed, ProposalApproved, ProposalShown
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.ask_and_answer import Answer, Ask, Created
+from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask, Created
 from proxy.edges.admin.bodies import ApprovalBody, ProposalBody, ReasonBody, evidence_of
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.queries import ProposalsQuery
@@ -14,7 +14,9 @@ from proxy.runtime.reports.agents import AgentReader
 from proxy.runtime.reports.releases import ProposalReader
 
 
-async def list_proposals(agents: AgentReader, proposals: ProposalReader, ask: Ask) -> Answer[Listed[ProposalDocument]]:
+async def list_proposals(
+    agents: AgentReader, proposals: ProposalReader, ask: Ask
+) -> AdminAnswer[Listed[ProposalDocument]]:
     query = ask.query_as(ProposalsQuery)
     state = await agents.known(ask.path["agent"])
     page = await proposals.page(state, query.state, query.cursor, query.limit)
@@ -38,22 +40,22 @@ async def create_proposal(orders: ProposalCommands, proposals: ProposalReader, a
     return Created(await shown_proposal(proposals, proposal, notices))
 
 
-async def get_proposal(agents: AgentReader, proposals: ProposalReader, ask: Ask) -> Answer[ProposalShown]:
+async def get_proposal(agents: AgentReader, proposals: ProposalReader, ask: Ask) -> AdminAnswer[ProposalShown]:
     state = await agents.known(ask.path["agent"])
-    return Answer(await shown_proposal(proposals, await proposals.proposal(state, ask.path["id"])))
+    return AdminAnswer(await shown_proposal(proposals, await proposals.proposal(state, ask.path["id"])))
 
 
-async def approve(orders: ProposalCommands, ask: Ask) -> Answer[ProposalApproved]:
+async def approve(orders: ProposalCommands, ask: Ask) -> AdminAnswer[ProposalApproved]:
     body, notices = ask.body_as(ApprovalBody), list[str]()
     where = ask.caller, ask.path["agent"], ask.path["id"]
     approved = await orders.approve(*where, body.why, force=body.force, notices=notices)
-    return Answer({**proposal_document(approved), **noticed(notices)})
+    return AdminAnswer({**proposal_document(approved), **noticed(notices)})
 
 
-async def reject(orders: ProposalCommands, ask: Ask) -> Answer[ProposalDocument]:
+async def reject(orders: ProposalCommands, ask: Ask) -> AdminAnswer[ProposalDocument]:
     why = ask.body_as(ReasonBody).why
     rejected = await orders.reject(ask.caller, ask.path["agent"], ask.path["id"], why)
-    return Answer(proposal_document(rejected))
+    return AdminAnswer(proposal_document(rejected))
 
 
 async def shown_proposal(proposals: ProposalReader, proposal: Proposal, notices: Sequence[str] = ()) -> ProposalShown:

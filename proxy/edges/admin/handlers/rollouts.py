@@ -11,7 +11,7 @@ from proxy.core.snapshot import RolloutDocument, rollout_document
 from proxy.edges.admin.answers.labels import ProposalShown
 from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.answers.rollouts import RolloutAborted, RolloutMoved, RolloutShown
-from proxy.edges.admin.ask_and_answer import Accepted, Answer, Ask, Created
+from proxy.edges.admin.ask_and_answer import Accepted, AdminAnswer, Ask, Created
 from proxy.edges.admin.bodies import PercentageBody, PromotionBody, ReasonBody, RolloutBody, evidence_of
 from proxy.edges.admin.handlers.proposals import noticed, shown_proposal
 from proxy.edges.admin.pages import page_answer
@@ -23,7 +23,7 @@ from proxy.runtime.reports.releases import ProposalReader, ReleaseReader
 from proxy.runtime.state.journal import Journal
 
 
-async def list_rollouts(agents: AgentReader, releases: ReleaseReader, ask: Ask) -> Answer[Listed[RolloutDocument]]:
+async def list_rollouts(agents: AgentReader, releases: ReleaseReader, ask: Ask) -> AdminAnswer[Listed[RolloutDocument]]:
     query = ask.query_as(PageQuery)
     state = await agents.known(ask.path["agent"])
     return page_answer(await releases.rollouts(state, query.cursor, query.limit), rollout_document)
@@ -58,16 +58,16 @@ async def start_rollout(
     return Created(begun)
 
 
-async def get_rollout(agents: AgentReader, releases: ReleaseReader, ask: Ask) -> Answer[RolloutShown]:
+async def get_rollout(agents: AgentReader, releases: ReleaseReader, ask: Ask) -> AdminAnswer[RolloutShown]:
     state = await agents.known(ask.path["agent"])
     rollout = await releases.rollout(state, ask.path["id"])
     progress, watch = await releases.progress(rollout), await releases.watch(rollout)
-    return Answer({**rollout_document(rollout), "progress": progress, "watch": watch})
+    return AdminAnswer({**rollout_document(rollout), "progress": progress, "watch": watch})
 
 
 async def promote(
     rollouts: RolloutCommands, proposals: ProposalReader, ask: Ask
-) -> Answer[RolloutMoved] | Accepted[ProposalShown]:
+) -> AdminAnswer[RolloutMoved] | Accepted[ProposalShown]:
     body, notices = ask.body_as(PromotionBody), list[str]()
     promoted = await rollouts.promote(
         ask.who,
@@ -81,31 +81,31 @@ async def promote(
     )
     if isinstance(promoted, Proposal):
         return Accepted(await shown_proposal(proposals, promoted, notices))
-    return Answer({**rollout_document(promoted), **noticed(notices)})
+    return AdminAnswer({**rollout_document(promoted), **noticed(notices)})
 
 
-async def abort(rollouts: RolloutCommands, journal: Journal, ask: Ask) -> Answer[RolloutAborted]:
+async def abort(rollouts: RolloutCommands, journal: Journal, ask: Ask) -> AdminAnswer[RolloutAborted]:
     why = ask.body_as(ReasonBody).why
     ended = await rollouts.abort(ask.who, ask.path["agent"], ask.path["id"], why)
-    return Answer({**rollout_document(ended), **journal.note(f"agents/{ended.agent}/rollouts/{ended.id}")})
+    return AdminAnswer({**rollout_document(ended), **journal.note(f"agents/{ended.agent}/rollouts/{ended.id}")})
 
 
-async def pause(rollouts: RolloutCommands, ask: Ask) -> Answer[RolloutDocument]:
+async def pause(rollouts: RolloutCommands, ask: Ask) -> AdminAnswer[RolloutDocument]:
     why = ask.body_as(ReasonBody).why
-    return Answer(rollout_document(await rollouts.pause(ask.who, ask.path["agent"], ask.path["id"], why)))
+    return AdminAnswer(rollout_document(await rollouts.pause(ask.who, ask.path["agent"], ask.path["id"], why)))
 
 
-async def resume(rollouts: RolloutCommands, ask: Ask) -> Answer[RolloutDocument]:
+async def resume(rollouts: RolloutCommands, ask: Ask) -> AdminAnswer[RolloutDocument]:
     why = ask.body_as(ReasonBody).why
-    return Answer(rollout_document(await rollouts.resume(ask.who, ask.path["agent"], ask.path["id"], why)))
+    return AdminAnswer(rollout_document(await rollouts.resume(ask.who, ask.path["agent"], ask.path["id"], why)))
 
 
-async def set_percentage(rollouts: RolloutCommands, ask: Ask) -> Answer[RolloutDocument]:
+async def set_percentage(rollouts: RolloutCommands, ask: Ask) -> AdminAnswer[RolloutDocument]:
     body = ask.body_as(PercentageBody)
     rollout = await rollouts.set_percentage(
         ask.who, ask.path["agent"], ask.path["id"], body.percentage, body.why, role=ask.caller.role
     )
-    return Answer(rollout_document(rollout))
+    return AdminAnswer(rollout_document(rollout))
 
 
 def _plan_of(body: RolloutBody) -> Plan:

@@ -12,7 +12,7 @@ from proxy.core.times import parse_period
 from proxy.core.wrong_values import nearest_of
 from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.answers.runs import JudgedRun, Quarantined, RunShown
-from proxy.edges.admin.ask_and_answer import Answer, Ask, Streamed
+from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask, Streamed
 from proxy.edges.admin.bodies import QuarantineBody
 from proxy.edges.admin.handlers.outcomes import judged_run_document
 from proxy.edges.admin.handlers.run_export import RUN_FORMATS, RunFormat
@@ -23,15 +23,15 @@ from proxy.runtime.releasing.run_commands import RunCommands
 from proxy.runtime.reports.runs import RunReader
 
 
-async def list_runs(runs: RunReader, ask: Ask) -> Answer[Listed[JudgedRun]]:
+async def list_runs(runs: RunReader, ask: Ask) -> AdminAnswer[Listed[JudgedRun]]:
     query = ask.query_as(RunsQuery)
     page, outcomes = await runs.page(_filter(query), query.cursor, query.limit)
     return page_answer(page, lambda run: judged_run_document(run, outcomes))
 
 
-async def get_run(runs: RunReader, ask: Ask) -> Answer[RunShown]:
+async def get_run(runs: RunReader, ask: Ask) -> AdminAnswer[RunShown]:
     found = await runs.run(ask.path["id"])
-    return Answer(
+    return AdminAnswer(
         {
             **run_document(found.run),
             "attempts": [attempt_document(attempt) for attempt in found.attempts],
@@ -60,15 +60,15 @@ async def _batches(runs: RunReader, wanted: RunFilter, form: RunFormat) -> Async
         head = b""
 
 
-async def quarantine_runs(runs: RunCommands, ask: Ask) -> Answer[Quarantined]:
+async def quarantine_runs(runs: RunCommands, ask: Ask) -> AdminAnswer[Quarantined]:
     body = ask.body_as(QuarantineBody)
     wanted = _filter(body)
     if not body.runs:
         changed, applied = await runs.quarantine_matching(ask.who, wanted, body.why, undo=body.undo)
-        return Answer({"changed": changed, "quarantined": not body.undo, "filter": filter_document(applied)})
+        return AdminAnswer({"changed": changed, "quarantined": not body.undo, "filter": filter_document(applied)})
     if wanted == RunFilter():
         changed = await runs.quarantine_runs(ask.who, body.runs, body.why, undo=body.undo)
-        return Answer({"changed": changed, "quarantined": not body.undo, "runs": body.runs})
+        return AdminAnswer({"changed": changed, "quarantined": not body.undo, "runs": body.runs})
     raise BadInput("bad_filter", "name runs by `runs` or by filters, not by both", param="runs")
 
 

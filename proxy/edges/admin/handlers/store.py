@@ -1,6 +1,6 @@
 """Handlers: the database as a whole."""
 
-from proxy.edges.admin.ask_and_answer import Answer, Ask, Streamed
+from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask, Streamed
 from proxy.edges.admin.bodies import ReasonBody
 from proxy.edges.admin.streaming import AUDIT_HEAD_HEADER, COUNT_HEADER
 from proxy.runtime.releasing.retention_commands import RetentionCommands
@@ -16,5 +16,5 @@ async def back_up(store: StoreReader, ask: Ask) -> Streamed[bytes]:
     return Streamed(copy.pieces, _SQLITE, {COUNT_HEADER: str(copy.size_bytes), AUDIT_HEAD_HEADER: head})
 
 
-async def compact(retention: RetentionCommands, ask: Ask) -> Answer[RetentionDocument]:
-    return Answer(await retention.compact(ask.who, ask.body_as(ReasonBody).why))
+async def compact(retention: RetentionCommands, ask: Ask) -> AdminAnswer[RetentionDocument]:
+    return AdminAnswer(await retention.compact(ask.who, ask.body_as(ReasonBody).why))

@@ -9,7 +9,7 @@ from proxy.core.switches import SwitchDocument, switch_document
 from proxy.core.times import parse_rfc3339
 from proxy.edges.admin.answers.limits import SwitchEnded, SwitchSet
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.ask_and_answer import Answer, Ask, Created
+from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask, Created
 from proxy.edges.admin.bodies import ReasonBody, SwitchBody
 from proxy.edges.admin.pages import page_of_named
 from proxy.edges.admin.queries import PageQuery, ReasonQuery
@@ -18,7 +18,7 @@ from proxy.runtime.reports.limits import ScopeReader, SwitchReader
 from proxy.runtime.state.journal import Journal
 
 
-async def list_switches(switches: SwitchReader, ask: Ask) -> Answer[Listed[SwitchDocument]]:
+async def list_switches(switches: SwitchReader, ask: Ask) -> AdminAnswer[Listed[SwitchDocument]]:
     return page_of_named(switches.active(), ask.query_as(PageQuery), switch_document)
 
 
@@ -41,8 +41,8 @@ async def switch_on(limits: LimitCommands, scopes: ScopeReader, journal: Journal
     return Created({**switch_document(switch), **journalled, "warnings": warnings})
 
 
-async def switch_off(limits: LimitCommands, switches: SwitchReader, ask: Ask) -> Answer[SwitchEnded]:
+async def switch_off(limits: LimitCommands, switches: SwitchReader, ask: Ask) -> AdminAnswer[SwitchEnded]:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
     switch = await limits.switch_off(ask.who, ask.path["id"], why)
     still_on = [switch_document(other) for other in switches.still_on(switch)]
-    return Answer({**switch_document(switch), "removed": True, "still_on": still_on})
+    return AdminAnswer({**switch_document(switch), "removed": True, "still_on": still_on})

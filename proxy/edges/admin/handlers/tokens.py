@@ -4,7 +4,7 @@ from proxy.core.times import parse_rfc3339, rfc3339
 from proxy.core.tokens import Token, TokenDocument, token_document
 from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.answers.tokens import TokenListed, TokenMade
-from proxy.edges.admin.ask_and_answer import Answer, Ask, Created
+from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask, Created
 from proxy.edges.admin.bodies import ReasonBody, TokenBody
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.queries import PageQuery, ReasonQuery
@@ -12,7 +12,7 @@ from proxy.runtime.releasing.token_commands import TokenCommands
 from proxy.runtime.reports.tokens import TokenReader
 
 
-async def list_tokens(tokens: TokenReader, ask: Ask) -> Answer[Listed[TokenListed]]:
+async def list_tokens(tokens: TokenReader, ask: Ask) -> AdminAnswer[Listed[TokenListed]]:
     query = ask.query_as(PageQuery)
     page, uses = await tokens.page(query.cursor, query.limit)
 
@@ -30,6 +30,6 @@ async def create_token(tokens: TokenCommands, ask: Ask) -> Created[TokenMade]:
     return Created({**token_document(token), "token": text})
 
 
-async def revoke_token(tokens: TokenCommands, ask: Ask) -> Answer[TokenDocument]:
+async def revoke_token(tokens: TokenCommands, ask: Ask) -> AdminAnswer[TokenDocument]:
     why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
-    return Answer(token_document(await tokens.revoke_token(ask.who, ask.path["id"], why)))
+    return AdminAnswer(token_document(await tokens.revoke_token(ask.who, ask.path["id"], why)))
