@@ -182,6 +182,25 @@ async def test_nothing_is_added_to_calls_that_nobody_counts(agent: Deployment) -
     assert await code_of(agent, "/v1/chat/completions", frame, content_encoding="zstd") == "bad_content_encoding"
 
 
+@pytest.mark.parametrize(
+    "odd", [{"tools": "x"}, {"tools": [7]}, {"user": 5}, {"stream": "yes"}, {"model": 7}, {"functions": {"name": "f"}}]
+)
+async def test_a_member_of_a_wrong_kind_is_the_providers_to_judge_where_nobody_counts(
+    agent: Deployment, odd: dict[str, Any]
+) -> None:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], **odd}
+    async with agent.post("/v1/chat/completions", body) as answer:
+        await answer.read()
+    assert agent.simulator.calls[-1].json == body
+    # Not where it says something to the proxy, and not past a switch on what stands where it cannot be read.
+    for ours in ({"model": "agent:support"}, {"switchback": {"agent": "support"}}, {"switchback": 7}):
+        if not (ours.keys() & odd.keys()):
+            assert await code_of(agent, "/v1/chat/completions", {**body, **ours}) == "wrong_kind"
+    assert await code_of(agent, "/a/support/v1/chat/completions", body) == "wrong_kind"
+    await agent.operator.post("/switches", scope={"tool": "f"}, mode="block", why="stop")
+    assert await code_of(agent, "/v1/chat/completions", body) == "agent_disabled"
+
+
 async def test_a_refusal_names_the_agent_whatever_was_wrong_with_the_call(agent: Deployment) -> None:
     chat = "/a/support/v1/chat/completions"
     for body, headers in (

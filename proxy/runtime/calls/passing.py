@@ -61,7 +61,7 @@ def read_request(flight: Flight, route: Route, limit_bytes: int, *, is_named: bo
         if named_agent(None, flight.fields.identity) is not None:
             raise
         flight.request = yield from _read_passed(flight, route, limit_bytes)
-        if not _is_providers_to_judge(flight.request, refusal):
+        if not _is_providers_to_judge(flight, refusal):
             raise
         flight.problem = refusal
     return _NO_CLAIMS if flight.request is None else flight.request.claims
@@ -151,12 +151,17 @@ def _read_passed(flight: Flight, route: Route, limit_bytes: int) -> Steps[Reques
     return read_passed(plain, route.wire.family)
 
 
-def _is_providers_to_judge(request: RequestFacts | None, refusal: BadInput) -> bool:
-    """Whether a refused body is one that says nothing to the proxy: a value of the provider's, or a coding we do not know."""
-    if request is None:
+def _is_providers_to_judge(flight: Flight, refusal: BadInput) -> bool:
+    """Whether a refused body is one that says nothing to the proxy: a value of the provider's, or a coding we do not know.
+
+    One that holds a member for the proxy which cannot be read was refused before.
+    """
+    if flight.request is None and refusal.code != "wrong_kind":
         return refusal.code == "bad_content_encoding" and refusal.status == 415
-    model = request.model
-    return request.claims.switchback is None and (model is None or not model.startswith(MODEL_PREFIX))
+    if len(flight.call.body) > LARGE_BYTES and flight.request is None:
+        return False
+    claims = _claims(flight)
+    return claims.switchback is None and (claims.model is None or not claims.model.startswith(MODEL_PREFIX))
 
 
 def _check_applicable(flight: Flight, live: LiveSnapshot) -> None:

@@ -24,7 +24,7 @@ def user_and_conversation(user_id: str | None) -> tuple[str | None, str | None]:
     if (packed := _PACKED.fullmatch(user_id)) is not None:
         device, account, session = packed.groups()
         return account or device, session
-    if user_id[:1] != "{":
+    if user_id.lstrip()[:1] != "{":
         return user_id, None
     try:
         members: Any = orjson.loads(user_id)

@@ -21,6 +21,7 @@ DEVICE, ACCOUNT, SESSION = "ab" * 32, "6f1c0e0e-1111-4222-8333-444455556666", "0
         ({"session_id": SESSION}, (None, SESSION)),
         (f"user_{DEVICE}_account_{ACCOUNT}_session_{SESSION}", (ACCOUNT, SESSION)),
         (f"user_{DEVICE}_account__session_{SESSION}", (DEVICE, SESSION)),
+        (f' {{ "account_uuid": "{ACCOUNT}" }}\n', (ACCOUNT, None)),
         ("user_42", ("user_42", None)),
         ("user_a_account_b", ("user_a_account_b", None)),
         ("{not json", ("{not json", None)),
