@@ -58,6 +58,8 @@ class RecentCalls:
 
     #: Families of the wires they came on.
     families: frozenset[str] = frozenset()
+    #: Names of these wires.
+    wires: frozenset[str] = frozenset()
     #: Of each call whose variables are known: their names.
     variables: Sequence[frozenset[str]] = ()
 

@@ -82,9 +82,10 @@ class PreflightSource:
     async def _of_runs(self, agent: str) -> RecentCalls:
         runs = (await self._store.runs(RunFilter(agent=agent), None, _RUNS_SEEN)).items
         live = [run for run in runs if run.kind == "live"]
-        spoken = {self._families.get(run.wire) for run in live}
+        spoken = {run.wire: self._families[run.wire] for run in live if run.wire in self._families}
         return RecentCalls(
-            families=frozenset(family for family in spoken if family is not None),
+            families=frozenset(spoken.values()),
+            wires=frozenset(spoken),
             variables=[frozenset(run.sent_variables) for run in live if run.sent_variables is not None],
         )
 
@@ -104,7 +105,7 @@ class PreflightSource:
             label=label,
             version=version.number,
             providers=self._providers.names,
-            places=[self._place(provider, version.bundle) for provider in self._providers_for(version.bundle)],
+            places=[self._place(provider, version.bundle, recent) for provider in self._providers_for(version.bundle)],
             caps=self._live.current.caps,
             recent=recent,
             replaces_prompt=served is not None and bool(served.bundle.prompt.text.strip()),
@@ -126,7 +127,7 @@ class PreflightSource:
         named = self._providers.named(bundle.model.provider)
         return () if named is None else (named,)
 
-    def _place(self, provider: Provider, bundle: Bundle) -> Place:
+    def _place(self, provider: Provider, bundle: Bundle, recent: RecentCalls) -> Place:
         model = bundle.model.name
         return Place(
             provider=provider.name,
@@ -134,14 +135,21 @@ class PreflightSource:
             has_key=provider.api_key is not None or provider in self._providers.defaults,
             is_priced=model is not None and self._prices.price(provider, model) is not None,
             is_retired=None if model is None else self._prices.is_retired(provider, model),
-            refused_parameters=self._refused(provider, bundle),
+            refused_parameters=self._refused(provider, bundle, recent),
         )
 
-    def _refused(self, provider: Provider, bundle: Bundle) -> frozenset[str]:
-        wire = next((wire for wire in self._wires if wire.family == provider.family), None)
-        if wire is None or bundle.model.name is None:
+    def _refused(self, provider: Provider, bundle: Bundle, recent: RecentCalls) -> frozenset[str]:
+        """What is left out on every wire that recent calls speak, of all the provider's where that is not known."""
+        wires = [wire for wire in self._wires if wire.family == provider.family]
+        spoken = [wire for wire in wires if wire.name in recent.wires] or wires
+        model = bundle.model.name
+        if model is None or not spoken:
             return frozenset()
-        call = wire.smallest_call(bundle.model.name)
+        left_out = [self._left_out(wire, model, bundle) for wire in spoken]
+        return left_out[0].intersection(*left_out)
+
+    def _left_out(self, wire: Wire, model: str, bundle: Bundle) -> frozenset[str]:
+        call = wire.smallest_call(model)
         variables = dict.fromkeys(bundle.prompt.variables, "x")
         try:
             injection = wire.inject(wire.read(call), InjectionPlan(bundle=bundle, variables=variables))

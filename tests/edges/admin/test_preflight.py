@@ -158,6 +158,27 @@ async def test_a_variable_is_missed_only_where_no_call_brought_it(agent: Admin) 
     assert (moved.status, "warnings" in moved.content) == (200, False)
 
 
+@pytest.mark.parametrize(
+    ("wires", "is_refused"),
+    [
+        ((), False),
+        (("openai_chat",), False),
+        (("openai_responses",), True),
+        (("openai_responses", "anthropic_messages"), True),
+        (("openai_responses", "openai_chat"), False),
+    ],
+)
+async def test_a_parameter_is_looked_at_on_the_wires_that_calls_speak(
+    agent: Admin, wires: tuple[str, ...], is_refused: bool
+) -> None:
+    for wire in wires:
+        await called(agent, wire)
+    await version(agent, 2, model={"name": "gpt-4o-mini", "parameters": {"seed": {"default": 3}}})
+    checked = await agent.get("/agents/a/versions/2/preflight")
+    codes = [finding["code"] for finding in checked["findings"]]
+    assert ("parameter_refused" in codes) == is_refused
+
+
 async def test_what_nobody_knows_is_said_beside_what_is_done(agent: Admin) -> None:
     await version(agent, 2, prompt=NEEDY)
     start = {"label": "prod", "candidate": 2, "percentage": 10}
