@@ -351,7 +351,8 @@ class RequestPath:
                 self._lanes.answered(flight.lane, flight.injection.model or "", answered)
             served = None if facts is None else facts.service_tier
             tier = flight.injection.service_tier if served is None else served
-            price = None if flight.provider is None else self._parts.prices.price(flight.provider, answered, tier)
+            asked, prices = flight.injection.model, self._parts.prices
+            price = None if flight.provider is None else prices.served_price(flight.provider, asked, answered, tier)
             settle(flight, hold, price)
 
     async def _answer_failure(self, flight: Flight, failure: Refusal | UpstreamError | ClientGone) -> None:

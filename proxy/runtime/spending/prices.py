@@ -59,6 +59,18 @@ class PriceBook:
             price = self._cache[key] = self._find(provider, model, service_tier, hour)
         return price
 
+    def served_price(
+        self, provider: Provider, asked: str | None, answered: str | None, service_tier: str | None
+    ) -> Price | None:
+        """The price of the model that answered. An issue of the one that was asked costs what the settings say of that one, unless
+        they say something of the issue itself."""
+        if answered is not None and asked is not None and answered != asked and self._overrides:
+            own, of_asked = (f"{provider.name}/{model}" for model in (answered, asked))
+            is_issue = of_asked in self._overrides and own not in self._overrides
+            if is_issue and means_model(asked, provider.name, answered):
+                answered = asked
+        return self.price(provider, answered, service_tier)
+
     def knows(self, providers: Iterable[Provider], named: str) -> bool:
         """Whether a price list names the model that a scope means so: with its provider or without, dated, in any case."""
         if any(means_model(named, *key.split("/", 1)) for key in self._overrides):

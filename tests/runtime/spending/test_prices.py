@@ -58,6 +58,19 @@ def test_an_override_wins_and_free_is_a_price() -> None:
     assert book.price(OPENAI, "gpt-4o-mini") is FREE
 
 
+def test_an_issue_of_a_model_costs_what_the_settings_say_of_the_model() -> None:
+    own = override_price("openai/gpt-4o", input_mtok=Decimal(100), output_mtok=Decimal(100))
+    issue = override_price("openai/gpt-4o-2024-05-13", input_mtok=Decimal(9), output_mtok=Decimal(9))
+    book = PriceBook({"openai/gpt-4o": own, "openai/gpt-4o-2024-05-13": issue}, SystemClock())
+    assert book.served_price(OPENAI, "gpt-4o", "gpt-4o-2024-08-06", None) is own
+    assert book.served_price(OPENAI, "gpt-4o", "gpt-4o-2024-05-13", None) is issue
+    assert book.served_price(OPENAI, "gpt-4o", "gpt-4o", None) is own
+    library = book.price(OPENAI, "gpt-4o-mini")
+    assert book.served_price(OPENAI, "gpt-4o", "gpt-4o-mini", None) is library
+    assert book.served_price(OPENAI, None, "gpt-4o-mini", None) is library
+    assert book.served_price(OPENAI, "gpt-4o", None, None) is None
+
+
 def test_a_dearer_service_tier_has_its_own_price() -> None:
     book = PriceBook({}, SystemClock())
     plain, priority = book.price(OPENAI, "gpt-5.6"), book.price(OPENAI, "gpt-5.6", "priority")
