@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from proxy.core.spending.caps import Cap, window_start
+from proxy.core.spending.caps import Cap
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.spending.ledger import SpendLedger
@@ -58,9 +58,11 @@ class Scrape:
         metrics.conversation_evictions.follow(parts.conversations.evictions)
         snapshot = metrics.labels.snapshot = parts.live.current
         metrics.switches_on(switch for switch in snapshot.switches if switch.is_active(now))
-        metrics.caps_left((cap, self._left(cap, now)) for cap in snapshot.caps)
+        # Of a cap whose ledger could not be read nobody knows what is left: there is no series.
+        metrics.caps_left((cap, self._left(cap)) for cap in snapshot.caps if parts.ledger.knows(cap))
 
-    def _left(self, cap: Cap, now_microseconds: int) -> float:
-        fullest = self._parts.ledger.standing(cap, window_start(cap.window, now_microseconds)).fullest()
+    def _left(self, cap: Cap) -> float:
+        ledger = self._parts.ledger
+        fullest = ledger.standing(cap, ledger.window_of(cap)).fullest()
         used = fullest[0].spent + fullest[0].held if fullest else 0
         return max(0, cap.limit_amount - used) / cap.limit_amount if cap.limit_amount else 0.0

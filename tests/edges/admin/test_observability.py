@@ -45,6 +45,24 @@ async def test_metrics_follow_what_is_in_force(admin: Admin) -> None:
     assert later["switchback_cap_remaining_ratio", cap["id"], "everything", "calls", "day"] == 1
 
 
+async def test_a_cap_whose_ledger_is_not_read_has_no_series_and_one_whose_clock_went_back_keeps_its_window(
+    admin: Admin,
+) -> None:
+    cap = await admin.post("/caps", {"scope": {}, "window": "day", "unit": "calls", "limit": 4})
+    series = "switchback_cap_remaining_ratio", cap["id"], "everything", "calls", "day"
+    ledger = admin.commands.ledger
+    counted = next(one for one in admin.commands.live.current.caps if one.id == cap["id"])
+    ledger.load(counted, CounterKey(counted.id, NOON - 12 * AN_HOUR), 1)
+    admin.commands.clock.now -= 13 * AN_HOUR
+    assert (await samples(admin))[series] == 0.75
+    ledger.is_loaded = False
+    assert series not in await samples(admin)
+    (told,) = (await admin.get("/caps"))["items"]
+    assert (told["spent"], told["held"], told["remaining"]) == (None, None, None)
+    ledger.is_loaded = True
+    assert (await samples(admin))[series] == 0.75
+
+
 async def test_labels_say_which_version_they_serve(admin: Admin) -> None:
     await admin.agent("support", "one", "two")
     assert (await samples(admin))["switchback_label_info", "support", "prod", "1"] == 1
