@@ -32,6 +32,8 @@ from proxy.wires.wire import OperationKind, WireFamily
         ("openai", "PATCH", "/v1/embeddings", "unknown"),
         ("openai", "DELETE", "/v1/chat/completions", "unknown"),
         ("openai", "POST", "/v1/realtime/client_secrets", "unknown"),
+        ("openai", "POST", "/v1/projects/p/roles", "free"),
+        ("openai", "GET", "/v1/projects/p/users/u/roles", "free"),
         ("anthropic", "POST", "/v1/messages/count_tokens", "counts"),
         ("anthropic", "POST", "/v1/messages/batches", "generates"),
         ("anthropic", "POST", "/v1/messages/batches/b/cancel", "free"),
@@ -49,6 +51,8 @@ def test_a_known_path_says_what_calling_it_is(family: WireFamily, method: str, p
     [
         "/v1beta/models/gemini-2.5-pro:generateContent",
         "/v1/models/gemini-2.5-pro:generateContent",
+        "/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-pro:generateContent",
+        "/v1/projects/p/locations/l/endpoints/openapi/chat/completions",
         "/v2/chat",
         "/v1/chat",
         "/v1/rerank",
