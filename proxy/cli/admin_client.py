@@ -245,7 +245,10 @@ class AdminClient:
         try:
             yield
         except (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionResetError, BrokenPipeError):
-            raise failure(f"{self.origin} broke the connection off", EXIT_UNREACHABLE) from None
+            # What a listener with TLS does to plain HTTP.
+            is_guess = self._parts.scheme == "http" and not self._is_recognised
+            hint = "; if it speaks https, say https:// in --admin-url or SWITCHBACK_ADMIN_URL" if is_guess else ""
+            raise failure(f"{self.origin} broke the connection off{hint}", EXIT_UNREACHABLE) from None
         except TimeoutError:
             raise failure(f"{self.origin} did not answer within {timeout_seconds:g} s", EXIT_UNREACHABLE) from None
         except http.client.HTTPException as error:
@@ -254,6 +257,11 @@ class AdminClient:
             raise failure(
                 f"{self.origin} shows a certificate that is not trusted ({error.verify_message}); name its authority's file "
                 "with SWITCHBACK_ADMIN_CA",
+                EXIT_UNREACHABLE,
+            ) from None
+        except ssl.SSLError as error:
+            raise failure(
+                f"{self.origin} does not answer in TLS ({_reason(error)}); if it speaks plain http, say http://",
                 EXIT_UNREACHABLE,
             ) from None
         except (OSError, UnicodeError) as error:

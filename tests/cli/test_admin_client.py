@@ -272,6 +272,23 @@ async def test_a_connection_that_breaks_off_leaves_a_change_unknown_too(at_once,
     assert "whether the change was made is not known" in written.value.message
 
 
+async def test_plain_http_where_tls_is_spoken_and_the_other_way_round_are_told_apart(switchback, admin):
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        plain = await switchback("status", "--admin-url", url)
+    assert plain.exit_code == 3
+    assert "broke the connection off; if it speaks https, say https://" in plain.stderr
+    secure = await switchback("status", "--admin-url", admin.url.replace("http://", "https://"))
+    assert secure.exit_code == 3
+    assert "does not answer in TLS" in secure.stderr
+    assert "say http://" in secure.stderr
+
+
 async def test_lists_are_read_over_all_their_pages(switchback, admin):
     admin.answer("GET", "/agents", {"items": [{"agent": "a"}, {"agent": "b"}], "next": "b"})
     admin.answer("GET", "/agents", {"items": [{"agent": "c"}], "next": None})
