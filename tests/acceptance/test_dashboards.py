@@ -12,6 +12,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxy.runtime.telemetry.declared import PROCESS_LABEL
 from tests.harness import Deployment, deployed
 from tests.promql import named_in, problems_of
 
@@ -33,8 +34,10 @@ async def scraped(home: Path, *, lived: bool = True) -> dict[str, set[str]]:
             text = await answer.text()
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
+        # With several workers there is one label more.
+        of_each = {PROCESS_LABEL} if family.name.startswith("process_") else set[str]()
         for sample in family.samples:
-            found.setdefault(sample.name, set()).update(sample.labels)
+            found.setdefault(sample.name, of_each.copy()).update(sample.labels)
     return found
 
 

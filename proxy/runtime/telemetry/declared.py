@@ -8,8 +8,10 @@ from typing import Final, Literal, NamedTuple
 
 Kind = Literal["counter", "gauge", "histogram"]
 #: How values of several processes become one. sum: each has a part; greatest: the worst counts; owner: the process that has the
-#: store knows it, or it is the same for all.
-Merge = Literal["sum", "greatest", "owner"]
+#: store knows it, or it is the same for all; each: they do not become one, each process has series of its own (PROCESS_LABEL).
+Merge = Literal["sum", "greatest", "owner", "each"]
+#: On a host with several processes it says which one a series of `each` is of: `owner`, `worker-1` and so on.
+PROCESS_LABEL: Final = "process"
 
 
 class Declared(NamedTuple):
@@ -60,15 +62,17 @@ _ALL: Final = (
     Declared("switchback_recorder_queue_length", "gauge", "sum", "Runs waiting to be written."),
     Declared("switchback_recorder_dropped", "counter", "sum", "Runs dropped because the queue was full."),
     Declared("switchback_event_loop_lag_seconds", "gauge", "greatest", "How late the event loop woke at the last check."),
-    Declared("switchback_conversation_evictions", "counter", "sum", "Conversations whose arm was forgotten."),
+    Declared("switchback_conversation_evictions", "counter", "owner", "Conversations whose arm was forgotten."),
     Declared("switchback_worker_restarts", "counter", "owner", "Workers started again after they ended unasked."),
     Declared("switchback_build_info", "gauge", "owner", "Always 1.", ("version",)),
     # What the client library tells of the process (Linux), under the names that every dashboard knows.
-    Declared("process_cpu_seconds", "counter", "sum", "User and system CPU time."),
-    Declared("process_resident_memory_bytes", "gauge", "sum", "Resident memory; pages that processes share count for each."),
-    Declared("process_virtual_memory_bytes", "gauge", "sum", "Virtual memory."),
-    Declared("process_open_fds", "gauge", "sum", "Open file descriptors."),
-    Declared("process_max_fds", "gauge", "sum", "How many may be open."),
-    Declared("process_start_time_seconds", "gauge", "owner", "When the process that owns the store started, UTC."),
+    # Decision (2026-11-29): a series a process. The limit of descriptors is a process's, so that a sum over all of them hid the one
+    # that is at its limit; memory that processes share was in a sum as often as there are processes. Who wants a sum has `sum`.
+    Declared("process_cpu_seconds", "counter", "each", "User and system CPU time."),
+    Declared("process_resident_memory_bytes", "gauge", "each", "Resident memory, with pages that processes share."),
+    Declared("process_virtual_memory_bytes", "gauge", "each", "Virtual memory."),
+    Declared("process_open_fds", "gauge", "each", "Open file descriptors."),
+    Declared("process_max_fds", "gauge", "each", "How many may be open."),
+    Declared("process_start_time_seconds", "gauge", "each", "When the process started, UTC."),
 )  # fmt: skip
 DECLARED: Final = {family.name: family for family in _ALL}

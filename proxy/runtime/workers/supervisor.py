@@ -142,8 +142,8 @@ class Workers:
         """The owner's metrics with those of all workers, as of now or as far as heard."""
         ends = self._confirming()
         await _done([end.ask_for_samples() for end in ends] + [end.ping() for end in ends])
-        present = [slot.end.samples.values for slot in self._slots if slot.end is not None]
-        return MergedRegistry(own, [self._ended.values, *present])
+        present = {_name(slot.number): slot.end.samples.values for slot in self._slots if slot.end is not None}
+        return MergedRegistry(own, self._ended, present)
 
     async def flush(self) -> bool:
         """Have the runs that workers have finished so far in the store, as far as they hand them over in time."""

@@ -12,7 +12,8 @@ from proxy.runtime.workers.merged_metrics import ChangedSamples, EndedSamples, M
 
 def values(owner: Metrics, *others: WorkerSamples, ended: EndedSamples | None = None) -> dict[str, Any]:
     """Every sample of the merged text by name; labelled ones by name and labels."""
-    merged = MergedRegistry(owner.registry, [(ended or EndedSamples()).values, *(other.values for other in others)])
+    workers = {f"worker-{number}": other.values for number, other in enumerate(others, start=1)}
+    merged = MergedRegistry(owner.registry, ended or EndedSamples(), workers)
     families = text_string_to_metric_families(generate_latest(merged).decode())
     return {
         sample.name + "".join(f",{value}" for _, value in sorted(sample.labels.items())): sample.value
@@ -45,7 +46,9 @@ def test_histograms_stay_in_order_and_complete() -> None:
     labels = RunLabels("a", "1", "", "p", "m")
     for metrics, microseconds in ((one, 20_000), (two, 20_000), (two, 30_000_000)):
         metrics.runs.series(labels).duration.observe(microseconds)
-    text = generate_latest(MergedRegistry(owner.registry, [sent(one).values, sent(two).values])).decode()
+    text = generate_latest(
+        MergedRegistry(owner.registry, EndedSamples(), {"1": sent(one).values, "2": sent(two).values})
+    ).decode()
     buckets = [line for line in text.splitlines() if line.startswith("switchback_run_duration_seconds_bucket")]
     counts = [float(line.rsplit(" ", 1)[1]) for line in buckets]
     assert counts == sorted(counts)
@@ -99,3 +102,25 @@ def test_gauges_are_the_owner_s_own_unless_every_process_has_a_part() -> None:
     assert found["switchback_event_loop_lag_seconds"] == 0.4
     assert found["switchback_recorder_queue_length"] == 6
     assert found["switchback_build_info,t"] == 1
+
+
+def test_what_the_kernel_tells_of_a_process_is_told_of_each_and_ends_with_it() -> None:
+    owner, ended = Metrics("t"), EndedSamples()
+    one, two = sent(Metrics("t")), sent(Metrics("t"))
+    descriptors = ("process_open_fds", "process_open_fds", ())
+    one.update([(descriptors, 11.0)])
+    two.update([(descriptors, 22.0)])
+    found = values(owner, one, two)
+    assert (found["process_open_fds,worker-1"], found["process_open_fds,worker-2"]) == (11, 22)
+    for name in ("open_fds", "max_fds", "resident_memory_bytes", "cpu_seconds_total", "start_time_seconds"):
+        of = {key.partition(",")[2] for key in found if key.startswith(f"process_{name}")}
+        assert of == {"owner", "worker-1", "worker-2"}, name
+    ended.add(two)
+    assert not any(
+        "worker-2" in key or key in ("process_open_fds", "process_cpu_seconds_total")
+        for key in values(owner, one, ended=ended)
+    )
+
+
+def test_a_server_without_workers_tells_of_itself_without_a_label() -> None:
+    assert "\nprocess_open_fds " in generate_latest(Metrics("t").registry).decode()
