@@ -83,9 +83,10 @@ async def _relay(flight: Flight, reader: AnswerReader | None, fields: AnswerFiel
     try:
         await answer.relay(reply, tap, flight.saw_first_byte, flight.has_stream_ended)
     except UpstreamError:
-        # The client gets every byte there was, also of an event that never came to its end.
-        reply.write(reader.held_back())
-        raise
+        if not _is_whole_all_the_same(flight, fields):
+            # The client gets every byte there was, also of an event that never came to its end.
+            reply.write(reader.held_back())
+            raise
     reply.write(reader.finish())
     if _judge(flight, reader, fields, copy):
         raise _incomplete()
@@ -100,7 +101,17 @@ async def _pass_on(flight: Flight, answer: Answer, fields: AnswerFields) -> None
     flight.stream = stream = PassedStream()
     copy = _copy(flight, stream, fields)
     tap = stream.feed if copy is None else copy.tap
-    await answer.relay(flight.reply, tap, flight.saw_first_byte, flight.has_stream_ended)
+    try:
+        await answer.relay(flight.reply, tap, flight.saw_first_byte, flight.has_stream_ended)
+    except UpstreamError:
+        if not _is_whole_all_the_same(flight, fields):
+            raise
+
+
+def _is_whole_all_the_same(flight: Flight, fields: AnswerFields) -> bool:
+    """Whether a stream that broke off had told its last event: only the end of its body is missing, which clients do not wait for.
+    One whose length was announced cannot be ended before that."""
+    return flight.is_stream_told() and fields.content_length is None
 
 
 def _reader(flight: Flight, wire: Wire, fields: AnswerFields) -> AnswerReader:

@@ -166,10 +166,14 @@ class Flight:
         """Nobody waits for the answer any more: the client left, or this process cut the call."""
         return self.cut is not None or self.reply.client_gone
 
+    def is_stream_told(self) -> bool:
+        """Whether the last event of the wire has come."""
+        stream = self.stream
+        return stream is not None and stream.is_stream and stream.facts.is_complete
+
     def has_stream_ended(self) -> bool:
         """Whether the last event of the wire has reached the client: what follows makes no more of this answer, and no less."""
-        stream = self.stream
-        return stream is not None and stream.is_stream and stream.facts.is_complete and not self.reply.undelivered
+        return self.is_stream_told() and not self.reply.undelivered
 
     def failed(self, result: RunResult, error_class: str) -> None:
         """Note how the call ended badly."""
