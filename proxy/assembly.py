@@ -19,7 +19,8 @@ from proxy.http1.listener import Listener
 from proxy.http1.tls import ServerCertificate
 from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.calls.conversations import Conversations
-from proxy.runtime.calls.request_path import PathOptions, PathParts, RequestPath
+from proxy.runtime.calls.path_parts import PathOptions, PathParts
+from proxy.runtime.calls.request_path import RequestPath
 from proxy.runtime.calls.routing import Routes
 from proxy.runtime.process.clock import Clock, Identifiers, SystemClock
 from proxy.runtime.process.descriptors import TURNED_AWAY, connections_within_limits

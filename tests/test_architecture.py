@@ -200,6 +200,7 @@ PROTOCOLS = {
 ONLY_UPSTREAM_MAY_IMPORT_HTTP1 = PACKAGE / "runtime" / "transport" / "upstream.py"
 #: The modules that tell what the proxy does, read from top to bottom.
 CONDUCTORS = [
+    PACKAGE / "runtime" / "calls" / "request_path.py",
     PACKAGE / "runtime" / "releasing" / "release_commands.py",
     PACKAGE / "runtime" / "rollouts" / "rollout_loop.py",
 ]

@@ -14,7 +14,13 @@ from tests.harness import Deployment
 CHAT = "/a/support/v1/chat/completions"
 BODY: dict[str, Any] = {"model": "x", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 50}
 CALLS = 5
-OF_A_CALL = {"Flight", "Answer", "Reply", "ClientGone", "UpstreamError", "Refusal"}
+OF_A_CALL = {"Flight", "Asked", "Resolved", "Sendable", "AttemptUnderWay", "Answered", "HttpAnswer", "HttpReply"} | {
+    "ClientGone",
+    "UpstreamError",
+    "ProviderFailed",
+    "Refusal",
+    "BadInput",
+}
 
 
 @pytest.fixture
@@ -78,6 +84,22 @@ async def test_no_refusal_leaves_a_circle_behind(over_either: Deployment, circle
     for body in (BODY, b"{not json", b""):
         async with over_either.post(path, body) as answer:
             assert answer.status >= 400
+    assert await _ours(circles) == Counter()
+
+
+async def test_a_call_whose_values_the_provider_judges_leaves_no_circle_behind(
+    over_either: Deployment, circles: list[Any]
+) -> None:
+    unusual = {**BODY, "max_tokens": "many"}
+    for limit in (None, 1):
+        if limit is not None:
+            await over_either.operator.post("/caps", scope={}, window="day", unit="usd", limit=limit, why="")
+        for _ in range(CALLS):
+            async with over_either.post("/v1/chat/completions", unusual) as answer:
+                await answer.read()
+    runs = await over_either.operator.runs(2 * CALLS)
+    assert {run["result"] for run in runs[CALLS:]} != {"refused"}
+    assert {run["result"] for run in runs[:CALLS]} == {"refused"}
     assert await _ours(circles) == Counter()
 
 

@@ -119,10 +119,11 @@ class Lanes:
             lane = self._lanes[key] = self._new(resolution, route, passed)
         return lane
 
-    def answered(self, lane: Lane, asked: str, answered: str) -> None:
-        """Note the name under which a model answers, so that a switch or cap on either name meets it."""
-        if lane.answered_as.get(asked) != answered:
-            self._live.answered_names.learn(lane.provider.name, asked, answered)
+    def series_apart(self, resolution: Resolution | None, agent: str) -> RunSeries:
+        """The series of a call that was refused before it had a lane; `agent` as metrics name it."""
+        if resolution is not None:
+            return self._metrics.runs.series(self.labels_of(resolution, ""))
+        return self._metrics.runs.series(RunLabels(agent, OTHER, "", "", OTHER))
 
     def labels_of(self, resolution: Resolution | None, provider: str, passed: Passed | None = None) -> RunLabels:
         """Labels with bounded sets of values: versions that labels reach and some that pins do, models that versions name."""

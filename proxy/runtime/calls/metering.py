@@ -10,10 +10,11 @@ from proxy.core.calls.runs import UsageSource
 from proxy.core.spending.caps import Cap
 from proxy.core.spending.prices import Price, cost_of, hold_cost, missing_rate, missing_write_rate
 from proxy.core.spending.usage import Usage, UsageParts, larger_usage
-from proxy.runtime.calls.flight import Flight
-from proxy.runtime.spending.holding import HoldBound, Spent, Ticket
+from proxy.runtime.calls.stages import UNMETERED_CHARGE, AttemptUnderWay, Charge
+from proxy.runtime.spending.holding import HoldBound, Spent
+from proxy.runtime.spending.prices import PriceBook
 from proxy.wires.cache_writes import asks_for_an_hour, asks_to_keep
-from proxy.wires.wire import AnswerFacts, BilledApart, Injection, RequestFacts, Wire
+from proxy.wires.wire import AnswerFacts, BilledApart, Injection, Operation, RequestFacts, Wire
 
 #: For estimates only: English text has about four bytes a token.
 _BYTES_PER_TOKEN: Final = 4
@@ -96,39 +97,55 @@ def _missing_rate(price: Price, apart: BilledApart, body: bytes) -> str | None:
     return missing_write_rate(price, keeps_for_an_hour=asks_for_an_hour(body))
 
 
-def settle(flight: Flight, hold: Ticket, answered_price: Price | None) -> None:
-    """Charge a finished 2xx answer, or one that broke off after it began, and note cost and source in the flight."""
-    facts = flight.answer_facts
-    price = answered_price or flight.price
-    flight.price = price
-    usage = None if facts is None else facts.usage
-    if (
-        usage is not None
-        and facts is not None
-        and _is_counted(usage, facts)
-        and (facts.is_complete or flight.result == "ok")
-    ):
-        _settle_reported(flight, hold, usage, price)
-        return
-    if facts is not None and facts.is_deferred and usage is None:
-        flight.usage_source = "unmetered"
-        hold.settle(Spent(settled_by="held"))
-        return
-    _settle_unknown(flight, hold, price)
+def charge_of(
+    attempt: AttemptUnderWay, operation: Operation, prices: PriceBook, *, ended_well: bool
+) -> tuple[Charge | None, Spent | None]:
+    """What an attempt cost that is over, and what its hold is settled with. None: nothing, and the hold closes as it was sent or not."""
+    answer, answered, sendable = attempt.answer, attempt.answered, attempt.sendable
+    facts, injection = None if answered is None else answered.facts, sendable.injection
+    if answer is not None and (answer.status >= 300 or (facts is not None and facts.is_bare_error)):
+        # Providers do not bill a call they redirect, refuse or fail before it began, whatever status they say it with.
+        return None, Spent()
+    if not attempt.hold.sent:
+        return None, None
+    if not operation.is_metered or injection is None:
+        return (UNMETERED_CHARGE if operation.is_billable else None), None
+    price, held = sendable.price, attempt.hold.nanodollars
+    if facts is not None:
+        # What is served decides, not what was asked.
+        tier = injection.service_tier if facts.service_tier is None else facts.service_tier
+        price = prices.served_price(sendable.provider, injection.model, facts.model, tier) or price
+        usage = facts.usage
+        if usage is not None and _is_counted(usage, facts) and (facts.is_complete or ended_well):
+            return _reported(usage, price, injection, held)
+        if facts.is_deferred and usage is None:
+            return Charge("unmetered", price), Spent(settled_by="held")
+    return _unknown(facts, attempt.sent_bytes, price, held)
 
 
-def _settle_unknown(flight: Flight, hold: Ticket, price: Price | None) -> None:
-    """Charge the whole hold, and what was told of a usage where that is more."""
-    told = _told(flight.answer_facts)
+def _unknown(facts: AnswerFacts | None, sent_bytes: int, price: Price | None, held: int | None) -> tuple[Charge, Spent]:
+    """The whole hold, and what was told of a usage where that is more."""
+    told = _told(facts)
     told_cost = 0 if price is None or told is None else cost_of(told, price) or 0
     told_tokens = 0 if told is None else told.input_tokens + told.output_tokens
-    flight.estimated_cost_nanodollars = None if price is None else cost_of(_estimate(flight, told), price)
-    held = hold.nanodollars
-    if held is not None:
-        flight.cost_nanodollars, flight.usage_source = max(held, told_cost), "held"
-    else:
-        flight.cost_nanodollars, flight.usage_source = flight.estimated_cost_nanodollars, "estimated"
-    hold.settle(Spent(nanodollars=told_cost, tokens=told_tokens, settled_by="held"))
+    spent = Spent(nanodollars=told_cost, tokens=told_tokens, settled_by="held")
+    estimated = None if price is None else cost_of(_estimate(facts, sent_bytes, told), price)
+    if held is None:
+        return Charge("estimated", price, estimated, estimated), spent
+    return Charge("held", price, max(held, told_cost), estimated), spent
+
+
+def _reported(usage: Usage, price: Price | None, injection: Injection, held: int | None) -> tuple[Charge, Spent]:
+    if injection.web_searches and usage.parts is None:
+        usage.parts = UsageParts(web_searches=injection.web_searches)
+    cost = None if price is None else cost_of(usage, price)
+    source: UsageSource = "reported"
+    if cost is None and held is not None:
+        # A part of it has no price that could have been known before: never less than what was held, or what the rest costs.
+        rest = Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+        cost, source = max(held, 0 if price is None else cost_of(rest, price) or 0), "held"
+    tokens = usage.input_tokens + usage.output_tokens
+    return Charge(source, price, cost), Spent(nanodollars=cost or 0, is_priced=cost is not None, tokens=tokens)
 
 
 def _told(facts: AnswerFacts | None) -> Usage | None:
@@ -143,25 +160,10 @@ def _is_counted(usage: Usage, facts: AnswerFacts) -> bool:
     return usage.input_tokens > 0 and (usage.output_tokens > 0 or not facts.output_bytes)
 
 
-def _settle_reported(flight: Flight, hold: Ticket, usage: Usage, price: Price | None) -> None:
-    if flight.injection is not None and flight.injection.web_searches and usage.parts is None:
-        usage.parts = UsageParts(web_searches=flight.injection.web_searches)
-    cost = None if price is None else cost_of(usage, price)
-    source: UsageSource = "reported"
-    if cost is None and hold.nanodollars is not None:
-        # A part of it has no price that could have been known before: never less than what was held, or what the rest costs.
-        rest = Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
-        cost, source = max(hold.nanodollars, 0 if price is None else cost_of(rest, price) or 0), "held"
-    flight.cost_nanodollars, flight.usage_source = cost, source
-    tokens = usage.input_tokens + usage.output_tokens
-    hold.settle(Spent(nanodollars=cost or 0, is_priced=cost is not None, tokens=tokens))
-
-
-def _estimate(flight: Flight, told: Usage | None) -> Usage:
+def _estimate(facts: AnswerFacts | None, sent_bytes: int, told: Usage | None) -> Usage:
     """What was told, and by the bytes seen where nothing was."""
-    facts = flight.answer_facts
     seen = 0 if facts is None else -(-facts.output_bytes // _BYTES_PER_TOKEN)
-    sent = -(-flight.sent_bytes // _BYTES_PER_TOKEN)
+    sent = -(-sent_bytes // _BYTES_PER_TOKEN)
     if told is None:
         return Usage(input_tokens=sent, output_tokens=seen)
     return larger_usage(told, Usage(input_tokens=0 if told.input_tokens else sent, output_tokens=seen))

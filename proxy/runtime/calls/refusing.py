@@ -1,6 +1,9 @@
-"""Answers the proxy makes itself: refusals in the wire's own error shape, and a switch's fixed text as a valid answer.
+"""Answers the proxy makes itself: refusals in the wire's own error shape, and a switch's fixed text as a valid answer; and the end
+of one that is broken off before it is complete, because a switch says so or the process ends.
 
-A call of which nobody knows what it speaks is refused in a shape that the clients of every wire read an error from: `type`, and
+A client that has part of a stream gets the wire's own error event, where one fits between two events, and then a broken
+connection, never a clean end; one that has nothing yet is refused like any other (the conductor does that once its task
+is awake). The provider's connection is closed at once in both cases. A call of which nobody knows what it speaks is refused in a shape that the clients of every wire read an error from: `type`, and
 `error` with `type`, `message` and `code`.
 """
 
@@ -8,18 +11,16 @@ from typing import Final
 
 import orjson
 
-from proxy.core.errors import Refusal
-from proxy.runtime.calls.flight import Flight
-from proxy.runtime.process.clock import Clock
+from proxy.core.errors import Refusal, Unavailable
+from proxy.runtime.calls.flight import Cut
+from proxy.runtime.calls.stages import Answered, Asked
 from proxy.runtime.transport.exchange import Reply
-from proxy.runtime.transport.upstream import ProviderFailed, UpstreamError
 from proxy.wires.wire import Headers, Wire
 
 _JSON: Final = (b"content-type", b"application/json")
 _BASE_ANSWER: Final = b'{"object":"proxy","name":"switchback"}\n'
 #: Statuses an SDK may sensibly try again: our own limits, a provider that could not be reached, a drain.
 _RETRYABLE: Final = frozenset({429, 502, 503})
-
 
 #: As both of them name what went wrong.
 _NEUTRAL_TYPES: Final = {
@@ -30,21 +31,28 @@ _NEUTRAL_TYPES: Final = {
 }
 
 
-def answer_with_refusal(flight: Flight, refusal: Refusal, wire: Wire | None) -> None:
+STOPPED: Final = Cut(
+    Unavailable("proxy_stopped", "the proxy was stopped before this call was finished; try again"),
+    "error",
+    "proxy_stopped",
+)
+"""The end of a drain."""
+
+
+def answer_with_refusal(reply: Reply, refusal: Refusal, wire: Wire | None, run_id: str, stamps: bytes) -> int:
     """Send the refusal, unless the answer has begun: then break it, so that it cannot look complete. `wire` None: nobody knows what
-    the caller speaks."""
+    the caller speaks. The status it is told with."""
     status = refusal.status if wire is None else wire.error_status(refusal)
-    flight.status = flight.status or status
-    if flight.reply.started:
-        flight.reply.abort()
-        return
-    flight.status = status
-    headers = _own_headers(flight, _JSON)
+    if reply.started:
+        reply.abort()
+        return status
+    headers = _own_headers(run_id, _JSON)
     if refusal.status not in _RETRYABLE:
         headers.append((b"x-should-retry", b"false"))
     if refusal.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % refusal.retry_after_seconds))
-    flight.reply.send(status, headers, refusal_body(refusal, flight.run_id, wire), lines=flight.stamps())
+    reply.send(status, headers, refusal_body(refusal, run_id, wire), lines=stamps)
+    return status
 
 
 def refusal_body(refusal: Refusal, request_id: str, wire: Wire | None) -> bytes:
@@ -57,27 +65,27 @@ def refusal_body(refusal: Refusal, request_id: str, wire: Wire | None) -> bytes:
     return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
 
 
-def answer_with_text(flight: Flight, text: str, clock: Clock) -> None:
-    """Send a fixed text as a valid completion, or as a valid stream where one was asked for."""
-    assert flight.route is not None
-    assert flight.request is not None
-    facts, wire = flight.facts, flight.route.wire
-    body = wire.text_reply(
-        text,
-        model="" if facts is None else facts.model,
-        reply_id=flight.run_id,
-        created=clock.now_microseconds() // 1_000_000,
-        streamed=flight.request.streamed,
-    )
-    flight.status = 200
-    content_type = (b"content-type", wire.stream_type + b"; charset=utf-8") if flight.request.streamed else _JSON
-    flight.reply.send(200, _own_headers(flight, content_type), body, lines=flight.stamps())
+def answer_with_text(
+    reply: Reply, text: str, asked: Asked, model: str, run_id: str, now_microseconds: int, stamps: bytes
+) -> int:
+    """Send a fixed text as a valid completion, or as a valid stream where one was asked for. Its status."""
+    wire, streamed = asked.route.wire, asked.request is not None and asked.request.streamed
+    body = wire.text_reply(text, model=model, reply_id=run_id, created=now_microseconds // 1_000_000, streamed=streamed)
+    content_type = (b"content-type", wire.stream_type + b"; charset=utf-8") if streamed else _JSON
+    reply.send(200, _own_headers(run_id, content_type), body, lines=stamps)
+    return 200
 
 
-def provider_failed(flight: Flight, error: UpstreamError) -> ProviderFailed:
-    """What a caller is told of a provider that did not answer, or broke off."""
-    assert flight.provider is not None
-    return ProviderFailed(flight.provider.name, error)
+def break_off(reply: Reply, answered: Answered | None, wire: Wire | None, refusal: Refusal, run_id: str) -> None:
+    """Stop an answer now. `answered` None: there is none yet; `wire`: what its client speaks, None: that is not known yet."""
+    if not reply.started:
+        reply.interrupt()
+        return
+    if answered is not None and wire is not None and answered.takes_events:
+        stream = answered.stream
+        if stream is not None and stream.takes_event:
+            reply.write(wire.error_event(refusal, run_id))
+    reply.abort()
 
 
 def answer_base_url(reply: Reply, lines: bytes) -> None:
@@ -85,7 +93,7 @@ def answer_base_url(reply: Reply, lines: bytes) -> None:
     reply.send(200, [_JSON], _BASE_ANSWER, lines=lines)
 
 
-def _own_headers(flight: Flight, content_type: tuple[bytes, bytes]) -> Headers:
-    run_id = flight.run_id.encode()
+def _own_headers(run_id: str, content_type: tuple[bytes, bytes]) -> Headers:
+    name = run_id.encode()
     # The SDKs read one each.
-    return [content_type, (b"x-request-id", run_id), (b"request-id", run_id)]
+    return [content_type, (b"x-request-id", name), (b"request-id", name)]

@@ -1,92 +1,54 @@
 """Conductor of the data path: identify -> resolve -> guard -> inject -> forward -> meter -> record.
 
-One coroutine per call. Each step is a function of another module or a short method here that calls one; what the steps
-learn is in the Flight. Every way out, refusals, broken streams and clients that leave included, ends in exactly one run
+One coroutine per call. Each step is a function of another module or a short method here that calls one; it takes the values of
+the stages before it and returns the next (stages.py). Only this module touches the call's own object, the Flight, which tells the
+record what stage was reached. Every way out, refusals, broken streams and clients that leave included, ends in exactly one run
 record and a settled hold. What the provider cannot have begun is tried once more: an attempt of its own, with a hold of its own.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable
 
-from proxy.core.calls.caller import Caller
 from proxy.core.calls.identity import identify, required_agent
+from proxy.core.calls.resolution import Resolution
 from proxy.core.calls.resolving import resolve
 from proxy.core.errors import BadInput, Refusal, Unavailable
-from proxy.core.snapshot import AgentState
-from proxy.core.spending.caps import Cap
 from proxy.core.steps import Steps, at_once
 from proxy.core.switches import Switch
 from proxy.core.versions.versions import Version
 from proxy.runtime.calls.answering import deliver
 from proxy.runtime.calls.asides import Asides, Origins
-from proxy.runtime.calls.breaking_off import STOPPED, break_off
-from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.calls.flight import Cut, Flight
-from proxy.runtime.calls.guarding import caps_of, guard, switched_off
-from proxy.runtime.calls.lanes import Lanes, Passed
-from proxy.runtime.calls.metering import UNMETERED, hold_bound, needs_bound, needs_ceiling, settle
-from proxy.runtime.calls.model_list import deliver_model_list, is_model_list
-from proxy.runtime.calls.passing import (
+from proxy.runtime.calls.guarding import cuts, fallback_of, guard, guard_fallback, switched_off
+from proxy.runtime.calls.identifying import (
+    NO_CLAIMS,
+    Glimpses,
+    check_providers_to_judge,
     check_upgrade,
-    know_caller,
-    know_pinned,
-    pass_body,
-    pass_unjudged,
     read_request,
 )
-from proxy.runtime.calls.refusing import answer_with_refusal, answer_with_text, provider_failed
-from proxy.runtime.calls.routing import Routes
-from proxy.runtime.calls.sending import outgoing
+from proxy.runtime.calls.injecting import outgoing, sendable_passed, sendable_read
+from proxy.runtime.calls.lanes import Lanes
+from proxy.runtime.calls.metering import charge_of
+from proxy.runtime.calls.model_list import deliver_model_list, is_model_list, takes_agents
+from proxy.runtime.calls.path_parts import PathOptions, PathParts
+from proxy.runtime.calls.recording import attempts_apart, run_of
+from proxy.runtime.calls.refusing import STOPPED, answer_with_refusal, answer_with_text, break_off
+from proxy.runtime.calls.resolving import in_lane, pinned_version, version_in_force
+from proxy.runtime.calls.stages import (
+    Answered,
+    Asked,
+    AttemptUnderWay,
+    Resolved,
+    Sendable,
+    Unresolved,
+)
 from proxy.runtime.calls.turns import Turns, is_large
-from proxy.runtime.process.clock import Clock, Identifiers
-from proxy.runtime.providers import Providers
-from proxy.runtime.spending.holding import Ledger, Spent, Ticket
-from proxy.runtime.spending.prices import PriceBook
-from proxy.runtime.state.live_snapshot import LiveSnapshot
-from proxy.runtime.telemetry.metrics import Metrics
-from proxy.runtime.telemetry.recorder import Recorder
-from proxy.runtime.telemetry.run_series import OTHER, RunLabels
 from proxy.runtime.telemetry.trace_context import trace_id
 from proxy.runtime.transport.exchange import Answer, Call, Reply, Unread
-from proxy.runtime.transport.upstream import ClientGone, Upstream, UpstreamError, may_try_again
-from proxy.runtime.validation.validation import Validation
-from proxy.wires.wire import InjectionPlan, Wire
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathOptions:
-    """Settings of the data path."""
-
-    default_agent: str | None = None
-    #: Agents by ids that bodies name prompts by.
-    prompt_ids: Mapping[str, str] = field(default_factory=dict[str, str])
-    #: False: calls that name no agent are refused.
-    passes_unassigned: bool = True
-    output_ceiling: int = 4096
-    #: A compressed body may come to so many bytes.
-    body_bytes: int = 32 * 1024 * 1024
-    #: Of browser apps that may call; `*`: all.
-    origins: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathParts:
-    """What the data path works with; put together by the composition root."""
-
-    live: LiveSnapshot
-    routes: Routes
-    providers: Providers
-    prices: PriceBook
-    ledger: Ledger
-    upstream: Upstream
-    recorder: Recorder
-    metrics: Metrics
-    conversations: Conversations
-    validation: Validation
-    clock: Clock
-    identifiers: Identifiers
-    on_error: Callable[[BaseException], None]
+from proxy.runtime.transport.header_fields import AnswerFields
+from proxy.runtime.transport.upstream import ClientGone, ProviderFailed, UpstreamError, may_try_again
+from proxy.wires.wire import Wire
 
 
 class RequestPath:
@@ -95,11 +57,14 @@ class RequestPath:
     def __init__(self, parts: PathParts, options: PathOptions) -> None:
         self._parts = parts
         self._options = options
+        #: Whether every call is an agent's.
+        self._names_all = options.default_agent is not None or not options.passes_unassigned
         self._lanes = Lanes(parts.live, parts.providers, parts.metrics)
         self._flights: set[Flight] = set()
         self._turns = Turns()
         self._origins = Origins(options.origins)
         self._asides = Asides(self._origins, parts.routes)
+        self._glimpses = Glimpses(parts.routes, parts.live, options.default_agent)
 
     @property
     def in_flight(self) -> int:
@@ -111,48 +76,46 @@ class RequestPath:
             return
         flight = self._begin(call, reply)
         try:
-            if is_large(flight):
-                await self._turns.take(self._identify(flight))
-            else:
-                at_once(self._identify(flight))
-            pinned = await self._pinned(flight) if flight.pin is not None else None
-            self._resolve(flight, pinned)
-            if self._guard(flight):
+            is_long = is_large(call.body, flight.fields.content_encoding)
+            asked = await self._turns.take(self._identify(flight)) if is_long else at_once(self._identify(flight))
+            pinned = None if asked.caller.pin is None else await pinned_version(asked.caller, self._parts.live)
+            resolved = self._guard(flight, asked, self._resolve(flight, asked, pinned))
+            if resolved is None:
                 return
-            caps = caps_of(flight)
-            self._inject(flight, caps)
+            sendable = self._inject(flight, asked, resolved)
             is_over = False
             while not is_over:
-                hold = self._hold(flight, caps)
+                attempt = self._hold(flight, resolved, sendable)
                 is_over = True
                 try:
-                    if not hold.is_durable:
-                        await hold.place()
-                    flight.answer = await self._forward(flight, hold)
-                    if (rest := self._deliver(flight)) is not None:
+                    if not attempt.hold.is_durable:
+                        await attempt.hold.place()
+                    answer = attempt.answer = await self._forward(flight, asked, attempt)
+                    if (rest := self._deliver(flight, asked, resolved, attempt, answer)) is not None:
+                        flight.forget_request(asked, sendable)
                         await rest
-                except (UpstreamError, ClientGone) as end:
-                    if not self._broke(flight, hold, end):
-                        raise
+                except ClientGone as left:
+                    attempt.hold.sent = left.request_sent
+                    raise
+                except UpstreamError as end:
+                    if not self._may_follow(flight, attempt, end):
+                        raise ProviderFailed(sendable.provider.name, end) from end
                     is_over = False
                 finally:
-                    self._meter(flight, hold)
-                    hold.close()
-        except (Refusal, UpstreamError, ClientGone) as failure:
-            await self._answer_failure(flight, failure)
+                    self._meter(flight, asked, attempt)
+                    attempt.hold.close()
         except asyncio.CancelledError:
             flight.failed("error", "proxy_stopped")
             raise
-        except Exception as error:
-            self._parts.on_error(error)
-            self._refuse(flight, Refusal("proxy_error", "the proxy failed on this call; its log says more"))
+        except Exception as failure:
+            await self._answer_failure(flight, failure)
         finally:
             self._end(flight)
 
     def refuse_unread(self, call: Call, reply: Reply, unread: Unread) -> None:
         """Answer a request that the listener could not take, of which `call` is what came: a refused call like any other."""
         flight = self._begin(call, reply)
-        know_caller(flight, self._parts.routes, self._parts.live, self._options.default_agent)
+        flight.asked, flight.resolved = self._glimpses.of(call, flight.fields, reply.hold)
         again = unread.retry_after_seconds
         self._refuse(flight, Refusal(unread.code, unread.message, status=unread.status, retry_after_seconds=again))
         if again is None:  # whatever its status: it is the caller's to mend
@@ -161,17 +124,18 @@ class RequestPath:
 
     def cut(self, switch: Switch) -> int:
         """Break off the calls in flight that a switch matches; how many there were."""
-        running = [flight for flight in self._flights if flight.facts and not flight.has_stream_ended()]
-        matching = [flight for flight in running if flight.facts and switch.scope.may_match(flight.facts)]
         cut = Cut(switched_off(switch), "client_left", "switched_off")
+        matching = [
+            flight for flight in self._flights if not flight.has_stream_ended() and cuts(switch, flight.resolved)
+        ]
         for flight in matching:
-            break_off(flight, cut)
+            self._break_off(flight, cut)
         return len(matching)
 
     def stop(self) -> None:
         """Break off every call in flight: this process ends and can wait no longer."""
         for flight in list(self._flights):
-            break_off(flight, STOPPED)
+            self._break_off(flight, STOPPED)
 
     def _begin(self, call: Call, reply: Reply) -> Flight:
         flight = Flight(call, reply, self._parts.identifiers.new("run"), self._parts.clock)
@@ -180,219 +144,206 @@ class RequestPath:
         self._flights.add(flight)
         return flight
 
-    def _identify(self, flight: Flight) -> Steps[None]:
+    def _identify(self, flight: Flight) -> Steps[Asked]:
         if not self._parts.live.is_loaded:
             raise Unavailable(
                 "not_ready", "the proxy has not loaded its agents and switches yet; try again", retry_after_seconds=5
             )
-        fields = flight.fields
+        call, fields, options = flight.call, flight.fields, self._options
         if fields.traceparent is not None:
             flight.trace_id = trace_id(fields.traceparent)
-        options = self._options
+        route, request, hold = None, None, flight.reply.hold
         try:
             if fields.upgrade is not None:
-                check_upgrade(flight.call.method, fields.upgrade)
-            route = flight.route = self._parts.routes.of(flight.call, flight.fields)
-            is_named = options.default_agent is not None or not options.passes_unassigned
-            claims = yield from read_request(flight, route, options.body_bytes, is_named=is_named)
-            flight.caller = identify(route.agent, fields.identity, claims, options.default_agent, options.prompt_ids)
+                check_upgrade(call.method, fields.upgrade)
+            route = self._parts.routes.of(call, fields)
+            is_named, limit_bytes = self._names_all, options.body_bytes
+            request, problem = yield from read_request(call, fields, route, limit_bytes, hold, is_named=is_named)
+            if problem is not None:
+                check_providers_to_judge(call, fields, request, problem, hold)
+            claims = NO_CLAIMS if request is None else request.claims
+            caller = identify(route.agent, fields.identity, claims, options.default_agent, options.prompt_ids)
         except Refusal:
-            know_caller(flight, self._parts.routes, self._parts.live, options.default_agent)
+            flight.asked, flight.resolved = self._glimpses.of(call, fields, hold, route, request)
             raise
-        if flight.caller.agent is None and not options.passes_unassigned:
+        asked = flight.asked = Asked(route, caller, request, problem)
+        if caller.agent is None and not options.passes_unassigned:
             raise BadInput(
                 "agent_missing", "this proxy serves only calls that name an agent: put /a/NAME in the base URL"
             )
+        return asked
 
-    async def _pinned(self, flight: Flight) -> Version | None:
-        """The version a caller pinned, which is all of resolving that may have to be waited for; None: there is none."""
-        caller = flight.caller
-        assert caller is not None
-        assert caller.agent is not None
-        assert caller.pin is not None
-        state = self._parts.live.agent(caller.agent)
-        return None if state is None else await self._parts.live.version(state, caller.pin)
-
-    def _resolve(self, flight: Flight, pinned: Version | None) -> None:
-        caller = flight.caller
-        assert caller is not None
+    def _resolve(self, flight: Flight, asked: Asked, pinned: Version | None) -> Resolved:
+        caller, parts = asked.caller, self._parts
         if caller.agent is None:
-            return
-        state = required_agent(self._parts.live.agent(caller.agent), caller.agent)
-        assert flight.route is not None
-        flight.known_agent = caller.agent
-        if not flight.route.operation.is_in_force:
-            flight.unapplied = resolve(state, caller, pinned=pinned)
-            flight.passed = Passed(caller.agent, flight.unapplied.label)
-            return
-        began_on = self._conversation_arm(caller, state, flight.started_at)
-        flight.resolution = resolution = resolve(state, caller, pinned=pinned, conversation_arm=began_on)
-        if began_on is None and caller.conversation is not None and resolution.in_analysis:
-            where = (caller.agent, resolution.rollout or "", caller.conversation)
-            self._parts.conversations.remember(*where, resolution.arm or "", flight.started_at)
+            flight.resolved = resolved = in_lane(self._lanes, asked, None)
+            return resolved
+        state = required_agent(parts.live.agent(caller.agent), caller.agent)
+        resolution: Resolution | None = None
+        try:
+            if asked.route.operation.is_in_force:
+                now = flight.started_at
+                resolution = version_in_force(caller, state, pinned, parts.conversations, now)
+                resolved = in_lane(self._lanes, asked, resolution)
+            else:
+                resolved = in_lane(self._lanes, asked, None, resolve(state, caller, pinned=pinned))
+        except Refusal:
+            flight.resolved = Unresolved(caller.agent, None, resolution)
+            raise
+        flight.resolved = resolved
+        return resolved
 
-    def _conversation_arm(self, caller: Caller, state: AgentState, now_microseconds: int) -> str | None:
-        if caller.conversation is None or caller.pin is not None or not state.rollouts:
-            return None
-        rollout = state.rollouts.get(caller.label or state.agent.default_label)
-        if rollout is None:
-            return None
-        return self._parts.conversations.arm(state.agent.name, rollout.id, caller.conversation, now_microseconds)
-
-    def _guard(self, flight: Flight) -> bool:
-        """Do what a switch that touches this call asks for: True when the call is answered with that. One that blocks is raised."""
-        switch = guard(flight, self._parts.live, self._lanes)
+    def _guard(self, flight: Flight, asked: Asked, resolved: Resolved) -> Resolved | None:
+        """Do what a switch that touches this call asks for: what the call gets then, None where it is answered with that. A switch
+        that blocks is raised."""
+        parts, now = self._parts, flight.started_at
+        switches = parts.live.switches_for(resolved.facts.agent)
+        switch = guard(asked, resolved.facts, switches, now) if switches else None
         if switch is None:
-            return False
+            return resolved
+        if switch.mode == "fallback":
+            fallback = fallback_of(resolved.resolution, parts.live.agent(resolved.facts.agent), switch)
+            resolved = flight.resolved = in_lane(self._lanes, asked, fallback)
+            switch = guard_fallback(resolved.facts, switches, now)
+        if switch is None:
+            return resolved
         if switch.mode == "observe":
-            self._parts.metrics.observed_switches.inc()
-            return False
-        answer_with_text(flight, switch.reply_text or "", self._parts.clock)
+            parts.metrics.observed_switches.inc()
+            return resolved
+        text, model, told_at = switch.reply_text or "", resolved.facts.model, parts.clock.now_microseconds()
+        flight.status = answer_with_text(flight.reply, text, asked, model, flight.run_id, told_at, flight.stamps())
         flight.failed("refused", "switch_reply")
-        self._parts.metrics.refused(flight.agent_label, "switch_reply")
-        return True
+        parts.metrics.refused(flight.agent_label, "switch_reply")
+        return None
 
-    def _inject(self, flight: Flight, caps: tuple[Cap, ...]) -> None:
-        request, route, caller = flight.request, flight.route, flight.caller
-        if route is None or caller is None:
-            return
-        if not route.operation.is_metered:
-            pass_body(flight, self._parts.live)
-            return
-        bounds_output = needs_ceiling(caps)
-        if flight.problem is not None:
-            if bounds_output:
-                raise flight.problem
-            pass_unjudged(flight)
-        elif request is not None:
-            assert flight.provider is not None
-            version = flight.fields.api_version
-            is_counted = flight.resolution is not None or needs_bound(caps)
-            plan = InjectionPlan(
-                bundle=None if flight.resolution is None else flight.resolution.version.bundle,
-                variables=caller.variables,
-                output_ceiling=self._options.output_ceiling if bounds_output else None,
-                wire_version=None if version is None else version.decode("latin-1"),
-                asks_usage=is_counted and flight.provider.takes_stream_options,
-            )
-            flight.injection = route.wire.inject(request, plan)
-        if (injection := flight.injection) is None:
-            return
-        if injection.ignored_variables:
-            self._parts.metrics.ignored_variables.inc(injection.ignored_variables)
-        assert flight.provider is not None
-        flight.price = self._parts.prices.price(flight.provider, injection.model, injection.service_tier)
+    def _inject(self, flight: Flight, asked: Asked, resolved: Resolved) -> Sendable:
+        parts, ceiling = self._parts, self._options.output_ceiling
+        if asked.route.operation.is_metered:
+            sendable = sendable_read(asked, resolved, flight.call, flight.fields, parts.prices, ceiling)
+        else:
+            sendable = sendable_passed(asked, resolved, parts.live.agent(resolved.facts.agent))
+        injection = sendable.injection
+        if injection is not None and injection.ignored_variables:
+            parts.metrics.ignored_variables.inc(injection.ignored_variables)
+        flight.sendable = sendable
+        return sendable
 
-    def _hold(self, flight: Flight, caps: tuple[Cap, ...]) -> Ticket:
-        assert flight.facts is not None
-        bound = UNMETERED
-        if (
-            needs_bound(caps)
-            and flight.request is not None
-            and flight.injection is not None
-            and flight.route is not None
-            and flight.route.operation.is_metered
-        ):
-            bound = hold_bound(flight.route.wire, flight.request, flight.injection, flight.price)
-        attempt = flight.attempt_id if flight.earlier_attempts else flight.run_id
-        return self._parts.ledger.hold(attempt, caps, flight.facts, bound)
+    def _hold(self, flight: Flight, resolved: Resolved, sendable: Sendable) -> AttemptUnderWay:
+        """Begin an attempt with a hold of its own."""
+        name, earlier = flight.run_id, flight.earlier_attempts
+        if earlier:
+            name = f"{name}.{len(earlier) + 1}"
+        hold = self._parts.ledger.hold(name, sendable.caps, resolved.facts, sendable.bound)
+        attempt = flight.attempt = AttemptUnderWay(sendable, hold)
+        return attempt
 
-    def _forward(self, flight: Flight, hold: Ticket) -> Awaitable[Answer]:
+    def _forward(self, flight: Flight, asked: Asked, attempt: AttemptUnderWay) -> Awaitable[Answer]:
         """Send it; what is awaited is the head of the answer."""
-        provider = flight.provider
-        assert provider is not None
-        target, headers, body = outgoing(flight)
+        call, reply, provider = flight.call, flight.reply, attempt.sendable.provider
+        target, headers, body = outgoing(call, flight.fields, asked, attempt.sendable)
         if flight.broke_off:  # while the hold was written: nothing is sent, so nothing is charged
             raise ClientGone(request_sent=False)
-        flight.sent_at = self._parts.clock.monotonic_microseconds()
-        flight.sent_bytes = len(body)
-        hold.sent = True
+        attempt.sent_at = self._parts.clock.monotonic_microseconds()
+        attempt.sent_bytes = len(body)
+        attempt.hold.sent = True
         anew = bool(flight.earlier_attempts)
-        return self._parts.upstream.send(provider, flight.call.method, target, headers, body, flight.reply, anew=anew)
+        return self._parts.upstream.send(provider, call.method, target, headers, body, reply, anew=anew)
 
-    def _deliver(self, flight: Flight) -> Awaitable[None] | None:
-        if is_model_list(flight):
-            return deliver_model_list(flight, self._parts.live.current)
-        if flight.lane is not None and flight.lane.validators:
-            flight.kept = self._parts.validation.keep()
-        return deliver(flight)
+    def _deliver(
+        self, flight: Flight, asked: Asked, resolved: Resolved, attempt: AttemptUnderWay, answer: Answer
+    ) -> Awaitable[None] | None:
+        """Pass the answer on; what is left of that to be awaited."""
+        fields, reply = AnswerFields(answer.headers, asked.route.wire.stream_type), flight.reply
+        answered = attempt.answered = Answered(fields, reply, self._parts.clock)
+        flight.status = answer.status
+        if flight.call.method == "GET" and is_model_list(asked.route) and takes_agents(answer, answered):
+            return deliver_model_list(answer, answered, self._parts.live.current, reply, flight.stamps())
+        if resolved.lane.validators:
+            answered.kept = self._parts.validation.keep()
+        return deliver(answer, answered, asked, attempt.sendable.injection, reply, flight.stamps())
 
-    def _broke(self, flight: Flight, hold: Ticket, end: UpstreamError | ClientGone) -> bool:
+    def _may_follow(self, flight: Flight, attempt: AttemptUnderWay, end: UpstreamError) -> bool:
         """Note how the attempt ended; whether another may follow."""
-        hold.sent = end.request_sent
-        if isinstance(end, UpstreamError):
-            failure = provider_failed(flight, end)
-            self._parts.metrics.upstream_failed(failure.provider, failure.reason)
-            flight.failed("error", failure.code)
+        attempt.hold.sent = end.request_sent
+        failure = ProviderFailed(attempt.sendable.provider.name, end)
+        self._parts.metrics.upstream_failed(failure.provider, failure.reason)
+        flight.failed("error", failure.code)
         if flight.earlier_attempts or not may_try_again(end, flight.call.method):
             return False
-        flight.try_again()
+        flight.try_again(attempt, self._parts.clock.monotonic_microseconds())
         return True
 
-    def _meter(self, flight: Flight, hold: Ticket) -> None:
+    def _meter(self, flight: Flight, asked: Asked, attempt: AttemptUnderWay) -> None:
         """Settle what was held; runs also when the answer broke off or nobody waits for it any more."""
-        if flight.broke_off and not flight.has_stream_ended():
-            cut = flight.cut
-            flight.failed(*("client_left", "client_left") if cut is None else (cut.result, cut.error_class))
-            if flight.answer is not None:
-                flight.answer.close()
-        facts, answer = flight.answer_facts, flight.answer
-        if answer is not None and (answer.status >= 300 or (facts is not None and facts.is_bare_error)):
-            # Providers do not bill a call they redirect, refuse or fail before it began, whatever status they say it with.
-            hold.settle(Spent())
-        elif not hold.sent or flight.route is None:
-            return
-        elif not flight.route.operation.is_metered:
-            if flight.route.operation.is_billable:
-                flight.usage_source = "unmetered"
-        elif flight.injection is not None:
-            answered = None if facts is None else facts.model
-            if answered is not None and answered != flight.injection.model and flight.lane is not None:
-                self._lanes.answered(flight.lane, flight.injection.model or "", answered)
-            served = None if facts is None else facts.service_tier
-            tier = flight.injection.service_tier if served is None else served
-            asked, prices = flight.injection.model, self._parts.prices
-            price = None if flight.provider is None else prices.served_price(flight.provider, asked, answered, tier)
-            settle(flight, hold, price)
+        answered, parts = attempt.answered, self._parts
+        if answered is not None and answered.error_class is not None and flight.result == "ok":
+            flight.failed("error", answered.error_class)
+        if flight.note_break() and attempt.answer is not None:
+            attempt.answer.close()
+        facts, sendable = None if answered is None else answered.facts, attempt.sendable
+        if facts is not None and sendable.injection is not None and facts.model != sendable.injection.model:
+            # A switch or cap on either name means both.
+            parts.live.answered_names.learn(sendable.provider.name, sendable.injection.model, facts.model)
+        ended_well, operation = flight.result == "ok", asked.route.operation
+        attempt.charge, spent = charge_of(attempt, operation, parts.prices, ended_well=ended_well)
+        if spent is not None:
+            attempt.hold.settle(spent)
 
-    async def _answer_failure(self, flight: Flight, failure: Refusal | UpstreamError | ClientGone) -> None:
+    async def _answer_failure(self, flight: Flight, failure: Exception) -> None:
         if isinstance(failure, ClientGone):
+            return  # the record tells it, and nobody is there to be told
+        if not isinstance(failure, Refusal):
+            self._parts.on_error(failure)
+            self._refuse(flight, Refusal("proxy_error", "the proxy failed on this call; its log says more"))
             return
-        if flight.pin is not None and flight.resolution is None:
-            await know_pinned(flight, self._parts.live)
-        if not flight.broke_off:
+        if isinstance(flight.resolved, Unresolved):
+            flight.resolved = await self._glimpses.pinned(flight.asked, flight.resolved)
+        if flight.broke_off:
+            flight.note_break()
+        else:
             self._refuse(flight, failure)
 
-    def _refuse(self, flight: Flight, failure: Refusal | UpstreamError) -> None:
-        refusal = provider_failed(flight, failure) if isinstance(failure, UpstreamError) else failure
-        if flight.sent_at is None and refusal.status < 500:
+    def _refuse(self, flight: Flight, refusal: Refusal) -> None:
+        if not flight.was_sent and refusal.status < 500:
             flight.failed("refused", refusal.code)
         elif flight.result != "error":
             flight.failed("error", refusal.code)
-        answer_with_refusal(flight, refusal, self._wire_of(flight))
+        self._tell(flight, refusal)
         self._parts.metrics.refused(flight.agent_label, refusal.code)
+
+    def _tell(self, flight: Flight, refusal: Refusal) -> None:
+        had_begun, wire = flight.reply.started, self._wire_of(flight)
+        status = answer_with_refusal(flight.reply, refusal, wire, flight.run_id, flight.stamps())
+        if not had_begun or not flight.status:
+            flight.status = status
+
+    def _break_off(self, flight: Flight, cut: Cut) -> None:
+        """Stop the call now. Its task settles and records it. A stream that has had its last event ends as it would have."""
+        if flight.has_stream_ended():
+            flight.reply.interrupt()
+            return
+        flight.cut = cut
+        answered = None if flight.attempt is None else flight.attempt.answered
+        break_off(flight.reply, answered, self._wire_of(flight), cut.refusal, flight.run_id)
 
     def _end(self, flight: Flight) -> None:
         if flight.cut is not None:
-            answer_with_refusal(flight, flight.cut.refusal, self._wire_of(flight))
+            self._tell(flight, flight.cut.refusal)
         self._flights.discard(flight)
-        self._record(flight)
+        parts, resolved = self._parts, flight.resolved
+        run = run_of(flight, parts.clock.monotonic_microseconds())
+        parts.recorder.record(run, attempts_apart(flight, run))
+        if isinstance(resolved, Unresolved):
+            self._lanes.series_apart(resolved.resolution, flight.agent_label).finished(run)
+            return
+        lane = resolved.lane
+        lane.series.finished(run)
+        if lane.validators and (kept := flight.kept_answer) is not None:
+            parts.validation.finished(run, kept, lane.validators)
 
     def _wire_of(self, flight: Flight) -> Wire | None:
-        if flight.route is not None:
-            return flight.route.wire
+        """What the caller speaks, as far as that is known."""
+        route = flight.asked.route
+        if route is not None:
+            return route.wire
         return self._parts.routes.known_wire(flight.call.target, flight.fields.family)
-
-    def _record(self, flight: Flight) -> None:
-        run = flight.to_run()
-        if flight.lane is not None:
-            series = flight.lane.series
-        else:
-            labels = RunLabels(flight.agent_label, OTHER, "", "", OTHER)
-            if flight.resolution is not None:
-                labels = self._lanes.labels_of(flight.resolution, "")
-            series = self._parts.metrics.runs.series(labels)
-        series.finished(run)
-        self._parts.recorder.record(run, flight.attempts_apart(run))
-        if flight.kept is not None and flight.lane is not None:
-            self._parts.validation.finished(run, flight.kept, flight.lane.validators)

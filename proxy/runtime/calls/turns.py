@@ -11,7 +11,6 @@ import asyncio
 from typing import Final, TypeVar
 
 from proxy.core.steps import Steps
-from proxy.runtime.calls.flight import Flight
 
 T = TypeVar("T")
 
@@ -19,9 +18,9 @@ T = TypeVar("T")
 LARGE_BYTES: Final = 256 * 1024
 
 
-def is_large(flight: Flight) -> bool:
-    """Whether reading the body takes long enough for others to notice; a compressed one may be larger than it looks."""
-    return len(flight.call.body) > LARGE_BYTES or flight.fields.content_encoding is not None
+def is_large(body: bytes, content_encoding: bytes | None) -> bool:
+    """Whether reading a body takes long enough for others to notice; a compressed one may be larger than it looks."""
+    return len(body) > LARGE_BYTES or content_encoding is not None
 
 
 class Turns:

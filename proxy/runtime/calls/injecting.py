@@ -1,0 +1,129 @@
+"""The inject step: what goes to the provider of a call, and what it may cost at most.
+
+A wire puts the version into what it reads. Everything else goes as it came, without what is ours: the provider judges it.
+"""
+
+from typing import Final
+
+from proxy.core.calls.identity import MODEL_PREFIX
+from proxy.core.errors import BadInput
+from proxy.core.snapshot import AgentState
+from proxy.core.spending.caps import Cap
+from proxy.runtime.calls.identifying import anew
+from proxy.runtime.calls.metering import UNMETERED, hold_bound, needs_bound, needs_ceiling
+from proxy.runtime.calls.stages import Asked, Resolved, Sendable
+from proxy.runtime.spending.prices import PriceBook
+from proxy.runtime.transport.exchange import Call
+from proxy.runtime.transport.header_fields import RequestFields, with_changes
+from proxy.wires.families import FAMILIES
+from proxy.wires.passed_bodies import without_ours
+from proxy.wires.wire import Headers, Injection, InjectionPlan, Operation, RequestFacts
+
+_NO_TOOLS: Final[frozenset[str]] = frozenset()
+
+
+def sendable_read(
+    asked: Asked, resolved: Resolved, call: Call, fields: RequestFields, prices: PriceBook, output_ceiling: int
+) -> Sendable:
+    """Of a call that its wire reads: the version in it, its price, its bound under caps. Raises BadInput."""
+    lane, caps = resolved.lane, _caps_of(resolved)
+    provider = lane.provider
+    injection = _injected(asked, resolved, call, fields, caps, output_ceiling)
+    price = prices.price(provider, injection.model, injection.service_tier)
+    bound = UNMETERED
+    if asked.request is not None and needs_bound(caps):
+        bound = hold_bound(asked.route.wire, asked.request, injection, price)
+    return Sendable(provider, injection, price, caps, bound)
+
+
+def sendable_passed(asked: Asked, resolved: Resolved, state: AgentState | None) -> Sendable:
+    """Of a call that no wire meters: what came, without what is ours. `state` is its agent's, where it has one.
+
+    Raises BadInput(`version_not_applicable`) where a version would have had a say and cannot have it.
+    """
+    request, injection = asked.request, None
+    _check_applicable(asked.route.operation, request, resolved, state)
+    if request is not None and request.claims.switchback is not None:
+        body = without_ours(request)
+        injection = Injection(body=body, model=request.model, max_output_tokens=None, tool_names=request.tool_names)
+    return Sendable(resolved.lane.provider, injection, None, _caps_of(resolved), UNMETERED)
+
+
+def outgoing(call: Call, fields: RequestFields, asked: Asked, sendable: Sendable) -> tuple[bytes, Headers, bytes]:
+    """Target, header fields and body, for the provider it is sent to. Raises BadInput(`foreign_key`)."""
+    provider, injection, target, body = sendable.provider, sendable.injection, asked.route.target, call.body
+    if injection is not None:
+        body = injection.body
+        if injection.target is not None:
+            target = injection.target
+    # A body that is the caller's goes on in its content coding.
+    is_metered, keeps_coding = asked.route.operation.is_metered, body is call.body
+    headers = fields.for_provider(provider, is_metered=is_metered, keeps_coding=keeps_coding)
+    if injection is not None and injection.headers:
+        headers = with_changes(headers, injection.headers)
+    return (provider.target(target) if provider.base_path else target), headers, body
+
+
+def _caps_of(resolved: Resolved) -> tuple[Cap, ...]:
+    """The caps that touch the call."""
+    lane = resolved.lane
+    return lane.caps_of(resolved.facts) if lane.caps else ()
+
+
+def _injected(
+    asked: Asked,
+    resolved: Resolved,
+    call: Call,
+    fields: RequestFields,
+    caps: tuple[Cap, ...],
+    output_ceiling: int,
+) -> Injection:
+    request, bounds_output = asked.request, needs_ceiling(caps)
+    if request is None or asked.problem is not None:
+        if bounds_output and asked.problem is not None:
+            raise anew(asked.problem)
+        return _unjudged(call, request)
+    resolution, version = resolved.resolution, fields.api_version
+    is_counted = resolution is not None or needs_bound(caps)
+    plan = InjectionPlan(
+        bundle=None if resolution is None else resolution.version.bundle,
+        variables=asked.caller.variables,
+        output_ceiling=output_ceiling if bounds_output else None,
+        wire_version=None if version is None else version.decode("latin-1"),
+        asks_usage=is_counted and resolved.lane.provider.takes_stream_options,
+    )
+    return asked.route.wire.inject(request, plan)
+
+
+def _unjudged(call: Call, request: RequestFacts | None) -> Injection:
+    """A call as it came whose values the wire would refuse: the provider judges them."""
+    return Injection(
+        body=call.body,
+        model=None if request is None else request.model,
+        max_output_tokens=None,
+        tool_names=_NO_TOOLS if request is None else request.tool_names,
+    )
+
+
+def _check_applicable(
+    operation: Operation, request: RequestFacts | None, resolved: Resolved, state: AgentState | None
+) -> None:
+    if resolved.unapplied is None:
+        return
+    version = resolved.unapplied.version
+    if request is not None and request.model is not None and request.model.startswith(MODEL_PREFIX):
+        raise BadInput(
+            "version_not_applicable",
+            f"the model name {request.model!r} stands for a version, and none is in force on {operation.name}: name one of the "
+            f"provider's models, and the agent in the base URL (/a/{version.agent}) or the header Switchback-Agent",
+            param="model",
+        )
+    lets_pass = state is None or state.agent.unapplied == "pass"
+    if operation.could_apply and not lets_pass and (version.bundle.prompt.is_set or version.bundle.model.name):
+        elsewhere = " or ".join(path for family in FAMILIES.values() for path in family.versioned_paths)
+        raise BadInput(
+            "version_not_applicable",
+            f"no version is in force on {operation.name}, so it would go on without the prompt and model of {version.stamp}: use "
+            f"{elsewhere}, or let such calls of the agent pass with "
+            f"`switchback agents update {version.agent} --unapplied pass`",
+        )

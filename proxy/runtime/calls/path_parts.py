@@ -1,0 +1,51 @@
+"""What the data path is put together from, and the settings it has."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from proxy.runtime.calls.conversations import Conversations
+from proxy.runtime.calls.routing import Routes
+from proxy.runtime.process.clock import Clock, Identifiers
+from proxy.runtime.providers import Providers
+from proxy.runtime.spending.holding import Ledger
+from proxy.runtime.spending.prices import PriceBook
+from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.runtime.telemetry.metrics import Metrics
+from proxy.runtime.telemetry.recorder import Recorder
+from proxy.runtime.transport.upstream import Upstream
+from proxy.runtime.validation.validation import Validation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathOptions:
+    """Settings of the data path."""
+
+    default_agent: str | None = None
+    #: Agents by ids that bodies name prompts by.
+    prompt_ids: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: False: calls that name no agent are refused.
+    passes_unassigned: bool = True
+    output_ceiling: int = 4096
+    #: A compressed body may come to so many bytes.
+    body_bytes: int = 32 * 1024 * 1024
+    #: Of browser apps that may call; `*`: all.
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathParts:
+    """What the data path works with; put together by the composition root."""
+
+    live: LiveSnapshot
+    routes: Routes
+    providers: Providers
+    prices: PriceBook
+    ledger: Ledger
+    upstream: Upstream
+    recorder: Recorder
+    metrics: Metrics
+    conversations: Conversations
+    validation: Validation
+    clock: Clock
+    identifiers: Identifiers
+    on_error: Callable[[BaseException], None]
