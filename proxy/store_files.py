@@ -10,7 +10,7 @@ from typing import Any
 from proxy.core.errors import Refusal
 from proxy.settings import Settings
 from proxy.store.files.snapshot_file import FILE_NAME as LAST_KNOWN_GOOD
-from proxy.store.sqlite.restoring import CheckedDatabase, check, owned, restore
+from proxy.store.sqlite.restoring import CheckedDatabase, check, check_own, owned, restore
 
 __all__ = ["Refusal", "check_store", "restore_store"]
 
@@ -21,7 +21,7 @@ def check_store(settings: Settings, file: Path | None) -> dict[str, Any]:
     if file is not None and not (file.exists() and database.exists() and file.samefile(database)):
         return _document(file, check(file))
     with owned(database):
-        return _document(database, check(database))
+        return _document(database, check_own(database))
 
 
 def restore_store(settings: Settings, file: Path, with_log: bool | None) -> dict[str, Any]:

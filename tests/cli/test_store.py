@@ -99,6 +99,31 @@ def missing(file: Path) -> None:
     file.unlink()
 
 
+async def test_a_check_tells_a_database_that_is_not_the_homes_own_and_one_that_is_older(
+    home, tmp_path, simulator: Simulator
+):
+    older, others = tmp_path / "older.db", tmp_path / "others.db"
+    async with deployed(home, simulator=simulator) as first:
+        await first.operator.agent("support", "one")
+        await backed_up(first, older)
+        await first.operator.agent("sales", "one")
+    async with deployed(tmp_path / "another", simulator=simulator) as second:
+        await second.operator.agent("support", "one")
+        await backed_up(second, others)
+    assert (await switchback("store", "check"))["ok"] is True
+    database = home / "switchback.db"
+    for copy, said in ((older, "older than the home knows"), (others, "another database is in its place")):
+        shutil.copy(copy, database)
+        for ending in ("-wal", "-shm"):
+            database.with_name(f"switchback.db{ending}").unlink(missing_ok=True)
+        assert (await switchback("store", "check", copy))["ok"] is True
+        found = await switchback("store", "check", exit_code=1)
+        assert found["ok"] is False
+        assert any(said in finding for finding in found["findings"])
+    await switchback("store", "restore", older)
+    assert (await switchback("store", "check"))["ok"] is True
+
+
 @pytest.mark.parametrize("fault", [garbage, empty, damaged, missing])
 async def test_what_is_no_sound_database_is_never_restored(
     home, tmp_path, simulator: Simulator, fault: Callable[[Path], None]

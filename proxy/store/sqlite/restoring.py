@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from proxy.core.errors import BadInput, Refusal, Unavailable
@@ -18,7 +18,7 @@ from proxy.core.proof.record_proof import RecordProof, begin_proof
 from proxy.store.sqlite.opening.backup import write_through
 from proxy.store.sqlite.opening.failures import file_failure, refusal_of
 from proxy.store.sqlite.opening.identity_file import IdentityFile
-from proxy.store.sqlite.opening.inspection import Inspection, findings, inspect, opened_untouched
+from proxy.store.sqlite.opening.inspection import Inspection, findings, inspect, is_older, opened_untouched
 from proxy.store.sqlite.opening.migrate import migrations
 from proxy.store.sqlite.opening.ownership import OwnershipLock
 from proxy.store.sqlite.opening.whole_copies import copy_anew, free_name
@@ -58,6 +58,21 @@ def check(file: Path) -> CheckedDatabase:
     _check_is_file(file)
     with _readable(file, with_log=_has_log(file)) as plain:
         return _checked(plain)
+
+
+def check_own(database: Path) -> CheckedDatabase:
+    """As `check`, of the home's own database: also whether it is the one that the home knows, and no older than it knows."""
+    checked = check(database)
+    note = IdentityFile(database.resolve()).read()
+    found = checked.inspection.identity
+    if note is None or found is None:
+        return checked
+    known, finding = note.identity, ""
+    if found.installation != known.installation:
+        finding = f"another database is in its place: the home knows installation {known.installation}, this is {found.installation}"
+    elif is_older(found, known):
+        finding = f"the database is older than the home knows it: revision {found.revision}, known is {known.revision}"
+    return replace(checked, findings=(*checked.findings, finding)) if finding else checked
 
 
 def restore(
