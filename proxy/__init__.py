@@ -16,7 +16,7 @@ A folder says what its code may do; a module imports only downward (held by test
     edges/       TALKS.      HTTP in: the LLM traffic handler, the admin API. No decisions here
     runtime/     RUNS.       asyncio, clock, sockets: conductors, upstream, spend ledger, recorder, metrics
     wires/       TRANSLATES. Pure: a folder a provider wire; bytes <-> core values
-    store/       REMEMBERS.  The Store protocol, SQLite, numbered migrations
+    store/       REMEMBERS.  What is asked of a store by subject, SQLite, numbered migrations
     http1/       FRAMES.     HTTP/1.1 listener and upstream protocols: bytes and limits, nothing of LLMs
     core/        THINKS.     Pure: values in, values out. No clock, no randomness, no I/O, no logging
     simulator/   a provider to run against. Imports nothing of ours, so that it can contradict us

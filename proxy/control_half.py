@@ -61,12 +61,26 @@ from proxy.store.files.journal_file import FILE_NAME as JOURNAL
 from proxy.store.files.journal_file import JournalFile
 from proxy.store.files.snapshot_file import FILE_NAME as LAST_KNOWN_GOOD
 from proxy.store.files.snapshot_file import SnapshotFile
-from proxy.store.ports.rollouts import RolloutEvidenceStore
-from proxy.store.ports.store import Store
+from proxy.store.ports.audit import AuditStore
+from proxy.store.ports.changes import ChangeStore
+from proxy.store.ports.lifetime import BackupStore, DescribedStore, StoreLifetime
+from proxy.store.ports.outcomes import StoredRuns
+from proxy.store.ports.proposals import ProposalStore
+from proxy.store.ports.releases import ReleaseStore
+from proxy.store.ports.rollouts import RolloutEvidenceStore, RolloutStore
+from proxy.store.ports.runs import RunRecords
+from proxy.store.ports.snapshots import SnapshotStore
+from proxy.store.ports.spending import LedgerRecords, SpendStore
+from proxy.store.ports.tokens import TokenStore
 from proxy.store.ports.upkeep import Upkeep
+from proxy.store.ports.versions import VersionStore
 
 
-class WholeStore(Store, RolloutEvidenceStore, Upkeep, SumsWriter, Protocol):
+class WholeStore(
+    StoreLifetime, DescribedStore, BackupStore, ChangeStore, SnapshotStore, VersionStore, ReleaseStore, RolloutStore,
+    RolloutEvidenceStore, ProposalStore, TokenStore, AuditStore, StoredRuns, RunRecords, LedgerRecords, SpendStore, Upkeep, SumsWriter,
+    Protocol,
+):  # fmt: skip
     """A store with everything that a server asks of one."""
 
 

@@ -1,6 +1,6 @@
-"""REMEMBERS. The Store protocol, its SQLite implementation, and the numbered migrations.
+"""REMEMBERS. What is asked of a store, the SQLite store, and the numbered migrations.
 
-    ports/       what the rest asks of a store
+    ports/       what the rest asks of a store, a protocol a subject
     rows/        rows <-> core values, shared by every SQL store
     sqlite/      the default store
     files/       what is kept beside the store

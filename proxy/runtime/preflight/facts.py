@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import Final
+from typing import Final, Protocol
 
 from proxy.core.calls.run_filter import RunFilter
 from proxy.core.errors import Refusal, Unavailable
@@ -20,7 +20,8 @@ from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.recorder import Flushes
-from proxy.store.ports.store import Store
+from proxy.store.ports.runs import RunStore
+from proxy.store.ports.versions import VersionSource
 from proxy.wires.wire import InjectionPlan, Wire
 
 _RUNS_SEEN: Final = 100
@@ -29,13 +30,17 @@ _AT_ONCE_SECONDS: Final = 0.25
 _FLUSH_SECONDS: Final = 0.5
 
 
+class FactStore(VersionSource, RunStore, Protocol):
+    """What the store tells of versions and calls."""
+
+
 class PreflightSource:
     """Gathers facts; changes nothing."""
 
     def __init__(
         self,
         live: LiveSnapshot,
-        store: Store,
+        store: FactStore,
         providers: Providers,
         prices: PriceBook,
         wires: Sequence[Wire],

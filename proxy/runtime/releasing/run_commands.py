@@ -15,7 +15,7 @@ from proxy.core.pages import MAX_PAGE
 from proxy.runtime.process.clock import Clock, Identifiers, first_id
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.telemetry.recorder import Flushes
-from proxy.store.ports.store import Store
+from proxy.store.ports.outcomes import StoredRuns
 
 _RUNS_A_CHANGE = 5000
 _PREFIX = "out"
@@ -49,7 +49,7 @@ class RunCommands:
     def __init__(
         self,
         changes: Changes,
-        store: Store,
+        store: StoredRuns,
         recorder: Flushes,
         clock: Clock,
         identifiers: Identifiers,

@@ -4,26 +4,18 @@ A crash loses a minute of it at most. Which token a request had is authenticatio
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Protocol
 
 from proxy.core.errors import Refusal
 from proxy.runtime.process.clock import Clock
+from proxy.store.ports.tokens import TokenUseStore
 
 _WRITE_SECONDS = 60.0
-
-
-class KeptTokenUses(Protocol):
-    """The part of the store that keeps them."""
-
-    async def token_uses(self) -> Mapping[str, int]: ...
-    async def keep_token_uses(self, uses: Mapping[str, int]) -> None: ...
 
 
 class TokenUses:
     """Call `used` with the id of each token that was presented."""
 
-    def __init__(self, store: KeptTokenUses, clock: Clock) -> None:
+    def __init__(self, store: TokenUseStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         #: Since they were last written.

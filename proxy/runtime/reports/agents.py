@@ -1,17 +1,25 @@
 """Agents as they are now: of the live snapshot, which has those in service at once, else of the store."""
 
+from typing import Protocol
+
 from proxy.core.calls.identity import required_agent
 from proxy.core.pages import Page
 from proxy.core.releasing.protection import Protection
 from proxy.core.snapshot import Agent, AgentState
 from proxy.runtime.state.live_snapshot import LiveSnapshot
-from proxy.store.ports.store import Store
+from proxy.store.ports.proposals import ProposalStore
+from proxy.store.ports.snapshots import SnapshotStore
+from proxy.store.ports.versions import VersionStore
+
+
+class StoredAgents(SnapshotStore, VersionStore, ProposalStore, Protocol):
+    """Agents, and who may move their labels."""
 
 
 class AgentReader:
     """Agents, their labels and the rules of these."""
 
-    def __init__(self, live: LiveSnapshot, store: Store) -> None:
+    def __init__(self, live: LiveSnapshot, store: StoredAgents) -> None:
         self._live = live
         self._store = store
 

@@ -13,7 +13,7 @@ from proxy.runtime.process.clock import Clock
 from proxy.runtime.state.journal import Journal
 from proxy.runtime.state.ordered_changes import OrderedChanges, check_change_id
 from proxy.runtime.state.record_verification import proofs
-from proxy.store.ports.store import Store
+from proxy.store.ports.audit import AuditStore
 
 #: How long a question waits for a change that is still carried out.
 _CHANGE_SECONDS = 5.0
@@ -35,7 +35,7 @@ class ChangeEnd:
 class AuditReader:
     """The log as the store has it."""
 
-    def __init__(self, store: Store, ordered: OrderedChanges, journal: Journal, clock: Clock) -> None:
+    def __init__(self, store: AuditStore, ordered: OrderedChanges, journal: Journal, clock: Clock) -> None:
         self._store = store
         self._ordered = ordered
         self._journal = journal

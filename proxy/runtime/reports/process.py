@@ -18,7 +18,7 @@ from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.state.standby import Standby, StandbyStatus
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.workers.supervisor import Workers, WorkerStatus
-from proxy.store.ports.store import Store, StoreCopy, StoreFacts
+from proxy.store.ports.lifetime import BackupStore, DescribedStore, StoreCopy, StoreFacts
 from proxy.wires.wire import WireFamily
 
 
@@ -74,7 +74,7 @@ class ProcessParts:
     """What is looked at; put together by the composition root."""
 
     live: LiveSnapshot
-    store: Store
+    store: DescribedStore
     standby: Standby
     ledger: SpendLedger
     recorder: Recorder
@@ -136,7 +136,7 @@ class ProcessReader:
 class StoreReader:
     """The store as a whole."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: BackupStore) -> None:
         self._store = store
 
     async def copy(self) -> StoreCopy:

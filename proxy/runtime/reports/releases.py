@@ -11,7 +11,10 @@ from proxy.core.rollouts.watching import WatchDocument
 from proxy.core.snapshot import AgentState, Rollout
 from proxy.core.versions.diffing import VersionDiffDocument
 from proxy.runtime.reports.versions import difference
-from proxy.store.ports.store import Store
+from proxy.store.ports.proposals import ProposalStore
+from proxy.store.ports.releases import ReleaseStore
+from proxy.store.ports.rollouts import RolloutStore
+from proxy.store.ports.versions import VersionSource
 
 
 class Judging(Protocol):
@@ -21,10 +24,14 @@ class Judging(Protocol):
     async def watch(self, agent: str, rollout_id: str) -> WatchDocument | None: ...
 
 
+class StoredReleases(ReleaseStore, RolloutStore, Protocol):
+    """The ledger, and the rollouts it tells of."""
+
+
 class ReleaseReader:
     """Releases and rollouts."""
 
-    def __init__(self, store: Store, judging: Judging) -> None:
+    def __init__(self, store: StoredReleases, judging: Judging) -> None:
         self._store = store
         self._judging = judging
 
@@ -54,10 +61,14 @@ class ReleaseReader:
         return await self._judging.watch(rollout.agent, rollout.id)
 
 
+class StoredProposals(ProposalStore, VersionSource, Protocol):
+    """Proposals, and the versions they are about."""
+
+
 class ProposalReader:
     """What waits, or waited, for a second person."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: StoredProposals) -> None:
         self._store = store
 
     async def page(

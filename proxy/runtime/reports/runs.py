@@ -8,7 +8,7 @@ from proxy.core.calls.run_filter import OutcomeFilter, RunFilter
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import NotFound
 from proxy.core.pages import MAX_PAGE, Page
-from proxy.store.ports.store import Store
+from proxy.store.ports.outcomes import StoredRuns
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class WholeRun:
 class RunReader:
     """Recorded runs, the newest first."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: StoredRuns) -> None:
         self._store = store
 
     async def run(self, run_id: str) -> WholeRun:

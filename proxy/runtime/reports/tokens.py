@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from proxy.core.pages import Page
 from proxy.core.tokens import Token
-from proxy.store.ports.store import Store
+from proxy.store.ports.tokens import TokenStore
 
 
 class TokenReader:
     """Tokens, also revoked ones. `last_uses`: when each was last used, UTC microseconds, by its id."""
 
-    def __init__(self, store: Store, last_uses: Callable[[], Awaitable[Mapping[str, int]]]) -> None:
+    def __init__(self, store: TokenStore, last_uses: Callable[[], Awaitable[Mapping[str, int]]]) -> None:
         self._store = store
         self._last_uses = last_uses
 

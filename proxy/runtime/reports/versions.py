@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from proxy.core.errors import BadInput, NotFound
 from proxy.core.names import RESERVED_LABEL
@@ -16,15 +17,20 @@ from proxy.core.versions.diffing import VersionDiffDocument, diff_versions
 from proxy.core.versions.versions import Version, VersionSummary
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.state.live_snapshot import LiveSnapshot
-from proxy.store.ports.store import Store
+from proxy.store.ports.releases import ReleaseStore
+from proxy.store.ports.versions import VersionStore
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}\Z")
+
+
+class StoredVersions(VersionStore, ReleaseStore, Protocol):
+    """Versions, and when labels served them."""
 
 
 class VersionReader:
     """Versions, by the words people have for them: a number, `latest`, a label."""
 
-    def __init__(self, live: LiveSnapshot, store: Store, clock: Clock) -> None:
+    def __init__(self, live: LiveSnapshot, store: StoredVersions, clock: Clock) -> None:
         self._live = live
         self._store = store
         self._clock = clock

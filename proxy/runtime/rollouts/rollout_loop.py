@@ -8,7 +8,7 @@ rollout back in every state, also while the store is away. Whatever goes wrong w
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.run_filter import RunFilter
@@ -27,6 +27,7 @@ from proxy.runtime.rollouts.judged import JudgedRollout
 from proxy.runtime.rollouts.watched import WatchedLabel, serves_stable
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.store.ports.rollouts import KeptEvidence, RolloutEvidenceStore
+from proxy.store.ports.runs import RunStore
 
 TICK_SECONDS: Final = 5.0
 #: Stable's latest runs, by which thresholds are frozen at the start.
@@ -38,12 +39,16 @@ _OVERTAKEN: Final = frozenset({"rollout_moved", "rollout_ended"})
 _Key = tuple[str, str]
 
 
+class JudgingStore(RolloutEvidenceStore, RunStore, Protocol):
+    """Kept evidence, and the runs it is begun from."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopParts:
     """What the loop works with; put together by the composition root."""
 
     live: LiveSnapshot
-    store: RolloutEvidenceStore
+    store: JudgingStore
     applying: Applying
     clock: Clock
     log: Callable[[bytes], object]

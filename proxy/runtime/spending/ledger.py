@@ -22,7 +22,8 @@ from proxy.runtime.spending.counters import CapStanding, Counter, Counters, Tall
 from proxy.runtime.spending.held_amount import HeldAmount
 from proxy.runtime.spending.holding import HoldBound, Spent
 from proxy.runtime.spending.lending import Lending
-from proxy.runtime.spending.writer import LedgerStore, LedgerWriter
+from proxy.runtime.spending.writer import LedgerWriter
+from proxy.store.ports.spending import LedgerRecords
 
 
 class HoldTicket:
@@ -79,7 +80,7 @@ class HoldTicket:
 class SpendLedger:
     """All counters of all caps, and the writer of their rows."""
 
-    def __init__(self, store: LedgerStore, clock: Clock) -> None:
+    def __init__(self, store: LedgerRecords, clock: Clock) -> None:
         self._clock = clock
         self._counters = Counters()
         self._writer = LedgerWriter(store, clock)

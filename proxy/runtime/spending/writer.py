@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.spending.caps import CounterKey
@@ -20,6 +20,7 @@ from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.pace import Pace
 from proxy.runtime.spending.counters import Counter
 from proxy.runtime.spending.held_amount import HeldAmount
+from proxy.store.ports.spending import LedgerRecords
 
 _GATHER_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 0.5
@@ -35,12 +36,6 @@ _LONGEST_PAUSE_SECONDS: Final = 10.0
 #: Settled holds that may wait for a store that is away, before leases are no longer used and holds are merged. Not
 #: Final, which compiled code would take for granted: a test makes it small.
 _MAX_WAITING = 50_000
-
-
-class LedgerStore(Protocol):
-    """What the ledger needs of the store."""
-
-    async def write_ledger(self, writes: LedgerWrites) -> None: ...
 
 
 @dataclass(slots=True)
@@ -78,7 +73,7 @@ class _Batch:
 class LedgerWriter:
     """Writes what the ledger gives it. Everything but `run` and `flush` returns at once."""
 
-    def __init__(self, store: LedgerStore, clock: Clock) -> None:
+    def __init__(self, store: LedgerRecords, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._waiting: list[_Waiting] = []

@@ -14,13 +14,14 @@ from dataclasses import replace
 from typing import Protocol, TypedDict
 
 from proxy.core.errors import Refusal, Unavailable
-from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.proof.known_good import AgentPast, History, KnownGood, past_after, wanted_versions
 from proxy.core.releasing.releases import Release
 from proxy.core.releasing.short_history import followed_by, is_cut, short_history
 from proxy.core.shapes import Count
 from proxy.core.snapshot import AgentState, Snapshot
 from proxy.core.versions.versions import Version
+from proxy.store.ports.releases import ReleaseStore
+from proxy.store.ports.versions import VersionSource
 
 _GATHER_SECONDS = 0.2
 _RETRY_SECONDS = 5.0
@@ -34,13 +35,8 @@ class KnownGoodFile(Protocol):
     def write(self, known: KnownGood) -> None: ...
 
 
-class PastSource(Protocol):
+class PastSource(VersionSource, ReleaseStore, Protocol):
     """Where pasts are read from."""
-
-    async def version(self, agent: str, number: int) -> Version | None: ...
-    async def releases(
-        self, agent: str, label: str | None = None, cursor: str | None = None, limit: int = DEFAULT_PAGE
-    ) -> Page[Release]: ...
 
 
 class KnownGoodStatus(TypedDict):

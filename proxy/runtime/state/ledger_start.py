@@ -8,10 +8,10 @@ from proxy.runtime.process.clock import Clock
 from proxy.runtime.spending.counters import Counter
 from proxy.runtime.spending.ledger import SpendLedger
 from proxy.runtime.state.live_snapshot import LiveSnapshot
-from proxy.store.ports.store import Store
+from proxy.store.ports.spending import SpendStore
 
 
-async def take_over_ledger(store: Store, live: LiveSnapshot, ledger: SpendLedger, clock: Clock) -> int:
+async def take_over_ledger(store: SpendStore, live: LiveSnapshot, ledger: SpendLedger, clock: Clock) -> int:
     """Load the counters of every cap's current window; how many holds and leases had to be charged. Raises Unavailable, and
     has then loaded nothing."""
     now = clock.now_microseconds()
@@ -24,7 +24,7 @@ async def take_over_ledger(store: Store, live: LiveSnapshot, ledger: SpendLedger
     return charged
 
 
-async def read_what_came_again(store: Store, live: LiveSnapshot, ledger: SpendLedger) -> None:
+async def read_what_came_again(store: SpendStore, live: LiveSnapshot, ledger: SpendLedger) -> None:
     """Load the counters of caps whose window was over and counts again, because the clock was set back by far. Raises
     Unavailable."""
     for cap in live.current.caps:
@@ -35,7 +35,7 @@ async def read_what_came_again(store: Store, live: LiveSnapshot, ledger: SpendLe
             _load(ledger, replace(found, spent=new))
 
 
-async def restate_ledger(store: Store, ledger: SpendLedger) -> bool:
+async def restate_ledger(store: SpendStore, ledger: SpendLedger) -> bool:
     """After the database was opened anew: it may be a copy made a moment before, or have lost the end of its log, and caps must not
     come out lower for that after a restart. False while the store is away. Raises Unavailable."""
 
@@ -65,7 +65,7 @@ class _Sums:
     unmetered: Mapping[CounterKey, int] | None
 
 
-async def _read(store: Store, cap: Cap, start: int) -> _Sums:
+async def _read(store: SpendStore, cap: Cap, start: int) -> _Sums:
     spent, charged = await store.spent(cap, start), await store.charged_by_crashes(cap, start)
     # Calls that nobody can meter pass only where a cap warns.
     unmetered = await store.unmetered(cap, start)

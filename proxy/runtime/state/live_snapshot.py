@@ -5,7 +5,7 @@ Also the bounded cache of versions that only a pin reaches. Who builds a new sna
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from proxy.core.snapshot import AgentState, Snapshot
 from proxy.core.spending.caps import Cap
@@ -13,15 +13,10 @@ from proxy.core.switches import Switch
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version
 from proxy.runtime.state.answered_names import AnsweredNames
+from proxy.store.ports.versions import VersionSource
 
 _MAX_CACHED_VERSIONS: Final = 1024
 Entry = TypeVar("Entry", Cap, Switch)
-
-
-class VersionSource(Protocol):
-    """Where pinned versions are loaded from."""
-
-    async def version(self, agent: str, number: int) -> Version | None: ...
 
 
 class LiveSnapshot:

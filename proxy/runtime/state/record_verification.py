@@ -11,12 +11,12 @@ from proxy.core.proof.record_proof import RecordProof, begin_proof
 from proxy.core.times import rfc3339
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.event_line import event_line
-from proxy.store.ports.store import Store
+from proxy.store.ports.audit import AuditStore
 
 _DAY_MICROSECONDS = 86_400_000_000
 
 
-async def proofs(store: Store, known_head: AuditHead | None = None) -> AsyncGenerator[RecordProof]:
+async def proofs(store: AuditStore, known_head: AuditHead | None = None) -> AsyncGenerator[RecordProof]:
     """The proof after each stretch; the last one is finished. Raises Unavailable where the store is away."""
     proof = begin_proof(known_head)
     while not proof.is_finished:
@@ -29,7 +29,7 @@ async def proofs(store: Store, known_head: AuditHead | None = None) -> AsyncGene
 class HeadLog:
     """Logs the audit log's head once a day, for a log collector that its owner cannot rewrite."""
 
-    def __init__(self, store: Store, write: Callable[[bytes], object], clock: Clock) -> None:
+    def __init__(self, store: AuditStore, write: Callable[[bytes], object], clock: Clock) -> None:
         self._store = store
         self._write = write
         self._clock = clock

@@ -14,6 +14,8 @@ from proxy.core.errors import Refusal, Unavailable
 from proxy.core.spending.ledger import LedgerWrites
 from proxy.runtime.state.journal import Journal, JournalStatus
 from proxy.runtime.state.last_known_good import KnownGoodStatus, LastKnownGood
+from proxy.store.ports.runs import RunRecords
+from proxy.store.ports.spending import LedgerRecords
 
 STORE_UNAVAILABLE = "store_unavailable"
 #: It is there, and did not do it in time.
@@ -88,11 +90,8 @@ class Standby:
         return {"journal": self.journal.status(), "last_known_good": self.known_good.status()}
 
 
-class DataPlaneStore(Protocol):
+class DataPlaneStore(LedgerRecords, RunRecords, Protocol):
     """The data plane's writes, in batches."""
-
-    async def write_ledger(self, writes: LedgerWrites) -> None: ...
-    async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None: ...
 
 
 class WhilePresent:

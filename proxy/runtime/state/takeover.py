@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.pages import MAX_PAGE
@@ -28,7 +29,13 @@ from proxy.runtime.state.ledger_start import read_what_came_again, restate_ledge
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.state.standby import STORE_SLOW, STORE_UNAVAILABLE, Standby
 from proxy.runtime.state.work import EmergencyWork, note_not_applied
-from proxy.store.ports.store import Store
+from proxy.store.ports.audit import AuditStore
+from proxy.store.ports.lifetime import DescribedStore, StoreLifetime
+from proxy.store.ports.releases import ReleaseStore
+from proxy.store.ports.runs import RunStore
+from proxy.store.ports.snapshots import SnapshotStore
+from proxy.store.ports.spending import SpendStore
+from proxy.store.ports.versions import VersionSource
 
 #: Repeats an order within an open change: why there was nothing to do, None where it was done. Raises what the command raises.
 CarryOut = Callable[[EmergencyWork, EmergencyOrder], Awaitable[str | None]]
@@ -49,12 +56,26 @@ _LONGEST_RETRY_SECONDS = 30.0
 _FATAL = frozenset({"store_in_use", "store_library_too_old", "store_foreign"})
 
 
+class TakenStore(
+    StoreLifetime,
+    DescribedStore,
+    SnapshotStore,
+    AuditStore,
+    SpendStore,
+    RunStore,
+    VersionSource,
+    ReleaseStore,
+    Protocol,
+):
+    """What is opened, looked after and read at a start."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeoverParts:
     """Put together by the composition root. `random` gives numbers from 0 to 1; `is_missing` says that there is no database, or an
     empty file, although one may have been there, so that opening would make a new one; `carry_out` repeats what was journalled."""
 
-    store: Store
+    store: TakenStore
     is_missing: Callable[[], bool]
     live: LiveSnapshot
     changes: Changes

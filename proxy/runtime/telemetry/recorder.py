@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Unavailable
 from proxy.runtime.process.pace import Pace
+from proxy.store.ports.runs import RunRecords
 
 _BATCH: Final = 1024
 _GATHER_SECONDS: Final = 0.02
@@ -23,12 +24,6 @@ _RETRY_SECONDS: Final = 1.0
 #: Of the time of a slow store; runs may be dropped, so it is the smallest.
 _SHARE: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 45.0
-
-
-class RunStore(Protocol):
-    """What the recorder needs of the store."""
-
-    async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None: ...
 
 
 class Flushes(Protocol):
@@ -42,7 +37,7 @@ class Recorder:
 
     def __init__(
         self,
-        store: RunStore,
+        store: RunRecords,
         *listeners: Callable[[Sequence[Run]], None],
         limit: int = 10_000,
     ) -> None:

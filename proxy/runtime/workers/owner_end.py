@@ -21,7 +21,7 @@ from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.spending.holding import Spent
 from proxy.runtime.spending.ledger import HoldTicket, SpendLedger
-from proxy.runtime.state.live_snapshot import LiveSnapshot, VersionSource
+from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.validation.validation import RunVerdict
 from proxy.runtime.workers.link import Link
@@ -59,6 +59,7 @@ from proxy.runtime.workers.messages import (
 )
 from proxy.runtime.workers.shared_conversations import agreed, everything
 from proxy.runtime.workers.worker_leases import WorkerLeases
+from proxy.store.ports.versions import VersionSource
 
 #: How many agents or conversations are sent at once to a worker that starts, so that the owner's event loop goes on.
 _CHUNK = 500

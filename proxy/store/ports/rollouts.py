@@ -1,11 +1,9 @@
-"""What the judging of rollouts needs of a store."""
+"""Rollouts, and the evidence they are judged on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from proxy.core.calls.run_filter import RunFilter
-from proxy.core.calls.runs import Run
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.snapshot import Rollout
 
@@ -21,6 +19,13 @@ class KeptEvidence:
     updated_at_microseconds: int
 
 
+class RolloutStore(Protocol):
+    """Rollouts in any state; those that run are in the snapshot."""
+
+    async def rollouts(self, agent: str, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Rollout]: ...
+    async def rollout(self, agent: str, rollout_id: str) -> Rollout | None: ...
+
+
 class RolloutEvidenceStore(Protocol):
     """Evidence is kept apart from changes: it is no act of anybody, and replaced tick by tick."""
 
@@ -33,6 +38,3 @@ class RolloutEvidenceStore(Protocol):
     async def open_watches(self) -> Sequence[tuple[Rollout, KeptEvidence]]:
         """Ended rollouts whose label is still watched."""
         ...
-
-    async def run(self, run_id: str) -> Run | None: ...
-    async def runs(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Run]: ...

@@ -1,4 +1,4 @@
-"""The SQLite store: the Store protocol, each promise handed to the module that keeps it.
+"""The SQLite store: every port, each promise handed to the module that keeps it.
 
 Nothing is decided here. Files, connections and transactions are database.py's; the SQL is in changes.py, traffic.py,
 lists.py, run_lists.py, outcome_lists.py, access.py, batches.py and ledger.py.
@@ -26,9 +26,9 @@ from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version, VersionSummary
 from proxy.store.ports.changes import UnauditedChange
+from proxy.store.ports.lifetime import StoreCopy, StoreFacts
 from proxy.store.ports.reports import SummedRuns, SumsFilter
 from proxy.store.ports.rollouts import KeptEvidence
-from proxy.store.ports.store import StoreCopy, StoreFacts
 from proxy.store.ports.upkeep import Carried, CarryPosition
 from proxy.store.sqlite import access, carrying, evidence, giving_back, ledger, lists, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at
