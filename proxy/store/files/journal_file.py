@@ -21,7 +21,8 @@ from proxy.core.proof.emergency import AbortOrder, EmergencyOrder, JournalEntry,
 from proxy.store.files.private_file import NotOurs, open_private
 from proxy.store.files.release_lines import release_line, release_of_line
 from proxy.store.files.snapshot_file import sync_folder
-from proxy.store.rows.values import Columns, switch_columns, switch_of
+from proxy.store.rows.columns import Columns
+from proxy.store.rows.values import SWITCHES
 
 FILE_NAME = "journal"
 #: Every entry's line begins so.
@@ -222,7 +223,7 @@ def _order_columns(order: EmergencyOrder) -> Columns:
             }
         case SwitchOrder():
             evidence = {"evidence": [dict(item) for item in order.evidence]} if order.evidence else {}
-            return {"what": order.what, **switch_columns(order.switch), **evidence}
+            return {"what": order.what, **SWITCHES.columns(order.switch), **evidence}
 
 
 def _order_of(columns: Columns) -> EmergencyOrder:
@@ -236,7 +237,7 @@ def _order_of(columns: Columns) -> EmergencyOrder:
             return AbortOrder(**given)
         case "switch":
             evidence = given.pop("evidence", ())
-            return SwitchOrder(switch=switch_of(given), evidence=tuple(evidence))
+            return SwitchOrder(switch=SWITCHES.value(given), evidence=tuple(evidence))
         case other:
             raise ValueError(other)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from proxy.core.releasing.releases import Release
 from proxy.core.snapshot import Arm
-from proxy.store.rows.values import Columns, arm_of, json_text, release_columns, release_of
+from proxy.store.rows.columns import Columns, json_text
+from proxy.store.rows.values import arm_of, release_columns, release_of
 
 
 def arm_line(arm: Arm) -> Columns:

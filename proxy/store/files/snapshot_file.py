@@ -28,17 +28,15 @@ from proxy.core.versions.components import COMPONENT_KINDS, Bundle, Component, C
 from proxy.core.versions.versions import Version
 from proxy.store.files.private_file import open_private, read_private
 from proxy.store.files.release_lines import arm_line, release_line, release_of_line
-from proxy.store.rows.access import token_columns, token_of
+from proxy.store.rows.access import TOKENS
 from proxy.store.rows.values import (
+    CAPS,
+    SWITCHES,
     agent_columns,
     agent_of,
     arm_of,
-    cap_columns,
-    cap_of,
     rollout_columns,
     rollout_of,
-    switch_columns,
-    switch_of,
     version_columns,
     version_of,
 )
@@ -126,9 +124,9 @@ class SnapshotFile:
         beside: dict[str, Any] = {
             "installation": known.installation,
             "revision": snapshot.revision,
-            "switches": [switch_columns(switch) for switch in snapshot.switches],
+            "switches": [SWITCHES.columns(switch) for switch in snapshot.switches],
             "caps": [_cap_line(cap) for cap in snapshot.caps],
-            "tokens": [token_columns(token) for token in snapshot.tokens.values()],
+            "tokens": [TOKENS.columns(token) for token in snapshot.tokens.values()],
         }
         pieces = [orjson.dumps(beside)[:-1], b',"agents":[']
         for index, one in enumerate(encoded.values()):
@@ -156,11 +154,11 @@ def _known_good_of(content: _Content) -> KnownGood:
     parsed: _Parsed = {}
     agents = [_agent_of_line(orjson.loads(memoryview(line)), parsed) for line in content.agents]
     # A file of an earlier release knows tokens that do not expire.
-    tokens = [token_of({"expires_at_microseconds": None, **row}) for row in content.tokens]
+    tokens = [TOKENS.value({"expires_at_microseconds": None, **row}) for row in content.tokens]
     snapshot = Snapshot(
         revision=content.revision,
         agents={state.agent.name: state for state, _ in agents},
-        switches=tuple(switch_of(row) for row in content.switches),
+        switches=tuple(SWITCHES.value(row) for row in content.switches),
         caps=tuple(_cap_of_line(row) for row in content.caps),
         tokens={token.sha256: token for token in tokens},
     )
@@ -169,14 +167,14 @@ def _known_good_of(content: _Content) -> KnownGood:
 
 
 def _cap_line(cap: Cap) -> dict[str, Any]:
-    columns = cap_columns(cap)
+    columns = CAPS.columns(cap)
     columns["window"] = columns.pop("window_kind")
     return columns
 
 
 def _cap_of_line(line: Mapping[str, Any]) -> Cap:
     # A day long it was called as the column is.
-    return cap_of({"window_kind": line.get("window"), **line})
+    return CAPS.value({"window_kind": line.get("window"), **line})
 
 
 def _encoded_agent(state: AgentState, past: AgentPast) -> bytes:

@@ -13,8 +13,8 @@ from proxy.core.proof.record_proof import Document, RowKey, Table
 from proxy.core.spending.caps import shown_amount
 from proxy.core.times import parse_rfc3339
 from proxy.core.tokens import token_fingerprint
+from proxy.store.rows.columns import Columns, json_text
 from proxy.store.rows.sealed import wrong_column
-from proxy.store.rows.values import Columns, json_text
 
 #: By which columns rows are found.
 KEYS: Mapping[Table, tuple[str, ...]] = {

@@ -13,7 +13,7 @@ from msgspec.structs import astuple, replace
 
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Attempt, Run
-from proxy.store.rows.values import Row, json_text
+from proxy.store.rows.columns import Row, json_text
 
 _RUN_MEMBERS: Final = Run.__struct_fields__
 _OWN: Final = _RUN_MEMBERS.index("wire")

@@ -14,7 +14,8 @@ from proxy.core.proof.audit import AuditEntry
 from proxy.core.proof.record_proof import Document, Table, component_holds, release_in, version_in
 from proxy.core.times import parse_rfc3339
 from proxy.core.versions.components import COMPONENT_KINDS
-from proxy.store.rows.values import Columns, Row, audit_columns, audit_entry_of, authored_json, json_text
+from proxy.store.rows.columns import Columns, Row, json_text
+from proxy.store.rows.values import AUDIT, authored_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,8 @@ def wrong_column(row: Columns, sealed: Columns) -> str | None:
 def sound_entry(row: Row, columns: Columns) -> AuditEntry | None:
     """The audit entry of a row, whose cells are `columns`; None for a row that was not written by this program."""
     try:
-        entry = audit_entry_of(row)
-        is_sound = wrong_column(columns, audit_columns(entry)) is None
+        entry = AUDIT.value(row)
+        is_sound = wrong_column(columns, AUDIT.columns(entry)) is None
     except (ValueError, TypeError, Refusal):
         return None
     return entry if is_sound else None

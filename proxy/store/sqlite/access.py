@@ -12,7 +12,7 @@ from proxy.core.pages import Page
 from proxy.core.releasing.proposals import Proposal, ProposalState
 from proxy.core.releasing.protection import Protection
 from proxy.core.tokens import Token
-from proxy.store.rows.access import proposal_columns, proposal_of, protection_of, token_of
+from proxy.store.rows.access import PROPOSALS, PROTECTIONS, TOKENS
 from proxy.store.sqlite.statements.paging import BEFORE_FIRST, fetched, key_of, page_of
 
 _TOKENS = """
@@ -65,17 +65,17 @@ def list_tokens(plain: sqlite3.Connection, cursor: str | None, limit: int) -> Pa
     """Newest first, revoked ones among them."""
     created_at, token_id = key_of(cursor, BEFORE_FIRST, "")
     rows = plain.execute(_TOKENS, (created_at, token_id, fetched(limit))).fetchall()
-    return page_of(rows, limit, lambda shown: [token_of(row) for row in shown], ("created_at_microseconds", "id"))
+    return page_of(rows, limit, lambda shown: [TOKENS.value(row) for row in shown], ("created_at_microseconds", "id"))
 
 
 def read_active_tokens(plain: sqlite3.Connection) -> dict[str, Token]:
     """The tokens that are not revoked, by hash."""
-    return {row["sha256"]: token_of(row) for row in plain.execute(_ACTIVE)}
+    return {row["sha256"]: TOKENS.value(row) for row in plain.execute(_ACTIVE)}
 
 
 def read_active_token(plain: sqlite3.Connection, token_id: str) -> Token | None:
     row = plain.execute(_ACTIVE_BY_ID, (token_id,)).fetchone()
-    return None if row is None else token_of(row)
+    return None if row is None else TOKENS.value(row)
 
 
 def read_token_uses(plain: sqlite3.Connection) -> dict[str, int]:
@@ -89,12 +89,12 @@ def write_token_uses(plain: sqlite3.Connection, uses: Mapping[str, int]) -> None
 
 def read_protection(plain: sqlite3.Connection, agent: str, label: str) -> Protection | None:
     row = plain.execute(_PROTECTION, (agent, label)).fetchone()
-    return None if row is None else protection_of(row)
+    return None if row is None else PROTECTIONS.value(row)
 
 
 def read_protections(plain: sqlite3.Connection, agent: str) -> list[Protection]:
     """Of all labels of an agent, by name."""
-    return [protection_of(row) for row in plain.execute(_PROTECTIONS, (agent,))]
+    return [PROTECTIONS.value(row) for row in plain.execute(_PROTECTIONS, (agent,))]
 
 
 def next_proposal_id(plain: sqlite3.Connection, agent: str) -> str:
@@ -102,17 +102,17 @@ def next_proposal_id(plain: sqlite3.Connection, agent: str) -> str:
 
 
 def insert_proposal(plain: sqlite3.Connection, proposal: Proposal) -> None:
-    plain.execute(_INSERT_PROPOSAL, proposal_columns(proposal))
+    plain.execute(_INSERT_PROPOSAL, PROPOSALS.columns(proposal))
 
 
 def read_proposal(plain: sqlite3.Connection, agent: str, proposal_id: str) -> Proposal | None:
     row = plain.execute(_PROPOSAL, (agent, proposal_id)).fetchone()
-    return None if row is None else proposal_of(row)
+    return None if row is None else PROPOSALS.value(row)
 
 
 def read_waiting(plain: sqlite3.Connection, agent: str, label: str) -> list[Proposal]:
     """The proposals about a label that nobody has decided, oldest first."""
-    return [proposal_of(row) for row in plain.execute(_WAITING, (agent, label))]
+    return [PROPOSALS.value(row) for row in plain.execute(_WAITING, (agent, label))]
 
 
 def list_proposals(
@@ -123,4 +123,4 @@ def list_proposals(
     statement = _PROPOSALS if state is None else _PROPOSALS_BY_STATE
     narrowing: Sequence[Any] = (agent,) if state is None else (agent, state)
     rows = plain.execute(statement, (*narrowing, before, fetched(limit))).fetchall()
-    return page_of(rows, limit, lambda shown: [proposal_of(row) for row in shown], ("number",))
+    return page_of(rows, limit, lambda shown: [PROPOSALS.value(row) for row in shown], ("number",))

@@ -13,7 +13,8 @@ from proxy.core.proof.audit import NO_PREVIOUS, AuditDraft, AuditEntry, seal
 from proxy.core.releasing.releases import Release
 from proxy.core.versions.components import COMPONENT_KINDS
 from proxy.core.versions.versions import Version
-from proxy.store.rows.values import Columns, arm_columns, audit_columns, authored_json, release_columns, version_columns
+from proxy.store.rows.columns import Columns
+from proxy.store.rows.values import AUDIT, arm_columns, authored_json, release_columns, version_columns
 
 _INSERT_COMPONENT = """
 INSERT INTO components (number, hash, kind, content)
@@ -61,5 +62,5 @@ def append_audit(plain: sqlite3.Connection, draft: AuditDraft) -> AuditEntry:
     last = plain.execute(_NEWEST_ENTRY).fetchone()
     number, previous = (last["number"] + 1, last["hash"]) if last is not None else (1, NO_PREVIOUS)
     entry = seal(draft, number, previous)
-    insert(plain, "audit", [audit_columns(entry)])
+    insert(plain, "audit", [AUDIT.columns(entry)])
     return entry

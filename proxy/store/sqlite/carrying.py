@@ -15,7 +15,7 @@ import msgspec
 
 from proxy.core.spending.ledger import BatchEntry
 from proxy.store.ports.upkeep import Carried, CarryPosition
-from proxy.store.rows.values import Row
+from proxy.store.rows.columns import Row
 
 #: Of one step, which takes a few milliseconds of the writer's thread.
 _ROWS_A_STEP: Final = 256

@@ -19,17 +19,9 @@ from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version
-from proxy.store.rows.access import proposal_columns, protection_columns, token_columns
-from proxy.store.rows.values import (
-    Columns,
-    agent_columns,
-    cap_columns,
-    cap_of,
-    json_text,
-    rollout_columns,
-    switch_columns,
-    switch_of,
-)
+from proxy.store.rows.access import PROPOSALS, PROTECTIONS, TOKENS
+from proxy.store.rows.columns import Columns, json_text
+from proxy.store.rows.values import CAPS, SWITCHES, agent_columns, rollout_columns
 from proxy.store.sqlite import access
 from proxy.store.sqlite.appending import append_audit, append_release, append_version, insert
 from proxy.store.sqlite.lists import read_label_history, read_rollout
@@ -146,12 +138,12 @@ class SqliteChange:
         return await self._writer.run(_read_rollout, _LAST_ROLLOUT_OF, wanted)
 
     async def insert_switch(self, switch: Switch) -> None:
-        await self._writer.run(insert, "switches", [switch_columns(switch)])
+        await self._writer.run(insert, "switches", [SWITCHES.columns(switch)])
         await self._changes_switches(switch)
 
     async def switch(self, switch_id: str) -> Switch | None:
         rows = await self._writer.run(_fetch, _SWITCH, (switch_id,))
-        return switch_of(rows[0]) if rows else None
+        return SWITCHES.value(rows[0]) if rows else None
 
     async def end_switch(self, switch_id: str, who: str, at_microseconds: int) -> None:
         switch = await self.switch(switch_id)
@@ -161,15 +153,15 @@ class SqliteChange:
         await self._changes_switches(switch)
 
     async def insert_cap(self, cap: Cap) -> None:
-        await self._writer.run(insert, "caps", [cap_columns(cap)])
+        await self._writer.run(insert, "caps", [CAPS.columns(cap)])
         self._unmarked.add(("caps", ""))
 
     async def cap(self, cap_id: str) -> Cap | None:
         rows = await self._writer.run(_fetch, _CAP, (cap_id,))
-        return cap_of(rows[0]) if rows else None
+        return CAPS.value(rows[0]) if rows else None
 
     async def replace_cap(self, cap: Cap) -> None:
-        await self._alter(_REPLACE_CAP, cap_columns(cap), _missing("cap", cap.id))
+        await self._alter(_REPLACE_CAP, CAPS.columns(cap), _missing("cap", cap.id))
         self._unmarked.add(("caps", ""))
 
     async def end_cap(self, cap_id: str, who: str, at_microseconds: int) -> None:
@@ -177,7 +169,7 @@ class SqliteChange:
         self._unmarked.add(("caps", ""))
 
     async def insert_token(self, token: Token) -> None:
-        await self._writer.run(insert, "tokens", [token_columns(token)])
+        await self._writer.run(insert, "tokens", [TOKENS.columns(token)])
         self._unmarked.add(("tokens", ""))
 
     async def token(self, token_id: str) -> Token | None:
@@ -191,7 +183,7 @@ class SqliteChange:
         return await self._writer.run(access.read_protection, agent, label)
 
     async def set_protection(self, protection: Protection) -> None:
-        await self._writer.run(_execute, access.SET_PROTECTION, protection_columns(protection))
+        await self._writer.run(_execute, access.SET_PROTECTION, PROTECTIONS.columns(protection))
 
     async def end_protection(self, agent: str, label: str) -> None:
         await self._alter(access.END_PROTECTION, (agent, label), _missing("protection", label))
@@ -209,7 +201,7 @@ class SqliteChange:
         return await self._writer.run(access.read_waiting, agent, label)
 
     async def decide_proposal(self, proposal: Proposal) -> None:
-        await self._alter(access.DECIDE_PROPOSAL, proposal_columns(proposal), _missing("proposal", proposal.id))
+        await self._alter(access.DECIDE_PROPOSAL, PROPOSALS.columns(proposal), _missing("proposal", proposal.id))
 
     async def quarantine_runs(self, run_ids: Sequence[str], quarantined: bool) -> int:
         return await self._writer.run(_quarantine, run_ids, quarantined)

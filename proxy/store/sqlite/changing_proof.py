@@ -12,8 +12,8 @@ from typing import Any
 from proxy.core.errors import Refusal
 from proxy.core.proof.record_proof import BrokenRow, Document, RecordProof, RowKey, Table, broken_entry
 from proxy.store.rows.changing import KEYS, StatedRow, stated_row
+from proxy.store.rows.columns import json_text
 from proxy.store.rows.sealed import sound_entry
-from proxy.store.rows.values import json_text
 from proxy.store.sqlite.statements.rows_by_key import rows_by_key, statement_by_key
 
 _AT_ONCE = 500

@@ -7,7 +7,7 @@ import orjson
 
 from proxy.core.snapshot import Rollout
 from proxy.store.ports.rollouts import KeptEvidence
-from proxy.store.rows.values import json_text
+from proxy.store.rows.columns import json_text
 from proxy.store.sqlite.traffic import rollouts_of
 
 _KEEP = """

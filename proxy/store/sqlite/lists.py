@@ -11,7 +11,8 @@ from proxy.core.proof.audit import AuditEntry
 from proxy.core.releasing.releases import Release
 from proxy.core.snapshot import Agent, Rollout
 from proxy.core.versions.versions import VersionSummary
-from proxy.store.rows.values import Row, agent_of, audit_entry_of, release_of, summary_of
+from proxy.store.rows.columns import Row
+from proxy.store.rows.values import AUDIT, agent_of, release_of, summary_of
 from proxy.store.sqlite.statements.paging import BEFORE_FIRST, fetched, key_of, page_of
 from proxy.store.sqlite.traffic import arms_of, rollouts_of
 
@@ -73,12 +74,12 @@ def read_rollout(plain: sqlite3.Connection, agent: str, rollout_id: str) -> Roll
 def list_audit(plain: sqlite3.Connection, cursor: str | None, limit: int) -> Page[AuditEntry]:
     (before,) = key_of(cursor, BEFORE_FIRST)
     rows = plain.execute(_AUDIT, (before, fetched(limit))).fetchall()
-    return page_of(rows, limit, lambda shown: [audit_entry_of(row) for row in shown], ("number",))
+    return page_of(rows, limit, lambda shown: [AUDIT.value(row) for row in shown], ("number",))
 
 
 def list_audit_after(plain: sqlite3.Connection, number: int, limit: int) -> list[AuditEntry]:
     """Oldest first."""
-    return [audit_entry_of(row) for row in plain.execute(_AUDIT_AFTER, (number, limit))]
+    return [AUDIT.value(row) for row in plain.execute(_AUDIT_AFTER, (number, limit))]
 
 
 def _releases_of(plain: sqlite3.Connection, rows: Sequence[Row]) -> list[Release]:

@@ -13,8 +13,8 @@ from typing import Any
 from proxy.core.errors import Refusal
 from proxy.core.proof.audit_proof import BrokenEntry
 from proxy.core.proof.record_proof import BrokenRow, Document, RecordProof, Table, broken_entry, end_of_entries, follow
+from proxy.store.rows.columns import Columns, Row
 from proxy.store.rows.sealed import SealedRow, sealed_rows, sound_component, sound_entry, wrong_column
-from proxy.store.rows.values import Columns, Row
 from proxy.store.sqlite.changing_proof import prove_final, prove_standing
 from proxy.store.sqlite.statements.rows_by_key import rows_by_key, statement_by_key
 

@@ -15,7 +15,8 @@ from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch
 from proxy.core.versions.components import COMPONENT_KINDS, Bundle, ComponentKind, bundle_of, parse_component
 from proxy.core.versions.versions import Version
-from proxy.store.rows.values import Row, agent_of, arm_of, cap_of, json_text, rollout_of, switch_of, version_of
+from proxy.store.rows.columns import Row, json_text
+from proxy.store.rows.values import CAPS, SWITCHES, agent_of, arm_of, rollout_of, version_of
 from proxy.store.sqlite.access import read_active_tokens
 
 #: An agent and a number of one of its versions or releases.
@@ -81,12 +82,12 @@ def read_agent_states(plain: sqlite3.Connection, names: Sequence[str]) -> dict[s
 
 def read_switches(plain: sqlite3.Connection) -> tuple[Switch, ...]:
     """The switches that are on, oldest first."""
-    return tuple(switch_of(row) for row in plain.execute(_SWITCHES))
+    return tuple(SWITCHES.value(row) for row in plain.execute(_SWITCHES))
 
 
 def read_caps(plain: sqlite3.Connection) -> tuple[Cap, ...]:
     """The caps in force, oldest first."""
-    return tuple(cap_of(row) for row in plain.execute(_CAPS))
+    return tuple(CAPS.value(row) for row in plain.execute(_CAPS))
 
 
 def read_agent(plain: sqlite3.Connection, name: str) -> Agent | None:

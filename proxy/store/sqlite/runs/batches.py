@@ -14,6 +14,7 @@ from proxy.core.calls.latency import latency_bucket
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import BadInput
+from proxy.store.rows.columns import json_text
 from proxy.store.rows.runs import (
     ATTEMPT_COLUMNS,
     OUTCOME_COLUMNS,
@@ -24,7 +25,6 @@ from proxy.store.rows.runs import (
     storable_attempt,
     storable_run,
 )
-from proxy.store.rows.values import json_text
 from proxy.store.sqlite.runs.run_lanes import RunLanes
 from proxy.store.sqlite.runs.run_segments import sort_in
 from proxy.store.sqlite.runs.run_sums import sum_up_outcomes

@@ -14,8 +14,8 @@ from typing import Any, Final
 from proxy.core.calls.outcomes import Outcome, OutcomesOfRun, ServedOutcome
 from proxy.core.calls.run_filter import OutcomeFilter
 from proxy.core.pages import Page
+from proxy.store.rows.columns import Row, json_text
 from proxy.store.rows.runs import outcome_of
-from proxy.store.rows.values import Row, json_text
 from proxy.store.sqlite.statements.paging import cursor_of, fetched, key_of, page_of
 
 #: Outcomes that one page looks at.

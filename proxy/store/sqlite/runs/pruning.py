@@ -9,7 +9,7 @@ Decision: runs are removed one by one and not in segments of 4,096, which is wha
 import sqlite3
 from typing import Final
 
-from proxy.store.rows.values import json_text
+from proxy.store.rows.columns import json_text
 from proxy.store.sqlite.runs.run_segments import SEGMENT_RUNS, bounds_of
 from proxy.store.sqlite.runs.run_sums import sum_up_pruned
 

@@ -17,8 +17,8 @@ from typing import Any
 from proxy.core.calls.run_filter import RunFilter
 from proxy.core.calls.runs import Attempt, Run, only_attempt
 from proxy.core.pages import Page
+from proxy.store.rows.columns import Row
 from proxy.store.rows.runs import attempt_of, run_of
-from proxy.store.rows.values import Row
 from proxy.store.sqlite.runs.run_segments import (
     AFTER_SEGMENTS,
     ALL_SEGMENTS,

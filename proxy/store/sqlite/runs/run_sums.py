@@ -19,8 +19,8 @@ from proxy.core.calls.runs import Run
 from proxy.core.reports.counting import MOST_OF_A_RUN, LaneFacts, count_outcome, count_runs, lane_facts
 from proxy.core.reports.sums import DAY_MICROSECONDS, HOUR_MICROSECONDS, Cell, RunSums, read_sums, sums_text
 from proxy.store.ports.reports import SummedRuns, SumsFilter
+from proxy.store.rows.columns import json_text
 from proxy.store.rows.runs import LANE_COLUMNS, lane_of
-from proxy.store.rows.values import json_text
 from proxy.store.sqlite.runs.run_segments import SEGMENT_RUNS
 
 #: A step, and how many runs may wait for one: a report counts them. Not Final: tests make them small.

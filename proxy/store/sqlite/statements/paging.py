@@ -13,7 +13,7 @@ import orjson
 
 from proxy.core.errors import BadInput
 from proxy.core.pages import MAX_PAGE, Page
-from proxy.store.rows.values import Row
+from proxy.store.rows.columns import Row
 
 Item = TypeVar("Item")
 BEFORE_FIRST = 2**63 - 1

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from proxy.store.rows.values import Columns, json_text
+from proxy.store.rows.columns import Columns, json_text
 
 
 def statement_by_key(table: str, key: Sequence[str]) -> str:
