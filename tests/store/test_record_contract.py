@@ -1,4 +1,4 @@
-"""What every store promises about what traffic leaves behind: runs, histograms, the spend ledger (proxy/store/ports/store.py)."""
+"""What every store promises about what traffic leaves behind: runs, histograms, the spend ledger (proxy/store/ports)."""
 
 import pytest
 
