@@ -70,6 +70,22 @@ def test_entries_come_back_as_they_were_in_order(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+#: What the first release wrote of a switch. What a later one adds is put in when a line that lacks it is read.
+_FIRST = (
+    "what", "id", "scope", "mode", "reply_text", "fallback_version", "cut_streams", "why", "created_by", "created_at_microseconds",
+    "expires_at_microseconds",
+)  # fmt: skip
+
+
+def test_a_switch_that_the_first_release_wrote_is_read(path: Path) -> None:
+    written(path, [entry(2)])
+    head, line = path.read_bytes().rstrip(b"\n").rsplit(b"\n", 1)
+    content = orjson.loads(line)["entry"]
+    content["order"] = {name: content["order"][name] for name in _FIRST}
+    path.write_bytes(head + b"\n" + orjson.dumps({"sha256": content_hash(content), "entry": content}) + b"\n")
+    assert read(path) == ([entry(2)], 0)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 5), st.data())
 def test_a_torn_or_garbled_last_line_is_ignored_and_no_earlier_one_is_lost(
