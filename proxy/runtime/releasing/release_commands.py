@@ -23,6 +23,7 @@ from proxy.core.tokens import Role, check_role
 from proxy.core.versions.components import Bundle, parse_bundle
 from proxy.core.versions.new_versions import check_new_version, says_the_same, with_plain_texts
 from proxy.core.versions.versions import Version, version_summary
+from proxy.core.wrong_values import nearest_of
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, clear
 from proxy.runtime.releasing.preflight import Foreseen, Preflight, look_ahead
@@ -206,7 +207,8 @@ class ReleaseCommands:
         notices: list[str] | None = None,
     ) -> Moved | Proposal:
         """Point a label at a version; the proposal to where a second person must approve. `force`: also where a preflight
-        finds that the version would not work; what it could not look at is added to `notices`.
+        finds that the version would not work; what it could not look at is added to `notices`, and that a label is new
+        whose name is nearly another's.
 
         Raises NotFound (`agent_not_found`, `version_not_found`), Conflict (`label_moved`, `rollout_running`,
         `evaluation_required`), PreflightFailed, Forbidden(`role_insufficient`).
@@ -227,6 +229,9 @@ class ReleaseCommands:
             if proposal is not None:
                 return proposal
             row = await release_rows.move(work, state, label, version, cause)
+        near = "" if current is not None else nearest_of(label, [*state.labels, state.agent.default_label])
+        if near and notices is not None and label != state.agent.default_label:
+            notices.append(f"{label!r} is a new label, which only calls that name it follow{near}")
         return Moved(True, label, version, row.number, row=row)
 
     async def delete_label(self, who: str, agent: str, label: str, why: str) -> None:

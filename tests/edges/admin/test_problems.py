@@ -306,3 +306,13 @@ async def test_a_store_that_is_away_is_a_503(admin: Admin) -> None:
     status = await admin.get("/status")
     assert (status.status, status["store"]["up"]) == (200, False)
     assert status["store"]["problem"]
+
+
+async def test_a_label_that_is_new_and_nearly_another_is_said_to_be_new(admin: Admin) -> None:
+    await admin.agent("support", "one")
+    assert "warnings" not in (await admin.call("PUT", "/agents/support/labels/prod", {"version": 1})).content
+    slip = await admin.call("PUT", "/agents/support/labels/prdo", {"version": 1})
+    assert (slip.status, slip["changed"]) == (200, True)
+    assert slip["warnings"][-1] == "'prdo' is a new label, which only calls that name it follow; did you mean prod?"
+    new = await admin.call("PUT", "/agents/support/labels/eval", {"version": 1})
+    assert "did you mean" not in str(new.content.get("warnings"))
