@@ -19,11 +19,53 @@ settings.register_profile("suite", derandomize=True, deadline=None)
 settings.register_profile("explore", derandomize=False, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
+ROOT = Path(__file__).parent.parent
+#: Folders and modules that are left out of `pytest -m "not slow"`: whole deployments and processes, what is counted, proved or killed
+#: many times over, what goes through every route, role or row. A seventh of the tests, and most of the time of all of them.
+SLOW = (
+    "tests/acceptance",
+    "tests/hostile",
+    "tests/cli/test_app.py",
+    "tests/cli/test_demo.py",
+    "tests/cli/test_serving.py",
+    "tests/cli/test_store.py",
+    "tests/cli/test_sync.py",
+    "tests/cli/test_verbs.py",
+    "tests/cli/test_whole_way.py",
+    "tests/edges/admin/test_admin_listener.py",
+    "tests/edges/admin/test_forensics.py",
+    "tests/edges/admin/test_roles.py",
+    "tests/edges/admin/test_routes.py",
+    "tests/http1/test_body_budget.py",
+    "tests/http1/test_hostile_requests.py",
+    "tests/http1/test_tls.py",
+    "tests/runtime/releasing/test_approval_property.py",
+    "tests/runtime/state/test_record_verification.py",
+    "tests/runtime/test_random_histories.py",
+    "tests/store/sqlite/test_indexes.py",
+    "tests/store/test_crash.py",
+    "tests/store/test_cut_index.py",
+    "tests/store/test_lost_files.py",
+    "tests/store/test_old_databases.py",
+    "tests/test_cost_guard.py",
+    "tests/test_documentation.py",
+    "tests/test_papers.py",
+)
+
 # With `nohup`, or in the background of a shell, the suite is started with these ignored, and every process it starts would ignore
 # them too. A handler is not handed down.
 for _number in (signal.SIGHUP, signal.SIGINT):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what is slow; what needs something installed is not for the fast run either."""
+    slow = [ROOT / place for place in SLOW]
+    for item in items:
+        needs_more = any(item.get_closest_marker(name) for name in ("nginx", "clients"))
+        if needs_more or any(item.path.is_relative_to(place) for place in slow):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ The table is design's; a failure says which rule was broken and why it stands.
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,12 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 70
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """What a module is made of, read once."""
+    return ast.parse(path.read_text())
+
+
 def layer_of(path: Path) -> str:
     relative = path.relative_to(PACKAGE)
     return "" if relative.name == "__init__.py" and len(relative.parts) == 1 else relative.parts[0].removesuffix(".py")
@@ -219,9 +226,10 @@ def layer_of_module(module: str) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
+@cache
 def imports_of(path: Path) -> list[tuple[str, ast.stmt]]:
     found: list[tuple[str, ast.stmt]] = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found += [(alias.name, node) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -366,7 +374,7 @@ IMPORTS_WHEN_NEEDED = ("cli", "judge")
 
 @pytest.mark.parametrize("path", [p for p in FILES if layer_of(p) not in IMPORTS_WHEN_NEEDED], ids=named)
 def test_imports_stand_at_the_top_except_where_they_wait_for_a_need(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             for inner in ast.walk(node):
                 assert not isinstance(inner, ast.Import | ast.ImportFrom), (
@@ -376,14 +384,14 @@ def test_imports_stand_at_the_top_except_where_they_wait_for_a_need(path: Path) 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
 def test_every_module_says_what_lives_there(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text())), f"{named(path)}: no docstring"
+    assert ast.get_docstring(tree_of(path)), f"{named(path)}: no docstring"
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
 def test_files_and_functions_stay_short(path: Path) -> None:
     text = path.read_text()
     assert text.count("\n") <= MAX_FILE_LINES, f"{named(path)}: which two things live in it?"
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name != "__init__":
             # A command's options are its signature; what is counted is what it does.
             size = (node.end_lineno or node.lineno) - node.body[0].lineno + 1
@@ -392,9 +400,7 @@ def test_files_and_functions_stay_short(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CONDUCTORS, ids=named)
 def test_a_conductor_is_told_by_its_steps_what_there_is_and_assumes_nothing(path: Path) -> None:
-    assumed = [
-        f"{named(path)}:{node.lineno}" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)
-    ]
+    assumed = [f"{named(path)}:{node.lineno}" for node in ast.walk(tree_of(path)) if isinstance(node, ast.Assert)]
     assert assumed == [], "a step returns what the next one needs"
 
 
