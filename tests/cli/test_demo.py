@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from proxy.cli.demo_screen import LiveScreen, PlainScreen, Row, screen_for
+from proxy.cli.demo_screen import LiveScreen, PlainScreen, ScreenRow, screen_for
 from proxy.cli.demo_story import canary_problems, rollback_problems, switch_problems
-from proxy.cli.demo_traffic import USERS, Answer
+from proxy.cli.demo_traffic import USERS, DemoAnswer
 from tests.harness import signalled_until_gone
 
 DEADLINE_SECONDS = 150
-ROWS = [Row(1, 90.0, 900, 0, 3, 0.5), Row(2, 10.0, 100, 30, 0, 0.2)]
+ROWS = [ScreenRow(1, 90.0, 900, 0, 3, 0.5), ScreenRow(2, 10.0, 100, 30, 0, 0.2)]
 
 
 async def _demo(directory: Path) -> asyncio.subprocess.Process:
@@ -55,11 +55,11 @@ async def test_a_demo_that_is_interrupted_again_and_again_cleans_up_too(tmp_path
     assert os.listdir(tmp_path) == []
 
 
-def _answer(user: int, version: int | None, status: int = 200) -> Answer:
-    return Answer(f"u{user:03}", 0.0, 0.1, version, status)
+def _answer(user: int, version: int | None, status: int = 200) -> DemoAnswer:
+    return DemoAnswer(f"u{user:03}", 0.0, 0.1, version, status)
 
 
-def _canary(lucky: int) -> list[Answer]:
+def _canary(lucky: int) -> list[DemoAnswer]:
     return [_answer(user, 2 if user < lucky else 1) for user in range(USERS)]
 
 
@@ -91,7 +91,7 @@ def test_figures_of_a_version_are_per_call():
     good, bad = ROWS
     assert (good.error_percent, bad.error_percent) == (0.0, 30.0)
     assert bad.cost_of_thousand_usd == pytest.approx(2.0)
-    assert Row(1, 0.0, 0, 0, 0, 0.0).cost_of_thousand_usd == 0.0
+    assert ScreenRow(1, 0.0, 0, 0, 0, 0.0).cost_of_thousand_usd == 0.0
 
 
 def test_a_pipe_gets_a_line_now_and_then():

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import orjson
 
 from proxy.http1.message import HttpCall
-from proxy.simulator.recording import HttpCall as Received
+from proxy.simulator.recording import Call as Received
 from tests.harness import eventually
 from tests.hostile.case import HELLO, Case, chat, injected
 from tests.hostile.conversation import Step, Talk, converse
