@@ -27,7 +27,7 @@ async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
 def used_bytes(deployment: Deployment) -> int:
     plane = deployment.server._plane
     assert plane is not None
-    return plane._listener.budget.used_bytes
+    return plane.listener.budget.used_bytes
 
 
 def packed(size: int) -> bytes:

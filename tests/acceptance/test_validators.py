@@ -103,7 +103,7 @@ async def test_what_is_no_finished_answer_is_not_judged(deployment: Deployment, 
     await call_chat(deployment)
     (judged,) = await verdicts(deployment, 1)
     assert judged["run"] != run["id"]
-    assert deployment.server._validation.room.left_bytes == 64 * 1024 * 1024
+    assert deployment.server._control.validation.room.left_bytes == 64 * 1024 * 1024
 
 
 async def test_a_call_of_a_tool_is_not_judged_as_the_answer_that_it_is_not_yet(deployment: Deployment) -> None:
@@ -164,7 +164,7 @@ async def test_a_judge_that_is_killed_is_started_again(deployment: Deployment) -
     await triage(deployment, "json")
     await call_chat(deployment)
     await verdicts(deployment, 1)
-    pid = deployment.server._validation._judge.pid
+    pid = deployment.server._control.validation._judge.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     await call_chat(deployment)
