@@ -4,10 +4,12 @@ Small whole answers go out in one write; streams are relayed piece by piece. Wha
 wire's last event a stream is over: SDKs close their connection at it, often before the provider has ended the body.
 """
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Final
 
 from proxy.core.errors import UpstreamFailed
+from proxy.core.steps import at_once
 from proxy.runtime.calls.stages import Answered, Asked
 from proxy.runtime.transport.exchange import Answer, Reply
 from proxy.runtime.transport.header_fields import AnswerFields
@@ -19,7 +21,7 @@ from proxy.wires.wire import AnswerReader, Injection
 #: Up to this size a whole answer is sent in one write; larger ones are relayed.
 _WHOLE_ANSWER_BYTES: Final = 1024 * 1024
 #: As above, for a compressed one, of which a copy is inflated.
-_WHOLE_ENCODED_BYTES: Final = 64 * 1024
+_WHOLE_ENCODED_BYTES: Final = 16 * 1024
 
 
 def deliver(
@@ -63,6 +65,8 @@ def _pass_whole(
     if reader is not None:
         copy = None if fields.content_encoding is None else _copy(reply, reader, fields)
         body = reader.feed(body) if copy is None else copy.tap(body)
+        if copy is not None:
+            at_once(copy.rest())
         if tail := reader.finish():
             body += tail
         if _judge(answered, reader, copy):
@@ -85,7 +89,9 @@ async def _relay(answer: Answer, answered: Answered, reader: AnswerReader | None
     tap = reader.feed if copy is None else copy.tap
     try:
         await answer.relay(reply, tap, answered.saw_first_byte, answered.has_stream_ended)
+        await _read_rest(copy)
     except UpstreamError:
+        await _read_rest(copy)
         if not answered.is_whole_all_the_same():
             # The client gets every byte there was, also of an event that never came to its end.
             reply.write(reader.held_back())
@@ -94,6 +100,13 @@ async def _relay(answer: Answer, answered: Answered, reader: AnswerReader | None
     if _judge(answered, reader, copy):
         raise _incomplete()
     reply.finish()
+
+
+async def _read_rest(copy: TapOfCopy | None) -> None:
+    """Returns when the reader has seen all that came."""
+    if copy is not None:
+        for _ in copy.rest():
+            await asyncio.sleep(0)
 
 
 async def _pass_on(answer: Answer, answered: Answered, reply: Reply) -> None:

@@ -13,7 +13,8 @@ on, since its provider bills it and a client told to try again would be billed t
 """
 
 import zlib
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final
 
 from proxy.core.errors import BadInput, TooLarge, Unavailable
@@ -24,6 +25,12 @@ FLOOR_BYTES: Final = 256 * 1024
 #: How much comes out at once, and how many slices of it between two turns of others.
 _SLICE_BYTES: Final = 256 * 1024
 _SLICES_A_TURN: Final = 4
+#: The same for copies of answers: of events a reader takes 1 µs for ten bytes. One is read with each piece that comes, dozens of which
+#: may come in one turn, and several between two turns once all has come.
+_COPY_SLICE_BYTES: Final = 16 * 1024
+_COPY_SLICES_A_TURN: Final = 4
+#: How much of a compressed answer may wait for its reader.
+_MOST_WAITING_BYTES: Final = 16 * 1024 * 1024
 #: How much goes in at once: what is left of it is copied once a member.
 _WINDOW_BYTES: Final = 16 * 1024
 _GZIP_BITS: Final = 16 + zlib.MAX_WBITS
@@ -52,11 +59,12 @@ def coding_of(content_encoding: bytes | None) -> bytes | None:
 class Inflater:
     """Inflates one body as it comes. `total_out` never grows beyond what was allowed."""
 
-    __slots__ = ("_coding", "_start", "_stream", "_total_in", "total_out")
+    __slots__ = ("_coding", "_slice_bytes", "_start", "_stream", "_total_in", "total_out")
 
-    def __init__(self, coding: bytes) -> None:
+    def __init__(self, coding: bytes, slice_bytes: int = _SLICE_BYTES) -> None:
         """`coding`: gzip, x-gzip or deflate."""
         self._coding = coding
+        self._slice_bytes = slice_bytes
         self._stream: Any = zlib.decompressobj(_GZIP_BITS) if coding in _GZIP else None
         #: The first byte of a deflated body, until the second tells how it is wrapped.
         self._start = b""
@@ -81,7 +89,7 @@ class Inflater:
         for at in range(0, len(data), _WINDOW_BYTES):
             window = data[at : at + _WINDOW_BYTES]
             while window and (not self._stream.eof or self._next_member(window)):
-                plain: bytes = self._stream.decompress(window, _SLICE_BYTES)
+                plain: bytes = self._stream.decompress(window, self._slice_bytes)
                 self.total_out += len(plain)
                 if self.total_out > allowed:
                     raise _TooMuch
@@ -136,30 +144,69 @@ def plain_body(body: bytes, content_encoding: bytes | None, limit_bytes: int, ho
 class TapOfCopy:
     """Passes compressed bytes on untouched and lets `read` see an inflated copy, as far as there is one to be had."""
 
-    __slots__ = ("_hold", "_inflater", "_read", "is_readable", "passed_bytes")
+    __slots__ = ("_hold", "_inflater", "_read", "_slices", "_waiting", "_waiting_bytes", "is_readable", "passed_bytes")
 
     def __init__(self, coding: bytes, read: Callable[[bytes], object], hold: Hold | None = None) -> None:
-        """`hold`: asked for room where the reader keeps what it sees."""
+        """`hold`: asked for room where the reader keeps what it sees. Reading takes longer than passing on, so that some may have to
+        wait for it (`rest`)."""
         self._read = read
         self._hold = hold
-        self._inflater = Inflater(coding) if coding in _READABLE else None
+        self._inflater = Inflater(coding, _COPY_SLICE_BYTES) if coding in _READABLE else None
+        #: What came and is not inflated yet.
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        #: Of the piece that is being inflated.
+        self._slices: Iterator[bytes] | None = None
         #: False once what came cannot be read, or is too much.
         self.is_readable = self._inflater is not None
         self.passed_bytes = 0
 
     def tap(self, piece: bytes) -> bytes:
-        """Let the reader see what this piece holds; returns the piece."""
+        """Let the reader see what this piece holds, or some of what came before; returns the piece."""
         self.passed_bytes += len(piece)
-        if self.is_readable and self._inflater is not None:
-            try:
-                for plain in self._inflater.feed(piece):
-                    if self._hold is not None and not self._hold(len(plain)):
-                        raise _TooMuch
-                    if plain:
-                        self._read(plain)
-            except (zlib.error, _TooMuch):
-                self.is_readable = False
+        if self.is_readable:
+            self._waiting.append(piece)
+            self._waiting_bytes += len(piece)
+            self._see(1)
         return piece
+
+    def rest(self) -> Steps[None]:
+        """Let the reader see what still waits, with pauses: to be called when all has come."""
+        while self.is_readable and (self._waiting or self._slices is not None):
+            yield
+            self._see(_COPY_SLICES_A_TURN)
+
+    def _see(self, slices: int) -> None:
+        """At most so many slices."""
+        try:
+            for _ in range(slices):
+                plain = self._next_slice()
+                if plain is None:
+                    return
+                if self._hold is not None and not self._hold(len(plain)):
+                    raise _TooMuch
+                if plain:
+                    self._read(plain)
+            if self._waiting_bytes > _MOST_WAITING_BYTES:
+                raise _TooMuch
+        except (zlib.error, _TooMuch):
+            self.is_readable = False
+            self._waiting.clear()
+            self._slices = None
+
+    def _next_slice(self) -> bytes | None:
+        """None: everything that came is inflated."""
+        while True:
+            if self._slices is not None:
+                plain = next(self._slices, None)
+                if plain is not None:
+                    return plain
+                self._slices = None
+            if not self._waiting or self._inflater is None:
+                return None
+            piece = self._waiting.popleft()
+            self._waiting_bytes -= len(piece)
+            self._slices = self._inflater.feed(piece)
 
 
 def _is_zlib(data: bytes) -> bool:

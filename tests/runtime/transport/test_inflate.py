@@ -46,6 +46,7 @@ def read_of(coding: bytes, pieces: Sequence[bytes]) -> tuple[bytes, bytes, bool]
     seen: list[bytes] = []
     copy = TapOfCopy(coding_of(coding) or b"", seen.append)
     passed = b"".join([copy.tap(piece) for piece in pieces])
+    at_once(copy.rest())
     return passed, b"".join(seen), copy.is_readable
 
 
@@ -129,6 +130,7 @@ def test_a_bomb_is_stopped_long_before_it_is_inflated(coding: bytes, megabytes: 
 
     copy = TapOfCopy(coding, count)
     assert b"".join([copy.tap(bomb[at : at + 4096]) for at in range(0, len(bomb), 4096)]) == bomb
+    at_once(copy.rest())
     assert not copy.is_readable
     assert seen <= max(FLOOR_BYTES, MAX_RATIO * len(bomb))
 
@@ -189,5 +191,29 @@ def test_what_is_inflated_of_an_answer_is_counted_and_unread_beyond_what_there_i
 
     copy = TapOfCopy(b"gzip", seen.append, hold)
     assert b"".join([copy.tap(packed[at : at + 4096]) for at in range(0, len(packed), 4096)]) == packed
+    at_once(copy.rest())
     assert not copy.is_readable
     assert sum(map(len, seen)) <= 600_000 < sum(held) <= 600_000 + 256 * 1024
+
+
+def test_a_burst_of_a_compressed_stream_is_read_a_little_with_each_piece_and_whole_at_the_end_with_pauses() -> None:
+    body = conversation()
+    packed, seen = gzip.compress(body), list[bytes]()
+    copy = TapOfCopy(b"gzip", seen.append)
+    for piece in (packed[:100_000], packed[100_000:]):
+        before = sum(map(len, seen))
+        copy.tap(piece)
+        assert sum(map(len, seen)) - before <= 16 * 1024
+    pauses = sum(1 for _ in copy.rest())
+    assert b"".join(seen) == body
+    assert copy.is_readable
+    assert pauses >= len(body) // (4 * 16 * 1024) - 2
+
+
+def test_a_compressed_stream_whose_reader_is_far_behind_is_not_read() -> None:
+    # As a chance has it, so that it stays as long.
+    packed = gzip.compress(Random(7).randbytes(24_000_000), 1)
+    copy = TapOfCopy(b"gzip", bytes)
+    assert b"".join([copy.tap(packed[at : at + 65_536]) for at in range(0, len(packed), 65_536)]) == packed
+    assert not copy.is_readable
+    assert list(copy.rest()) == []
