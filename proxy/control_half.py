@@ -31,6 +31,7 @@ from proxy.runtime.reports.audit import AuditReader
 from proxy.runtime.reports.limits import CapReader, ScopeReader, SwitchReader
 from proxy.runtime.reports.process import PriceReader, ProcessParts, ProcessReader, StoreReader
 from proxy.runtime.reports.releases import ProposalReader, ReleaseReader
+from proxy.runtime.reports.run_reports import RunReports
 from proxy.runtime.reports.runs import RunReader
 from proxy.runtime.reports.scrape import Scrape, ScrapeParts
 from proxy.runtime.reports.tokens import TokenReader
@@ -53,7 +54,6 @@ from proxy.runtime.telemetry.outcome_counts import OutcomeCounts
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.telemetry.run_log import RunLog
 from proxy.runtime.telemetry.snapshot_gauges import SnapshotGauges
-from proxy.runtime.telemetry.summing import SumsWriter
 from proxy.runtime.validation.validation import Validation
 from proxy.runtime.workers.supervisor import Workers
 from proxy.settings import Settings
@@ -67,6 +67,7 @@ from proxy.store.ports.lifetime import BackupStore, DescribedStore, StoreLifetim
 from proxy.store.ports.outcomes import StoredRuns
 from proxy.store.ports.proposals import ProposalStore
 from proxy.store.ports.releases import ReleaseStore
+from proxy.store.ports.reports import SumsStore
 from proxy.store.ports.rollouts import RolloutEvidenceStore, RolloutStore
 from proxy.store.ports.runs import RunRecords
 from proxy.store.ports.snapshots import SnapshotStore
@@ -78,7 +79,7 @@ from proxy.store.ports.versions import VersionStore
 
 class WholeStore(
     StoreLifetime, DescribedStore, BackupStore, ChangeStore, SnapshotStore, VersionStore, ReleaseStore, RolloutStore,
-    RolloutEvidenceStore, ProposalStore, TokenStore, AuditStore, StoredRuns, RunRecords, LedgerRecords, SpendStore, Upkeep, SumsWriter,
+    RolloutEvidenceStore, ProposalStore, TokenStore, AuditStore, StoredRuns, RunRecords, LedgerRecords, SpendStore, Upkeep, SumsStore,
     Protocol,
 ):  # fmt: skip
     """A store with everything that a server asks of one."""
@@ -250,6 +251,7 @@ def admin_parts(
         ReleaseReader(store, control.rollout_loop),
         ProposalReader(store),
         RunReader(store),
+        RunReports(store, clock),
         SwitchReader(live, clock),
         CapReader(live, ledger, _confirmed(workers)),
         ScopeReader(live, control.providers, control.prices),

@@ -210,8 +210,7 @@ class Server:
         on.tasks.spawn(heartbeat.run(), "heartbeat")
         on.tasks.spawn(give_back_memory(), "memory")
         on.tasks.spawn(control.retention.run(), "retention")
-        summing = Summing(control.store, lambda: control.recorder.queue_length, on.on_error)
-        on.tasks.spawn(summing.run(), "summing of runs")
+        on.tasks.spawn(Summing(control.store, control.recorder, on.on_error).run(), "summing of runs")
         on.tasks.spawn(control.token_uses.run(), "token uses")
 
     async def _start_admin(self, parts: AdminParts) -> None:

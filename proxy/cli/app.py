@@ -23,6 +23,7 @@ from proxy.cli import (
     importing,
     labels,
     proposals,
+    report,
     rollouts,
     runs,
     serving,
@@ -75,6 +76,8 @@ app.add_typer(labels.commands)
 app.add_typer(rollouts.commands, name="rollout")
 app.add_typer(switches.commands)
 app.add_typer(caps.commands, name="caps")
+app.add_typer(report.commands, name="report")
+report.register(versions.commands)
 app.add_typer(runs.commands, name="runs")
 app.add_typer(runs.outcome_commands)
 app.add_typer(runs.outcomes_commands, name="outcomes")

@@ -46,7 +46,7 @@ def test_the_verbs_of_the_design_are_there():
         "rollout pause", "rollout resume",
         "caps list", "caps set", "caps change", "caps end", "runs list", "runs show", "audit list", "audit head",
         "sync", "diff", "agents import", "agents export", "versions at", "versions check", "runs export", "runs quarantine", "outcome",
-        "outcomes list",
+        "outcomes list", "report versions", "report label", "report rollout", "versions compare",
         "audit verify", "audit export",
         "tokens create", "tokens list", "tokens revoke",
         "proposals create", "proposals list", "proposals show", "proposals approve", "proposals reject",

@@ -172,12 +172,19 @@ class RatioTally:
     def log_e(self, tolerated_effect: float) -> float:
         """ln of the evidence that the effect is above the tolerated one; 0 while it may not act."""
         estimate = self.estimate()
-        if estimate is None or not self._may_act(estimate):
+        if estimate is None or not self.may_act:
             return 0.0
         return log_e(estimate.effect, estimate.variance, self.tau, tolerated_effect)
 
-    def _may_act(self, estimate: Estimate) -> bool:
-        return self.candidate_runs >= LEAST_CANDIDATE_RUNS and estimate.candidate_clusters >= LEAST_RATIO_CLUSTERS
+    @property
+    def may_act(self) -> bool:
+        """Whether there are runs and clusters enough for it to act."""
+        estimate = self.estimate()
+        return (
+            estimate is not None
+            and self.candidate_runs >= LEAST_CANDIDATE_RUNS
+            and estimate.candidate_clusters >= LEAST_RATIO_CLUSTERS
+        )
 
 
 def by_step(cells: Mapping[tuple[int, Side, int], _Cell]) -> dict[tuple[int, Side], dict[int, _Cell]]:

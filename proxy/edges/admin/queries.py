@@ -107,6 +107,29 @@ class OutcomesQuery(PageQuery):
     to: Time | None = Field(None, description="told before then")
 
 
+class ReportQuery(Query):
+    """`until` is exclusive; left out they are now and seven days before it."""
+
+    agent: Text = Field(description="whose runs", examples=["support"])
+    since: Time | None = Field(None, description="runs begun then or later; left out: seven days back")
+    until: Time | None = Field(None, description="runs begun before then; left out: now")
+
+
+class LabelReportQuery(ReportQuery):
+    label: Text = Field(description="runs that this label decided", examples=["prod"])
+
+
+class RolloutReportQuery(ReportQuery):
+    """`since` left out is the beginning of the rollout."""
+
+    rollout: Text = Field(description="runs that this rollout decided", examples=["r1"])
+
+
+class ComparisonQuery(ReportQuery):
+    candidate: Whole = Field(description="a version", examples=[8])
+    stable: Whole = Field(description="the version it is held against", examples=[7])
+
+
 class VersionsAtQuery(Query):
     """`label` left out is the agent's default label, `time` (RFC 3339) left out is now."""
 

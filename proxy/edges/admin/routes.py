@@ -41,6 +41,7 @@ from proxy.edges.admin.handlers import (
     outcomes,
     proposals,
     protections,
+    reports,
     rollouts,
     runs,
     status,
@@ -50,6 +51,8 @@ from proxy.edges.admin.handlers import (
     versions,
 )
 from proxy.edges.admin.queries import (
+    ComparisonQuery,
+    LabelReportQuery,
     OutcomesQuery,
     PageQuery,
     PreflightQuery,
@@ -59,6 +62,8 @@ from proxy.edges.admin.queries import (
     Query,
     ReasonQuery,
     ReleasesQuery,
+    ReportQuery,
+    RolloutReportQuery,
     RunsExportQuery,
     RunsQuery,
     VersionsAtQuery,
@@ -224,6 +229,17 @@ ROUTES: tuple[Route, ...] = (
           refusals=FILTER),
     Route("POST", "/outcomes", "record_outcomes", "Later facts about many runs", "operator", outcomes.record_outcomes,
           "The outcomes, and the runs that nobody knows", OutcomesBody, is_audited=False, refusals=("bad_outcome",)),
+
+    Route("GET", "/reports/versions", "report_versions", "What an agent's runs come to, by version and arm", "viewer",
+          reports.report_versions, "The report", query=ReportQuery, refusals=("agent_not_found", "bad_time")),
+    Route("GET", "/reports/label", "report_label", "What the runs of a label come to, by version and arm", "viewer",
+          reports.report_label, "The report", query=LabelReportQuery, refusals=("agent_not_found", "bad_time")),
+    Route("GET", "/reports/rollout", "report_rollout", "What the runs of a rollout come to, by arm", "viewer",
+          reports.report_rollout, "The report", query=RolloutReportQuery,
+          refusals=("agent_not_found", "bad_time", "rollout_not_found")),
+    Route("GET", "/reports/comparison", "compare_versions", "What two versions' runs come to, and how they differ", "viewer",
+          reports.compare_versions, "Both, and the difference", query=ComparisonQuery,
+          refusals=("agent_not_found", "bad_time", "version_not_found")),
 
     Route("GET", "/tokens", "list_tokens", "Tokens of the admin API, newest first, also revoked ones", "admin",
           tokens.list_tokens, "A page of tokens without their texts", query=PageQuery),

@@ -8,6 +8,7 @@ workers, providers, process, and of calls its conversations.
     versions    versions, and which of them a label served at a moment
     releases    releases, rollouts, proposals
     runs        runs with their attempts and outcomes, one by one, by page, and all of them
+    run_reports what an agent's runs come to, by version and arm, and how two versions differ
     audit       the audit log, its proof, what became of a change
     limits      switches, caps and what they have counted
     tokens      tokens and when they were last used

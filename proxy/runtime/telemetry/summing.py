@@ -25,19 +25,25 @@ class SumsWriter(Protocol):
     async def sum_up_runs(self) -> int: ...
 
 
+class RecorderQueue(Protocol):
+    """How many runs wait to be recorded."""
+
+    @property
+    def queue_length(self) -> int: ...
+
+
 class Summing:
     """Adds recorded runs to the sums, step by step."""
 
     def __init__(
         self,
         store: SumsWriter,
-        waiting_runs: Callable[[], int],
+        recorder: RecorderQueue,
         on_error: Callable[[BaseException], None],
         round_seconds: float = _ROUND_SECONDS,
     ) -> None:
-        """`waiting_runs()`: how many are not recorded yet."""
         self._store = store
-        self._waiting_runs = waiting_runs
+        self._recorder = recorder
         self._on_error = on_error
         self._round_seconds = round_seconds
 
@@ -47,7 +53,7 @@ class Summing:
         while True:
             await asyncio.sleep(self._round_seconds)
             try:
-                while self._waiting_runs() <= _BUSY_RUNS and await self._step():
+                while self._recorder.queue_length <= _BUSY_RUNS and await self._step():
                     pass
             except Unavailable:
                 continue

@@ -249,6 +249,15 @@ async def tell_of_runs(story: Story) -> None:
     outcomes = (await story.tell("get_run", id="run_1"))["outcomes"]
     assert outcomes == [told.content, *batch["items"]]
     served = {"agent": "support", "version": whole["version"], "label": whole["label"], "arm": whole["arm"]}
+    for operation, query in (
+        ("report_versions", ""),
+        ("report_label", "&label=prod"),
+        ("report_rollout", "&rollout=r1"),
+    ):
+        report = await story.tell(operation, query=f"?agent=support{query}")
+        assert (report["agent"], report["window"]["unfilled_before"]) == ("support", None)
+    compared = await story.tell("compare_versions", query="?agent=support&stable=1&candidate=2")
+    assert (compared["stable"]["version"], compared["candidate"]["version"]) == (1, 2)
     listed = (await story.tell("list_outcomes", query="?agent=support&name=score"))["items"]
     assert listed == [{**told.content, **served}]
     tagged = await story.tell("quarantine_runs", {"agent": "support", "release": 9, "why": "wrong refunds"})

@@ -23,8 +23,19 @@ class Steps:
         return answer
 
 
+class Recorder:
+    """One number of waiting runs after the other, then none."""
+
+    def __init__(self, waiting: list[int]) -> None:
+        self._waiting = waiting
+
+    @property
+    def queue_length(self) -> int:
+        return self._waiting.pop(0) if self._waiting else 0
+
+
 async def finished(store: Steps, told: list[BaseException], waiting: list[int]) -> None:
-    task = asyncio.ensure_future(Summing(store, lambda: waiting.pop(0) if waiting else 0, told.append, 0.001).run())
+    task = asyncio.ensure_future(Summing(store, Recorder(waiting), told.append, 0.001).run())
     try:
         await asyncio.wait_for(store.done.wait(), 30)
     finally:

@@ -1,0 +1,94 @@
+"""What an agent's runs come to: reports by version, of a rollout, of a label, and two versions beside each other.
+
+Reading and counting go to other threads: calls in flight do not wait for a report.
+"""
+
+import asyncio
+from dataclasses import replace
+from typing import Final
+
+from proxy.core.errors import BadInput
+from proxy.core.reports.reporting import (
+    ComparisonDocument,
+    ReportDocument,
+    WindowDocument,
+    difference_of,
+    rows_of,
+    side_of,
+    span_of,
+    window_document,
+)
+from proxy.core.reports.sums import DAY_MICROSECONDS
+from proxy.runtime.process.clock import Clock
+from proxy.store.ports.reports import SummedRuns, SumsFilter, SumsStore
+
+_DEFAULT_DAYS: Final = 7
+#: Versions that no rollout had are compared hour by hour in windows up to this long, in longer ones day by day.
+_MOST_HOURLY: Final = 31 * DAY_MICROSECONDS
+
+
+class RunReports:
+    """Reads. Times are UTC microseconds; left out, the last seven days until now."""
+
+    def __init__(self, store: SumsStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def window(self, since: int | None, until: int | None) -> tuple[int, int]:
+        """The window asked for. Raises BadInput(`bad_time`) for one that ends before it begins."""
+        end = self._clock.now_microseconds() if until is None else until
+        start = max(0, end - _DEFAULT_DAYS * DAY_MICROSECONDS) if since is None else since
+        if not 0 <= start <= end:
+            raise BadInput("bad_time", "since must not be after until, nor before 1970", param="since")
+        return start, end
+
+    async def report(
+        self, agent: str, window: tuple[int, int], *, label: str | None = None, rollout: str | None = None
+    ) -> ReportDocument:
+        """By version and arm, narrowed by label or rollout. Raises Unavailable."""
+        start, end = window
+        by = span_of(start, end)
+        found = await self._store.summed_runs(
+            SumsFilter(
+                agent=agent,
+                from_microseconds=start,
+                to_microseconds=end,
+                label=label,
+                rollout=rollout,
+                by_hour=by == "hour",
+            )
+        )
+        return {
+            "agent": agent,
+            "label": label,
+            "rollout": rollout,
+            "window": _window(found),
+            "by": by,
+            "rows": await asyncio.to_thread(rows_of, found.cells, by),
+        }
+
+    async def comparison(self, agent: str, window: tuple[int, int], candidate: int, stable: int) -> ComparisonDocument:
+        """Version `candidate` against version `stable`. Raises Unavailable."""
+        start, end = window
+        wanted = SumsFilter(
+            agent=agent, from_microseconds=start, to_microseconds=end, versions=(candidate, stable), by_hour=True
+        )
+        if end - start > _MOST_HOURLY:
+            wanted = replace(wanted, by_hour=False)
+        found = await self._store.summed_runs(wanted)
+        return await asyncio.to_thread(_compared, agent, found, candidate, stable)
+
+
+def _compared(agent: str, found: SummedRuns, candidate: int, stable: int) -> ComparisonDocument:
+    sides = [[(cell, sums) for cell, sums in found.cells if cell.version == version] for version in (candidate, stable)]
+    return {
+        "agent": agent,
+        "window": _window(found),
+        "candidate": side_of(candidate, sides[0]),
+        "stable": side_of(stable, sides[1]),
+        "difference": difference_of(sides[0], sides[1]),
+    }
+
+
+def _window(found: SummedRuns) -> WindowDocument:
+    return window_document(found.from_microseconds, found.to_microseconds, found.unfilled_before_microseconds)
