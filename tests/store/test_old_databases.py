@@ -20,6 +20,7 @@ from proxy.core.errors import Unavailable
 from proxy.simulator.app import Simulator
 from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite.opening.migrate import migrations, schema_version
+from proxy.store.sqlite.restoring import check
 from tests.harness import MODEL, Refused, deployed, eventually, saved
 from tests.store.schemas.old import fixtures, unpack
 
@@ -123,6 +124,14 @@ async def test_an_old_database_gets_the_schema_that_a_new_one_has_and_keeps_what
     assert list(definitions(database)) == list(definitions(tmp_path / "new.db"))
     assert facts(database) == before
     assert version_in(database) == NEWEST
+
+
+@pytest.mark.parametrize("schema", fixtures())
+def test_an_old_database_that_nobody_opened_since_is_sound_to_a_check(database: Path, schema: int) -> None:
+    unpack(schema, database)
+    checked = check(database)
+    assert checked.is_sound, (checked.findings, checked.proof)
+    assert version_in(database) == schema
 
 
 @pytest.mark.parametrize("schema", fixtures())
