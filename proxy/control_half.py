@@ -55,6 +55,7 @@ from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.telemetry.run_log import RunLog
 from proxy.runtime.telemetry.snapshot_gauges import SnapshotGauges
 from proxy.runtime.validation.validation import Validation
+from proxy.runtime.webhooks.webhooks import Webhooks
 from proxy.runtime.workers.supervisor import Workers
 from proxy.settings import Settings
 from proxy.store.files.journal_file import FILE_NAME as JOURNAL
@@ -75,6 +76,7 @@ from proxy.store.ports.spending import LedgerRecords, SpendStore
 from proxy.store.ports.tokens import TokenStore
 from proxy.store.ports.upkeep import Upkeep
 from proxy.store.ports.versions import VersionStore
+from proxy.webhook_parts import webhooks_of
 
 
 class WholeStore(
@@ -105,6 +107,7 @@ class ControlHalf:
     retention: Retention
     token_uses: TokenUses
     judged: JudgedRuns
+    webhooks: Webhooks
     validation: Validation
 
 
@@ -149,7 +152,8 @@ def control_half(
     changes = Changes(store, live, on.clock, standby, ChangeLog(on.log, on.clock))
     batches = WhilePresent(store, standby.presence)
     ledger = SpendLedger(batches, on.clock)
-    ledger.on_warning = on.metrics.warned
+    webhooks = webhooks_of(settings, store, on.metrics, on.clock, on.identifiers, on.tell, on.on_error)
+    ledger.on_warning = webhooks.cap_warned
     providers, prices = providers_of(settings), prices_of(settings, on.clock)
     preflight = PreflightSource(live, store, providers, prices, wires(settings))
     releases = ReleaseCommands(changes, on.metrics, preflight)
@@ -160,6 +164,7 @@ def control_half(
         applying=Applying(live, releases, rollouts),
         clock=on.clock,
         log=on.log,
+        told=webhooks.happened,
         on_error=on.on_error,
     )
     rollout_loop = RolloutLoop(loop_parts, rollout_tick_seconds)
@@ -196,6 +201,7 @@ def control_half(
         retention=Retention(store, ledger, recorder, rules, on.clock, on.tell),
         token_uses=TokenUses(store, on.clock),
         judged=judged,
+        webhooks=webhooks,
         validation=validation(on, judged.add),
     )
 
@@ -268,6 +274,7 @@ def admin_parts(
         orders.limits,
         orders.runs,
         orders.retention,
+        control.webhooks,
     )
     return AdminParts(
         authentication=Authentication(token, live.token, clock, control.token_uses.used),

@@ -204,6 +204,7 @@ class Server:
         on.tasks.spawn(control.recorder.run(), "recorder")
         on.tasks.spawn(control.rollout_loop.run(), "rollouts")
         on.tasks.spawn(control.validation.run(), "validation")
+        on.tasks.spawn(control.webhooks.run(), "webhooks")
         head_log = HeadLog(control.store, on.log, on.clock)
         heartbeat = Heartbeat(control.standby.presence, control.live, control.ledger, on.metrics, on.clock, head_log)
         await heartbeat.beat()

@@ -31,6 +31,7 @@ from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
 from proxy.core.wrong_values import accepted, nearest_of
 from proxy.settings_file import SettingsError, expanded, file_content, read_key_files
+from proxy.webhook_settings import Webhooks, WebhookSettings
 
 PREFIX = "SWITCHBACK_"
 #: Environment variables that are not settings: where state lives, and what the command's admin verbs use.
@@ -231,7 +232,7 @@ class Settings(_Frozen):
     admin: AdminSettings = AdminSettings()
     cors: CorsSettings = CorsSettings()
     store: Annotated[str, Field(pattern=r"^sqlite:///.+", description="database")] = "sqlite:///switchback.db"
-    #: Processes that take calls, beside the one that owns the store; 1: one process does everything.
+    #: Processes that take calls, beside the one that owns the store; 1: one for everything.
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     unassigned: Literal["pass", "reject"] = "pass"
     default_agent: Annotated[str, AfterValidator(_agent_name)] | None = None
@@ -241,6 +242,7 @@ class Settings(_Frozen):
     limits: LimitSettings = LimitSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     retention: RetentionSettings = RetentionSettings()
+    webhooks: Webhooks = {}
     providers: dict[str, ProviderSettings] = Field(default_factory=_default_providers)
     #: By `provider/model`; `free` says that a model costs nothing.
     prices: dict[str, PriceSettings | Literal["free"]] = {}
@@ -309,8 +311,7 @@ def _overlay_environment(content: dict[str, Any], environment: Mapping[str, str]
 
 
 def _merge_default_providers(content: dict[str, Any], *, are_listed: bool) -> None:
-    """A known provider may be given in part: only its base_url, or only its api_key. A file lists all there are; what the
-    environment says adds to the defaults."""
+    """A known provider may be given in part. A file lists all there are; what the environment says adds to the defaults."""
     providers = content.get("providers")
     if not isinstance(providers, dict):
         return
@@ -328,17 +329,14 @@ def _unsafe(settings: Settings) -> list[str]:
     has_keys = any(provider.api_key is not None for provider in settings.providers.values())
     is_local = all(address.is_loopback for address in settings.traffic_addresses)
     if has_keys and not is_local and not settings.allow_remote:
-        problems.append(
-            "listen: beyond this machine anybody could spend the configured provider keys; "
-            "listen on 127.0.0.1 or set allow_remote: true"
-        )
+        why = "listen: beyond this machine anybody could spend the configured provider keys"
+        problems.append(f"{why}; listen on 127.0.0.1 or set allow_remote: true")
     for name, provider in settings.providers.items():
         parts = urlsplit(provider.base_url)
         is_here = Address(parts.hostname or "", 0).is_loopback
         if parts.scheme == "http" and not is_here and not provider.allow_http:
-            problems.append(
-                f"providers.{name}.base_url: keys would cross the network in clear; use https or allow_http: true"
-            )
+            why = "keys would cross the network in clear"
+            problems.append(f"providers.{name}.base_url: {why}; use https or allow_http: true")
     for key in settings.prices:
         provider_name, separator, _ = key.partition("/")
         if not separator or provider_name not in settings.providers:
@@ -392,7 +390,8 @@ def _known_keys(location: list[str]) -> list[str]:
     for part in location:
         field = getattr(model, "model_fields", {}).get(part)
         annotation = None if field is None else field.annotation
-        model = annotation if annotation is not None and hasattr(annotation, "model_fields") else ProviderSettings
+        of_named = WebhookSettings if location[0] == "webhooks" else ProviderSettings
+        model = annotation if annotation is not None and hasattr(annotation, "model_fields") else of_named
     return list(model.model_fields)
 
 

@@ -23,7 +23,10 @@ MAY_IMPORT = {
     "runtime": {"core", "wires", "store", "http1"},
     # The reading side of runtime is asked, never the store.
     "edges": {"core", "runtime"},
-    "settings": {"core", "settings_file"},
+    "settings": {"core", "settings_file", "webhook_settings"},
+    "webhook_settings": {"core"},
+    # The part of the composition root that tells others of changes.
+    "webhook_parts": {"core", "store", "runtime", "edges", "settings", "webhook_settings"},
     "settings_file": set(),
     # How a process is told to stop, whichever one it is.
     "stop_signals": set(),
@@ -33,7 +36,7 @@ MAY_IMPORT = {
     # What judges answers has its wires, and nothing to do with calls.
     "judge": {"core", "wires", "runtime"},
     # The store's files beside the database, and no concrete store.
-    "control_half": {"assembly", "store", "runtime", "edges", "settings"},
+    "control_half": {"assembly", "store", "runtime", "edges", "settings", "webhook_parts"},
     # A worker cannot touch the store: its owner alone does.
     "worker": {"core", "assembly", "data_plane", "runtime", "settings", "stop_signals"},
     "server": {
@@ -114,6 +117,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "calls": _CORE_BELOW_CALLS,
         "proof": _CORE_BELOW_CALLS,
         "evidence": {GROUND},
+        "webhooks": {GROUND, "proof"},
         "rollouts": {GROUND, "calls", "releasing", "snapshot", "evidence"},
         "reports": {GROUND, "calls", "releasing", "evidence", "rollouts"},
     },
@@ -156,6 +160,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "calls": {"transport", "spending", "state", "telemetry", "process", "providers", "validation"},
         "workers": {"calls", "spending", "state", "telemetry", "process", "validation"},
         "reports": {"calls", "workers", "spending", "state", "telemetry", "process", "providers"},
+        "webhooks": {"telemetry", "process"},
         # What is looked at once a second, wherever it is.
         "heartbeat": {"spending", "state", "telemetry", "process"},
         # What is done to the store every ten minutes.
@@ -165,6 +170,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "admin": {"admin/handlers", "admin/answers", "admin/contract"},
         "admin/handlers": {"admin", "admin/answers"},
         "admin/answers": set(),
+        "webhooks": set(),
         "admin/contract": {"admin/answers"},
     },
 }

@@ -31,6 +31,7 @@ from proxy.cli import (
     switches,
     tokens,
     versions,
+    webhooks,
 )
 from proxy.cli.admin_command import CommandGroup, example_text, new_group
 from proxy.cli.failures import EXIT_FAILED, CommandFailed
@@ -84,6 +85,7 @@ app.add_typer(runs.outcomes_commands, name="outcomes")
 app.add_typer(audit.commands, name="audit")
 app.add_typer(audit.status_commands)
 app.add_typer(store.commands, name="store")
+app.add_typer(webhooks.commands, name="webhooks")
 proposals.register(app)
 tokens.register(app)
 help_pages.register(app)

@@ -49,6 +49,7 @@ def test_the_verbs_of_the_design_are_there():
         "outcomes list", "report versions", "report label", "report rollout", "versions compare",
         "audit verify", "audit export",
         "tokens create", "tokens list", "tokens revoke",
+        "webhooks list", "webhooks deliveries", "webhooks resend",
         "proposals create", "proposals list", "proposals show", "proposals approve", "proposals reject",
         "protection list", "protection set", "protection end",
         "store backup", "store compact", "store check", "store restore",

@@ -43,6 +43,9 @@ OPERATIONS = {
     ("protection", "list"): "list_protections",
     ("protection", "set"): "protect_label",
     ("protection", "end"): "unprotect_label",
+    ("webhooks", "list"): "list_webhooks",
+    ("webhooks", "deliveries"): "list_deliveries",
+    ("webhooks", "resend"): "resend_delivery",
     ("store", "backup"): "back_up_store",
     ("store", "compact"): "compact_store",
 }

@@ -12,6 +12,7 @@ from pydantic_core import PydanticKnownError
 from proxy.core.calls.runs import RunResult
 from proxy.core.pages import DEFAULT_PAGE, MAX_PAGE
 from proxy.core.releasing.proposals import ProposalState
+from proxy.runtime.webhooks.endpoints import DeliveryState
 
 _DIGITS = re.compile(r"[0-9]{1,15}\Z")
 _MOST = 10**15 - 1
@@ -128,6 +129,13 @@ class RolloutReportQuery(ReportQuery):
 class ComparisonQuery(ReportQuery):
     candidate: Whole = Field(description="a version", examples=[8])
     stable: Whole = Field(description="the version it is held against", examples=[7])
+
+
+class DeliveriesQuery(PageQuery):
+    """Deliveries that fit both."""
+
+    endpoint: Text | None = Field(None, description="to that endpoint", examples=["ops"])
+    state: DeliveryState | None = Field(None, description="only those in that state")
 
 
 class VersionsAtQuery(Query):

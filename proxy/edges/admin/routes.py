@@ -49,9 +49,11 @@ from proxy.edges.admin.handlers import (
     switches,
     tokens,
     versions,
+    webhooks,
 )
 from proxy.edges.admin.queries import (
     ComparisonQuery,
+    DeliveriesQuery,
     LabelReportQuery,
     OutcomesQuery,
     PageQuery,
@@ -247,6 +249,13 @@ ROUTES: tuple[Route, ...] = (
           "The token, with its text in `token`: shown this once, kept nowhere", TokenBody, refusals=("bad_name", "bad_time")),
     Route("DELETE", "/tokens/{id}", "revoke_token", "End a token; the next request with it is refused", "admin",
           tokens.revoke_token, "The token as it ended", ReasonBody, query=ReasonQuery, refusals=("token_not_found",)),
+
+    Route("GET", "/webhooks", "list_webhooks", "Who is told of changes, and how that goes", "viewer", webhooks.list_webhooks,
+          "A page of endpoints", query=PageQuery),
+    Route("GET", "/webhooks/deliveries", "list_deliveries", "What endpoints have not taken yet, and dead letters", "viewer",
+          webhooks.list_deliveries, "A page of deliveries", query=DeliveriesQuery),
+    Route("POST", "/webhooks/deliveries/{id}/resend", "resend_delivery", "Try a delivery again, from the first try on", "operator",
+          webhooks.resend_delivery, "The delivery, due now", is_audited=False, refusals=("delivery_not_found",)),
 
     Route("GET", "/audit", "list_audit", "The audit log, newest first", "viewer", audit.list_audit,
           "A page of entries, each with exactly the members its hash covers", query=PageQuery),

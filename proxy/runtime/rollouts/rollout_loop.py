@@ -36,6 +36,8 @@ _RUNS_BEFORE: Final = 500
 _TICKS_BETWEEN_KEEPING: Final = 6
 #: What becomes of a rollout by somebody who was quicker than a decision.
 _OVERTAKEN: Final = frozenset({"rollout_moved", "rollout_ended"})
+#: Decisions that change nothing, and that the audit log has no entry of.
+_WAITS: Final = frozenset({"hold", "wait_for_approval"})
 _Key = tuple[str, str]
 
 
@@ -52,6 +54,8 @@ class LoopParts:
     applying: Applying
     clock: Clock
     log: Callable[[bytes], object]
+    #: Gets what the audit log does not tell of: a kind, a subject, a sentence, and members.
+    told: Callable[..., None]
     on_error: Callable[[BaseException], None]
 
 
@@ -208,6 +212,7 @@ class RolloutLoop:
             level = "warning" if watched.watch.state == "not_cured" else "info"
             told = watch_sentence(watched.watch)
             parts.log(event_line(now, level, "rollout_watched", **named, state=watched.watch.state, told=told))
+            self._happened("rollout.watched", rollout, told, state=watched.watch.state)
             await self._keep([watched.kept(now)])
 
     def _resume_watch(self, rollout: Rollout, kept: KeptEvidence) -> None:
@@ -269,6 +274,12 @@ class RolloutLoop:
         named = {"agent": rollout.agent, "label": rollout.label, "rollout": rollout.id}
         line = event_line(now, level, "rollout_decided", **named, action=decision.action, code=decision.code, told=told)
         self._parts.log(line)
+        if decision.action in _WAITS:
+            self._happened("rollout.waits", rollout, told, action=decision.action, code=decision.code)
+
+    def _happened(self, kind: str, rollout: Rollout, sentence: str, **members: object) -> None:
+        subject = f"agents/{rollout.agent}/rollouts/{rollout.id}"
+        self._parts.told(kind, subject, sentence, label=rollout.label, **members)
 
     def _tell_unjudged(self, key: _Key, rollout: Rollout, error: Exception) -> None:
         if key in self._unjudged:

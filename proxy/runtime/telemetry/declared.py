@@ -41,6 +41,7 @@ _ALL: Final = (
     Declared("switchback_tool_calls", "counter", "sum", "Tool calls that answers asked for.", RUN_LABELS),
     Declared("switchback_outcomes", "counter", "owner", "Facts told about runs later, by name and whether they hold.", ("agent", "version", "name", "value")),
     Declared("switchback_answers_not_judged", "counter", "sum", "Finished answers that validators should have judged and did not, by reason.", ("agent", "reason")),
+    Declared("switchback_webhook_deliveries", "counter", "owner", "Tries to tell a webhook's endpoint, by what came of them.", ("endpoint", "result")),
     # Calls, and what stops them.
     Declared("switchback_runs_in_flight", "gauge", "owner", "Calls being served now."),
     Declared("switchback_refusals", "counter", "sum", "Calls refused by the proxy, by code.", ("agent", "code")),

@@ -67,6 +67,7 @@ class Metrics:
         self._refusals = self._counter("switchback_refusals")
         self._upstream_errors = self._counter("switchback_upstream_errors")
         self._outcomes = self._counter("switchback_outcomes")
+        self._webhook_deliveries = self._counter("switchback_webhook_deliveries")
         self._answers_not_judged = self._counter("switchback_answers_not_judged")
         self.observed_switches = self._counter("switchback_switch_observed")
         self.ignored_variables = self._counter("switchback_ignored_variables")
@@ -97,6 +98,10 @@ class Metrics:
     def not_validated(self, agent: str, reason: str) -> None:
         """Validators should have judged an answer, and did not."""
         self._answers_not_judged.labels(agent, reason).inc()
+
+    def webhook(self, endpoint: str, result: str) -> None:
+        """An endpoint was tried, or given up on."""
+        self._webhook_deliveries.labels(endpoint, result).inc()
 
     def warned(self, cap: Cap) -> None:
         """A call went past a cap that only warns."""

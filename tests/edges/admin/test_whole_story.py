@@ -7,8 +7,10 @@ import orjson
 
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.compiled import IS_COMPILED
+from proxy.core.webhooks.events import WebhookEvent
 from proxy.edges.admin.openapi import contents_of, with_description
 from proxy.edges.admin.routes import ROUTES
+from proxy.runtime.webhooks.endpoints import Endpoint
 from tests.edges.admin.composition import NOON, TOKEN, Admin, Reply
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
@@ -50,6 +52,7 @@ async def test_every_operation_answers_as_its_route_says(admin: Admin) -> None:
     await tell_of_switches_and_caps(story)
     await tell_of_runs(story)
     await tell_of_memory(story)
+    await tell_of_webhooks(story)
     await tell_of_second_people(story)
     archived = await story.tell("archive_agent", {"why": "over"}, agent="support")
     assert archived["archived"] is True
@@ -264,6 +267,28 @@ async def tell_of_runs(story: Story) -> None:
     assert (tagged["changed"], tagged["quarantined"]) == (1, True)
     exported = await story.tell("export_runs", query="?quarantined=true&format=jsonl")
     assert (exported.headers["Switchback-Count"], orjson.loads(exported.content)["user"]) == ("1", "u1")
+
+
+async def tell_of_webhooks(story: Story) -> None:
+    webhooks = story.admin.commands.control.webhooks
+    webhooks.endpoints["ops"] = Endpoint(
+        name="ops",
+        url="https://hooks.example/a-secret-path",
+        host="hooks.example",
+        secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        events=("label",),
+        form="standard",
+        allow_private=False,
+        timeout_seconds=1,
+    )
+    webhooks.outbox.add(WebhookEvent("msg_1", "label.moved", NOON, {"subject": "agents/support/labels/prod"}), ["ops"])
+    (shown,) = (await story.tell("list_webhooks"))["items"]
+    assert (shown["name"], shown["host"], shown["waiting"], shown["signed"]) == ("ops", "hooks.example", 1, True)
+    assert "secret" not in str(shown)
+    (delivery,) = (await story.tell("list_deliveries", query="?endpoint=ops&state=waiting"))["items"]
+    assert (delivery["id"], delivery["event"]["type"]) == ("msg_1.ops", "label.moved")
+    sent = await story.tell("resend_delivery", id="msg_1.ops")
+    assert (sent["state"], sent["tries"]) == ("waiting", 0)
 
 
 async def tell_of_memory(story: Story) -> None:

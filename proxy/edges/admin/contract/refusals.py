@@ -68,6 +68,7 @@ _MEANINGS: Final[dict[int, dict[str, str]]] = {
     404: {
         "agent_not_found": "There is no such agent",
         "cap_not_found": "There is no such cap",
+        "delivery_not_found": "There is no such delivery: it was made, or given up long ago",
         "label_not_set": "The label is not set, or served nothing then",
         "path_not_found": "There is nothing at this path",
         "proposal_not_found": "There is no such proposal",
