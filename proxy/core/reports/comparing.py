@@ -83,13 +83,15 @@ def _paired(
 
 
 def _rate(blocks: Sequence[Block], metric: str) -> ComparedMetric:
-    tick, turned = Tick(), Tick()
+    worse, better = RateTally(OddsEvidence()), RateTally(OddsEvidence())
+    # A tick for each block: one that has them all is gone through once for each of them.
     for number, block in enumerate(blocks):
+        tick, turned = Tick(), Tick()
         for side, other in _SIDES:
             for cluster, count in _clusters(block[side], metric).items():
                 tick.counts[number, side, cluster] = count
                 turned.counts[number, other, cluster] = count
-    worse, better = RateTally(OddsEvidence()).close(tick), RateTally(OddsEvidence()).close(turned)
+        worse, better = worse.close(tick), better.close(turned)
     found = pooled_log_odds(worse)
     bounds = None if found is None else interval(*found, TAU_RATIO, _ALPHA)
     return {
