@@ -23,6 +23,7 @@ from proxy.cli import (
     importing,
     labels,
     proposals,
+    rehearsal,
     report,
     rollouts,
     runs,
@@ -75,6 +76,7 @@ app.add_typer(versions.commands, name="versions")
 diff_view.register(app)
 app.add_typer(labels.commands)
 app.add_typer(rollouts.commands, name="rollout")
+rehearsal.register(rollouts.commands)
 app.add_typer(switches.commands)
 app.add_typer(caps.commands, name="caps")
 app.add_typer(report.commands, name="report")

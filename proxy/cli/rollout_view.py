@@ -1,5 +1,6 @@
 """How a rollout is shown to people: the last decision as a sentence, the metrics it rests on, and its plan in short."""
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 from proxy.cli.admin_client import Document
@@ -34,8 +35,17 @@ def _watch_lines(watch: Document) -> dict[str, object]:
         latency = "" if not p50 or not p95 else f", latency {p50 / 1000:,.0f} ms, p95 {p95 / 1000:,.0f} ms"
         price = "" if cost is None else f", ${cost / 1e9:.6f} a run"
         counts = f"{period.get('runs')} runs, {period.get('errors')} errors, {period.get('refusals')} refusals"
-        lines[f"watch {name}"] = counts + latency + price
+        lines[f"watch {name}"] = counts + latency + price + "".join(_told(period))
     return lines
+
+
+def _told(period: Document) -> Iterator[str]:
+    """What was told of its runs, behind the rest."""
+    for metric, told in cast("dict[str, Document]", period.get("outcomes") or {}).items():
+        if told["told"]:
+            yield f", {metric} bad {told['bad']} of {told['told']}"
+        if told["numbers"]:
+            yield f", {metric} {told['mean']:.3f} of {told['numbers']}"
 
 
 def _plan_text(plan: Document) -> str:

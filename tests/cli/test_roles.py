@@ -26,6 +26,7 @@ OPERATIONS = {
     ("report", "rollout"): "report_rollout",
     ("rollout", "pause"): "pause_rollout",
     ("rollout", "resume"): "resume_rollout",
+    ("rollout", "simulate"): "list_runs",
     ("runs", "export"): "export_runs",
     ("runs", "quarantine"): "quarantine_runs",
     ("outcome",): "record_outcome",

@@ -8,5 +8,6 @@ statistics (core/evidence), carrying a decision out and storing it (runtime). Va
     evidence  what is known of a rollout at one moment, metric by metric
     deciding  decide(): roll back, hold, advance, promote, wait
     telling   the sentences that people read
+    rehearsing  a rollout lived through before it begins, over recorded or assumed traffic
     watching  whether it is over once the candidate was taken away
 """

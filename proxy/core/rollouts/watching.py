@@ -1,8 +1,8 @@
 """After a candidate was taken away: is what was wrong over, or is its cause elsewhere?
 
-What the label's traffic was like before the rollout, while it ran (each arm), and since. Not cured is what has errors, refusals
-or slow answers since then more often than before, at evidence of 20 to 1; it is for people to read and moves nothing, so
-that it does without the correction for users who are alike. Where stable had no runs before, its runs during the rollout
+What the label's traffic was like before the rollout, while it ran (each arm), and since. Not cured is what has errors, refusals,
+slow answers or bad outcomes since then more often than before, at evidence of 20 to 1; it is for people to read and moves nothing,
+so that it does without the correction for users who are alike. Of outcomes those count that the rollout's plan asks for. Where stable had no runs before, its runs during the rollout
 stand for them.
 """
 
@@ -36,6 +36,22 @@ class Period:
     latencies: Counter[int] = field(default_factory=Counter[int])
     priced_runs: int = 0
     cost_nanodollars: int = 0
+    #: By metric (`outcome.NAME`): how often it was told as yes or no, and what numbers were told, with their sum. The bad of those
+    #: that are yes or no are in `bad`.
+    told: Counter[str] = field(default_factory=Counter[str])
+    numbers: Counter[str] = field(default_factory=Counter[str])
+    totals: dict[str, float] = field(default_factory=dict[str, float])
+
+    def count_outcome(self, run: Run, metric: str, value: bool | float) -> None:
+        """Count what was told of one of its runs: whether it was bad, or a number."""
+        if not counts_for_anybody(run):
+            return
+        if isinstance(value, bool):
+            self.told[metric] += 1
+            self.bad[metric] += value
+        else:
+            self.numbers[metric] += 1
+            self.totals[metric] = self.totals.get(metric, 0.0) + value
 
     def count(self, run: Run) -> None:
         """Count one finished run; what says nothing about a version is left out."""
@@ -83,6 +99,10 @@ class Watch:
         slow_from = base.latency_bucket_at(0.95)
         if slow_from is not None and _is_worse(_slow(after, base, slow_from), _SLOWER_TOLERATED):
             return "not_cured", "latency"
+        for metric in sorted(after.told):
+            told = after.told[metric], base.told[metric]
+            if min(told) >= LEAST_RUNS and _is_worse(Arms(told[0], after.bad[metric], told[1], base.bad[metric]), 1.0):
+                return "not_cured", metric
         return "cured", None
 
     def _base(self) -> Period:
@@ -101,9 +121,11 @@ def _slow(after: Period, base: Period, bucket: int) -> Arms:
 
 def watch_sentence(watch: Watch) -> str:
     """`not cured, the cause is elsewhere: errors 9 of 90 since, 31 of 412 of the candidate, 12 of 500 before`."""
-    metric = watch.metric if watch.metric in _COUNTED else "errors"
+    periods = watch.periods
+    is_outcome = watch.metric is not None and watch.metric in periods["after"].told
+    metric = watch.metric if watch.metric is not None and (watch.metric in _COUNTED or is_outcome) else "errors"
     told = [
-        f"{watch.periods[name].bad[metric]:,} of {watch.periods[name].runs:,} {when}"
+        f"{periods[name].bad[metric]:,} of {periods[name].told[metric] if is_outcome else periods[name].runs:,} {when}"
         for name, when in (("after", "since"), ("candidate", "of the candidate"), ("before", "before"))
     ]
     numbers = f"{metric} {', '.join(told)}"
@@ -118,6 +140,15 @@ def watch_sentence(watch: Watch) -> str:
             return f"watched for {watch.seconds / 60:.0f} min so far: {numbers}"
 
 
+class ToldDocument(TypedDict):
+    """What was told under one name: `bad` of `told` yes or no, and the mean of numbers; null where there were none."""
+
+    told: Count
+    bad: Count
+    numbers: Count
+    mean: float | None
+
+
 class PeriodDocument(TypedDict):
     """What a stretch of time, or one arm in it, was like. Cost is over the runs whose cost is known."""
 
@@ -127,6 +158,7 @@ class PeriodDocument(TypedDict):
     latency_p50_microseconds: Count | None
     latency_p95_microseconds: Count | None
     cost_per_run_nanodollars: Count | None
+    outcomes: dict[str, ToldDocument]
 
 
 class WatchDocument(TypedDict):
@@ -160,6 +192,17 @@ def _shown_period(period: Period) -> PeriodDocument:
         "latency_p50_microseconds": None if p50 is None else round(bucket_edge(p50)),
         "latency_p95_microseconds": None if p95 is None else round(bucket_edge(p95)),
         "cost_per_run_nanodollars": round(period.cost_nanodollars / period.priced_runs) if period.priced_runs else None,
+        "outcomes": {metric: _shown_outcome(period, metric) for metric in sorted(period.told | period.numbers)},
+    }
+
+
+def _shown_outcome(period: Period, metric: str) -> ToldDocument:
+    numbers = period.numbers[metric]
+    return {
+        "told": period.told[metric],
+        "bad": period.bad[metric] if period.told[metric] else 0,
+        "numbers": numbers,
+        "mean": period.totals[metric] / numbers if numbers else None,
     }
 
 
@@ -172,6 +215,9 @@ def kept_watch(watch: Watch) -> dict[str, Any]:
             "latencies": {str(bucket): count for bucket, count in period.latencies.items()},
             "priced_runs": period.priced_runs,
             "cost_nanodollars": period.cost_nanodollars,
+            "told": dict(period.told),
+            "numbers": dict(period.numbers),
+            "totals": dict(period.totals),
         }
         for name, period in watch.periods.items()
     }
@@ -193,4 +239,8 @@ def _read_period(document: Mapping[str, Any]) -> Period:
         latencies=Counter({int(bucket): int(count) for bucket, count in document["latencies"].items()}),
         priced_runs=int(document["priced_runs"]),
         cost_nanodollars=int(document["cost_nanodollars"]),
+        # What was kept before outcomes were watched has none.
+        told=Counter({str(metric): int(count) for metric, count in document.get("told", {}).items()}),
+        numbers=Counter({str(metric): int(count) for metric, count in document.get("numbers", {}).items()}),
+        totals={str(metric): float(total) for metric, total in document.get("totals", {}).items()},
     )

@@ -1,7 +1,7 @@
 """One rollout under judgement: what it is counted by, how long its step has run, what was decided last."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -64,15 +64,21 @@ class JudgedRollout:
 
     def count_outcome(self, run: Run, outcome: Outcome) -> None:
         """Count what was reported about one of its runs; a value that is neither yes or no nor a number tells nothing."""
-        value = outcome.value
-        if outcome.name == "incident":
-            value = True
-        if isinstance(value, bool):
-            self._counter.count_outcome(
-                run, OUTCOME_PREFIX + outcome.name, value is not (outcome.name in _GOOD_WHEN_TRUE)
-            )
-        elif isinstance(value, int | float):
-            self._counter.count_outcome(run, OUTCOME_PREFIX + outcome.name, float(value))
+        value, metric = told_value(outcome), OUTCOME_PREFIX + outcome.name
+        if value is not None:
+            self._counter.count_outcome(run, metric, value)
+            if run.arm in self.watch.periods:
+                self.watch.periods[run.arm].count_outcome(run, metric, value)
+
+    def count_before(self, run: Run, outcomes: Sequence[Outcome]) -> None:
+        """Count a run of stable before the rollout, for what is watched once it is over."""
+        before = self.watch.periods["before"]
+        before.count(run)
+        wanted = {guard.metric for guard in self.plan.metrics}
+        for outcome in outcomes:
+            value, metric = told_value(outcome), OUTCOME_PREFIX + outcome.name
+            if value is not None and metric in wanted:
+                before.count_outcome(run, metric, value)
 
     def follow(self, rollout: Rollout) -> None:
         """Take over what became of it: another share begins another step, whoever set it."""
@@ -139,6 +145,14 @@ class JudgedRollout:
         share = 0 if candidate is None else candidate.share_buckets
         enough = (index for index, step in enumerate(self.plan.steps) if buckets_for(step.percentage) >= share)
         return next(enough, len(self.plan.steps) - 1)
+
+
+def told_value(outcome: Outcome) -> bool | float | None:
+    """Whether what was told is bad, or the number that was told; None for what is neither."""
+    value = True if outcome.name == "incident" else outcome.value
+    if isinstance(value, bool):
+        return value is not (outcome.name in _GOOD_WHEN_TRUE)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def evidence_reference(judged: JudgedRollout, decision: Decision, told: str) -> dict[str, Any]:

@@ -26,8 +26,8 @@ from proxy.runtime.rollouts.applying import Applying
 from proxy.runtime.rollouts.judged import JudgedRollout
 from proxy.runtime.rollouts.watched import WatchedLabel, serves_stable
 from proxy.runtime.state.live_snapshot import LiveSnapshot
+from proxy.store.ports.outcomes import StoredRuns
 from proxy.store.ports.rollouts import KeptEvidence, RolloutEvidenceStore
-from proxy.store.ports.runs import RunStore
 
 TICK_SECONDS: Final = 5.0
 #: Stable's latest runs, by which thresholds are frozen at the start.
@@ -41,7 +41,7 @@ _WAITS: Final = frozenset({"hold", "wait_for_approval"})
 _Key = tuple[str, str]
 
 
-class JudgingStore(RolloutEvidenceStore, RunStore, Protocol):
+class JudgingStore(RolloutEvidenceStore, StoredRuns, Protocol):
     """Kept evidence, and the runs it is begun from."""
 
 
@@ -97,6 +97,7 @@ class RolloutLoop:
         """Count facts that came later. Only those that a rollout's plan asks for are looked up; they are recorded already, so
         that what cannot be looked up now fails nobody's report."""
         wanted = {guard.metric for judged in self._judged.values() for guard in judged.plan.metrics}
+        wanted |= {metric for watched in self._watched.values() for metric in watched.metrics}
         for outcome in outcomes:
             if OUTCOME_PREFIX + outcome.name not in wanted:
                 continue
@@ -104,9 +105,12 @@ class RolloutLoop:
                 run = await self._parts.store.run(outcome.run)
             except Unavailable:
                 return
-            judged = None if run is None or run.rollout is None else self._judged.get((run.agent, run.rollout))
-            if run is not None and judged is not None:
+            if run is None:
+                continue
+            if run.rollout is not None and (judged := self._judged.get((run.agent, run.rollout))) is not None:
                 judged.count_outcome(run, outcome)
+            if run.label is not None and (watched := self._watched.get((run.agent, run.label))) is not None:
+                watched.count_outcome(run, outcome)
 
     async def tick(self) -> None:
         """One pass over all rollouts."""
@@ -240,8 +244,9 @@ class RolloutLoop:
             page = await self._parts.store.runs(
                 replace(wanted, to_microseconds=rollout.created_at_microseconds), None, _RUNS_BEFORE
             )
+            told = await self._parts.store.outcomes_of([run.id for run in page.items])
             for run in page.items:
-                judged.watch.periods["before"].count(run)
+                judged.count_before(run, () if run.id not in told else told[run.id].newest)
         return judged
 
     async def _judge(self, judged: JudgedRollout) -> None:

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Run
 from proxy.core.releasing.releases import STABLE
+from proxy.core.rollouts.plan import OUTCOME_PREFIX
 from proxy.core.rollouts.progress import Progress, progress_document, read_progress
 from proxy.core.rollouts.reading import read_plan
 from proxy.core.rollouts.watching import Watch, kept_watch, read_watch
 from proxy.core.snapshot import Rollout, Snapshot
+from proxy.runtime.rollouts.judged import told_value
 from proxy.store.ports.rollouts import KeptEvidence
 
 
@@ -22,13 +25,26 @@ class WatchedLabel:
         self._progress: Progress = read_progress(kept.progress)
         self.watch: Watch = read_watch(self._progress.watch or {})
         self.watch.state = "watching"
-        self._limit_seconds = read_plan(rollout.plan).watch_seconds
+        plan = read_plan(rollout.plan)
+        self._limit_seconds = plan.watch_seconds
+        self.metrics = frozenset(guard.metric for guard in plan.metrics)
+        self._since = rollout.ended_at_microseconds or kept.updated_at_microseconds
         self._looked_at = at_microseconds
 
     def count(self, run: Run) -> None:
         """Count one finished run of the label."""
         if run.rollout is None and run.version == self._version:
             self.watch.periods["after"].count(run)
+
+    def count_outcome(self, run: Run, outcome: Outcome) -> None:
+        """Count what was told of a run of the label since, or of the rollout that is over."""
+        value, metric = told_value(outcome), OUTCOME_PREFIX + outcome.name
+        if value is None or metric not in self.metrics:
+            return
+        if run.rollout == self.rollout.id and run.arm in self.watch.periods:
+            self.watch.periods[run.arm].count_outcome(run, metric, value)
+        elif run.rollout is None and run.version == self._version and run.started_at_microseconds >= self._since:
+            self.watch.periods["after"].count_outcome(run, metric, value)
 
     def is_over(self, snapshot: Snapshot, at_microseconds: int) -> bool:
         """Whether its time has passed, or the label serves something else."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Run
 from tests.runtime.rollouts.stage import PLAN, Stage, staged, worse
 
@@ -119,3 +120,71 @@ async def test_a_kept_watch_that_cannot_be_read_is_told_and_stops_nothing(stage:
     await stage.tick(60, 540, worse)
     assert stage.running() is None
     assert [line["rollout"] for line in stage.log if line["event"] == "rollout_unjudged"] == ["r1"]
+
+
+def _told(run: Run, value: bool | float, name: str = "escalated") -> Outcome:
+    return Outcome(
+        id=f"out_{run.id}_{name}",
+        run=run.id,
+        name=name,
+        value=value,
+        severity=None,
+        why="read",
+        recorded_by="ana",
+        recorded_at_microseconds=run.started_at_microseconds,
+    )
+
+
+async def _reported(stage: Stage, runs: list[Run], outcomes: list[Outcome]) -> None:
+    await stage.made.store.record_runs(runs, [])
+    await stage.made.store.record_outcomes(outcomes)
+    stage.loop.finished(runs)
+    await stage.loop.reported(outcomes)
+
+
+ASKED = PLAN | {"watch": "30m", "signals": {"outcome.escalated": {}, "outcome.score": {"kind": "score"}}}
+
+
+@pytest.mark.parametrize(("escalated", "state"), [(120, "not_cured"), (4, "cured")])
+async def test_outcomes_are_watched_before_during_and_after(stage: Stage, escalated: int, state: str) -> None:
+    before = [one for one in _label_runs(stage, 200, 10, "before") if one.id.startswith("before_")]
+    await stage.made.store.record_outcomes([_told(run, n < 4) for n, run in enumerate(before)])
+    await stage.start(ASKED)
+    await stage.tick(60, 540, worse)
+    await stage.tick()
+    assert stage.running() is None
+    stage.made.clock.now += 1_000_000
+    after = _label_runs(stage, 200, 10, "after")
+    told = [_told(run, n < escalated) for n, run in enumerate(after)]
+    await _reported(stage, after, [*told, _told(after[0], 0.25, "score"), _told(after[1], True, "unasked")])
+    await stage.loop.keep()
+    stage.loop = stage.new_loop()
+    await stage.tick()
+    await stage.tick(seconds=1801)
+    shown = await stage.loop.watch("triage", "r1")
+    assert shown is not None
+    assert shown["state"] == state
+    assert shown["periods"]["before"]["outcomes"]["outcome.escalated"]["bad"] == 4
+    outcomes = shown["periods"]["after"]["outcomes"]
+    assert outcomes["outcome.escalated"] == {"told": 200, "bad": escalated, "numbers": 0, "mean": None}
+    assert outcomes["outcome.score"] == {"told": 0, "bad": 0, "numbers": 1, "mean": 0.25}
+    assert "outcome.unasked" not in outcomes
+    if state == "not_cured":
+        assert shown["metric"] == "outcome.escalated"
+        assert "outcome.escalated 120 of 200 since" in shown["sentence"]
+
+
+async def test_what_is_told_late_of_the_candidates_runs_is_theirs(stage: Stage) -> None:
+    await stage.start(ASKED)
+    await stage.tick(60, 540, worse)
+    await stage.tick()
+    late = msgspec.structs.replace(
+        _label_runs(stage, 1, 0, "late")[0], version=2, rollout="r1", arm="candidate", step=0, in_analysis=True
+    )
+    await stage.made.store.record_runs([late], [])
+    outcome = _told(late, True)
+    await stage.loop.reported([outcome])
+    shown = await stage.loop.watch("triage", "r1")
+    assert shown is not None
+    assert shown["periods"]["candidate"]["outcomes"]["outcome.escalated"]["bad"] == 1
+    assert shown["periods"]["after"]["outcomes"] == {}
