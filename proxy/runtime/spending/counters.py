@@ -34,9 +34,9 @@ _LOOK = 4_000
 _FRONT = 500
 #: Of how many it is certain that they are the fullest; not Final either.
 FULLEST = 100
-#: A store that is away for so many stretches, ten minutes, is lived through on the lease at the rate seen, where the cap is large
-#: enough for that.
-_STRETCHES_AWAY: Final = 60
+#: A store that is away for ten minutes is lived through on the lease at the rate seen, where the cap is large enough for that. Twice
+#: as many stretches, because a process that is seconds old has seen that rate for half of one.
+_STRETCHES_AWAY: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
