@@ -105,7 +105,7 @@ async def test_runs_are_exported_to_a_file(admin: Any, switchback: Any, tmp_path
 
 async def test_an_export_that_is_refused_makes_no_file(admin: Any, switchback: Any, tmp_path: Path) -> None:
     admin.refuse("GET", "/runs/export", 400, "bad_time", "from must be a time")
-    done = await switchback("runs", "export", "--from", "yesterday", "--output", "runs.jsonl")
+    done = await switchback("runs", "export", "--from", "2026-11-02", "--output", "runs.jsonl")
     assert (done.exit_code, done.stderr) == (1, "error: from must be a time [bad_time]\n")
     assert os.listdir(tmp_path) == []
 

@@ -217,20 +217,18 @@ async def test_a_name_that_stands_for_no_version_is_told(switchback, admin, name
 OLDER = {
     "prompt": {"text": "x"},
     "retrieval": {"index": "kb"},
-    "policy": {"max_output_tokens": 9, "max_tool_calls": 3, "validators": ["json"], "recorded": {"owner": "ann"}},
-}
+    "policy": {
+        "max_output_tokens": 9, "max_tool_calls": 3, "validators": ["json"], "tone": "kind", "recorded": {"owner": "ann"},
+    },
+}  # fmt: skip
 
 
 async def test_what_nothing_acts_on_is_said_where_a_version_is_shown(switchback, admin):
     admin.answer("GET", "/agents/a/versions/7", {"version": 7, **OLDER})
     shown = (await switchback("versions", "show", "a", "7")).stdout
     remarks = {line.split()[0]: line.partition("(")[2] for line in shown.splitlines() if "." in line.split(" ")[0]}
-    assert (
-        remarks["retrieval.index"]
-        == remarks["policy.validators"]
-        == remarks["policy.recorded.owner"]
-        == "only recorded)"
-    )
+    assert remarks["retrieval.index"] == remarks["policy.tone"] == remarks["policy.recorded.owner"] == "only recorded)"
+    assert remarks["policy.validators"] == "judged after the answer, not enforced)"
     assert remarks["policy.max_tool_calls"] == "counted in runs, not enforced)"
     assert remarks["policy.max_output_tokens"] == ""
 
@@ -241,8 +239,8 @@ async def test_what_an_older_policy_says_and_nobody_reads_becomes_recorded_and_i
     admin.answer("POST", "/agents/a/versions", {"version": 8}, 201)
     done = await switchback("versions", "create", "a", "--prompt", "y")
     assert admin.last.body["policy"] == {
-        "max_output_tokens": 9, "max_tool_calls": 3, "recorded": {"owner": "ann", "validators": ["json"]},
+        "max_output_tokens": 9, "max_tool_calls": 3, "validators": ["json"], "recorded": {"owner": "ann", "tone": "kind"},
     }  # fmt: skip
-    assert "nothing reads policy.validators: now in policy.recorded" in done.stderr
+    assert "nothing reads policy.tone: now in policy.recorded" in done.stderr
     await switchback("versions", "create", "a", "--prompt", "y", "--policy", "max_tool_cals=3")
     assert admin.last.body["policy"]["max_tool_cals"] == 3

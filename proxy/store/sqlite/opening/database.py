@@ -134,7 +134,7 @@ class Database:
             if took <= SLOW_SECONDS:
                 # In the database file itself an acknowledged change outlives whatever befalls the log.
                 await self._move_log(opening)
-            await opening.note_revision()
+            await self._note_revision(opening)
 
     async def tend(self, work: Work[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
         """`write`, and the upkeep of the log: to be called once a second or so."""
@@ -302,6 +302,11 @@ class Database:
         finally:
             took = loop.time() - began
             self._move_due_at = loop.time() + (took / _MOVING_SHARE if took > _SLOW_MOVE_SECONDS else 0)
+
+    async def _note_revision(self, opening: OpenDatabase) -> None:
+        """The change is made, whatever becomes of the note: who asked for it is not told otherwise."""
+        with suppress(DatabaseFailed), self._watching():
+            await opening.note_revision()
 
     async def _connect(self, known: Identity | None) -> OpenDatabase:
         try:
