@@ -1,6 +1,7 @@
 """What validators found, on its way to become outcomes: a bounded queue that is written in batches and counts what it drops.
 
 A verdict may be quicker than its run, which comes from another process or waits for a slow store: it is tried again for a while.
+So is one of which nobody knows whether it was recorded, because the server stopped meanwhile: under the id it had, so that a run has one.
 """
 
 import asyncio
@@ -31,8 +32,8 @@ class JudgedRuns:
         self._metrics = metrics
         self._on_error = on_error
         self._limit = limit
-        #: With how often each was tried.
-        self._queue: deque[tuple[RunVerdict, int]] = deque()
+        #: With how often each was tried, and the id of its outcome once it was.
+        self._queue: deque[tuple[RunVerdict, int, str | None]] = deque()
         self._wake = asyncio.Event()
         self._commands: RunCommands | None = None
 
@@ -41,7 +42,7 @@ class JudgedRuns:
         if len(self._queue) >= self._limit:
             self._metrics.not_validated(judged.agent, "not_recorded")
             return
-        self._queue.append((judged, 0))
+        self._queue.append((judged, 0, None))
         self._wake.set()
 
     async def run(self, commands: RunCommands) -> None:
@@ -68,7 +69,8 @@ class JudgedRuns:
 
     async def _write_batch(self, commands: RunCommands) -> bool:
         """Record the oldest; False where something has to be tried again."""
-        batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
+        oldest = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
+        batch = [(judged, tries, outcome or commands.outcome_id()) for judged, tries, outcome in oldest]
         drafts = [
             OutcomeDraft(
                 run=judged.run,
@@ -76,8 +78,9 @@ class JudgedRuns:
                 value=judged.verdict.passed,
                 why=judged.verdict.why,
                 is_unknown=judged.verdict.passed is None,
+                id=outcome,
             )
-            for judged, _ in batch
+            for judged, _, outcome in batch
         ]
         try:
             recorded = await commands.record_outcomes(VALIDATORS, drafts)
@@ -85,17 +88,17 @@ class JudgedRuns:
             if isinstance(error, Unavailable | asyncio.CancelledError):
                 self._queue.extendleft(reversed(batch))
             else:
-                for judged, _ in batch:
+                for judged, _, _ in batch:
                     self._metrics.not_validated(judged.agent, "not_recorded")
             if isinstance(error, Unavailable):
                 return False
             raise
         unknown = set(recorded.unknown_runs)
-        for judged, tries in batch:
+        for judged, tries, outcome in batch:
             if judged.run not in unknown:
                 continue
             if tries < _TRIES:
-                self._queue.append((judged, tries + 1))
+                self._queue.append((judged, tries + 1, outcome))
             else:
                 self._metrics.not_validated(judged.agent, "not_recorded")
         return not unknown

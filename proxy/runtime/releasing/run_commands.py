@@ -33,6 +33,8 @@ class OutcomeDraft:
     why: str = ""
     #: Neither yes nor no: the proxy looked and could not tell.
     is_unknown: bool = False
+    #: Of one that may be told again because nobody knows whether it was recorded; None: it gets one.
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,10 @@ class RunCommands:
             await work.audit(who, what, "runs", why, after={**named, "count": changed})
         return changed
 
+    def outcome_id(self) -> str:
+        """A new one, for an outcome that may be told twice."""
+        return self._identifiers.new(_PREFIX)
+
     async def record_outcomes(self, who: str, drafts: Sequence[OutcomeDraft]) -> RecordedOutcomes:
         """Append facts about runs that are recorded; the others are named. Raises BadInput(`bad_outcome`), Unavailable."""
         now = self._clock.now_microseconds()
@@ -134,7 +140,7 @@ class RunCommands:
         else:
             value, severity = check_outcome(draft.name, draft.value, draft.severity)
         return Outcome(
-            id=self._identifiers.new(_PREFIX),
+            id=self.outcome_id() if draft.id is None else draft.id,
             run=draft.run,
             name=draft.name,
             value=value,
