@@ -23,8 +23,6 @@ from proxy.cli.scope_options import (
 )
 from proxy.cli.short_ids import by_id
 from proxy.cli.showing import Columns, Show, dollars, member, shown_value
-from proxy.core.scopes import parse_scope
-from proxy.core.spending.caps import CAP_DIMENSIONS
 
 commands = new_group(no_args_is_help=True, help="Spend limits: set, list with what is left, change, end.")
 
@@ -133,6 +131,10 @@ def _set(api: AdminClient, body: Document) -> tuple[Document, bool]:
     except CommandFailed as failure:
         if failure.code != "cap_exists":
             raise
+        # Here, so that no other verb waits for these modules.
+        from proxy.core.scopes import parse_scope  # noqa: PLC0415
+        from proxy.core.spending.caps import CAP_DIMENSIONS  # noqa: PLC0415
+
         scope = parse_scope(body["scope"], CAP_DIMENSIONS)
         listed = cast("list[Document]", api.items("/caps", _ALL)["items"])
         counted = [cap for cap in listed if all(cap.get(name) == body[name] for name in ("window", "unit"))]

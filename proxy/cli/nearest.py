@@ -11,7 +11,6 @@ from typing import Any, cast
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.failures import CommandFailed
 from proxy.cli.version_names import LATEST
-from proxy.core.calls.outcomes import FIXED_NAMES
 
 _ALL = 10_000
 #: How many outcomes are looked at for the names in use.
@@ -52,9 +51,14 @@ def _slip(api: AdminClient, asked: Mapping[str, Any]) -> str | None:
         return missing
     if agent is not None and agent != _UNASSIGNED:
         path = f"/agents/{segment(agent)}"
-        return _missing(api, path, "agent_not_found", asked) or _slip_of_agent(api, agent, path, asked)
+        slip = _missing(api, path, "agent_not_found", asked) or _slip_of_agent(api, agent, path, asked)
+        if slip is not None:
+            return slip
     if name is None:
         return None
+    # Here, so that no verb waits for these modules that finds something.
+    from proxy.core.calls.outcomes import FIXED_NAMES  # noqa: PLC0415
+
     known = [*FIXED_NAMES, *_members(api.items("/outcomes", _RECENT), "name")]
     hint = None if name in known else _nearest(name, known)
     return hint and f"no outcome of late is named {name!r}; {hint}"

@@ -201,7 +201,9 @@ def list_outcomes(
     found = api.items("/outcomes", limit, {**asked, **times})
     if run is not None and not found["items"]:
         with contextlib.suppress(CommandFailed):
-            found = api.items("/outcomes", limit, {**asked, **times, "run": whole_run_id(api, run)})
+            asked["run"] = whole_run_id(api, run)
+    if asked["run"] != run:
+        found = api.items("/outcomes", limit, {**asked, **times})
     show.items(found, OUTCOMES, "no outcomes", spare=SPARE_OF_OUTCOMES, short="run")
     if not found["items"]:
         warn_of_slips(api, asked)

@@ -114,18 +114,23 @@ class Stage:
             if _is_aside(call):
                 await handle(call, reply)
                 return
-            self.heard.append(call)
+            self.heard.append(_as_heard(call))
             try:
                 await handle(call, reply)
             finally:
                 self.finished += 1
 
         def refused(call: HttpCall, reply: HttpReply, why: RequestRefused) -> None:
-            self.heard.append(call)
+            self.heard.append(_as_heard(call))
             refuse(call, reply, why)
             self.finished += 1
 
         plane.listener._handler, plane.listener._refuse = recorded, refused
+
+
+def _as_heard(call: HttpCall) -> HttpCall:
+    """A call of its own: the proxy lets go of a request's headers and body while a slow answer is still under way."""
+    return HttpCall(call.method, call.target, call.headers, call.body, call.received_at)
 
 
 def _is_aside(call: HttpCall) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 
 _PREFIX: Final = "whsec_"
 _LEAST_BYTES, _MOST_BYTES = 24, 64
-#: Between one try and the next; after the last one it is a dead letter, after two and a half days.
+#: Between one try and the next; after the last one it is a dead letter, after two days and some hours.
 PAUSES_SECONDS: Final = (5, 60, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000)
 
 

@@ -14,7 +14,7 @@ from proxy.runtime.calls.stages import Answered, Asked
 from proxy.runtime.transport.exchange import Answer, Reply
 from proxy.runtime.transport.header_fields import AnswerFields
 from proxy.runtime.transport.inflate import TapOfCopy, coding_of
-from proxy.runtime.transport.upstream import UpstreamError
+from proxy.runtime.transport.upstream import ClientGone, UpstreamError
 from proxy.wires.passed_streams import PassedStream
 from proxy.wires.wire import AnswerReader, Injection
 
@@ -90,10 +90,9 @@ async def _relay(answer: Answer, answered: Answered, reader: AnswerReader | None
     try:
         await answer.relay(reply, tap, answered.saw_first_byte, answered.has_stream_ended)
         await _read_rest(copy)
-    except UpstreamError:
-        await _read_rest(copy)
-        if not answered.is_whole_all_the_same():
-            # The client gets every byte there was, also of an event that never came to its end.
+    except (UpstreamError, ClientGone) as end:
+        if not await _ended_well(end, answered, copy):
+            # A client that is there gets every byte there was, also of an event that never came to its end.
             reply.write(reader.held_back())
             raise
     reply.write(reader.finish())
@@ -120,9 +119,15 @@ async def _pass_on(answer: Answer, answered: Answered, reply: Reply) -> None:
     tap = stream.feed if copy is None else copy.tap
     try:
         await answer.relay(reply, tap, answered.saw_first_byte, answered.has_stream_ended)
-    except UpstreamError:
-        if not answered.is_whole_all_the_same():
+    except (UpstreamError, ClientGone) as end:
+        if not await _ended_well(end, answered, copy):
             raise
+
+
+async def _ended_well(end: UpstreamError | ClientGone, answered: Answered, copy: TapOfCopy | None) -> bool:
+    """Whether a stream that was broken off so had told its last event, which of a compressed one may be seen only now."""
+    await _read_rest(copy)
+    return answered.has_stream_ended() if isinstance(end, ClientGone) else answered.is_whole_all_the_same()
 
 
 def _reader(asked: Asked, injection: Injection | None, fields: AnswerFields) -> AnswerReader:
@@ -139,8 +144,8 @@ def _copy(reply: Reply, reader: AnswerReader, fields: AnswerFields) -> TapOfCopy
     coding = coding_of(fields.content_encoding)
     if coding is None:
         return None
-    # A stream is read as it comes, and what is read is let go.
-    return TapOfCopy(coding, reader.feed, None if reader.is_stream else reply.hold)
+    # A stream is read as it comes, and what is read is let go; whether it is one its first event tells.
+    return TapOfCopy(coding, reader.feed, lambda size: reader.is_stream or reply.hold(size))
 
 
 def _judge(answered: Answered, reader: AnswerReader, copy: TapOfCopy | None) -> bool:

@@ -162,7 +162,7 @@ class Lanes:
             caps_are_certain=all(_certain_part(cap.scope, facts) == cap.scope for cap in caps),
             facts=facts,
             may_hide=operation.is_billable,
-            validators=() if version is None else version.bundle.policy.validators,
+            validators=version.bundle.policy.validators if version is not None and operation.is_metered else (),
             answered_as=answered_as,
         )
 

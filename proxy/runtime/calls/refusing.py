@@ -1,10 +1,10 @@
 """Answers the proxy makes itself: refusals in the wire's own error shape, and a switch's fixed text as a valid answer; and the end
 of one that is broken off before it is complete, because a switch says so or the process ends.
 
-A client that has part of a stream gets the wire's own error event, where one fits between two events, and then a broken
-connection, never a clean end; one that has nothing yet is refused like any other (the conductor does that once its task
-is awake). The provider's connection is closed at once in both cases. A call of which nobody knows what it speaks is refused in a shape that the clients of every wire read an error from: `type`, and
-`error` with `type`, `message` and `code`.
+A client that has part of a stream gets the wire's own error event, where one fits between two events, and then a broken connection,
+never a clean end; one that has nothing yet is refused like any other (the conductor does that once its task is awake). The
+provider's connection is closed at once in both cases. A call of which nobody knows what it speaks is refused in a shape that the
+clients of every wire read an error from: `type`, and `error` with `type`, `message` and `code`.
 """
 
 from typing import Final

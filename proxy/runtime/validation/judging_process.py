@@ -69,7 +69,8 @@ class JudgingProcess:
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 return await self._ask(job)
-        except (OSError, EOFError, TimeoutError, msgspec.MsgspecError) as error:
+        # RuntimeError: what uvloop raises of a pipe that is closed.
+        except (OSError, RuntimeError, EOFError, TimeoutError, msgspec.MsgspecError) as error:
             if await self.close() == -signal.SIGPROF:
                 return TOO_LONG
             raise JudgeLost(type(error).__name__) from None

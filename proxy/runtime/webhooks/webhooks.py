@@ -80,8 +80,10 @@ class Webhooks:
     def cap_warned(self, cap: Cap) -> None:
         """A call went past a soft cap: counted, and told once a window. Called on the way of calls."""
         self._metrics.warned(cap)
+        if not self.endpoints:
+            return
         window = cap.id, window_start(cap.window, self._clock.now_microseconds())
-        if not self.endpoints or self._warned.get(cap.id) == window:
+        if self._warned.get(cap.id) == window:
             return
         self._warned[cap.id] = window
         self.happened("cap.warned", f"caps/{cap.id}", "calls go past this cap, which only warns", cap=cap_document(cap))
@@ -184,7 +186,6 @@ class Webhooks:
     async def _try(self, endpoint: Endpoint, delivery: Delivery) -> bool:
         body = endpoint.body(delivery.event)
         now = self._clock.now_microseconds()
-        delivery.tries += 1
         self._is_unsaved = True
         try:
             await self._posting.post(endpoint, endpoint.headers(delivery.event, body, now // 1_000_000), body)
@@ -199,6 +200,8 @@ class Webhooks:
         return True
 
     def _failed(self, delivery: Delivery, problem: str, *, is_final: bool) -> None:
+        # Not before: who sent it again meanwhile means the first try.
+        delivery.tries += 1
         delivery.problem = self._problems[delivery.endpoint] = problem
         pause = None if is_final else pause_seconds(delivery.tries)
         if pause is not None:

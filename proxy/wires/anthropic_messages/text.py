@@ -1,31 +1,24 @@
 """The text of a kept answer of Anthropic Messages: its text blocks, without thinking and uses of tools."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from proxy.wires.shared.answer_texts import (
-    UnreadableText,
-    document_of,
-    events_of,
-    is_document,
-    object_in,
-    objects_in,
-    text_in,
-)
+from proxy.wires.shared import answer_texts
+from proxy.wires.shared.answer_texts import document_of, object_in, objects_in, text_in
 
 
 def text_of(answer: bytes) -> str | None:
     """The text of a finished message, whole or streamed; None where it cannot be read, or has no end."""
-    try:
-        if is_document(answer):
-            return "".join(_of_block(block) for block in objects_in(document_of(answer).get("content")))
-        return _streamed(answer)
-    except UnreadableText:
-        return None
+    return answer_texts.text_of(answer, _whole, _streamed)
 
 
-def _streamed(answer: bytes) -> str | None:
+def _whole(message: dict[str, Any]) -> str:
+    return "".join(_of_block(block) for block in objects_in(message.get("content")))
+
+
+def _streamed(events: Iterator[bytes]) -> str | None:
     texts: list[str] = []
-    for data in events_of(answer):
+    for data in events:
         event = document_of(data)
         match event.get("type"):
             case "content_block_start":

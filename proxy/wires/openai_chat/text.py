@@ -1,34 +1,26 @@
 """The text of a kept answer of OpenAI Chat Completions. Of several choices the first one speaks, as it does for the run."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from proxy.wires.shared.answer_texts import (
-    DONE,
-    UnreadableText,
-    document_of,
-    events_of,
-    is_document,
-    object_in,
-    objects_in,
-    text_in,
-)
+from proxy.wires.shared import answer_texts
+from proxy.wires.shared.answer_texts import DONE, document_of, object_in, objects_in, text_in
 
 
 def text_of(answer: bytes) -> str | None:
     """The text of a finished completion, whole or streamed; None where it cannot be read, or has no end."""
-    try:
-        if is_document(answer):
-            choice = _first(document_of(answer))
-            return None if choice is None else _content(object_in(choice.get("message")).get("content"))
-        return _streamed(answer)
-    except UnreadableText:
-        return None
+    return answer_texts.text_of(answer, _whole, _streamed)
 
 
-def _streamed(answer: bytes) -> str | None:
+def _whole(completion: dict[str, Any]) -> str | None:
+    choice = _first(completion)
+    return None if choice is None else _content(object_in(choice.get("message")).get("content"))
+
+
+def _streamed(events: Iterator[bytes]) -> str | None:
     texts: list[str] = []
     is_over = False
-    for data in events_of(answer):
+    for data in events:
         if data.strip() == DONE:
             is_over = True
             break

@@ -1,17 +1,10 @@
 """The text of a kept answer of OpenAI Responses: what its messages say, without reasoning and calls of tools."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from proxy.wires.shared.answer_texts import (
-    DONE,
-    UnreadableText,
-    document_of,
-    events_of,
-    is_document,
-    object_in,
-    objects_in,
-    text_in,
-)
+from proxy.wires.shared import answer_texts
+from proxy.wires.shared.answer_texts import DONE, document_of, object_in, objects_in, text_in
 
 _ENDS = frozenset({"response.completed", "response.incomplete"})
 _ENDED = frozenset({"completed", "incomplete"})
@@ -20,18 +13,16 @@ _DELTA = "response.output_text.delta"
 
 def text_of(answer: bytes) -> str | None:
     """The text of a finished response, whole or streamed; None where it cannot be read, or is not finished."""
-    try:
-        if is_document(answer):
-            response = document_of(answer)
-            return _output(response) if response.get("status", "completed") in _ENDED else None
-        return _streamed(answer)
-    except UnreadableText:
-        return None
+    return answer_texts.text_of(answer, _whole, _streamed)
 
 
-def _streamed(answer: bytes) -> str | None:
+def _whole(response: dict[str, Any]) -> str | None:
+    return _output(response) if response.get("status", "completed") in _ENDED else None
+
+
+def _streamed(events: Iterator[bytes]) -> str | None:
     deltas: list[str] = []
-    for data in events_of(answer):
+    for data in events:
         if data.strip() == DONE:
             break
         event = document_of(data)

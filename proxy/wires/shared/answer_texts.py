@@ -4,7 +4,7 @@ Belongs here: cutting a kept answer into JSON documents and looking into them wi
 its text (each wire's `text.py`). Off the path of calls: nothing here has to be fast.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import msgspec
@@ -19,9 +19,19 @@ class UnreadableText(Exception):
     """A part of the answer cannot be read, so that nobody knows its text."""
 
 
-def is_document(answer: bytes) -> bool:
-    """Whether an answer is one document and no stream."""
-    return answer.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{")
+def text_of(
+    answer: bytes,
+    of_document: Callable[[dict[str, Any]], str | None],
+    of_events: Callable[[Iterator[bytes]], str | None],
+) -> str | None:
+    """The text of a finished answer, one document or a stream; None where it cannot be read, or is not finished. The two functions say
+    where a wire keeps it, given the document, or the data of each event."""
+    try:
+        if answer.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{"):
+            return of_document(document_of(answer))
+        return of_events(_data_of_events(answer))
+    except UnreadableText:
+        return None
 
 
 def document_of(data: bytes) -> dict[str, Any]:
@@ -36,15 +46,6 @@ def document_of(data: bytes) -> dict[str, Any]:
     if document.get("error"):
         raise UnreadableText
     return document
-
-
-def events_of(answer: bytes) -> Iterator[bytes]:
-    """The data of each event of a stream."""
-    splitter = EventSplitter()
-    for raw, _ in [*splitter.feed(answer), *splitter.finish()]:
-        data = data_of(raw)
-        if data is not None:
-            yield data
 
 
 def objects_in(value: Any) -> list[dict[str, Any]]:
@@ -62,3 +63,11 @@ def object_in(value: Any) -> dict[str, Any]:
 def text_in(value: Any) -> str:
     """A text; nothing where it is none."""
     return value if isinstance(value, str) else ""
+
+
+def _data_of_events(answer: bytes) -> Iterator[bytes]:
+    splitter = EventSplitter()
+    for raw, _ in [*splitter.feed(answer), *splitter.finish()]:
+        data = data_of(raw)
+        if data is not None:
+            yield data

@@ -39,9 +39,10 @@ def has_too_many_parts(document: bytes) -> bool:
 
 def condensed(head: bytes, tail: bytes) -> bytes | None:
     """A small document of what stands at both ends of a large one: its model and its usage. None where no usage is there."""
-    starts = [at for at in [_outermost(tail, name) for name in _LAST_NAMES] if at >= 0]
+    found = {name: _outermost(tail, name) for name in _LAST_NAMES}
+    starts = [at for at in found.values() if at >= 0]
     early = _usage_at_the_beginning(head)
-    if not early and (not starts or _outermost(tail, _USAGE) < 0):
+    if not early and found[_USAGE] < 0:
         return None
     members = [member for member in (_model(head), early, tail[min(starts) :] if starts else b"") if member]
     return b"{" + b",".join(members) + (b"" if starts else b"}")
