@@ -126,7 +126,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "json": set(),
         "every_wire": {"wire", "shared", "openai_chat", "openai_responses", "anthropic_messages"},
         "families": {"wire"},
-        "cache_writes": set(),
+        "cache_writes": {"json"},
         "key_owners": {"families", "wire"},
         "model_list": {"json"},
         "passed_bodies": {"wire", "json", "shared"},

@@ -134,7 +134,6 @@ class Injection:
     removes_usage_event: bool
     #: Variables the caller sent that the prompt does not declare.
     ignored_variables: int
-    tool_names: frozenset[str]
     #: A service tier or speed with a price of its own (`priority`, `flex`, `fast`), None for the ordinary one.
     service_tier: str | None
     #: Web searches that are billed with the call though no usage tells them.
@@ -157,7 +156,6 @@ class Injection:
         dropped_parameters: tuple[str, ...] = (),
         removes_usage_event: bool = False,
         ignored_variables: int = 0,
-        tool_names: frozenset[str] = frozenset(),
         service_tier: str | None = None,
         web_searches: int = 0,
         unbounded_because: str | None = None,
@@ -171,7 +169,6 @@ class Injection:
         self.dropped_parameters = dropped_parameters
         self.removes_usage_event = removes_usage_event
         self.ignored_variables = ignored_variables
-        self.tool_names = tool_names
         self.service_tier = service_tier
         self.web_searches = web_searches
         self.unbounded_because = unbounded_because

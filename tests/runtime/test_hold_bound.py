@@ -1,6 +1,7 @@
 """What is held before a call that is billed for more than its text, and which calls cannot be bounded or priced."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -104,6 +105,28 @@ def test_what_is_to_be_kept_cannot_be_held_without_the_price_of_keeping_it() -> 
             assert all(held.nanodollars is not None for held in priced)
             said = [{"role": "user", "content": '"cache_control": {"ttl": "1h"}'}]
             assert bound(wire, bare, messages=said).nanodollars is not None
+
+
+def test_what_is_dearer_than_text_is_seen_however_it_is_spelled() -> None:
+    rates = {"input_mtok": Decimal(1), "output_mtok": Decimal(1)}
+    bare, short = override_price("a/m", **rates), override_price("a/m", **rates, cache_write_mtok=Decimal(2))
+    for part, price, missing in (
+        (KEPT, bare, "the price of cache writes with"),
+        (KEPT_LONG, short, "cache writes for an hour"),
+        ({"type": "input_audio", "input_audio": {}}, bare, "the price of audio"),
+    ):
+        body = json.dumps(CHAT | {"model": "m", "messages": [{"role": "user", "content": [part]}]})
+        for plain, escaped in (
+            ("cache_control", "cache\\u005fcontrol"),
+            ('"1h"', '"\\u0031h"'),
+            ("_audio", "_\\u0061udio"),
+        ):
+            body = body.replace(plain, escaped)
+        wire = OpenAIChat()
+        request = wire.read(body.encode())
+        window = None if price is None else replace(price, context_window=1000)
+        held = hold_bound(wire, request, wire.inject(request, InjectionPlan(bundle=None)), window)
+        assert missing in held.unbounded_because
 
 
 def test_searches_of_files_are_held_where_their_price_is_known() -> None:

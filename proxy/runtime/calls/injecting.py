@@ -3,8 +3,6 @@
 A wire puts the version into what it reads. Everything else goes as it came, without what is ours: the provider judges it.
 """
 
-from typing import Final
-
 from proxy.core.calls.identity import MODEL_PREFIX
 from proxy.core.errors import BadInput
 from proxy.core.snapshot import AgentState
@@ -18,8 +16,6 @@ from proxy.runtime.transport.header_fields import RequestFields, with_changes
 from proxy.wires.families import FAMILIES
 from proxy.wires.passed_bodies import without_ours
 from proxy.wires.wire import Headers, Injection, InjectionPlan, Operation, RequestFacts
-
-_NO_TOOLS: Final[frozenset[str]] = frozenset()
 
 
 def sendable_read(
@@ -45,7 +41,7 @@ def sendable_passed(asked: Asked, resolved: Resolved, state: AgentState | None) 
     _check_applicable(asked.route.operation, request, resolved, state)
     if request is not None and request.claims.switchback is not None:
         body = without_ours(request)
-        injection = Injection(body=body, model=request.model, max_output_tokens=None, tool_names=request.tool_names)
+        injection = Injection(body=body, model=request.model, max_output_tokens=None)
     return Sendable(resolved.lane.provider, injection, None, _caps_of(resolved), UNMETERED)
 
 
@@ -101,7 +97,6 @@ def _unjudged(call: Call, request: RequestFacts | None) -> Injection:
         body=call.body,
         model=None if request is None else request.model,
         max_output_tokens=None,
-        tool_names=_NO_TOOLS if request is None else request.tool_names,
     )
 
 

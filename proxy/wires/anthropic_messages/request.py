@@ -58,7 +58,6 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
     edits.remove("switchback")
     model = final_model(bundle, request.model)
     dropped: tuple[str, ...] = ()
-    tool_names = request.tool_names
     if bundle is not None:
         written = _written_model(bundle, model or "", plan.wire_version)
         if model is not None and model != request.model:
@@ -68,7 +67,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         set_extra(edits, written)
         _set_prompt(edits, bundle, plan.variables)
         dropped = joined_names(dropped, set_parameters(edits, written.parameters))
-        tool_names = set_tools(edits, bundle, request.tool_names, _tool_shape)
+        set_tools(edits, bundle, request.tool_names, _tool_shape)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
         edits.set("max_tokens", b"%d" % bound)
@@ -80,7 +79,6 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         max_output_tokens=bound,
         dropped_parameters=dropped,
         ignored_variables=ignored_variables(bundle, plan.variables),
-        tool_names=tool_names,
         service_tier=service_tier_of(edits),
         document=edits,
     )

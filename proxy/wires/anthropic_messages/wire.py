@@ -82,9 +82,7 @@ def _facts(members: JsonMembers) -> RequestFacts:
         choices=1,
         # 0 is allowed: it only warms the cache.
         max_output_tokens=read_whole_number(members, "max_tokens", 0, MAX_OUTPUT_TOKENS),
-        tool_names=offered_tools(members)
-        if "tools" in members.values or "mcp_servers" in members.values
-        else frozenset(),
+        tool_names=offered_tools(members),
         document=members,
     )
 

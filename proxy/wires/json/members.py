@@ -17,6 +17,7 @@ import msgspec
 
 from proxy.core.errors import BadInput
 from proxy.core.steps import Steps
+from proxy.wires.json.escapes import may_spell_names
 from proxy.wires.json.long_texts import Shortened, shorten
 from proxy.wires.json.values import (
     RAW_NULL,
@@ -47,6 +48,8 @@ _END = re.compile(WHITESPACE + rb"\{?" + WHITESPACE + rb"\}" + WHITESPACE + rb"\
 _NUMBER = b"-0123456789"
 _SPACE, _QUOTE, _LAST_DIGIT = b' "9'
 _VALUE_ENDS = b" \t\n\r,}]"
+#: What stands for all that may be spelled with escapes, where it is noted what was looked for.
+_ESCAPES = b"\\u"
 
 _raw_object: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -78,13 +81,21 @@ class JsonMembers:
                 found = start, end
         return found
 
-    def mentions(self, name: str, words: bytes) -> bool:
-        """Whether these bytes stand anywhere in a value, the last one of a repeated name."""
+    def may_mention(self, name: str, words: bytes) -> bool:
+        """Whether these bytes stand anywhere in a value, the last one of a repeated name, or may stand there as escapes."""
         known = self._mentioned = self._mentioned or {}
         found = known.get((name, words))
         if found is None:
             span = self.span(name)
-            found = known[name, words] = span is not None and self.body.find(words, *span) >= 0
+            found = span is not None and (self.body.find(words, *span) >= 0 or self._may_spell_names(name, *span))
+            known[name, words] = found
+        return found
+
+    def _may_spell_names(self, name: str, start: int, end: int) -> bool:
+        known = self._mentioned = self._mentioned or {}
+        found = known.get((name, _ESCAPES))
+        if found is None:
+            found = known[name, _ESCAPES] = may_spell_names(self.body, start, end)
         return found
 
     def given(self, name: str) -> RawJson | None:

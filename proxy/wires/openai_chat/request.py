@@ -93,7 +93,6 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
     edits.remove("switchback")
     model = final_model(bundle, request.model)
     dropped: tuple[str, ...] = ()
-    tool_names = request.tool_names
     messages_are_text = False
     if bundle is not None:
         written = _written_model(bundle, model or "")
@@ -105,7 +104,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         set_extra(edits, written)
         messages_are_text = _set_prompt(edits, bundle, plan.variables)
         dropped = joined_names(dropped, set_parameters(edits, written.parameters))
-        tool_names = _set_tools(edits, bundle, request.tool_names)
+        _set_tools(edits, bundle, request.tool_names)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
         edits.set(_bound_member(edits), b"%d" % bound)
@@ -117,7 +116,6 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         dropped_parameters=dropped,
         removes_usage_event=asks_usage,
         ignored_variables=ignored_variables(bundle, plan.variables),
-        tool_names=tool_names,
         service_tier=service_tier_of(edits),
         web_searches=1 if edits.has(SEARCH_MEMBER) else 0,
         document=EditedChat(edits, messages_are_text),
@@ -296,11 +294,11 @@ def _tool_shape(item: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"type": "function", "function": {**function, **{k: v for k, v in item.items() if k not in function}}}
 
 
-def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> frozenset[str]:
+def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> None:
     if bundle.tools.mode == "replace":
         for member in ("functions", "function_call"):  # what tools were called before
             edits.remove(member)
-    return set_tools(edits, bundle, callers, _tool_shape, ("tool_choice", "parallel_tool_calls"))
+    set_tools(edits, bundle, callers, _tool_shape, ("tool_choice", "parallel_tool_calls"))
 
 
 def _ask_for_usage(edits: MemberEdits) -> bool:

@@ -10,10 +10,11 @@ import orjson
 
 from proxy.core.calls.caller import BodyClaims
 from proxy.core.errors import Refusal
+from proxy.wires.json.escapes import may_hold
 from proxy.wires.json.members import JsonMembers
 from proxy.wires.openai_chat.answer import ChatBody, ChatEvents
 from proxy.wires.openai_chat.input import first_role, input_bound
-from proxy.wires.openai_chat.request import SEARCH_MEMBER, SYSTEM_ROLES, EditedChat, inject_version, read_output_bound
+from proxy.wires.openai_chat.request import SYSTEM_ROLES, EditedChat, inject_version, read_output_bound
 from proxy.wires.openai_chat.text import text_of
 from proxy.wires.shared.alike_requests import Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
@@ -52,23 +53,17 @@ _MAX_CHOICES: Final = 128
 _AUDIO_MEMBERS: Final = ("audio", "modalities")
 _AUDIO_PART: Final = b'"input_audio"'
 
-_NO_NAMES: Final[frozenset[str]] = frozenset()
-#: Members that offer tools.
-_OFFERING: Final = frozenset({"tools", "functions", SEARCH_MEMBER})
-
 
 def _facts(members: JsonMembers) -> RequestFacts:
     model = read_model(members)
     user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
-    has_tools = not _OFFERING.isdisjoint(members.values)
-    tool_names = offered_tools(members) if has_tools else _NO_NAMES
     return RequestFacts(
         claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
         model=model,
         streamed=members.decoded("stream", FLAG, "true or false") or False,
         choices=read_whole_number(members, "n", 1, _MAX_CHOICES) or 1,
         max_output_tokens=read_output_bound(members),
-        tool_names=tool_names,
+        tool_names=offered_tools(members),
         document=members,
     )
 
@@ -82,7 +77,7 @@ def _bound(injection: Injection) -> int | None:
 
 def _apart(injection: Injection) -> BilledApart:
     edits = cast("EditedChat", injection.document).edits
-    has_audio = any(edits.has(name) for name in _AUDIO_MEMBERS) or _AUDIO_PART in injection.body
+    has_audio = any(edits.has(name) for name in _AUDIO_MEMBERS) or may_hold(injection.body, _AUDIO_PART)
     return BilledApart(has_audio, injection.web_searches)
 
 

@@ -20,6 +20,7 @@ import msgspec
 from proxy.core.calls.caller import PromptClaim
 from proxy.core.versions.components import NEUTRAL_PARAMETERS, Bundle
 from proxy.wires.json.edits import MemberEdits
+from proxy.wires.json.escapes import may_hold
 from proxy.wires.json.items import leading_spans
 from proxy.wires.json.members import JsonMembers, parse_members
 from proxy.wires.json.values import COMMA, RawJson, decode, first_byte, json_text, past, wrong_kind
@@ -70,7 +71,6 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         edits.remove("prompt")
     model = final_model(bundle, request.model)
     dropped: tuple[str, ...] = ()
-    tool_names = request.tool_names
     if bundle is not None:
         written = _written_model(bundle, model or "")
         if model is not None and model != request.model:
@@ -81,7 +81,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         if names_prompt:
             _fill_input(edits)
         dropped = joined_names(dropped, set_parameters(edits, written.parameters))
-        tool_names = set_tools(edits, bundle, request.tool_names, _tool_shape)
+        set_tools(edits, bundle, request.tool_names, _tool_shape)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
     if bound is not None and bound != request.max_output_tokens:
         edits.set("max_output_tokens", b"%d" % bound)
@@ -91,7 +91,6 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         max_output_tokens=bound,
         dropped_parameters=dropped,
         ignored_variables=ignored_variables(bundle, plan.variables),
-        tool_names=tool_names,
         service_tier=service_tier_of(edits),
         unbounded_because=_LATER if _is_made_later(edits) else None,
         document=edits,
@@ -320,13 +319,13 @@ def nested_tool_names(members: JsonMembers) -> list[str]:
     """The names of tools that stand inside of others, and in the conversation. Raises BadInput(`wrong_kind`)."""
     names: list[str] = []
     for member, marks in _NESTING.items():
-        if not any(members.mentions(member, words) for words in marks):
+        if not any(members.may_mention(member, words) for words in marks):
             continue
         raw = members.given(member)
         if raw is None or first_byte(raw) != _LIST:
             continue
         for item in map(bytes, decode(raw, _raw_items, member, "a list of objects")):
-            if any(words in item for words in marks):
+            if any(may_hold(item, words) for words in marks):
                 names += _names_inside(item, member)
     return names
 

@@ -73,7 +73,8 @@ def _facts(members: JsonMembers) -> RequestFacts:
     model = read_model(members)
     user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
     conversation = conversation_of(members)
-    tool_names = (*offered_tools(members), *nested_tool_names(members))
+    nested = nested_tool_names(members)
+    tool_names = offered_tools(members).union(nested) if nested else offered_tools(members)
     return RequestFacts(
         claims=BodyClaims(
             model=model,
@@ -86,7 +87,7 @@ def _facts(members: JsonMembers) -> RequestFacts:
         streamed=members.decoded("stream", FLAG, "true or false") or False,
         choices=1,
         max_output_tokens=read_whole_number(members, "max_output_tokens", 1, MAX_OUTPUT_TOKENS),
-        tool_names=frozenset(tool_names),
+        tool_names=tool_names,
         document=members,
     )
 

@@ -160,7 +160,6 @@ class AlikeRequests:
             dropped_parameters=injection.dropped_parameters,
             removes_usage_event=injection.removes_usage_event,
             ignored_variables=injection.ignored_variables,
-            tool_names=injection.tool_names,
             service_tier=injection.service_tier,
             web_searches=injection.web_searches,
             document=injection.document,

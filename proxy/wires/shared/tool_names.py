@@ -25,12 +25,17 @@ _SERVERS: Final = "mcp_servers"
 #: A tool of the provider's that a member of its own asks for.
 _SEARCH_MEMBER: Final = "web_search_options"
 _SEARCH: Final = "web_search"
+#: Members that offer tools.
+_OFFERING: Final = frozenset({"tools", "functions", _SEARCH_MEMBER, _SERVERS})
+_NO_NAMES: Final[frozenset[str]] = frozenset()
 _anything: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
 
 
 def offered_tools(members: JsonMembers) -> frozenset[str]:
     """All names of tools that a body offers. Raises BadInput(`wrong_kind`) for tools that are none."""
     values = members.values
+    if _OFFERING.isdisjoint(values):
+        return _NO_NAMES
     names: list[str] = []
     if "tools" in values:
         names += names_of_tools(members.given("tools"))
@@ -39,7 +44,7 @@ def offered_tools(members: JsonMembers) -> frozenset[str]:
         names += names_of_tools(members.given("functions"), "functions")
     if _SEARCH_MEMBER in values:
         names.append(_SEARCH)
-    if any(members.mentions("tools", mark) for mark in MARKS):
+    if any(members.may_mention("tools", mark) for mark in MARKS):
         names += _names_at_servers(members, "tools")
     if _SERVERS in values:
         names += _names_at_servers(members, _SERVERS)

@@ -158,36 +158,32 @@ def set_tools(
     callers: frozenset[str],
     shape: ToolShape,
     spoken_of: Sequence[str] = ("tool_choice",),
-) -> frozenset[str]:
-    """Put in the version's tools; the names of all that are there then. `spoken_of`: members that speak of tools, which a provider
+) -> None:
+    """Put in the version's tools. `callers`: the names of theirs; `spoken_of`: members that speak of tools, which a provider
     refuses where there are none.
 
     Raises BadInput(`wrong_kind`) where the caller's tools have to be merged and are no list of tools.
     """
     if bundle.tools.mode != "replace" and (bundle.tools.mode != "merge" or not bundle.tools.items):
-        return callers
+        return
     raw = edits.given("tools")
-    tools, names = _edited_tools(raw, callers, bundle, shape)
+    tools = _edited_tools(raw, callers, bundle, shape)
     if tools is not None:
         edits.set("tools", tools)
     elif raw is not None:
         for member in ("tools", *spoken_of):
             edits.remove(member)
-    return names
 
 
-def _edited_tools(
-    raw: bytes | None, callers: frozenset[str], bundle: Bundle, shape: ToolShape
-) -> tuple[Change, frozenset[str]]:
-    """What becomes of the `tools` member (None: no tools), and the names in it then."""
+def _edited_tools(raw: bytes | None, callers: frozenset[str], bundle: Bundle, shape: ToolShape) -> Change:
+    """What becomes of the `tools` member; None: no tools."""
     ours = written_tools(bundle, shape)
-    names = frozenset(ours)
     if bundle.tools.mode == "replace" or raw is None:
-        return (b"[" + b",".join(ours.values()) + b"]" if ours else None), names
+        return b"[" + b",".join(ours.values()) + b"]" if ours else None
     items = parse_items(raw, "tools")
-    if callers.isdisjoint(names):
-        return items.insert(len(items.values), b",".join(ours.values())), callers | names
-    return _merged(items, names_of_tools(raw), ours), callers | names
+    if callers.isdisjoint(ours):
+        return items.insert(len(items.values), b",".join(ours.values()))
+    return _merged(items, names_of_tools(raw), ours)
 
 
 def _merged(callers: JsonItems, names: list[str], ours: Mapping[str, bytes]) -> bytes:

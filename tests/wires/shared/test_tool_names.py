@@ -1,6 +1,7 @@
 """Every name under which a request offers tools is seen, in the shapes of every wire, so that a switch on a tool stops it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from proxy.core.errors import BadInput
 from proxy.core.steps import at_once
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
+from proxy.wires.json.escapes import may_spell_names
 from proxy.wires.openai_chat.wire import OpenAIChat
 from proxy.wires.openai_responses.wire import OpenAIResponses
 from proxy.wires.passed_bodies import read_passed
@@ -18,8 +20,20 @@ CONVERSATION: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"ro
 INPUT: dict[str, Any] = {"model": "m", "input": "hi"}
 
 
+def escaped(document: bytes, written: str = "\\u{:04x}") -> bytes:
+    """The same document with every letter, digit and underscore of its texts and names as an escape."""
+
+    def spelled(text: re.Match[bytes]) -> bytes:
+        return b"".join(b"%c" % byte if byte in b'-. "' else written.format(byte).encode() for byte in text[0])
+
+    return re.sub(rb'"[^"]*"', spelled, document)
+
+
 def names(wire: Wire, **members: Any) -> frozenset[str]:
-    body = json.dumps((INPUT if wire is RESPONSES else CONVERSATION) | members).encode()
+    return names_in(json.dumps((INPUT if wire is RESPONSES else CONVERSATION) | members).encode(), wire)
+
+
+def names_in(body: bytes, wire: Wire) -> frozenset[str]:
     passed = read_passed(body, wire.family)
     assert passed is not None
     for _ in range(5):  # bodies that are alike
@@ -28,7 +42,7 @@ def names(wire: Wire, **members: Any) -> frozenset[str]:
     return read
 
 
-@pytest.mark.parametrize(
+OFFERED = pytest.mark.parametrize(
     ("wire", "members"),
     [
         (CHAT, {"tools": [{"type": "custom", "custom": {"name": "look"}}]}),
@@ -47,8 +61,53 @@ def names(wire: Wire, **members: Any) -> frozenset[str]:
         (CLAUDE, {"tools": [{"type": "mcp_toolset", "mcp_server_name": "s", "configs": {"look": {"enabled": True}}}]}),
     ],
 )  # fmt: skip
+
+
+@OFFERED
 def test_a_tool_is_seen_wherever_its_name_stands(wire: Wire, members: dict[str, Any]) -> None:
     assert "look" in names(wire, **members)
+
+
+@OFFERED
+@pytest.mark.parametrize("written", ["\\u{:04x}", "\\u{:04X}"])
+def test_a_tool_is_seen_however_its_name_and_what_offers_it_are_spelled(
+    wire: Wire, members: dict[str, Any], written: str
+) -> None:
+    plain = json.dumps((INPUT if wire is RESPONSES else CONVERSATION) | members).encode()
+    body = escaped(plain, written)
+    assert json.loads(body) == json.loads(plain)
+    assert names_in(body, wire) == names_in(plain, wire)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"tools": [{"type": "namespace", "name": "crm", "tools": [{"type": "function", "name": "look"}]}]},
+        {"input": [{"type": "additional_tools", "tools": [{"type": "function", "name": "look"}]}]},
+        {"input": [{"type": "tool_search_output", "call_id": "c", "tools": [{"type": "mcp", "server_label": "look"}]}]},
+    ],
+)
+def test_a_tool_inside_of_another_or_in_the_conversation_is_seen_however_it_is_spelled(members: dict[str, Any]) -> None:
+    body = escaped(json.dumps(INPUT | members).encode())
+    assert "look" in RESPONSES.read(body).tool_names
+    assert "look" in at_once(RESPONSES.read_in_steps(body, NO_HEAD)).tool_names
+
+
+def test_one_letter_that_is_an_escape_hides_no_tool() -> None:
+    for letter in "allowed_tools":
+        mark = '"' + "allowed_tools".replace(letter, f"\\u{ord(letter):04x}") + '"'
+        tools = '[{"type":"mcp","server_label":"s",' + mark + ':["look"]}]'
+        body = b'{"model":"m","input":"hi","tools":' + tools.encode() + b"}"
+        assert "look" in RESPONSES.read(body).tool_names
+        assert RESPONSES.read(body).tool_names == at_once(RESPONSES.read_in_steps(body, NO_HEAD)).tool_names
+
+
+def test_texts_whose_escapes_spell_no_name_are_not_looked_through() -> None:
+    text = "é <b>&\x00\x1b\x7f</b> 中"
+    for written in (json.dumps(text), json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003E")):
+        body = b'{"model":"m","input":[{"role":"user","content":%b}]}' % written.encode()
+        start = body.index(b'"input"')
+        assert not may_spell_names(body, start, len(body))
 
 
 def test_a_search_that_is_asked_for_by_a_member_of_its_own_is_a_tool() -> None:
