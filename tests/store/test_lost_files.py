@@ -21,6 +21,7 @@ from proxy.core.calls.run_filter import RunFilter
 from proxy.core.errors import Unavailable
 from proxy.core.proof.audit_proof import verify_entries
 from proxy.store.sqlite import SqliteStore
+from proxy.store.sqlite.opening.identity_file import IdentityFile
 from proxy.store.sqlite.opening.presence import FileFacts, Presence, Sighting, presence_of
 from tests.store.given import NOON, an_agent, run
 
@@ -385,6 +386,33 @@ class TestAtTheStart:
             async with opened(lost):
                 pass
         assert caught.value.code == "store_not_the_same"
+
+    async def test_what_a_change_notes_beside_the_database_is_not_asked_of_it_after_the_commit(self, database):
+        async with opened(database) as store, slow_disk(store):
+            writer, statements = store._database._opening.writer, list[str]()
+            await writer.run(lambda plain: plain.set_trace_callback(statements.append))
+            await an_agent(store, "agent-0")
+            await writer.run(lambda plain: plain.set_trace_callback(None))
+            revision = await writer.run(lambda plain: plain.execute("SELECT revision FROM meta").fetchone()[0])
+            noted = IdentityFile(database).read()
+            assert noted.identity.revision == revision
+        assert statements[statements.index("COMMIT") + 1 :] == ["PRAGMA synchronous = NORMAL"]
+
+    async def test_a_revision_whose_note_failed_is_noted_when_the_log_is_moved(self, database):
+        async with opened(database) as store:
+            identity = database.with_name(f"{database.name}-identity")
+            await an_agent(store, "agent-0")
+            async with slow_disk(store):
+                identity.rename(identity.with_name("away"))
+                identity.mkdir()
+                await an_agent(store, "agent-1")
+                identity.rmdir()
+                identity.with_name("away").rename(identity)
+            opening = store._database._opening
+            known = IdentityFile(database).read().identity
+            assert opening.identity == known
+            await opening.move_log()
+            assert IdentityFile(database).read().identity.revision > known.revision
 
     async def test_a_crash_anywhere_is_not_taken_for_an_exchange(self, database):
         async with opened(database) as store:

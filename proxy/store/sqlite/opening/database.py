@@ -125,7 +125,7 @@ class Database:
             try:
                 await writer.run(_begin_change, opening.file)
                 yield writer
-                took = await writer.run(_commit_change, opening.file, self._speed, longest_commit_seconds)
+                took, revision = await writer.run(_commit_change, opening.file, self._speed, longest_commit_seconds)
             except BaseException:
                 # The thread has the rollback before this task can be interrupted again, and before the next writer.
                 with suppress(Refusal):
@@ -134,7 +134,8 @@ class Database:
             if took <= SLOW_SECONDS:
                 # In the database file itself an acknowledged change outlives whatever befalls the log.
                 await self._move_log(opening)
-            await self._note_revision(opening)
+            if opening.identity.revision < revision:
+                await self._note_revision(opening, revision)
 
     async def tend(self, work: Work[Parameters, Answer], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
         """`write`, and the upkeep of the log: to be called once a second or so."""
@@ -303,10 +304,10 @@ class Database:
             took = loop.time() - began
             self._move_due_at = loop.time() + (took / _MOVING_SHARE if took > _SLOW_MOVE_SECONDS else 0)
 
-    async def _note_revision(self, opening: OpenDatabase) -> None:
+    async def _note_revision(self, opening: OpenDatabase, revision: int) -> None:
         """The change is made, whatever becomes of the note: who asked for it is not told otherwise."""
         with suppress(DatabaseFailed), self._watching():
-            await opening.note_revision()
+            await opening.note_revision(revision)
 
     async def _connect(self, known: Identity | None) -> OpenDatabase:
         try:
@@ -360,14 +361,16 @@ def _begin_change(plain: sqlite3.Connection, file: OpenFile) -> None:
 
 def _commit_change(
     plain: sqlite3.Connection, file: OpenFile, speed: DiskSpeed, longest_commit_seconds: float | None
-) -> float:
-    """How long it took, in seconds. Raises Unavailable(`store_slow`), and has committed nothing then."""
+) -> tuple[float, int]:
+    """How long it took, in seconds, and the revision it made. Raises Unavailable(`store_slow`), and has committed nothing then."""
     if longest_commit_seconds is not None and speed.is_too_slow(longest_commit_seconds):
         raise too_slow()
+    # Behind the commit somebody may have cut the log's index, and a read would find nothing.
+    revision: int = plain.execute("SELECT revision FROM meta").fetchone()[0]
     began = time.monotonic()
     commit_durably(plain)
     file.note_write()
-    return time.monotonic() - began
+    return time.monotonic() - began, revision
 
 
 def _at_once(plain: sqlite3.Connection, file: OpenFile, work: Work[[], None]) -> None:

@@ -44,9 +44,10 @@ class OpenDatabase:
         """Move what the log holds into the open database; whether that was everything. Raises Unavailable."""
         return await self.writer.run(_move_log, self)
 
-    async def note_revision(self) -> None:
-        """Returns when the revision is noted outside the database, durably. Raises Unavailable."""
-        await self.writer.run(_note_revision, self)
+    async def note_revision(self, revision: int) -> None:
+        """Returns when this revision, which is committed, is noted outside the database, durably. SQLite is not asked: the log
+        may be what fails. Raises Unavailable."""
+        await self.writer.run(_note_revision, self, revision)
 
     async def close(self) -> None:
         """Close the connections and leave every file as it is."""
@@ -144,7 +145,7 @@ def _move_log(plain: sqlite3.Connection, opening: OpenDatabase) -> bool:
     is_noted = found is not None and found.revision > 0
     # What is noted as safe must be on the disk; that of now is only when the log is.
     if is_noted:
-        _note(opening, None)
+        _note(opening, opening.identity, None)
     try:
         is_whole = _checkpoint(plain)
     finally:
@@ -152,22 +153,22 @@ def _move_log(plain: sqlite3.Connection, opening: OpenDatabase) -> bool:
     file.sync()
     if found is not None:
         # Changes wait for the disk, and so their revision is safe in the log too.
-        opening.identity = found if is_whole else replace(opening.identity, revision=found.revision)
-    if is_noted:
-        _note(opening, file.content)
+        identity = found if is_whole else replace(opening.identity, revision=found.revision)
+        if is_noted:
+            _note(opening, identity, file.content)
+        else:
+            opening.identity = identity
     return is_whole
 
 
-def _note_revision(plain: sqlite3.Connection, opening: OpenDatabase) -> None:
-    found = identity_in(plain)
-    if found is not None and found.revision > opening.identity.revision:
-        opening.identity = replace(opening.identity, revision=found.revision)
-        _note(opening, opening.content)
+def _note_revision(_plain: sqlite3.Connection, opening: OpenDatabase, revision: int) -> None:
+    _note(opening, replace(opening.identity, revision=revision), opening.content)
 
 
-def _note(opening: OpenDatabase, content: tuple[int, int] | None) -> None:
-    opening.identity_file.write(IdentityNote(identity=opening.identity, content=content))
-    opening.content = content
+def _note(opening: OpenDatabase, identity: Identity, content: tuple[int, int] | None) -> None:
+    """What cannot be written is not taken for noted. Raises Unavailable."""
+    opening.identity_file.write(IdentityNote(identity=identity, content=content))
+    opening.identity, opening.content = identity, content
 
 
 def _checkpoint(plain: sqlite3.Connection) -> bool:
