@@ -118,3 +118,34 @@ async def test_a_switch_on_a_model_stops_what_is_asked_about_it(deployment: Depl
             with pytest.raises(openai.PermissionDeniedError):
                 await asks(name)
     assert (await deployment.operator.runs(4))[0]["error_class"] == "agent_disabled"
+
+
+async def test_a_switch_on_a_model_stops_the_form_that_names_it_and_no_other(deployment: Deployment) -> None:
+    await deployment.operator.agent("support", "one")
+    await deployment.operator.post("/switches", scope={"model": "gpt-4o-transcribe"}, mode="block", why="w")
+    for agent in ("support", None):
+        app, sound = deployment.openai(agent, max_retries=0), ("a.wav", b"\x00" * 400_000)
+        with pytest.raises(openai.PermissionDeniedError):
+            await app.audio.transcriptions.create(model="gpt-4o-transcribe", file=sound)
+        with pytest.raises(openai.NotFoundError):  # the simulator's own answer
+            await app.audio.transcriptions.create(model="whisper-1", file=sound)
+        with pytest.raises(openai.PermissionDeniedError):  # which model edits where none is named, nobody here knows
+            await app.images.edit(image=sound, prompt="a cat")
+    runs = await deployment.operator.runs(6)
+    assert [run["model_asked"] for run in runs] == [None, "whisper-1", "gpt-4o-transcribe"] * 2
+
+
+async def test_a_cap_on_a_model_counts_no_form_that_names_another(deployment: Deployment) -> None:
+    await deployment.operator.agent("support", "one")
+    cap = {"window": "day", "unit": "usd", "limit": 5, "at_limit": "block", "why": "w"}
+    await deployment.operator.post("/caps", scope={"model": "gpt-4o-transcribe"}, **cap)
+    app = deployment.openai()
+    with pytest.raises(openai.APIStatusError) as caught:
+        await app.audio.transcriptions.create(model="gpt-4o-transcribe", file=("a.wav", b"a"))
+    assert caught.value.code == "unpriceable"
+    with pytest.raises(openai.NotFoundError):
+        await app.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"a"))
+    with pytest.raises(openai.BadRequestError, match="Switchback-User"):
+        await app.audio.transcriptions.create(
+            model="whisper-1", file=("a.wav", b"a"), extra_body={"switchback": {"user": "ann"}}
+        )

@@ -22,6 +22,7 @@ from proxy.runtime.transport.exchange import Call
 from proxy.runtime.transport.header_fields import RequestFields
 from proxy.runtime.transport.inflate import Hold, plain_body
 from proxy.wires.passed_bodies import claims_of_refused, read_passed, read_passed_in_steps, read_path
+from proxy.wires.passed_forms import is_form, read_form
 from proxy.wires.wire import RequestFacts, RequestHead
 
 NO_CLAIMS: Final = BodyClaims()
@@ -48,7 +49,7 @@ def read_request(
     if not route.operation.is_metered:
         if not call.body:
             return read_path(route.operation.path), None
-        return (yield from _read_passed(call.body, coding, route, limit_bytes, hold)), None
+        return (yield from _read_passed(call, coding, route, limit_bytes, hold)), None
     try:
         plain = call.body
         if coding is not None:
@@ -63,7 +64,7 @@ def read_request(
         if named_agent(None, fields.identity) is not None:
             raise
         # Without its traceback, which leads back to whoever will hold it.
-        return (yield from _read_passed(call.body, coding, route, limit_bytes, hold)), refusal.with_traceback(None)
+        return (yield from _read_passed(call, coding, route, limit_bytes, hold)), refusal.with_traceback(None)
 
 
 def check_providers_to_judge(
@@ -165,14 +166,17 @@ def _claims_of_refused(call: Call, fields: RequestFields, request: RequestFacts 
 
 
 def _read_passed(
-    body: bytes, coding: bytes | None, route: Route, limit_bytes: int, hold: Hold
+    call: Call, coding: bytes | None, route: Route, limit_bytes: int, hold: Hold
 ) -> Steps[RequestFacts | None]:
     try:
-        plain = yield from plain_body(body, coding, limit_bytes, hold)
+        plain = yield from plain_body(call.body, coding, limit_bytes, hold)
     except Unavailable:
         raise
     except Refusal:
         return None
+    types = [value for name, value in call.headers if name == b"content-type"]
+    if any(map(is_form, types)):
+        return (yield from read_form(plain, types[0])) if len(types) == 1 else None
     if len(plain) > LARGE_BYTES:
         return (yield from read_passed_in_steps(plain, route.wire.family))
     return read_passed(plain, route.wire.family)
