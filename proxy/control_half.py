@@ -210,7 +210,9 @@ def commands(on: Foundation, control: ControlHalf, served: Served) -> Commands:
     """The commands that need to know where calls are served; from now on a preflight sees the calls that wait to be written."""
     changes, recorder = control.changes, served.workers or control.recorder
     control.preflight.recorder = recorder
-    counts = OutcomeCounts(on.metrics, control.store.run, control.live.is_reachable, control.rollout_loop.reported)
+    counts = OutcomeCounts(
+        on.metrics, control.store.runs_by_id, control.live.is_reachable, control.rollout_loop.reported
+    )
     return Commands(
         proposals=ProposalCommands(changes, control.preflight),
         tokens=TokenCommands(changes, on.identifiers, control.token_uses),

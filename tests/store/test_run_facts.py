@@ -24,6 +24,21 @@ def outcome(number: int, run_id: str = "r1", value: object = 0.5) -> Outcome:
 
 
 class TestOutcomes:
+    async def test_runs_are_looked_up_by_their_ids_at_once(self, store):
+        await store.record_runs([run("r1"), run("r2"), run("r3")], [])
+        found = await store.runs_by_id(["r2", "nobody", "r1", "r2"])
+        assert found == {name: await store.run(name) for name in ("r1", "r2")}
+        assert await store.runs_by_id([]) == {}
+
+    async def test_what_was_told_before_is_written_no_second_time(self, store):
+        await store.record_runs([run("r1")], [])
+        await store.record_outcomes([outcome(1)])
+        writer, statements = store._database._opening.writer, list[str]()
+        await writer.run(lambda plain: plain.set_trace_callback(statements.append))
+        assert await store.record_outcomes([outcome(1), outcome(2, "r3")]) == ["r3"]
+        await writer.run(lambda plain: plain.set_trace_callback(None))
+        assert [statement for statement in statements if "INSERT" in statement or "run_sum" in statement] == []
+
     async def test_come_back_as_they_were_told_in_order(self, store):
         await store.record_runs([run("r1"), run("r2")], [])
         told = [outcome(number, value=value) for number, value in enumerate([0.5, 1, True, None, 'say "é"', -(2**53)])]

@@ -57,7 +57,7 @@ class RunCommands:
         identifiers: Identifiers,
         reported: Callable[[Sequence[Outcome]], Awaitable[None]],
     ) -> None:
-        """`reported` gets the outcomes that were appended."""
+        """`reported` gets the outcomes that were appended, and must not raise Unavailable: they are."""
         self._changes = changes
         self._store = store
         self._recorder = recorder
@@ -96,8 +96,9 @@ class RunCommands:
     async def quarantine_runs(self, who: str, run_ids: Sequence[str], why: str, *, undo: bool = False) -> int:
         """Tag these runs, or take the tag off; how many changed. Raises NotFound(`run_not_found`): then none is."""
         await self._recorder.flush()
+        known = await self._store.runs_by_id(run_ids)
         for run_id in run_ids:
-            if await self._store.run(run_id) is None:
+            if run_id not in known:
                 raise _run_not_found(run_id)
         return await self._tag(who, run_ids, {"runs": list(run_ids)}, why, undo=undo)
 

@@ -93,19 +93,12 @@ class RolloutLoop:
             if run.rollout is not None and (judged := self._judged.get((run.agent, run.rollout))) is not None:
                 judged.count(run)
 
-    async def reported(self, outcomes: Sequence[Outcome]) -> None:
-        """Count facts that came later. Only those that a rollout's plan asks for are looked up; they are recorded already, so
-        that what cannot be looked up now fails nobody's report."""
+    def reported(self, told: Sequence[tuple[Run, Outcome]]) -> None:
+        """Count facts that came later, with the runs they are about."""
         wanted = {guard.metric for judged in self._judged.values() for guard in judged.plan.metrics}
         wanted |= {metric for watched in self._watched.values() for metric in watched.metrics}
-        for outcome in outcomes:
+        for run, outcome in told:
             if OUTCOME_PREFIX + outcome.name not in wanted:
-                continue
-            try:
-                run = await self._parts.store.run(outcome.run)
-            except Unavailable:
-                return
-            if run is None:
                 continue
             if run.rollout is not None and (judged := self._judged.get((run.agent, run.rollout))) is not None:
                 judged.count_outcome(run, outcome)

@@ -1,6 +1,6 @@
 """Runs and their attempts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from proxy.core.calls.run_filter import RunFilter
@@ -24,6 +24,10 @@ class RunStore(Protocol):
     async def run_ids(self, wanted: RunFilter, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[str]: ...
     async def count_runs(self, wanted: RunFilter) -> int: ...
     async def run(self, run_id: str) -> Run | None: ...
+    async def runs_by_id(self, run_ids: Sequence[str]) -> Mapping[str, Run]:
+        """Those that are there, looked up at once."""
+        ...
+
     async def attempts(self, run_id: str) -> Sequence[Attempt]:
         """Those recorded apart, in the order they were made; where there are none, `only_attempt` of the run."""
         ...

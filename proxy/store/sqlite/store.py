@@ -146,6 +146,9 @@ class SqliteStore:
     async def run(self, run_id: str) -> Run | None:
         return await self._database.read_for_lists(run_lists.read_run, run_id)
 
+    async def runs_by_id(self, run_ids: Sequence[str]) -> Mapping[str, Run]:
+        return await self._database.read_for_lists(run_lists.read_runs_by_id, run_ids)
+
     async def attempts(self, run_id: str) -> Sequence[Attempt]:
         return await self._database.read_for_lists(run_lists.read_attempts, run_id)
 

@@ -24,6 +24,7 @@ from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.releasing.run_commands import RunCommands
 from proxy.runtime.rollouts.rollout_loop import RolloutLoop
 from proxy.runtime.telemetry.metrics import Metrics
+from proxy.runtime.telemetry.outcome_counts import OutcomeCounts
 from proxy.settings import Settings
 from proxy.store.sqlite import SqliteStore
 from tests.edges.admin.described import undescribed
@@ -71,7 +72,8 @@ class Commands:
     def runs_into(self, loop: RolloutLoop) -> RunCommands:
         """Outcomes told to another controller than its own."""
         identifiers = Identifiers(self.clock, 9)
-        return RunCommands(self.changes, self.store, self.recorder, self.clock, identifiers, loop.reported)
+        counts = OutcomeCounts(self.metrics, self.store.runs_by_id, self.live.is_reachable, loop.reported)
+        return RunCommands(self.changes, self.store, self.recorder, self.clock, identifiers, counts.reported)
 
     async def audit_entries(self) -> list[str]:
         """What was done, oldest first."""

@@ -139,7 +139,8 @@ async def _reported(stage: Stage, runs: list[Run], outcomes: list[Outcome]) -> N
     await stage.made.store.record_runs(runs, [])
     await stage.made.store.record_outcomes(outcomes)
     stage.loop.finished(runs)
-    await stage.loop.reported(outcomes)
+    by_id = {run.id: run for run in runs}
+    stage.loop.reported([(by_id[outcome.run], outcome) for outcome in outcomes])
 
 
 ASKED = PLAN | {"watch": "30m", "signals": {"outcome.escalated": {}, "outcome.score": {"kind": "score"}}}
@@ -183,7 +184,7 @@ async def test_what_is_told_late_of_the_candidates_runs_is_theirs(stage: Stage) 
     )
     await stage.made.store.record_runs([late], [])
     outcome = _told(late, True)
-    await stage.loop.reported([outcome])
+    stage.loop.reported([(late, outcome)])
     shown = await stage.loop.watch("triage", "r1")
     assert shown is not None
     assert shown["periods"]["candidate"]["outcomes"]["outcome.escalated"]["bad"] == 1

@@ -7,6 +7,7 @@ from prometheus_client import generate_latest
 
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Run
+from proxy.core.errors import Unavailable
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.outcome_counts import OutcomeCounts
 
@@ -29,17 +30,24 @@ class Told:
 
     def __init__(self) -> None:
         self.metrics = Metrics("t")
-        self.handed_on: list[Outcome] = []
-        self.counts = OutcomeCounts(self.metrics, self.run, lambda _, version: version <= 2, self.hand_on)
+        self.handed_on: list[tuple[Run, Outcome]] = []
+        self.is_away = False
+        self.looks = 0
+        self.counts = OutcomeCounts(self.metrics, self.runs, lambda _, version: version <= 2, self.hand_on)
 
-    async def run(self, run_id: str) -> Run | None:
-        if run_id == "gone":
-            return None
+    async def runs(self, run_ids: Sequence[str]) -> dict[str, Run]:
+        self.looks += 1
+        if self.is_away:
+            raise Unavailable("store_unavailable", "away")
+        return {run_id: self.run(run_id) for run_id in run_ids if run_id != "gone"}
+
+    @staticmethod
+    def run(run_id: str) -> Run:
         version = None if run_id == "none" else int(run_id)
         return Run(id=run_id, agent="support", started_at_microseconds=1, duration_microseconds=1, version=version)
 
-    async def hand_on(self, outcomes: Sequence[Outcome]) -> None:
-        self.handed_on += outcomes
+    def hand_on(self, told: Sequence[tuple[Run, Outcome]]) -> None:
+        self.handed_on += told
 
     @property
     def lines(self) -> set[str]:
@@ -65,7 +73,9 @@ async def test_facts_are_counted_for_the_version_of_their_run_and_handed_on() ->
         told("gone", "escalated", True),
     ]
     await stage.counts.reported(outcomes)
-    assert stage.handed_on == outcomes
+    assert [outcome for _, outcome in stage.handed_on] == outcomes[:-1]
+    assert all(run.id == outcome.run for run, outcome in stage.handed_on)
+    assert stage.looks == 1
     assert stage.lines == {
         line("1", "validation", "true", 1.0),
         line("1", "validation", "false", 1.0),
@@ -82,3 +92,16 @@ async def test_names_without_end_are_counted_together() -> None:
     await stage.counts.reported([told("1", f"name-{number}", True) for number in range(60)])
     assert len(stage.lines) == 51
     assert line("1", "other", "true", 10.0) in stage.lines
+
+
+async def test_facts_whose_runs_cannot_be_looked_up_fail_nobody_and_are_counted_once_with_the_next() -> None:
+    stage = Told()
+    stage.is_away = True
+    await stage.counts.reported([told("1", "validation", True)])
+    assert stage.lines == set()
+    assert stage.handed_on == []
+    stage.is_away = False
+    await stage.counts.reported([told("1", "validation", True)])
+    await stage.counts.reported([])
+    assert stage.lines == {line("1", "validation", "true", 2.0)}
+    assert len(stage.handed_on) == 2

@@ -96,8 +96,9 @@ def write_outcomes(plain: sqlite3.Connection, outcomes: Sequence[Outcome]) -> li
     known = {row["id"] for row in plain.execute(_KNOWN_RUNS, (json_text(wanted),))}
     told = {row["id"] for row in plain.execute(_TOLD, (json_text([outcome.id for outcome in outcomes]),))}
     new = {outcome.id: outcome for outcome in outcomes if outcome.run in known and outcome.id not in told}
-    _OUTCOME(plain, [outcome_values(outcome) for outcome in new.values()])
-    sum_up_outcomes(plain, new.values())
+    if new:
+        _OUTCOME(plain, [outcome_values(outcome) for outcome in new.values()])
+        sum_up_outcomes(plain, new.values())
     return [run for run in wanted if run not in known]
 
 

@@ -12,12 +12,13 @@ have to be built at the start of the first new release); looking through the ind
 """
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from proxy.core.calls.run_filter import RunFilter
 from proxy.core.calls.runs import Attempt, Run, only_attempt
 from proxy.core.pages import Page
-from proxy.store.rows.columns import Row
+from proxy.store.rows.columns import Row, json_text
 from proxy.store.rows.runs import attempt_of, run_of
 from proxy.store.sqlite.runs.run_segments import (
     AFTER_SEGMENTS,
@@ -36,6 +37,7 @@ _PAGE = """
 SELECT {columns} FROM {place} AND (started_at_microseconds, number) < (?, ?) AND {where}
 ORDER BY started_at_microseconds DESC, number DESC LIMIT ?
 """
+_BY_IDS = "SELECT runs.* FROM json_each(?) AS wanted CROSS JOIN runs ON runs.id = wanted.value"
 _ANYWHERE = "runs WHERE TRUE"
 # NOT INDEXED: by their numbers only. SQLite would else rather pass all runs, to have them in order.
 _BY_NUMBER = "run_records NOT INDEXED CROSS JOIN run_lanes USING (lane)"
@@ -70,6 +72,11 @@ def count_runs(plain: sqlite3.Connection, wanted: RunFilter) -> int:
 def read_run(plain: sqlite3.Connection, run_id: str) -> Run | None:
     row = plain.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
     return None if row is None else run_of(row)
+
+
+def read_runs_by_id(plain: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, Run]:
+    """Those that are there."""
+    return {row["id"]: run_of(row) for row in plain.execute(_BY_IDS, (json_text(list(dict.fromkeys(run_ids))),))}
 
 
 def read_attempts(plain: sqlite3.Connection, run_id: str) -> list[Attempt]:
