@@ -19,6 +19,7 @@ from proxy.runtime.providers import Providers
 from proxy.runtime.releasing.emergencies import carry_out
 from proxy.runtime.releasing.judged_runs import JudgedRuns
 from proxy.runtime.releasing.limit_commands import LimitCommands
+from proxy.runtime.releasing.plan_commands import PlanCommands
 from proxy.runtime.releasing.proposal_commands import ProposalCommands
 from proxy.runtime.releasing.release_commands import ReleaseCommands
 from proxy.runtime.releasing.retention_commands import RetentionCommands
@@ -29,6 +30,7 @@ from proxy.runtime.releasing.token_uses import TokenUses
 from proxy.runtime.reports.agents import AgentReader
 from proxy.runtime.reports.audit import AuditReader
 from proxy.runtime.reports.limits import CapReader, ScopeReader, SwitchReader
+from proxy.runtime.reports.plans import PlanReader
 from proxy.runtime.reports.process import PriceReader, ProcessParts, ProcessReader, StoreReader
 from proxy.runtime.reports.releases import ProposalReader, ReleaseReader
 from proxy.runtime.reports.run_reports import RunReports
@@ -69,7 +71,7 @@ from proxy.store.ports.outcomes import StoredRuns
 from proxy.store.ports.proposals import ProposalStore
 from proxy.store.ports.releases import ReleaseStore
 from proxy.store.ports.reports import SumsStore
-from proxy.store.ports.rollouts import RolloutEvidenceStore, RolloutStore
+from proxy.store.ports.rollouts import PlanStore, RolloutEvidenceStore, RolloutStore
 from proxy.store.ports.runs import RunRecords
 from proxy.store.ports.snapshots import SnapshotStore
 from proxy.store.ports.spending import LedgerRecords, SpendStore
@@ -81,7 +83,7 @@ from proxy.webhook_parts import webhooks_of
 
 class WholeStore(
     StoreLifetime, DescribedStore, BackupStore, ChangeStore, SnapshotStore, VersionStore, ReleaseStore, RolloutStore,
-    RolloutEvidenceStore, ProposalStore, TokenStore, AuditStore, StoredRuns, RunRecords, LedgerRecords, SpendStore, Upkeep, SumsStore,
+    RolloutEvidenceStore, PlanStore, ProposalStore, TokenStore, AuditStore, StoredRuns, RunRecords, LedgerRecords, SpendStore, Upkeep, SumsStore,
     Protocol,
 ):  # fmt: skip
     """A store with everything that a server asks of one."""
@@ -127,6 +129,7 @@ class Commands:
     proposals: ProposalCommands
     tokens: TokenCommands
     limits: LimitCommands
+    plans: PlanCommands
     runs: RunCommands
     #: For what was judged of runs that were handed over before: no worker is asked for more.
     verdicts: RunCommands
@@ -217,6 +220,7 @@ def commands(on: Foundation, control: ControlHalf, served: Served) -> Commands:
         proposals=ProposalCommands(changes, control.preflight),
         tokens=TokenCommands(changes, on.identifiers, control.token_uses),
         limits=LimitCommands(changes, on.identifiers, served.data_path, control.providers.names, control.preflight),
+        plans=PlanCommands(changes),
         runs=RunCommands(changes, control.store, recorder, on.clock, on.identifiers, counts.reported),
         verdicts=RunCommands(changes, control.store, control.recorder, on.clock, on.identifiers, counts.reported),
         retention=RetentionCommands(changes, control.retention),
@@ -257,6 +261,7 @@ def admin_parts(
         AgentReader(live, store),
         VersionReader(live, store, clock),
         ReleaseReader(store, control.rollout_loop),
+        PlanReader(store),
         ProposalReader(store),
         RunReader(store),
         RunReports(store, clock),
@@ -274,6 +279,7 @@ def admin_parts(
         orders.proposals,
         orders.tokens,
         orders.limits,
+        orders.plans,
         orders.runs,
         orders.retention,
         control.webhooks,

@@ -74,13 +74,14 @@ class AgentFile:
         ]
 
 
-def read_agents(directory: Path) -> list[AgentFile]:
-    """Every agent below `directory` (or the one that it is), by path. Raises BadAgentFiles with every problem."""
+def read_agents(directory: Path, *, may_be_none: bool = False) -> list[AgentFile]:
+    """Every agent below `directory` (or the one that it is), by path. Raises BadAgentFiles with every problem, among them that
+    there is none, unless there `may_be_none`."""
     problems: list[str] = []
     found: list[AgentFile] = []
     for path in _agent_files(directory, problems):
         try:
-            found.append(_read_one(path, directory, _shown(path, directory)))
+            found.append(_read_one(path, directory, shown_path(path, directory)))
         except BadAgentFiles as bad:
             problems += bad.problems
     by_name: dict[str, AgentFile] = {}
@@ -88,7 +89,7 @@ def read_agents(directory: Path) -> list[AgentFile]:
         first = by_name.setdefault(agent.name, agent)
         if first is not agent:
             problems.append(f"{agent.path}: agent: {agent.name} is described in {first.path} already")
-    if not found and not problems:
+    if not found and not problems and not may_be_none:
         problems.append(f"{directory}: holds no {AGENT_FILE}")
     if problems:
         raise BadAgentFiles(problems)
@@ -112,15 +113,15 @@ def _agent_files(directory: Path, problems: list[str]) -> Iterator[Path]:
         names[:] = sorted(name for name in names if not name.startswith("."))
         links = [place / name for name in names if (place / name).is_symlink()]
         problems += [
-            f"{_shown(link, directory)}: is a symbolic link, which is not followed"
+            f"{shown_path(link, directory)}: is a symbolic link, which is not followed"
             for link in links
             if (link / AGENT_FILE).exists()
         ]
 
 
 def _read_one(path: Path, directory: Path, shown: str) -> AgentFile:
-    content = _load(path, directory, shown)
-    problems = [*_unknown_keys(content), *_not_json("", content)]
+    content = load_mapping(path, directory, shown, "with the key `agent`")
+    problems = [*_unknown_keys(content), *not_json("", content)]
     settings = _settings(content, problems)
     components = {kind: content.get(kind) for kind in COMPONENT_KINDS}
     components["prompt"] = _prompt(content.get("prompt"), path.parent, problems)
@@ -141,7 +142,8 @@ def _read_one(path: Path, directory: Path, shown: str) -> AgentFile:
     return AgentFile(shown, settings, version, parse_bundle(normal).bundle_hash)
 
 
-def _load(path: Path, directory: Path, shown: str) -> Document:
+def load_mapping(path: Path, directory: Path, shown: str, wanted: str) -> Document:
+    """A YAML file below `directory` that holds a mapping; `wanted`: what of. Raises BadAgentFiles."""
     # Heavy: the strict reader stands in settings, which brings pydantic; only verbs that read agent files need it.
     from yaml import YAMLError  # noqa: PLC0415
 
@@ -153,7 +155,7 @@ def _load(path: Path, directory: Path, shown: str) -> Document:
     except (YAMLError, RecursionError, ValueError) as error:
         raise BadAgentFiles([f"{shown}: is not valid YAML: {' '.join(str(error).split())}"]) from None
     if not isinstance(content, dict):
-        raise BadAgentFiles([f"{shown}: must be a mapping with the key `agent`"])
+        raise BadAgentFiles([f"{shown}: must be a mapping {wanted}"])
     return cast("Document", content)
 
 
@@ -249,22 +251,23 @@ def _unknown_keys(content: Document) -> Iterator[str]:
                 yield f"{path}.{key}: unknown key; {hint}".lstrip(".")
 
 
-def _not_json(path: str, value: Any) -> Iterator[str]:
+def not_json(path: str, value: Any) -> Iterator[str]:
     """YAML knows more than JSON: dates, bytes, sets, keys that are no text, numbers that are none."""
     if isinstance(value, dict):
         for key, item in cast("dict[Any, Any]", value).items():
             place = f"{path}.{key}".lstrip(".")
             if not isinstance(key, str):
                 yield f"{place}: a key must be a text; put it in quotes"
-            yield from _not_json(place, item)
+            yield from not_json(place, item)
     elif isinstance(value, list):
         for index, item in enumerate(cast("list[Any]", value)):
-            yield from _not_json(f"{path}[{index}]", item)
+            yield from not_json(f"{path}[{index}]", item)
     elif isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         yield f"{path}: is not a number that JSON has"
     elif value is not None and not isinstance(value, str | int | float):
         yield f"{path}: is a {type(value).__name__}, which JSON has not; put it in quotes"
 
 
-def _shown(path: Path, directory: Path) -> str:
+def shown_path(path: Path, directory: Path) -> str:
+    """A path as problems name it: below `directory`, with `/`."""
     return path.relative_to(directory).as_posix()

@@ -22,6 +22,7 @@ from proxy.cli import (
     help_pages,
     importing,
     labels,
+    plans,
     proposals,
     rehearsal,
     report,
@@ -76,6 +77,7 @@ app.add_typer(versions.commands, name="versions")
 diff_view.register(app)
 app.add_typer(labels.commands)
 app.add_typer(rollouts.commands, name="rollout")
+app.add_typer(plans.commands, name="plans")
 rehearsal.register(rollouts.commands)
 app.add_typer(switches.commands)
 app.add_typer(caps.commands, name="caps")

@@ -81,6 +81,7 @@ _LISTS = {
     "run": _of_all("runs"),
     "switch": _of_all("switches"),
     "cap": _of_all("caps"),
+    "named_plan": _of_all("plans", "name"),
     "token": _of_all("tokens"),
 }
 _numbers = _of_agent("versions", "version")

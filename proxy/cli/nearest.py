@@ -105,6 +105,8 @@ def _hint(api: AdminClient, code: str | None, agent: str, arguments: Mapping[str
         case "rollout_not_found" | "proposal_not_found":
             newest = _members(api.items(f"{path}/{code.partition('_')[0]}s", 1), "id")
             return f"the newest is {newest[0]}" if newest else "it has none yet"
+        case "plan_not_found":
+            return _nearest(str(arguments.get("plan")), _names(api, "/plans", "name"))
         case _:
             return None
 

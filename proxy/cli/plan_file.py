@@ -1,11 +1,30 @@
-"""A rollout's plan from a YAML or JSON file. What it means is the server's to judge."""
+"""A rollout's plan from a YAML or JSON file, or by its name. What it means is the server's to judge."""
 
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
+
+import typer
 
 from proxy.cli.admin_client import Document
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.version_body import read_text
+
+_FILES = (".yaml", ".yml", ".json")
+
+PlanOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="A plan that is kept (switchback plans list), or a file with steps, guards and ends: .yaml, .json, or a path with / "
+        "[the default plan: 5, 10, 25, 50, 100 %].",
+    ),
+]
+
+
+def plan_or_name(text: str) -> Document | str:
+    """The document of a file, which has such an ending or a `/` in its path; anything else is the name of a plan. Raises
+    CommandFailed."""
+    return read_plan_file(Path(text)) if "/" in text or text.endswith(_FILES) else text
 
 
 def read_plan_file(path: Path) -> Document:

@@ -1,12 +1,12 @@
 """`switchback rollout simulate`: a rollout lived through before it begins. The living is rehearsed.py's."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from proxy.cli.admin_client import AdminClient
 from proxy.cli.admin_command import AgentName, admin_command
+from proxy.cli.plan_file import PlanOption
 from proxy.cli.showing import Show
 
 Assume = Annotated[
@@ -23,9 +23,7 @@ def simulate(
     show: Show,
     agent: AgentName,
     assume: Assume = None,
-    plan: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Steps, guards and ends, as YAML or JSON [the default plan].")
-    ] = None,
+    plan: PlanOption = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Replay the agent's recorded runs since: RFC 3339, or 24h, 7d ago."),

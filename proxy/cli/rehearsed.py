@@ -11,12 +11,11 @@ import statistics
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from proxy.cli.admin_client import AdminClient
+from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
-from proxy.cli.plan_file import read_plan_file
+from proxy.cli.plan_file import plan_or_name
 from proxy.cli.times import time_ago
 from proxy.core.calls.runs import Run
 from proxy.core.errors import BadInput
@@ -45,7 +44,7 @@ class Rehearsed:
 
     agent: str
     assume: Sequence[str]
-    plan: Path | None
+    plan: str | None
     since: str | None
     runs_per_hour: float
     users: int
@@ -58,7 +57,7 @@ class Rehearsed:
 def simulated(api: AdminClient, asked: Rehearsed) -> tuple[dict[str, Any], list[str]]:
     """What came of it, as a document and in sentences. Raises CommandFailed."""
     try:
-        chosen = read_plan({} if asked.plan is None else read_plan_file(asked.plan))
+        chosen = read_plan(_plan(api, asked.plan))
         assumed = read_assumptions(asked.assume)
     except BadInput as error:
         raise CommandFailed(error.message, EXIT_USAGE) from None
@@ -75,6 +74,11 @@ def simulated(api: AdminClient, asked: Rehearsed) -> tuple[dict[str, Any], list[
             break
     document = _document(asked.agent, lived, asked.repeats, None if recorded is None else len(recorded))
     return document, _lines(document, lived)
+
+
+def _plan(api: AdminClient, asked: str | None) -> Document:
+    found = {} if asked is None else plan_or_name(asked)
+    return api.get(f"/plans/{segment(found)}")["plan"] if isinstance(found, str) else found
 
 
 def _once(

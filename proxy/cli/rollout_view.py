@@ -12,7 +12,7 @@ def rollout_lines(found: Document) -> dict[str, object]:
     if not isinstance(plan, dict):
         return {"plan": "none: it began before there were plans, and nothing judges it"}
     progress = found.get("progress")
-    lines: dict[str, object] = {"plan": _plan_text(cast("Document", plan))}
+    lines: dict[str, object] = {"plan": plan_text(cast("Document", plan))}
     if isinstance(progress, dict):
         told = cast("Document", progress)
         lines |= {"phase": told.get("phase"), "decided": told.get("sentence")}
@@ -48,11 +48,13 @@ def _told(period: Document) -> Iterator[str]:
             yield f", {metric} {told['mean']:.3f} of {told['numbers']}"
 
 
-def _plan_text(plan: Document) -> str:
+def plan_text(plan: Document) -> str:
+    """A plan in short: the name it came from, shares, end and guards."""
     steps = cast("list[Document]", plan.get("steps") or [])
     shares = " → ".join(f"{step.get('percentage'):g} %" for step in steps)
     guards = ", ".join(cast("dict[str, Any]", plan.get("guards") or {}))
-    return f"{shares}, then {plan.get('at_end')}; guarded by {guards}"
+    name = f"{plan['name']}: " if plan.get("name") else ""
+    return f"{name}{shares}, then {plan.get('at_end')}; guarded by {guards}"
 
 
 def _metric_text(metric: Document) -> str:

@@ -3,7 +3,6 @@
 Taking a rollout back is `switchback rollback`, the one control point. Counterpart: `/agents/{agent}/rollouts`.
 """
 
-from pathlib import Path
 from typing import Annotated, cast
 
 import typer
@@ -12,7 +11,7 @@ from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_command, new_group
 from proxy.cli.agents import arms_text
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
-from proxy.cli.plan_file import read_plan_file
+from proxy.cli.plan_file import PlanOption, plan_or_name
 from proxy.cli.protected_moves import Evaluations, Force, is_proposal, waiting_lines, with_evidence
 from proxy.cli.rollout_view import rollout_lines
 from proxy.cli.showing import Columns, Show, member, moment
@@ -41,7 +40,11 @@ Percentage = Annotated[
 
 
 @admin_command(
-    commands, "start", 'switchback rollout start support-triage --candidate 8 --why "canary"', role="operator"
+    commands,
+    "start",
+    'switchback rollout start support-triage --candidate 8 --why "canary"',
+    "switchback rollout start support-triage --candidate 8 --plan cautious",
+    role="operator",
 )
 def start_rollout(
     api: AdminClient,
@@ -52,12 +55,7 @@ def start_rollout(
         float | None,
         typer.Option(metavar="NUMBER", min=0, max=100, help="A fixed share, kept until somebody moves it."),
     ] = None,
-    plan: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Steps, guards and ends, as YAML or JSON [the default plan: 5, 10, 25, 50, 100 %]."
-        ),
-    ] = None,
+    plan: PlanOption = None,
     label: Annotated[str, typer.Option(metavar="TEXT", help="Whose traffic is shared.")] = "prod",
     eligible: Annotated[
         list[str] | None, typer.Option(metavar="TAG=VALUE", help="Only calls with this tag; once for each.")
@@ -74,7 +72,7 @@ def start_rollout(
     if percentage is not None:
         body["percentage"] = percentage
     if plan is not None:
-        body["plan"] = read_plan_file(plan)
+        body["plan"] = plan_or_name(plan)
     if eligible:
         body["eligible"] = dict(_tag(pair) for pair in eligible)
     if force:

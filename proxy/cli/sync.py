@@ -1,8 +1,8 @@
-"""Brings agents from files into the server, and out again: what `switchback sync DIR` and `agents export DIR` do.
+"""Brings agents and plans from files into the server, and agents out again: what `switchback sync DIR` and `agents export DIR` do.
 
 An agent's files are compared with its newest version only. Equal content makes no version; a newest version that did not come
 from git is never built over unless forced, so that an edit made elsewhere is not silently reverted. Whether a change is allowed
-is the server's to say. Counterparts: agent_files.py and agent_writing.py; git_verbs.py has the options.
+is the server's to say. Counterparts: agent_files.py, agent_writing.py and plan_sync.py; git_verbs.py has the options.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from proxy.cli.admin_client import segment
-from proxy.cli.agent_files import AgentFile, read_agents
+from proxy.cli.agent_files import AgentFile
 from proxy.cli.agent_writing import write_agent
 from proxy.cli.failures import EXIT_CHANGED, EXIT_CONFLICT, EXIT_FAILED, EXIT_UNKNOWN, EXIT_UNREACHABLE, CommandFailed
+from proxy.cli.plan_sync import PlanFile, PlanOutcome, read_plans_and_agents, sync_plan
 from proxy.cli.protected_moves import is_proposal, with_evidence
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
@@ -92,6 +93,7 @@ class SyncReport:
     """What a sync did, or with `dry_run` would do, agent by agent."""
 
     outcomes: tuple[AgentOutcome, ...]
+    plans: tuple[PlanOutcome, ...] = ()
     dry_run: bool
     label: str | None = None
     git_commit: str | None = None
@@ -99,7 +101,8 @@ class SyncReport:
     @property
     def exit_code(self) -> int:
         """0, or that of a conflict where anything was refused."""
-        return EXIT_CONFLICT if any(outcome.is_refused for outcome in self.outcomes) else 0
+        refused = [outcome for outcome in self.outcomes if outcome.is_refused]
+        return EXIT_CONFLICT if refused or any(plan.result == "refused" for plan in self.plans) else 0
 
     def document(self) -> Document:
         return {
@@ -107,11 +110,13 @@ class SyncReport:
             "label": self.label,
             "git_commit": self.git_commit,
             "agents": [outcome.document() for outcome in self.outcomes],
+            "plans": [plan.document() for plan in self.plans],
         }
 
     def lines(self) -> list[str]:
         """For people: what happened to each agent, and a sum."""
         lines = [line for outcome in self.outcomes for line in self._lines_of(outcome)]
+        lines += [plan.line(dry_run=self.dry_run) for plan in self.plans]
         counts = {result: sum(1 for outcome in self.outcomes if outcome.result == result) for result in _RESULTS}
         total = ", ".join(f"{count} {result}" for result, count in counts.items())
         source = "no git commit to record" if self.git_commit is None else f"git commit {self.git_commit}"
@@ -176,6 +181,16 @@ class _Sync:
         if self.label is not None:
             return self._moved(file, outcome, found, path)
         return self._foreseen(file, outcome) if outcome.result == "created" else outcome
+
+    def plan(self, file: PlanFile) -> PlanOutcome:
+        source = {"commit": self.commit, "path": f"{self.root}/{file.path}"}
+        try:
+            return sync_plan(self.api, file, dry_run=self.dry_run, force=self.force, source=source, why=self._why())
+        except CommandFailed as failed:
+            refusal = _refusal(failed)
+            return PlanOutcome(
+                name=file.name, path=file.path, result="refused", code=refusal.code, reason=refusal.message
+            )
 
     def _found(self, path: str) -> Document | None:
         try:
@@ -295,22 +310,23 @@ def sync(
     git_commit: str | None = None,
     message: str | None = None,
 ) -> SyncReport:
-    """Create versions for the agents in `directory` whose content changed; with `label`, then move it to them. `message` is that of
+    """Set the plans in `directory`, and create versions for the agents whose content changed; with `label`, then move it to them. `message` is that of
     the new versions [what each file says].
 
     All files are read before anything is changed. An agent that is refused does not keep the others back. Raises
     BadAgentFiles for files that cannot be used and CommandFailed where the server cannot be asked.
     """
-    files = read_agents(directory)
+    plans, files = read_plans_and_agents(directory)
     root = directory.resolve().name
     run = _Sync(api=client, dry_run=dry_run, label=label, force=force, commit=git_commit, root=root, message=message)
     try:
+        set_plans = tuple(run.plan(plan) for plan in plans)
         outcomes = tuple(run.agent(file) for file in files)
     except CommandFailed as failed:
         if failed.exit_code != EXIT_UNREACHABLE:
             raise
         raise _told_without_a_server(files, failed) from None
-    return SyncReport(outcomes=outcomes, dry_run=dry_run, label=label, git_commit=git_commit)
+    return SyncReport(outcomes=outcomes, plans=set_plans, dry_run=dry_run, label=label, git_commit=git_commit)
 
 
 def export_agents(client: Api, directory: Path, agents: list[str], label: str | None) -> list[Document]:

@@ -1,4 +1,4 @@
-"""The names people give: agents, labels, tags; and the ways a call refers to an agent."""
+"""The names people give: agents, labels, plans, tags; and the ways a call refers to an agent."""
 
 import functools
 import re
@@ -11,8 +11,10 @@ RESERVED_LABEL = "latest"
 UNASSIGNED = "unassigned"
 AGENT_PATTERN = "[a-z0-9][a-z0-9._-]{0,63}"
 LABEL_PATTERN = "[a-z][a-z0-9._-]{0,63}"
+PLAN_PATTERN = AGENT_PATTERN
 _AGENT = re.compile(rf"{AGENT_PATTERN}\Z")
 _LABEL = re.compile(rf"{LABEL_PATTERN}\Z")
+_PLAN = re.compile(rf"{PLAN_PATTERN}\Z")
 
 
 class AgentReference(msgspec.Struct, frozen=True):
@@ -44,6 +46,17 @@ def check_label_name(label: str) -> str:
             param="label",
         )
     return label
+
+
+def check_plan_name(name: object) -> str:
+    """`name` if it may name a plan. Raises BadInput(`bad_name`)."""
+    if not isinstance(name, str) or not _PLAN.match(name):
+        raise BadInput(
+            "bad_name",
+            "a plan is named with a-z, 0-9, '.', '_' and '-', at most 64 characters, beginning with a letter or digit",
+            param="name",
+        )
+    return name
 
 
 @functools.lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from proxy.core.names import AGENT_PATTERN, LABEL_PATTERN
+from proxy.core.names import AGENT_PATTERN, LABEL_PATTERN, PLAN_PATTERN
 
 Moment = Annotated[
     str,
@@ -21,6 +21,7 @@ Moment = Annotated[
 ]
 AgentName = Annotated[str, Meta(pattern=f"^{AGENT_PATTERN}$", examples=["support"])]
 LabelName = Annotated[str, Meta(pattern=f"^{LABEL_PATTERN}$", examples=["prod"])]
+PlanName = Annotated[str, Meta(pattern=f"^{PLAN_PATTERN}$", examples=["cautious"])]
 VersionNumber = Annotated[int, Meta(ge=1, description="numbered per agent, from 1", examples=[3])]
 #: 0 stands for a label that is not set.
 ReleaseNumber = Annotated[int, Meta(ge=0, description="numbered per agent, from 1", examples=[12])]

@@ -24,6 +24,7 @@ OPERATIONS = {
     ("report", "versions"): "report_versions",
     ("report", "label"): "report_label",
     ("report", "rollout"): "report_rollout",
+    ("plans", "set"): "set_plan",
     ("rollout", "pause"): "pause_rollout",
     ("rollout", "resume"): "resume_rollout",
     ("rollout", "simulate"): "list_runs",

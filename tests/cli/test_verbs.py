@@ -62,6 +62,20 @@ ENTRY = {
 }
 
 
+PLAN = {
+    "name": "cautious",
+    "plan": {
+        "name": "cautious",
+        "steps": [{"percentage": 5}, {"percentage": 50}],
+        "at_end": "wait",
+        "guards": {"errors": {}},
+    },
+    "updated_by": "ann",
+    "updated_at": "2026-11-20T14:03:00.1Z",
+    "why": "after the outage",
+}
+
+
 def _page(*items: Any) -> dict[str, Any]:
     return {"items": list(items), "next": None}
 
@@ -95,6 +109,8 @@ READ = [
     Case("rollout list a", "GET", "/agents/a/rollouts", _page(ROLLOUT), ["r1", "90% v1, 10% v2"]),
     Case("rollout show a r1", "GET", "/agents/a/rollouts/r1", ROLLOUT, ["90% v1, 10% v2"]),
     Case("kill --list", "GET", "/switches", _page(SWITCH), ["sw_1", "agent a", "2026-11-20 14:03:00Z"]),
+    Case("plans list", "GET", "/plans", _page(PLAN), ["cautious", "5 % → 50 %, then wait; guarded by errors"]),
+    Case("plans show cautious", "GET", "/plans/cautious", PLAN, ["plan.at_end", "wait"]),
     Case("caps list", "GET", "/caps", _page(CAP), ["$50.000000", "$1.500000"]),
     Case(
         "runs list --agent a --version 2 --result error --from 2026-11-20T00:00:00Z", "GET", "/runs", _page(RUN),
@@ -186,6 +202,13 @@ CHANGE = [
     Case(
         "caps change cap_1 --limit 0.5 --at-limit warn", "PUT", "/caps/cap_1", CAP, ["the limit is $50"],
         {"limit": 0.5, "at_limit": "warn", "why": "no reason given"},
+    ),
+    Case(
+        "plans delete cautious --why old", "DELETE", "/plans/cautious", PLAN, ["plan cautious is gone"], query={"why": "old"}
+    ),
+    Case(
+        "rollout start a --candidate 2 --plan cautious", "POST", "/agents/a/rollouts", ROLLOUT, ["rollout r1 runs on prod"],
+        {"label": "prod", "candidate": 2, "plan": "cautious", "why": "no reason given"}, status=201,
     ),
     Case("caps end cap_1", "DELETE", "/caps/cap_1", CAP, ["cap_1 is gone"], query={"why": "no reason given"}),
 ]  # fmt: skip

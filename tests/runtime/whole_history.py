@@ -40,6 +40,11 @@ async def told(control: Commands) -> None:
     again = await rollouts.start_rollout("bob", "a", RolloutDraft(label="prod", candidate=3, percentage=1), "again")
     await rollouts.abort("bob", "a", again.id, "no")
     await guarded(control)
+    for name in ("cautious", "quick"):
+        await control.orders.plans.set_plan(
+            "ann", name, {"at_end": "wait"}, "Ünïcode", source={"git": {"commit": "abc"}}
+        )
+    await control.orders.plans.delete_plan("bob", "quick", "nobody uses it")
     await releases.archive_agent("ann", "a", "old")
     # An entry that speaks about no row.
     await control.store.record_runs([run("run-1")], [])

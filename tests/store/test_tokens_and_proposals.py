@@ -1,4 +1,4 @@
-"""What every store promises of tokens, protections and proposals; and what the file itself holds of them."""
+"""What every store promises of tokens, protections, named plans and proposals; and what the file itself holds of them."""
 
 import sqlite3
 from contextlib import closing
@@ -10,6 +10,7 @@ import pytest
 from proxy.core.errors import BadInput, Conflict, NotFound
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.protection import Protection
+from proxy.core.rollouts.named_plans import NamedPlan
 from proxy.core.tokens import Token
 from proxy.store.sqlite import SqliteStore
 from tests.store.given import NOON, an_agent, audited
@@ -121,6 +122,29 @@ class TestProtections:
         with pytest.raises(Conflict):
             async with audited(store) as change:
                 await change.set_protection(Protection(agent="nobody", label="prod"))
+
+
+class TestPlans:
+    async def test_are_set_replaced_deleted_and_listed_by_name(self, store):
+        first = NamedPlan(name="slow", plan={"alpha": 0.05}, updated_by="ann", updated_at_microseconds=NOON, why="w")
+        later = replace(first, plan={"alpha": 0.01}, source={"git": {"commit": "c"}}, updated_by="bob")
+        other = replace(first, name="careful")
+        async with audited(store) as change:
+            await change.set_plan(first)
+            assert await change.plan("slow") == first
+            await change.set_plan(later)
+            await change.set_plan(other)
+        page = await store.plans(None, 1)
+        assert page.items == [other]
+        assert (await store.plans(page.next_cursor, 1)).items == [later]
+        assert await store.plan("slow") == later
+        async with audited(store) as change:
+            await change.delete_plan("slow")
+            with pytest.raises(NotFound):
+                await change.delete_plan("slow")
+        assert await store.plan("slow") is None
+        with pytest.raises(BadInput):
+            await store.plans("nonsense", 2)
 
 
 class TestProposals:

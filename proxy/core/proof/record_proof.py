@@ -3,8 +3,8 @@
 Published rule. An entry `version.created` has in `after` the version's summary, with the hashes of its components; an entry of a
 change of traffic has its release row in `after`, or in `after.release` beside a rollout. Each row must be exactly what its
 entry says, each component must have the hash it is stored under, no version or release may be without entry, and each label
-must point to what its newest release serves. Agents, rollouts, switches, caps, tokens, protections and proposals change; of them
-the last entry that speaks about a row says what it is now. Values only: reading rows is the store's matter, one stretch after the other
+must point to what its newest release serves. Agents, rollouts, switches, caps, tokens, protections, proposals and named plans change; of
+them the last entry that speaks about a row says what it is now. Values only: reading rows is the store's matter, one stretch after the other
 (`RecordProof` says how far); an export alone is proved by audit_proof.py.
 """
 
@@ -30,6 +30,7 @@ Table = Literal[
     "tokens",
     "protections",
     "proposals",
+    "rollout_plans",
     "database",
 ]
 #: A table and the values of the row's key.

@@ -81,6 +81,8 @@ class Plan:
     promotion_odds_ratio: float | None = None
     watch_seconds: float = 2_700.0
     eligible: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: The named plan it came from; None: it was written for one rollout, or is the default plan.
+    name: str | None = None
 
     @property
     def metrics(self) -> tuple[Guard, ...]:

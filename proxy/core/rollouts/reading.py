@@ -11,6 +11,7 @@
     promotion_odds_ratio: 2.0
     watch: 45m
     eligible: {tag: value}
+    name: cautious
 
 What is left out is the default plan's. A metric that the proxy does not measure is refused with the nearest name, because a
 guard that nobody feeds would hold the rollout for ever.
@@ -23,6 +24,7 @@ from typing import Any, TypedDict, cast
 
 from proxy.core.bucketing import buckets_for
 from proxy.core.errors import BadInput
+from proxy.core.names import check_plan_name
 from proxy.core.rollouts.plan import (
     AT_END,
     DEFAULT_PLAN,
@@ -52,6 +54,7 @@ _KEYS = (
     "promotion_odds_ratio",
     "watch",
     "eligible",
+    "name",
 )
 _MOST_STEPS = 50
 _MOST_GUARDS = 20
@@ -81,6 +84,7 @@ def read_plan(document: object) -> Plan:
         promotion_odds_ratio=None if odds is None else _number(odds, "promotion_odds_ratio", 1.01, 100.0),
         watch_seconds=_span(plan, "watch", DEFAULT_PLAN.watch_seconds),
         eligible=_tags(plan.get("eligible", {})),
+        name=None if plan.get("name") is None else check_plan_name(plan["name"]),
     )
 
 
@@ -136,6 +140,8 @@ class PlanDocument(TypedDict):
     watch: Span
     eligible: dict[str, str]
     max_step_duration: Span
+    #: The named plan it came from.
+    name: str | None
 
 
 def plan_document(plan: Plan) -> PlanDocument:
@@ -155,6 +161,7 @@ def plan_document(plan: Plan) -> PlanDocument:
         "watch": _span_or_never(plan.watch_seconds),
         "eligible": dict(plan.eligible),
         "max_step_duration": _span_or_never(plan.most_step_seconds),
+        "name": plan.name,
     }
 
 

@@ -14,7 +14,7 @@ from proxy.core.calls.runs import RunResult
 from proxy.core.releasing.protection import Mover
 from proxy.core.rollouts.reading import PlanDocument
 from proxy.core.scopes import ScopeDocument
-from proxy.core.shapes import AgentName, LabelName, Moment, Share, VersionNumber
+from proxy.core.shapes import AgentName, LabelName, Moment, PlanName, Share, VersionNumber
 from proxy.core.snapshot import Unapplied
 from proxy.core.spending.caps import CAP_DIMENSIONS, AtLimit, CapUnit, CapWindow
 from proxy.core.switches import SWITCH_DIMENSIONS, SwitchMode
@@ -51,7 +51,13 @@ Policy = Annotated[
 ]
 SwitchScope = Annotated[dict[str, Any], WithJsonSchema(partial_schema(ScopeDocument, SWITCH_DIMENSIONS))]
 CapScope = Annotated[dict[str, Any], WithJsonSchema(partial_schema(ScopeDocument, CAP_DIMENSIONS))]
-PlanBody = Annotated[dict[str, Any], Field(max_length=32), WithJsonSchema(partial_schema(PlanDocument))]
+_PLAN_SCHEMA = partial_schema(PlanDocument)
+PlanBody = Annotated[dict[str, Any], Field(max_length=32), WithJsonSchema(_PLAN_SCHEMA)]
+PlanOrName = Annotated[
+    dict[str, Any] | str,
+    Field(max_length=64),
+    WithJsonSchema({"anyOf": [_PLAN_SCHEMA, {**member_schema(PlanName), "description": "the name of a plan"}]}),
+]
 Text = Annotated[str, Field(max_length=_MAX_TEXT)]
 RunId = Annotated[str, Field(min_length=1, max_length=100, examples=["run_019a"])]
 Agent = Annotated[str, Field(json_schema_extra=member_schema(AgentName))]
@@ -184,16 +190,23 @@ class RollbackBody(ReasonBody):
 
 
 class RolloutBody(ReasonBody):
-    """A candidate for a label's traffic, by a `plan`, or with a fixed `percentage` until somebody moves it; with neither, by the
-    default plan. `eligible` are tags a call must carry to take part."""
+    """A candidate for a label's traffic, by a `plan` (its members, or the name of one that is kept), or with a fixed `percentage` until
+    somebody moves it; with neither, by the default plan. `eligible` are tags a call must carry to take part."""
 
     label: Label = "prod"
     candidate: Number
     percentage: Percentage | None = None
-    plan: PlanBody | None = None
+    plan: PlanOrName | None = None
     eligible: Annotated[dict[str, str], Field(max_length=32, examples=[{"tier": "free"}])] = {}
     evidence: EvidenceList = []
     force: bool = False
+
+
+class NamedPlanBody(ReasonBody):
+    """A plan to keep under the name in the path. `source` says where it came from, such as a git commit."""
+
+    plan: PlanBody
+    source: dict[str, Any] = {}
 
 
 class PromotionBody(ReasonBody):

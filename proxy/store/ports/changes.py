@@ -17,6 +17,7 @@ from proxy.core.proof.audit import AuditDraft, AuditEntry
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.protection import Protection
 from proxy.core.releasing.releases import Release
+from proxy.core.rollouts.named_plans import NamedPlan
 from proxy.core.snapshot import Agent, AgentState, Rollout, SnapshotChanges
 from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch
@@ -126,6 +127,12 @@ class Change(EmergencyChange, Protocol):
         ...
 
     async def end_protection(self, agent: str, label: str) -> None: ...
+    async def plan(self, name: str) -> NamedPlan | None: ...
+    async def set_plan(self, named: NamedPlan) -> None:
+        """Put it in the place of the one that had the name, if any."""
+        ...
+
+    async def delete_plan(self, name: str) -> None: ...
     async def next_proposal_id(self, agent: str) -> str:
         """`p1`, `p2`, ... per agent."""
         ...

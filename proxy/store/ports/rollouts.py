@@ -1,10 +1,11 @@
-"""Rollouts, and the evidence they are judged on."""
+"""Rollouts, the evidence they are judged on, and plans that have names."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from proxy.core.pages import DEFAULT_PAGE, Page
+from proxy.core.rollouts.named_plans import NamedPlan
 from proxy.core.snapshot import Rollout
 
 
@@ -38,3 +39,13 @@ class RolloutEvidenceStore(Protocol):
     async def open_watches(self) -> Sequence[tuple[Rollout, KeptEvidence]]:
         """Ended rollouts whose label is still watched."""
         ...
+
+
+class PlanStore(Protocol):
+    """Plans that any agent's rollout can be started with."""
+
+    async def plans(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[NamedPlan]:
+        """By name."""
+        ...
+
+    async def plan(self, name: str) -> NamedPlan | None: ...

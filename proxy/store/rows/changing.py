@@ -25,9 +25,12 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     "tokens": ("id",),
     "protections": ("agent", "label"),
     "proposals": ("agent", "id"),
+    "rollout_plans": ("name",),
 }
 #: Tables whose rows are numbered per agent, by the event that makes a row.
 _NUMBERED: Mapping[str, Table] = {"rollout.started": "rollouts", "proposal.made": "proposals"}
+#: Events after which the row is there no more.
+_GONE = frozenset({"label.unprotected", "plan.deleted"})
 _ROLLOUT_EVENTS = ("started", "share_changed", "paused", "resumed", "promoted", "aborted")
 _PROPOSAL_MEMBERS = frozenset(
     {
@@ -83,7 +86,7 @@ def stated_row(entry: Document) -> StatedRow | None:
     table, columns, is_final = found
     key = {name: columns[name] for name in KEYS[table]}
     made = int(columns["number"]) if entry["what"] in _NUMBERED else None
-    is_gone = entry["what"] == "label.unprotected"
+    is_gone = entry["what"] in _GONE
     return StatedRow(entry["number"], table, None if is_gone else columns, key, is_final, made)
 
 
@@ -204,6 +207,17 @@ def _proposal(entry: Document) -> _Told:
     return "proposals", columns, document["state"] != "waiting"
 
 
+def _plan(entry: Document) -> _Told:
+    document = entry["before" if entry["what"] in _GONE else "after"]
+    columns = {
+        **{name: document[name] for name in ("name", "why", "updated_by")},
+        "plan": json_text(document["plan"]),
+        "source": json_text(document["source"]),
+        "updated_at_microseconds": _moment(document["updated_at"]),
+    }
+    return "rollout_plans", columns, False
+
+
 _TOLD: Mapping[str, Callable[[Document], _Told | None]] = {
     **dict.fromkeys(("agent.created", "agent.updated", "agent.archived", "agent.unarchived"), _agent),
     **dict.fromkeys((f"rollout.{what}" for what in _ROLLOUT_EVENTS), _rollout),
@@ -212,6 +226,7 @@ _TOLD: Mapping[str, Callable[[Document], _Told | None]] = {
     **dict.fromkeys(("cap.set", "cap.changed", "cap.ended"), _cap),
     **dict.fromkeys(("token.created", "token.revoked"), _token),
     **dict.fromkeys(("label.protected", "label.unprotected"), _protection),
+    **dict.fromkeys(("plan.set", "plan.deleted"), _plan),
     **dict.fromkeys(("proposal.made", "proposal.approved", "proposal.rejected", "proposal.stale"), _proposal),
 }
 

@@ -10,6 +10,7 @@ import orjson
 
 from proxy.core.proof.audit import AuditEntry
 from proxy.core.releasing.releases import Release
+from proxy.core.rollouts.named_plans import NamedPlan
 from proxy.core.scopes import DIMENSIONS, parse_scope
 from proxy.core.snapshot import Agent, Arm, Rollout
 from proxy.core.spending.caps import Cap
@@ -28,6 +29,7 @@ _RELEASES = ColumnTable(Release, apart=["arms"], evidence=JSON_LIST)
 _ROLLOUTS = ColumnTable(Rollout, apart=["arms"], eligible=JSON, plan=OPTIONAL_JSON)
 SWITCHES = ColumnTable(Switch, scope=_SCOPE, cut_streams=FLAG)
 CAPS = ColumnTable(Cap, scope=_SCOPE, window=Kept(column="window_kind"))
+PLANS = ColumnTable(NamedPlan, plan=JSON, source=JSON)
 AUDIT = ColumnTable(AuditEntry, before=OPTIONAL_JSON, after=OPTIONAL_JSON, evidence=JSON_LIST)
 
 

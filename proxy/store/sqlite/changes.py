@@ -14,6 +14,7 @@ from proxy.core.proof.audit import AuditDraft, AuditEntry
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.protection import Protection
 from proxy.core.releasing.releases import Release
+from proxy.core.rollouts.named_plans import NamedPlan
 from proxy.core.snapshot import Agent, AgentState, Rollout, SnapshotChanges
 from proxy.core.spending.caps import Cap
 from proxy.core.switches import Switch
@@ -21,8 +22,8 @@ from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version
 from proxy.store.rows.access import PROPOSALS, PROTECTIONS, TOKENS
 from proxy.store.rows.columns import Columns, json_text
-from proxy.store.rows.values import CAPS, SWITCHES, agent_columns, rollout_columns
-from proxy.store.sqlite import access
+from proxy.store.rows.values import CAPS, PLANS, SWITCHES, agent_columns, rollout_columns
+from proxy.store.sqlite import access, plans
 from proxy.store.sqlite.appending import append_audit, append_release, append_version, insert
 from proxy.store.sqlite.lists import read_label_history, read_rollout
 from proxy.store.sqlite.opening.connection import ThreadConnection
@@ -187,6 +188,15 @@ class SqliteChange:
 
     async def end_protection(self, agent: str, label: str) -> None:
         await self._alter(access.END_PROTECTION, (agent, label), _missing("protection", label))
+
+    async def plan(self, name: str) -> NamedPlan | None:
+        return await self._writer.run(plans.read_plan, name)
+
+    async def set_plan(self, named: NamedPlan) -> None:
+        await self._writer.run(_execute, plans.SET_PLAN, PLANS.columns(named))
+
+    async def delete_plan(self, name: str) -> None:
+        await self._alter(plans.DELETE_PLAN, (name,), _missing("plan", name))
 
     async def next_proposal_id(self, agent: str) -> str:
         return await self._writer.run(access.next_proposal_id, agent)

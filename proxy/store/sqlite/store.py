@@ -1,7 +1,7 @@
 """The SQLite store: every port, each promise handed to the module that keeps it.
 
 Nothing is decided here. Files, connections and transactions are database.py's; the SQL is in changes.py, traffic.py,
-lists.py, run_lists.py, outcome_lists.py, access.py, batches.py and ledger.py.
+lists.py, run_lists.py, outcome_lists.py, access.py, plans.py, batches.py and ledger.py.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from proxy.core.proof.record_proof import RecordProof
 from proxy.core.releasing.proposals import Proposal, ProposalState
 from proxy.core.releasing.protection import Protection
 from proxy.core.releasing.releases import Release
+from proxy.core.rollouts.named_plans import NamedPlan
 from proxy.core.snapshot import Agent, AgentState, Rollout, Snapshot
 from proxy.core.spending.caps import Cap, CounterKey
 from proxy.core.spending.ledger import LedgerWrites
@@ -30,7 +31,7 @@ from proxy.store.ports.lifetime import StoreCopy, StoreFacts
 from proxy.store.ports.reports import SummedRuns, SumsFilter
 from proxy.store.ports.rollouts import KeptEvidence
 from proxy.store.ports.upkeep import Carried, CarryPosition
-from proxy.store.sqlite import access, carrying, evidence, giving_back, ledger, lists, traffic
+from proxy.store.sqlite import access, carrying, evidence, giving_back, ledger, lists, plans, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at
 from proxy.store.sqlite.opening.database import Database
 from proxy.store.sqlite.opening.migrate import migrations
@@ -184,6 +185,12 @@ class SqliteStore:
 
     async def open_watches(self) -> Sequence[tuple[Rollout, KeptEvidence]]:
         return await self._database.read_for_lists(evidence.read_open_watches)
+
+    async def plans(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[NamedPlan]:
+        return await self._database.read_for_lists(plans.list_plans, cursor, limit)
+
+    async def plan(self, name: str) -> NamedPlan | None:
+        return await self._database.read_for_lists(plans.read_plan, name)
 
     async def write_ledger(self, writes: LedgerWrites) -> None:
         await self._database.write(ledger.write_ledger, writes)

@@ -49,6 +49,7 @@ async def test_every_operation_answers_as_its_route_says(admin: Admin) -> None:
     await tell_of_agents_and_versions(story)
     await tell_of_labels(story)
     await tell_of_rollouts(story)
+    await tell_of_plans(story)
     await tell_of_switches_and_caps(story)
     await tell_of_runs(story)
     await tell_of_memory(story)
@@ -167,6 +168,21 @@ async def tell_of_rollouts(story: Story) -> None:
     listed = (await story.tell("list_rollouts", agent="support", query="?limit=2"))["items"]
     assert [(item["id"], item["state"]) for item in listed] == [("r3", "promoted"), ("r2", "rolled_back")]
     assert (await story.tell("get_rollout", agent="support", id="r1"))["state"] == "aborted"
+
+
+async def tell_of_plans(story: Story) -> None:
+    order = {
+        "plan": {"steps": [{"percentage": 5}], "at_end": "wait"},
+        "source": {"git": {"commit": "c0ffee"}},
+        "why": "w",
+    }
+    kept = await story.tell("set_plan", order, name="cautious")
+    assert [step["percentage"] for step in kept["plan"]["steps"]] == [5]
+    assert MOMENT.match(kept["updated_at"])
+    assert (await story.tell("get_plan", name="cautious")).content == kept.content
+    assert (await story.tell("list_plans"))["items"] == [kept.content]
+    gone = await story.tell("delete_plan", query="?why=over", name="cautious")
+    assert gone.content == {**kept.content, "removed": True}
 
 
 async def tell_of_switches_and_caps(story: Story) -> None:

@@ -21,7 +21,7 @@ from tests.edges.admin.composition import NOON, Commands, SetClock, commands
 from tests.runtime.whole_history import told
 
 WRITTEN_ONCE = ("audit", "versions", "releases", "release_arms", "components")
-CHANGING = ("agents", "rollouts", "switches", "caps", "tokens", "protections", "proposals")
+CHANGING = ("agents", "rollouts", "switches", "caps", "tokens", "protections", "proposals", "rollout_plans")
 TABLES = (*WRITTEN_ONCE, *CHANGING)
 KEYS = {
     "agents": ("name",),
@@ -31,6 +31,7 @@ KEYS = {
     "tokens": ("id",),
     "protections": ("agent", "label"),
     "proposals": ("agent", "id"),
+    "rollout_plans": ("name",),
     "audit": ("number",),
     "versions": ("agent", "number"),
     "releases": ("agent", "number"),
@@ -206,6 +207,11 @@ async def test_a_row_that_is_gone_is_found(control: Commands, table: str) -> Non
             {"agent": "b", "number": 3},
         ),
         ("INSERT INTO protections VALUES ('a', 'prod', 'admin', 0, 0)", "protections", {"agent": "a", "label": "prod"}),
+        (
+            "INSERT INTO rollout_plans SELECT 'other', plan, source, why, updated_by, updated_at_microseconds FROM rollout_plans",
+            "rollout_plans",
+            {"name": "other"},
+        ),
         ("DELETE FROM protections", "protections", {"agent": "b", "label": "staging"}),
         ("UPDATE labels SET version = 2 WHERE agent = 'a'", "labels", {"agent": "a", "label": "prod"}),
         ("DELETE FROM labels WHERE agent = 'a'", "labels", {"agent": "a", "label": "prod"}),

@@ -1,7 +1,8 @@
-"""Answers: rollouts."""
+"""Answers: rollouts, and plans that have names."""
 
 from typing import NotRequired
 
+from proxy.core.rollouts.named_plans import NamedPlanDocument
 from proxy.core.rollouts.progress import ProgressDocument
 from proxy.core.rollouts.watching import WatchDocument
 from proxy.core.snapshot import RolloutDocument
@@ -24,3 +25,9 @@ class RolloutAborted(RolloutDocument):
 
     journalled: NotRequired[bool]
     warning: NotRequired[str]
+
+
+class PlanDeleted(NamedPlanDocument):
+    """A named plan as it was; rollouts that were started with it keep it."""
+
+    removed: bool

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from proxy.core.shapes import AgentName, LabelName
+from proxy.core.shapes import AgentName, LabelName, PlanName
 from proxy.edges.admin.contract.schemas import Schema, member_schema, query_schema
 
 _NAME = re.compile(r"\{(\w+)\}")
@@ -15,6 +15,7 @@ _SIDE: Schema = {"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]{0,63}$", "e
 _PATH: dict[str, tuple[str, Schema]] = {
     "agent": ("the agent's name", member_schema(AgentName)),
     "label": ("the label's name", member_schema(LabelName)),
+    "name": ("the plan's name", member_schema(PlanName)),
     "n": (
         "the version's number, or `latest`",
         {"type": "string", "pattern": "^([1-9][0-9]{0,8}|latest)$", "examples": ["3", "latest"]},

@@ -71,6 +71,7 @@ _MEANINGS: Final[dict[int, dict[str, str]]] = {
         "delivery_not_found": "There is no such delivery: it was made, or given up long ago",
         "label_not_set": "The label is not set, or served nothing then",
         "path_not_found": "There is nothing at this path",
+        "plan_not_found": "No plan has that name",
         "proposal_not_found": "There is no such proposal",
         "protection_not_found": "The label is not protected",
         "provider_not_configured": "No such provider is in the settings",

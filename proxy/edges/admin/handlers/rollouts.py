@@ -1,24 +1,27 @@
-"""Handlers: rollouts."""
+"""Handlers: rollouts, and plans that have names."""
 
 from dataclasses import replace
 
 from proxy.core.bucketing import buckets_for
 from proxy.core.errors import BadInput
 from proxy.core.releasing.proposals import Proposal
+from proxy.core.rollouts.named_plans import NamedPlanDocument, frozen_plan, named_plan_document
 from proxy.core.rollouts.plan import Plan
-from proxy.core.rollouts.reading import fixed_share, plan_document, read_plan
+from proxy.core.rollouts.reading import fixed_share, read_plan
 from proxy.core.snapshot import RolloutDocument, rollout_document
 from proxy.edges.admin.answers.labels import ProposalShown
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.answers.rollouts import RolloutAborted, RolloutMoved, RolloutShown
+from proxy.edges.admin.answers.rollouts import PlanDeleted, RolloutAborted, RolloutMoved, RolloutShown
 from proxy.edges.admin.ask_and_answer import Accepted, AdminAnswer, Ask, Created
-from proxy.edges.admin.bodies import PercentageBody, PromotionBody, ReasonBody, RolloutBody, evidence_of
+from proxy.edges.admin.bodies import NamedPlanBody, PercentageBody, PromotionBody, ReasonBody, RolloutBody, evidence_of
 from proxy.edges.admin.handlers.proposals import noticed, shown_proposal
 from proxy.edges.admin.pages import page_answer
-from proxy.edges.admin.queries import PageQuery
+from proxy.edges.admin.queries import PageQuery, ReasonQuery
+from proxy.runtime.releasing.plan_commands import PlanCommands
 from proxy.runtime.releasing.release_rows import RolloutDraft
 from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.reports.agents import AgentReader
+from proxy.runtime.reports.plans import PlanReader
 from proxy.runtime.reports.releases import ProposalReader, ReleaseReader
 from proxy.runtime.state.journal import Journal
 
@@ -30,16 +33,16 @@ async def list_rollouts(agents: AgentReader, releases: ReleaseReader, ask: Ask) 
 
 
 async def start_rollout(
-    rollouts: RolloutCommands, proposals: ProposalReader, ask: Ask
+    rollouts: RolloutCommands, plans: PlanReader, proposals: ProposalReader, ask: Ask
 ) -> Created[RolloutMoved] | Accepted[ProposalShown]:
     body = ask.body_as(RolloutBody)
-    plan = _plan_of(body)
+    plan = await _plan_of(body, plans)
     draft = RolloutDraft(
         label=body.label,
         candidate=body.candidate,
         percentage=plan.steps[0].percentage,
         eligible=plan.eligible,
-        plan=plan_document(plan),
+        plan=frozen_plan(plan),
     )
     notices: list[str] = []
     started = await rollouts.start_rollout(
@@ -108,10 +111,35 @@ async def set_percentage(rollouts: RolloutCommands, ask: Ask) -> AdminAnswer[Rol
     return AdminAnswer(rollout_document(rollout))
 
 
-def _plan_of(body: RolloutBody) -> Plan:
-    """Raises BadInput(`bad_plan`, `bad_percentage`)."""
+async def list_plans(plans: PlanReader, ask: Ask) -> AdminAnswer[Listed[NamedPlanDocument]]:
+    query = ask.query_as(PageQuery)
+    return page_answer(await plans.page(query.cursor, query.limit), named_plan_document)
+
+
+async def get_plan(plans: PlanReader, ask: Ask) -> AdminAnswer[NamedPlanDocument]:
+    return AdminAnswer(named_plan_document(await plans.plan(ask.path["name"])))
+
+
+async def set_plan(plans: PlanCommands, ask: Ask) -> AdminAnswer[NamedPlanDocument]:
+    body = ask.body_as(NamedPlanBody)
+    named = await plans.set_plan(ask.who, ask.path["name"], body.plan, body.why, source=body.source)
+    return AdminAnswer(named_plan_document(named))
+
+
+async def delete_plan(plans: PlanCommands, ask: Ask) -> AdminAnswer[PlanDeleted]:
+    why = ask.body_as(ReasonBody).why or ask.query_as(ReasonQuery).why
+    gone = await plans.delete_plan(ask.who, ask.path["name"], why)
+    return AdminAnswer({**named_plan_document(gone), "removed": True})
+
+
+async def _plan_of(body: RolloutBody, plans: PlanReader) -> Plan:
+    """Raises BadInput(`bad_plan`, `bad_percentage`), NotFound(`plan_not_found`)."""
     if body.percentage is None:
-        plan = read_plan(body.plan or {})
+        if isinstance(body.plan, str):
+            plan = read_plan((await plans.plan(body.plan)).plan)
+        else:
+            # Whose name it says is no matter: it is not looked up.
+            plan = replace(read_plan(body.plan or {}), name=None)
         return replace(plan, eligible=body.eligible) if body.eligible else plan
     if body.plan is not None:
         raise BadInput("bad_plan", "name a plan or a fixed percentage, not both", param="percentage")
