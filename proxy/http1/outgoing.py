@@ -42,10 +42,11 @@ class Turn:
         try:
             while waiting:
                 waiting.pop().flush()
-        finally:
+        except BaseException:
             # Whatever one transport raises, the others' writes must not be lost with it.
             for outgoing in reversed(waiting):
                 self.add(outgoing)
+            raise
 
 
 class Outgoing:
@@ -64,12 +65,13 @@ class Outgoing:
     def write(self, data: bytes) -> None:
         """Send this after what was written before, at the latest when the turn is over."""
         self._written += len(data)
-        if self._held:
-            data = self._held + data
-        elif len(data) < _GATHERED_BYTES:
-            self._turn.add(self)
+        held = self._held
+        if held:
+            data = held + data
         if len(data) < _GATHERED_BYTES:
             self._held = data
+            if not held:
+                self._turn.add(self)
         else:
             self._held = b""
             self.transport.write(data)

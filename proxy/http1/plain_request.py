@@ -60,12 +60,12 @@ def read_plain(data: bytes, limits: ListenerLimits, received_at: float) -> HttpC
     lines = data[:head_end].split(b"\r\n")
     if len(lines) > limits.header_count + 1:
         return None
-    first = _first_lines.get(lines[0]) or _read_first_line(lines[0])
+    line = lines.pop(0)
+    first = _first_lines.get(line) or _read_first_line(line)
     if first is None:
         return None
     headers: Headers = []
-    for index in range(1, len(lines)):
-        line = lines[index]
+    for line in lines:
         field = _fields.get(line)
         if field is None:
             field = _read_field(line)

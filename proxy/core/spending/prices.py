@@ -88,18 +88,14 @@ def cost_of(usage: Usage, price: Price) -> int | None:
     rates = price.rates_for(usage.input_tokens)
     if usage.parts is not None or not rates.is_plain:
         return _cost_with_parts(usage, usage.parts or _NO_PARTS, rates, rates.parts or _NO_RATES)
-    long_writes = min(usage.cache_write_1h_tokens, usage.cache_write_tokens)
-    if usage.cache_write_tokens and _lacks_write_rate(rates, usage.cache_write_tokens - long_writes, long_writes):
-        return None
-    plain = max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens)
-    pico = (
-        plain * rates.input
-        + usage.cached_tokens * rates.cached
-        + (usage.cache_write_tokens - long_writes) * (rates.cache_write or 0)
-        + long_writes * (rates.cache_write_1h or 0)
-        + usage.output_tokens * rates.output
-    )
-    return _nano(pico)
+    cached, written, writes = usage.cached_tokens, usage.cache_write_tokens, 0
+    if written:
+        long_writes = min(usage.cache_write_1h_tokens, written)
+        if _lacks_write_rate(rates, written - long_writes, long_writes):
+            return None
+        writes = (written - long_writes) * (rates.cache_write or 0) + long_writes * (rates.cache_write_1h or 0)
+    plain = max(0, usage.input_tokens - cached - written)
+    return _nano(plain * rates.input + cached * rates.cached + writes + usage.output_tokens * rates.output)
 
 
 def _cost_with_parts(usage: Usage, parts: UsageParts, rates: Rates, special: PartRates) -> int | None:

@@ -6,9 +6,9 @@ A wire puts the version into what it reads. Everything else goes as it came, wit
 from proxy.core.calls.identity import MODEL_PREFIX
 from proxy.core.errors import BadInput
 from proxy.core.snapshot import AgentState
-from proxy.core.spending.caps import Cap
 from proxy.runtime.calls.identifying import anew
-from proxy.runtime.calls.metering import UNMETERED, hold_bound, needs_bound, needs_ceiling
+from proxy.runtime.calls.lanes import TouchingCaps
+from proxy.runtime.calls.metering import UNMETERED, hold_bound
 from proxy.runtime.calls.stages import Asked, Resolved, Sendable
 from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.transport.exchange import Call
@@ -22,14 +22,14 @@ def sendable_read(
     asked: Asked, resolved: Resolved, call: Call, fields: RequestFields, prices: PriceBook, output_ceiling: int
 ) -> Sendable:
     """Of a call that its wire reads: the version in it, its price, its bound under caps. Raises BadInput."""
-    lane, caps = resolved.lane, _caps_of(resolved)
-    provider = lane.provider
-    injection = _injected(asked, resolved, call, fields, caps, output_ceiling)
+    lane = resolved.lane
+    provider, touching = lane.provider, lane.caps_of(resolved.facts)
+    injection = _injected(asked, resolved, call, fields, touching, output_ceiling)
     price = prices.price(provider, injection.model, injection.service_tier)
     bound = UNMETERED
-    if asked.request is not None and needs_bound(caps):
+    if asked.request is not None and touching.needs_bound:
         bound = hold_bound(asked.route.wire, asked.request, injection, price)
-    return Sendable(provider, injection, price, caps, bound)
+    return Sendable(provider, injection, price, touching.caps, bound)
 
 
 def sendable_passed(asked: Asked, resolved: Resolved, state: AgentState | None) -> Sendable:
@@ -42,7 +42,8 @@ def sendable_passed(asked: Asked, resolved: Resolved, state: AgentState | None) 
     if request is not None and request.claims.switchback is not None:
         body = without_ours(request)
         injection = Injection(body=body, model=request.model, max_output_tokens=None)
-    return Sendable(resolved.lane.provider, injection, None, _caps_of(resolved), UNMETERED)
+    lane = resolved.lane
+    return Sendable(lane.provider, injection, None, lane.caps_of(resolved.facts).caps, UNMETERED)
 
 
 def outgoing(call: Call, fields: RequestFields, asked: Asked, sendable: Sendable) -> tuple[bytes, Headers, bytes]:
@@ -60,31 +61,25 @@ def outgoing(call: Call, fields: RequestFields, asked: Asked, sendable: Sendable
     return (provider.target(target) if provider.base_path else target), headers, body
 
 
-def _caps_of(resolved: Resolved) -> tuple[Cap, ...]:
-    """The caps that touch the call."""
-    lane = resolved.lane
-    return lane.caps_of(resolved.facts) if lane.caps else ()
-
-
 def _injected(
     asked: Asked,
     resolved: Resolved,
     call: Call,
     fields: RequestFields,
-    caps: tuple[Cap, ...],
+    touching: TouchingCaps,
     output_ceiling: int,
 ) -> Injection:
-    request, bounds_output = asked.request, needs_ceiling(caps)
+    request = asked.request
     if request is None or asked.problem is not None:
-        if bounds_output and asked.problem is not None:
+        if touching.needs_ceiling and asked.problem is not None:
             raise anew(asked.problem)
         return _unjudged(call, request)
     resolution, version = resolved.resolution, fields.api_version
-    is_counted = resolution is not None or needs_bound(caps)
+    is_counted = resolution is not None or touching.needs_bound
     plan = InjectionPlan(
         bundle=None if resolution is None else resolution.version.bundle,
         variables=asked.caller.variables,
-        output_ceiling=output_ceiling if bounds_output else None,
+        output_ceiling=output_ceiling if touching.needs_ceiling else None,
         wire_version=None if version is None else version.decode("latin-1"),
         asks_usage=is_counted and resolved.lane.provider.takes_stream_options,
     )

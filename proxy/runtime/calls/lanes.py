@@ -30,6 +30,7 @@ from proxy.wires.wire import RequestFacts
 _MAX_LANES: Final = 50_000
 #: Versions that only pins reach, of which something is remembered.
 _MAX_PINS: Final = 256
+_BOUNDED_UNITS: Final = frozenset({"usd", "tokens"})
 _LaneKey = tuple[object, ...]
 
 
@@ -38,6 +39,20 @@ class Passed(NamedTuple):
 
     agent: str
     label: str | None
+
+
+class TouchingCaps:
+    """The caps that touch a call, and what they ask of it."""
+
+    __slots__ = ("caps", "needs_bound", "needs_ceiling")
+
+    def __init__(self, caps: tuple[Cap, ...]) -> None:
+        self.caps = caps
+        bounded = [cap for cap in caps if cap.unit in _BOUNDED_UNITS]
+        #: Whether one counts what has to be bounded first.
+        self.needs_bound = bool(bounded)
+        #: Whether a hard one makes an output bound necessary.
+        self.needs_ceiling = any(cap.is_hard for cap in bounded)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +64,7 @@ class Lane:
     #: The Switchback-… lines of the answer that are the same for all.
     stamps: bytes
     #: The caps that touch these calls, or may.
-    caps: tuple[Cap, ...]
+    caps: TouchingCaps
     #: False: which of `caps` touch a call depends on its user, tags or model.
     caps_are_certain: bool
     #: What scopes are matched against, without user, tags and what the caller's body names.
@@ -82,11 +97,11 @@ class Lane:
             body_is_unseen=self.may_hide and request is None,
         )
 
-    def caps_of(self, facts: CallFacts) -> tuple[Cap, ...]:
+    def caps_of(self, facts: CallFacts) -> TouchingCaps:
         """The caps that touch one call."""
         if self.caps_are_certain:
             return self.caps
-        return tuple(cap for cap in self.caps if cap.touches(facts))
+        return TouchingCaps(tuple([cap for cap in self.caps.caps if cap.touches(facts)]))
 
 
 class Lanes:
@@ -104,14 +119,7 @@ class Lanes:
     def of(self, resolution: Resolution | None, route: Route, passed: Passed | None = None) -> Lane:
         """The lane of a call; `passed` for one of an agent without a version in force. Raises BadInput where it has no provider
         to go to (see Providers.choose)."""
-        operation = route.operation
-        key: _LaneKey = (route.wire.name, operation.is_metered, operation.is_billable)
-        if resolution is not None:
-            version = resolution.version
-            key += (version.agent, version.number, resolution.reason, resolution.label, resolution.release)
-            key += (resolution.rollout, resolution.step, resolution.arm)
-        elif passed is not None:
-            key += passed
+        key = _key(resolution, route, passed)
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= _MAX_LANES:
@@ -158,7 +166,7 @@ class Lanes:
             provider=provider,
             series=self._metrics.runs.series(self.labels_of(resolution, provider.name, passed)),
             stamps=stamps if resolution is None else stamp_lines(resolution),
-            caps=caps,
+            caps=TouchingCaps(caps),
             caps_are_certain=all(_certain_part(cap.scope, facts) == cap.scope for cap in caps),
             facts=facts,
             may_hide=operation.is_billable,
@@ -169,6 +177,26 @@ class Lanes:
     def _forget(self, snapshot: Snapshot) -> None:
         del snapshot
         self._lanes.clear()
+
+
+def _key(resolution: Resolution | None, route: Route, passed: Passed | None) -> _LaneKey:
+    operation = route.operation
+    if resolution is None:
+        return route.wire.name, operation.is_metered, operation.is_billable, *(passed or ())
+    version = resolution.version
+    return (
+        route.wire.name,
+        operation.is_metered,
+        operation.is_billable,
+        version.agent,
+        version.number,
+        resolution.reason,
+        resolution.label,
+        resolution.release,
+        resolution.rollout,
+        resolution.step,
+        resolution.arm,
+    )
 
 
 def _facts(

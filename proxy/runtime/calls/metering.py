@@ -7,37 +7,18 @@ its whole hold; an estimate from the bytes seen is shown beside it and flagged.
 from typing import Final
 
 from proxy.core.calls.runs import UsageSource
-from proxy.core.spending.caps import Cap
 from proxy.core.spending.prices import Price, cost_of, hold_cost, missing_rate, missing_write_rate
 from proxy.core.spending.usage import Usage, UsageParts, larger_usage
 from proxy.runtime.calls.stages import UNMETERED_CHARGE, AttemptUnderWay, Charge
-from proxy.runtime.spending.holding import HoldBound, Spent
+from proxy.runtime.spending.holding import HoldBound, Spent, Ticket
 from proxy.runtime.spending.prices import PriceBook
 from proxy.wires.cache_writes import asks_for_an_hour, asks_to_keep
-from proxy.wires.wire import AnswerFacts, BilledApart, Injection, Operation, RequestFacts, Wire
+from proxy.wires.wire import AnswerFacts, Injection, Operation, RequestFacts, Wire
 
 #: For estimates only: English text has about four bytes a token.
 _BYTES_PER_TOKEN: Final = 4
 
-_NOTHING_APART: Final = BilledApart(has_audio=False, web_searches=0)
-_BOUNDED_UNITS: Final = frozenset({"usd", "tokens"})
 UNMETERED: Final = HoldBound(nanodollars=None, tokens=None, unbounded_because="the proxy cannot meter this path")
-
-
-def needs_ceiling(caps: tuple[Cap, ...]) -> bool:
-    """Whether a hard cap makes an output bound necessary."""
-    for cap in caps:  # noqa: SIM110 a loop costs half of any() on the path of every call
-        if cap.unit in _BOUNDED_UNITS and cap.is_hard:
-            return True
-    return False
-
-
-def needs_bound(caps: tuple[Cap, ...]) -> bool:
-    """Whether a cap counts what has to be bounded first."""
-    for cap in caps:  # noqa: SIM110 as above
-        if cap.unit in _BOUNDED_UNITS:
-            return True
-    return False
 
 
 def hold_bound(wire: Wire, request: RequestFacts, injection: Injection, price: Price | None) -> HoldBound:
@@ -50,48 +31,58 @@ def hold_bound(wire: Wire, request: RequestFacts, injection: Injection, price: P
     context_window = None if price is None else price.context_window
     # No model takes more than its context window, and a body with more bytes than that has no lower bound to offer.
     is_longer = context_window is not None and len(injection.body) >= context_window
-    visible = None if is_longer else wire.input_tokens_bound(injection)
-    bound = context_window if visible is None else visible
+    bound = None if is_longer else wire.input_tokens_bound(injection)
     if bound is None:
+        return _bound_beyond_text(wire, request, injection, price, output)
+    if price is None:
+        because = f"the price of model {injection.model!r} is unknown (add it under `prices` in the settings)"
+        return _without_price(bound + output, because)
+    missing = _missing_write_rate(price, injection.body)
+    if missing is not None:
+        return _without_price(bound + output, _missing_rate(injection, missing))
+    return HoldBound(nanodollars=hold_cost(bound, output, price), tokens=bound + output)
+
+
+def _bound_beyond_text(
+    wire: Wire, request: RequestFacts, injection: Injection, price: Price | None, output: int
+) -> HoldBound:
+    """As `hold_bound`, of a call that holds more than text, or that nobody looks through."""
+    if price is None or price.context_window is None:
         because = "its input holds parts the proxy cannot see, and the model's context window is unknown"
         return HoldBound(nanodollars=None, tokens=None, unbounded_because=because)
-    is_text = visible is not None
-    apart = _NOTHING_APART if is_text else wire.billed_apart(injection)
+    apart = wire.billed_apart(injection)
     if apart.rounds is None:
         because = "nothing bounds how often the provider uses its own tools (set max_tool_calls)"
         return HoldBound(nanodollars=None, tokens=None, unbounded_because=because)
-    bound *= apart.rounds
-    if price is None:
-        because = f"the price of model {injection.model!r} is unknown (add it under `prices` in the settings)"
-        return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
+    bound = price.context_window * apart.rounds
+    tokens = bound + output
     if apart.web_searches is None:
-        because = "nothing bounds its web searches (set max_uses of the tool)"
-        return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
+        return _without_price(tokens, "nothing bounds its web searches (set max_uses of the tool)")
     if apart.unpriced is not None:
-        because = f"the fees of {apart.unpriced} are in no price list"
-        return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
-    missing = _missing_rate(price, apart, injection.body)
+        return _without_price(tokens, f"the fees of {apart.unpriced} are in no price list")
+    missing = missing_rate(
+        price,
+        has_audio=apart.has_audio,
+        has_web_searches=apart.web_searches > 0,
+        has_file_searches=apart.file_searches > 0,
+    )
+    missing = missing or _missing_write_rate(price, injection.body)
     if missing is not None:
-        because = (
-            f"the price of {missing} with model {injection.model!r} is unknown (add it under `prices` in the settings)"
-        )
-        return HoldBound(nanodollars=None, tokens=bound + output, unbounded_because=because)
+        return _without_price(tokens, _missing_rate(injection, missing))
     searches, file_searches = apart.web_searches * request.choices, apart.file_searches * request.choices
-    cost = hold_cost(bound, output, price, is_text=is_text, web_searches=searches, file_searches=file_searches)
-    return HoldBound(nanodollars=cost, tokens=bound + output)
+    cost = hold_cost(bound, output, price, is_text=False, web_searches=searches, file_searches=file_searches)
+    return HoldBound(nanodollars=cost, tokens=tokens)
 
 
-def _missing_rate(price: Price, apart: BilledApart, body: bytes) -> str | None:
-    if apart is not _NOTHING_APART:
-        has_searches, has_file_searches = (apart.web_searches or 0) > 0, apart.file_searches > 0
-        missing = missing_rate(
-            price,
-            has_audio=apart.has_audio,
-            has_web_searches=has_searches,
-            has_file_searches=has_file_searches,
-        )
-        if missing is not None:
-            return missing
+def _without_price(tokens: int, because: str) -> HoldBound:
+    return HoldBound(nanodollars=None, tokens=tokens, unbounded_because=because)
+
+
+def _missing_rate(injection: Injection, missing: str) -> str:
+    return f"the price of {missing} with model {injection.model!r} is unknown (add it under `prices` in the settings)"
+
+
+def _missing_write_rate(price: Price, body: bytes) -> str | None:
     if missing_write_rate(price, keeps_for_an_hour=True) is None or not asks_to_keep(body):
         return None
     return missing_write_rate(price, keeps_for_an_hour=asks_for_an_hour(body))
@@ -110,17 +101,17 @@ def charge_of(
         return None, None
     if not operation.is_metered or injection is None:
         return (UNMETERED_CHARGE if operation.is_billable else None), None
-    price, held = sendable.price, attempt.hold.nanodollars
+    price, hold = sendable.price, attempt.hold
     if facts is not None:
         # What is served decides, not what was asked.
         tier = injection.service_tier if facts.service_tier is None else facts.service_tier
         price = prices.served_price(sendable.provider, injection.model, facts.model, tier) or price
         usage = facts.usage
         if usage is not None and _is_counted(usage, facts) and (facts.is_complete or ended_well):
-            return _reported(usage, price, injection, held)
+            return _reported(usage, price, injection, hold)
         if facts.is_deferred and usage is None:
             return Charge("unmetered", price), Spent(settled_by="held")
-    return _unknown(facts, attempt.sent_bytes, price, held)
+    return _unknown(facts, attempt.sent_bytes, price, hold.nanodollars)
 
 
 def _unknown(facts: AnswerFacts | None, sent_bytes: int, price: Price | None, held: int | None) -> tuple[Charge, Spent]:
@@ -135,12 +126,12 @@ def _unknown(facts: AnswerFacts | None, sent_bytes: int, price: Price | None, he
     return Charge("held", price, max(held, told_cost), estimated), spent
 
 
-def _reported(usage: Usage, price: Price | None, injection: Injection, held: int | None) -> tuple[Charge, Spent]:
+def _reported(usage: Usage, price: Price | None, injection: Injection, hold: Ticket) -> tuple[Charge, Spent]:
     if injection.web_searches and usage.parts is None:
         usage.parts = UsageParts(web_searches=injection.web_searches)
     cost = None if price is None else cost_of(usage, price)
     source: UsageSource = "reported"
-    if cost is None and held is not None:
+    if cost is None and (held := hold.nanodollars) is not None:
         # A part of it has no price that could have been known before: never less than what was held, or what the rest costs.
         rest = Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
         cost, source = max(held, 0 if price is None else cost_of(rest, price) or 0), "held"

@@ -166,8 +166,7 @@ class SpendLedger:
         counter.held += amount
         standing = counter.standing
         standing.held += amount
-        if counter.spent + counter.held > standing.threshold:
-            standing.offer(counter)
+        standing.offer(counter)
         counter.one_hold = amount
         if counter.drawn + amount <= counter.lease and not self._writer.is_full:
             self._writer.draw(hold)
@@ -203,11 +202,9 @@ class SpendLedger:
             counter, amount = hold.counter, hold.amount
             unit = counter.cap.unit
             used = spent.nanodollars if unit == "usd" else _used(unit, amount, spent)
-            if settled_by == "held":
-                # What was told of a usage that is not known whole may be more.
-                used = 0 if unit == "in_flight" else max(amount, used)
-            elif settled_by == "released":
-                used = 0
+            if settled_by != "reported":
+                # What was told of a usage that is not known whole may be more than was held.
+                used = 0 if settled_by == "released" or unit == "in_flight" else max(amount, used)
             counter.held -= amount
             counter.spent += used
             standing = counter.standing
@@ -221,7 +218,7 @@ class SpendLedger:
             if not amount and settled_by != "released":
                 hold.settled_by = _end_of_nothing(hold, spent)
             hold.settled_at_microseconds = now
-            self._writer.end(hold)
+        self._writer.end(holds)
         if is_beyond:
             # No lease and no row stands for what was billed beyond the hold: it is written without delay.
             self._writer.hurry()

@@ -99,7 +99,7 @@ class Lending:
         hold.spent = amount
         hold.settled_by = "lease"
         hold.settled_at_microseconds = now
-        self._writer.end(hold)
+        self._writer.end((hold,))
 
     def _lent(self, key: CounterKey) -> Counter:
         counter = self._counters.find(key)

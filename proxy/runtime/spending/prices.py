@@ -47,15 +47,17 @@ class PriceBook:
         """The price of a model at a provider, None where nobody knows it."""
         if model is None:
             return None
-        if service_tier in _ORDINARY_TIERS:
+        if service_tier is not None and service_tier in _ORDINARY_TIERS:
             service_tier = None
         hour = self._clock.now_microseconds() // _HOUR_MICROSECONDS
-        if hour != self._cached_hour or len(self._cache) > _MAX_CACHED:
+        if hour != self._cached_hour:
             self._cache.clear()
             self._cached_hour = hour
         key = (provider.name, model, service_tier)
         price = self._cache.get(key, _UNSEEN)
         if price is _UNSEEN:
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
             price = self._cache[key] = self._find(provider, model, service_tier, hour)
         return price
 

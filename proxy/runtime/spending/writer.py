@@ -86,7 +86,7 @@ class LedgerWriter:
         #: One hold a counter for what came when too many waited already; never tried before all others are.
         self._merged: dict[Counter, HeldAmount] = {}
         #: Open holds that are in no row, oldest first.
-        self._drawn: dict[int, HeldAmount] = {}
+        self._drawn: dict[HeldAmount, None] = {}
         self._leases_to_see: set[Counter] = set()
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -107,7 +107,7 @@ class LedgerWriter:
         counter.drawn = drawn = counter.drawn + hold.amount
         if drawn > counter.peak:
             counter.peak = drawn
-        self._drawn[id(hold)] = hold
+        self._drawn[hold] = None
         if drawn * 2 > counter.lease:
             self.see_lease(counter)
             self._hurry.set()
@@ -143,18 +143,22 @@ class LedgerWriter:
             raise _unavailable()
         durable.result()
 
-    def end(self, hold: HeldAmount) -> None:
-        """The hold is settled; it is written with the next write."""
-        if hold.leaves_no_row:
-            return
-        if hold.is_drawn:
-            del self._drawn[id(hold)]
-            hold.counter.drawn += hold.spent - hold.amount
-            hold.freed = hold.spent
-        if self.is_full:
-            self._merge(hold)
-            return
-        (self._rows if hold.has_row else self._ended).append(hold)
+    def end(self, holds: Sequence[HeldAmount]) -> None:
+        """The holds are settled; they are written with the next write."""
+        is_full = self.is_full
+        for hold in holds:
+            if hold.leaves_no_row:
+                continue
+            if hold.is_drawn:
+                del self._drawn[hold]
+                hold.counter.drawn += hold.spent - hold.amount
+                hold.freed = hold.spent
+            if is_full:
+                self._merge(hold)
+            elif hold.has_row:
+                self._rows.append(hold)
+            else:
+                self._ended.append(hold)
         if not self._wake.is_set():
             self._wake.set()
 
@@ -300,7 +304,7 @@ class LedgerWriter:
     def _long_calls(self) -> list[HeldAmount]:
         since = self._clock.now_microseconds() - _LONG_MICROSECONDS
         found: list[HeldAmount] = []
-        for hold in self._drawn.values():
+        for hold in self._drawn:
             if hold.placed_at_microseconds > since:
                 break
             hold.has_row = True
@@ -317,7 +321,7 @@ class LedgerWriter:
             if hold.settled_by is None:
                 hold.is_drawn = False
                 hold.counter.drawn -= hold.amount
-                del self._drawn[id(hold)]
+                del self._drawn[hold]
         for one in (*batch.rows, *batch.ended):
             one.counter.drawn -= one.freed
         for counter, amount in batch.leases.items():

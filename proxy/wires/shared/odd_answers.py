@@ -22,10 +22,17 @@ _TOTALS: Final = (b'"prompt_tokens"', b'"completion_tokens"', b'"input_tokens"',
 def in_one_telling(document: bytes) -> bytes:
     """The document itself, or where its usage or a count of it is told twice, one that tells the larger."""
     times = document.count(_USAGE)
-    if not times or (times == 1 and not any(document.count(name) > 1 for name in _TOTALS)):
+    if not times or (times == 1 and not _tells_a_total_twice(document)):
         return document
     again = _anew(document)
     return document if again is None else again
+
+
+def _tells_a_total_twice(document: bytes) -> bool:
+    for name in _TOTALS:  # noqa: SIM110 a loop costs half of any() on the path of every answer
+        if document.count(name) > 1:
+            return True
+    return False
 
 
 def mended(document: bytes) -> bytes | None:

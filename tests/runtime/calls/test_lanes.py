@@ -86,7 +86,7 @@ def users_by_arm() -> dict[str | None, str]:
 
 def caps_of(lane: Lane, **caller: Any) -> list[str]:
     facts = lane.facts_of(Caller(agent="support", **caller), OpenAIChat().read(b'{"model":"gpt-4o","messages":[]}'))
-    return [found.id for found in lane.caps_of(facts)]
+    return [found.id for found in lane.caps_of(facts).caps]
 
 
 def test_each_arm_has_a_lane_of_its_own_with_its_provider_and_stamps() -> None:
@@ -104,10 +104,10 @@ def test_each_arm_has_a_lane_of_its_own_with_its_provider_and_stamps() -> None:
 def test_a_new_snapshot_forgets_every_lane() -> None:
     lanes, live = lanes_over(SNAPSHOT)
     before = lanes.of(resolved("a"), ROUTE)
-    assert before.caps == ()
+    assert before.caps.caps == ()
     live.replace(replace(SNAPSHOT, revision=2, caps=(cap("everything"),)))
     after = lanes.of(resolved("a"), ROUTE)
-    assert [found.id for found in after.caps] == ["everything"]
+    assert [found.id for found in after.caps.caps] == ["everything"]
 
 
 def test_caps_that_cannot_touch_the_lane_are_left_out_and_the_others_are_sure() -> None:
@@ -146,11 +146,11 @@ def test_a_cap_on_a_model_is_decided_by_the_call_where_the_version_names_none() 
     for model, expected in (("o3", ["dear"]), ("gpt-4o-mini", [])):
         request = wire.read(b'{"model":"%b","messages":[]}' % model.encode())
         facts = lane.facts_of(Caller(agent="support"), request)
-        assert [found.id for found in lane.caps_of(facts)] == expected
+        assert [found.id for found in lane.caps_of(facts).caps] == expected
 
 
 def test_calls_that_cost_nothing_meet_no_cap() -> None:
     lanes, _ = lanes_over(replace(SNAPSHOT, caps=(cap("everything"),)))
-    assert lanes.of(None, FREE_ROUTE).caps == ()
+    assert lanes.of(None, FREE_ROUTE).caps.caps == ()
     assert lanes.of(None, FREE_ROUTE).stamps == b""
     assert lanes.of(None, FREE_ROUTE).facts.agent == "unassigned"

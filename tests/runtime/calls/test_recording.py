@@ -15,7 +15,7 @@ from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.versions import Version
 from proxy.http1.message import HttpCall
 from proxy.runtime.calls.flight import Flight
-from proxy.runtime.calls.lanes import Lane
+from proxy.runtime.calls.lanes import Lane, TouchingCaps
 from proxy.runtime.calls.recording import attempts_apart, run_of
 from proxy.runtime.calls.routing import Routes
 from proxy.runtime.calls.stages import (
@@ -88,7 +88,7 @@ LANE = Lane(
     provider=OPENAI,
     series=Metrics("test").runs.series(RunLabels("support", "1", "", "", "other")),
     stamps=b"",
-    caps=(),
+    caps=TouchingCaps(()),
     caps_are_certain=True,
     facts=CallFacts(agent="support", provider="openai", model="gpt-4o-mini", tags={}),
 )
