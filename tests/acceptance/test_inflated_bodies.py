@@ -30,11 +30,11 @@ def used_bytes(deployment: Deployment) -> int:
     return plane.listener.budget.used_bytes
 
 
-def packed(size: int) -> bytes:
+def packed(size: int, **members: object) -> bytes:
     """A request that inflates to about so many bytes, from a tenth of them."""
     chance = Random(3)
     text = "".join([f"{chance.randrange(1 << 32):08x}{' and so on' * 5}, " for _ in range(size // 60)])
-    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]}
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]} | members
     return gzip.compress(json.dumps(body).encode())
 
 
@@ -65,3 +65,12 @@ async def test_a_client_that_leaves_amid_inflation_leaves_nothing_behind(deploym
                 await asyncio.sleep(0)
         writer.transport.abort()
         await eventually(lambda: used_bytes(deployment) == 0)
+
+
+async def test_a_body_that_is_the_providers_to_judge_takes_its_room_once(deployment: Deployment) -> None:
+    # Its wire would refuse it, and who calls is looked for in it all the same: no agent is named.
+    for _ in range(3):
+        async with deployment.post("/v1/chat/completions", packed(ROOM_BYTES * 3 // 4, n=1.5), **GZIP) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (400, "invalid_type")  # the provider's
+    async with deployment.post(METERED, packed(ROOM_BYTES * 3 // 4, n=1.5), **GZIP) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (400, "wrong_kind")

@@ -20,7 +20,7 @@ from proxy.runtime.calls.turns import LARGE_BYTES
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.transport.exchange import Call
 from proxy.runtime.transport.header_fields import RequestFields
-from proxy.runtime.transport.inflate import Hold, plain_body
+from proxy.runtime.transport.inflate import RequestBody
 from proxy.wires.passed_bodies import claims_of_refused, read_passed, read_passed_in_steps, read_path
 from proxy.wires.passed_forms import is_form, read_form
 from proxy.wires.wire import RequestFacts, RequestHead
@@ -38,22 +38,21 @@ def check_upgrade(method: str, upgrade: bytes) -> None:
 
 
 def read_request(
-    call: Call, fields: RequestFields, route: Route, limit_bytes: int, hold: Hold, *, is_named: bool
+    call: Call, fields: RequestFields, body: RequestBody, route: Route, limit_bytes: int, *, is_named: bool
 ) -> Steps[tuple[RequestFacts | None, BadInput | None]]:
     """What the body says, as far as this path's is read at all, and what its wire would refuse in it; in steps.
 
     `is_named`: a call that names no agent still is somebody's here. Raises BadInput, TooLarge for a body that has to be understood,
     Unavailable (see plain_body).
     """
-    coding = fields.content_encoding
     if not route.operation.is_metered:
         if not call.body:
             return read_path(route.operation.path), None
-        return (yield from _read_passed(call, coding, route, limit_bytes, hold)), None
+        return (yield from _read_passed(call, body, route, limit_bytes)), None
     try:
-        plain = call.body
-        if coding is not None:
-            plain = yield from plain_body(plain, coding, limit_bytes, hold)
+        plain = body.plain
+        if plain is None:
+            plain = yield from body.read(limit_bytes)
         head = RequestHead(call.method, route.target, call.headers)
         if len(plain) > LARGE_BYTES:
             return (yield from route.wire.read_in_steps(plain, head)), None
@@ -64,14 +63,12 @@ def read_request(
         if named_agent(None, fields.identity) is not None:
             raise
         # Without its traceback, which leads back to whoever will hold it.
-        return (yield from _read_passed(call, coding, route, limit_bytes, hold)), refusal.with_traceback(None)
+        return (yield from _read_passed(call, body, route, limit_bytes)), refusal.with_traceback(None)
 
 
-def check_providers_to_judge(
-    call: Call, fields: RequestFields, request: RequestFacts | None, problem: BadInput, hold: Hold
-) -> None:
+def check_providers_to_judge(body: RequestBody, request: RequestFacts | None, problem: BadInput) -> None:
     """Raises what a wire would refuse in a body, unless the body says nothing to the proxy."""
-    if not _is_providers_to_judge(call, fields, request, problem, hold):
+    if not _is_providers_to_judge(body, request, problem):
         raise anew(problem)
 
 
@@ -81,16 +78,14 @@ def anew(problem: BadInput) -> BadInput:
     return BadInput(problem.code, problem.message, status=problem.status, param=problem.param)
 
 
-def _is_providers_to_judge(
-    call: Call, fields: RequestFields, request: RequestFacts | None, problem: BadInput, hold: Hold
-) -> bool:
+def _is_providers_to_judge(body: RequestBody, request: RequestFacts | None, problem: BadInput) -> bool:
     """Whether it is a value of the provider's, or a coding we do not know. A body that holds a member for the proxy which cannot be
     read was refused before."""
     if request is None and problem.code != "wrong_kind":
         return problem.code == "bad_content_encoding" and problem.status == 415
-    if request is None and len(call.body) > LARGE_BYTES:
+    if request is None and len(body.sent) > LARGE_BYTES:
         return False
-    claims = _claims_of_refused(call, fields, request, hold)
+    claims = _claims_of_refused(body, request)
     return claims.switchback is None and (claims.model is None or not claims.model.startswith(MODEL_PREFIX))
 
 
@@ -106,14 +101,14 @@ class Glimpses:
         self,
         call: Call,
         fields: RequestFields,
-        hold: Hold,
+        body: RequestBody,
         route: Route | None = None,
         request: RequestFacts | None = None,
     ) -> tuple[Glimpse, Unresolved]:
         """Who asked for what, and what it would have got, without waiting; `route` and `request`, where that is known."""
         if route is None:
             route = self._routes.known(call, fields)
-        reference = self._reference(call, fields, hold, request)
+        reference = self._reference(call, fields, body, request)
         if reference is None:
             return Glimpse(route, NOBODY, request), UNRESOLVED
         caller = Caller(agent=reference.name, pin=reference.pin, label=reference.label)
@@ -132,10 +127,10 @@ class Glimpses:
         return unresolved
 
     def _reference(
-        self, call: Call, fields: RequestFields, hold: Hold, request: RequestFacts | None
+        self, call: Call, fields: RequestFields, body: RequestBody, request: RequestFacts | None
     ) -> AgentReference | None:
         with suppress(Refusal):
-            claims = _claims_of_refused(call, fields, request, hold)
+            claims = _claims_of_refused(body, request)
             named = named_agent(agent_of(call.target), fields.identity, claims)
             return named or named_agent(self._default_agent, ())
         return None
@@ -155,21 +150,22 @@ class Glimpses:
         return Unresolved(agent, None, None)
 
 
-def _claims_of_refused(call: Call, fields: RequestFields, request: RequestFacts | None, hold: Hold) -> BodyClaims:
+def _claims_of_refused(body: RequestBody, request: RequestFacts | None) -> BodyClaims:
     if request is not None:
         return request.claims
-    if not call.body or len(call.body) > LARGE_BYTES:
+    if not body.sent or len(body.sent) > LARGE_BYTES or body.is_unreadable:
         return NO_CLAIMS
     with suppress(Refusal):
-        return claims_of_refused(at_once(plain_body(call.body, fields.content_encoding, LARGE_BYTES, hold)))
+        plain = at_once(body.read(LARGE_BYTES))
+        return claims_of_refused(plain) if len(plain) <= LARGE_BYTES else NO_CLAIMS
     return NO_CLAIMS
 
 
-def _read_passed(
-    call: Call, coding: bytes | None, route: Route, limit_bytes: int, hold: Hold
-) -> Steps[RequestFacts | None]:
+def _read_passed(call: Call, body: RequestBody, route: Route, limit_bytes: int) -> Steps[RequestFacts | None]:
+    if body.is_unreadable:
+        return None
     try:
-        plain = yield from plain_body(call.body, coding, limit_bytes, hold)
+        plain = yield from body.read(limit_bytes)
     except Unavailable:
         raise
     except Refusal:

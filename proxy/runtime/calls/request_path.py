@@ -47,6 +47,7 @@ from proxy.runtime.calls.turns import Turns, is_large
 from proxy.runtime.telemetry.trace_context import trace_id
 from proxy.runtime.transport.exchange import Answer, Call, Reply, Unread
 from proxy.runtime.transport.header_fields import AnswerFields
+from proxy.runtime.transport.inflate import RequestBody
 from proxy.runtime.transport.upstream import ClientGone, ProviderFailed, UpstreamError, may_try_again
 from proxy.wires.wire import Wire
 
@@ -115,7 +116,7 @@ class RequestPath:
     def refuse_unread(self, call: Call, reply: Reply, unread: Unread) -> None:
         """Answer a request that the listener could not take, of which `call` is what came: a refused call like any other."""
         flight = self._begin(call, reply)
-        flight.asked, flight.resolved = self._glimpses.of(call, flight.fields, reply.hold)
+        flight.asked, flight.resolved = self._glimpses.of(call, flight.fields, _body_of(flight))
         again = unread.retry_after_seconds
         self._refuse(flight, Refusal(unread.code, unread.message, status=unread.status, retry_after_seconds=again))
         if again is None:  # whatever its status: it is the caller's to mend
@@ -152,19 +153,19 @@ class RequestPath:
         call, fields, options = flight.call, flight.fields, self._options
         if fields.traceparent is not None:
             flight.trace_id = trace_id(fields.traceparent)
-        route, request, hold = None, None, flight.reply.hold
+        route, request, body = None, None, _body_of(flight)
         try:
             if fields.upgrade is not None:
                 check_upgrade(call.method, fields.upgrade)
             route = self._parts.routes.of(call, fields)
             is_named, limit_bytes = self._names_all, options.body_bytes
-            request, problem = yield from read_request(call, fields, route, limit_bytes, hold, is_named=is_named)
+            request, problem = yield from read_request(call, fields, body, route, limit_bytes, is_named=is_named)
             if problem is not None:
-                check_providers_to_judge(call, fields, request, problem, hold)
+                check_providers_to_judge(body, request, problem)
             claims = NO_CLAIMS if request is None else request.claims
             caller = identify(route.agent, fields.identity, claims, options.default_agent, options.prompt_ids)
         except Refusal:
-            flight.asked, flight.resolved = self._glimpses.of(call, fields, hold, route, request)
+            flight.asked, flight.resolved = self._glimpses.of(call, fields, body, route, request)
             raise
         asked = flight.asked = Asked(route, caller, request, problem)
         if caller.agent is None and not options.passes_unassigned:
@@ -347,3 +348,7 @@ class RequestPath:
         if route is not None:
             return route.wire
         return self._parts.routes.known_wire(flight.call.target, flight.fields.family)
+
+
+def _body_of(flight: Flight) -> RequestBody:
+    return RequestBody(flight.call.body, flight.fields.content_encoding, flight.reply.hold)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final
 
-from proxy.core.errors import BadInput, TooLarge, Unavailable
+from proxy.core.errors import BadInput, Refusal, TooLarge, Unavailable
 from proxy.core.steps import Steps
 
 MAX_RATIO: Final = 25
@@ -139,6 +139,33 @@ def plain_body(body: bytes, content_encoding: bytes | None, limit_bytes: int, ho
     if not inflater.is_between_members:
         raise BadInput("bad_content_encoding", f"the {coding.decode('latin-1')} body is cut short")
     return slices[0] if len(slices) == 1 else b"".join(slices)
+
+
+class RequestBody:
+    """The body of a request as it is read: inflated once, and counted once, however often it is looked at."""
+
+    __slots__ = ("_coding", "_hold", "is_unreadable", "plain", "sent")
+
+    def __init__(self, sent: bytes, content_encoding: bytes | None, hold: Hold) -> None:
+        """`hold`: asked for room for what is inflated."""
+        #: As it came.
+        self.sent = sent
+        self._coding = content_encoding
+        self._hold = hold
+        #: As the wire reads it; None: it is compressed, and was not inflated yet, or cannot be.
+        self.plain: bytes | None = sent if content_encoding is None else None
+        #: It was refused when it was to be inflated.
+        self.is_unreadable = False
+
+    def read(self, limit_bytes: int) -> Steps[bytes]:
+        """The plain body, in steps. Raises as `plain_body`."""
+        if self.plain is None:
+            try:
+                self.plain = yield from plain_body(self.sent, self._coding, limit_bytes, self._hold)
+            except Refusal:
+                self.is_unreadable = True
+                raise
+        return self.plain
 
 
 class TapOfCopy:

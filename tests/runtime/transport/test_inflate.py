@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.core.errors import BadInput, TooLarge, Unavailable
 from proxy.core.steps import at_once
-from proxy.runtime.transport.inflate import FLOOR_BYTES, MAX_RATIO, TapOfCopy, coding_of, plain_body
+from proxy.runtime.transport.inflate import FLOOR_BYTES, MAX_RATIO, RequestBody, TapOfCopy, coding_of, plain_body
 
 LIMIT = 32 * 1024 * 1024
 
@@ -217,3 +217,30 @@ def test_a_compressed_stream_whose_reader_is_far_behind_is_not_read() -> None:
     assert b"".join([copy.tap(packed[at : at + 65_536]) for at in range(0, len(packed), 65_536)]) == packed
     assert not copy.is_readable
     assert list(copy.rest()) == []
+
+
+def test_a_body_is_inflated_and_counted_once_however_often_it_is_read() -> None:
+    counted: list[int] = []
+
+    def hold(size: int) -> bool:
+        counted.append(size)
+        return True
+
+    body = RequestBody(gzip.compress(b"x" * 1000), b"gzip", hold)
+    assert body.plain is None
+    first = at_once(body.read(LIMIT))
+    assert first == b"x" * 1000
+    assert at_once(body.read(10)) is first is body.plain
+    assert sum(counted) == 1000
+
+
+def test_a_body_that_was_refused_is_known_to_be_unreadable() -> None:
+    body = RequestBody(b"no gzip", b"gzip", room)
+    with pytest.raises(BadInput):
+        at_once(body.read(LIMIT))
+    assert body.is_unreadable
+
+
+def test_a_body_that_is_not_compressed_is_there_at_once() -> None:
+    sent = b"{}"
+    assert RequestBody(sent, None, room).plain is sent
