@@ -81,7 +81,7 @@ def foundation(log: Callable[[bytes], object]) -> Foundation:
 
 def validation(on: Foundation, judged: Callable[[RunVerdict], None]) -> Validation:
     """What has finished answers judged; `judged` gets each verdict."""
-    return Validation(JUDGE, on.metrics, judged, on.tell)
+    return Validation(JUDGE, on.metrics, judged, on.tell, on.on_error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

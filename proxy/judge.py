@@ -8,8 +8,11 @@ loops of the matcher look at no signal: where one goes on, the kernel ends the p
 import resource
 import signal
 import sys
+from functools import lru_cache
 from types import FrameType
 from typing import Any, BinaryIO, Final, NoReturn
+
+import orjson
 
 from proxy.core.versions.judging import Unjudged, Verdict, judge
 from proxy.runtime.validation.jobs import CPU_SECONDS, LENGTH_BYTES, TOO_LONG, Job, framed, job_of
@@ -20,6 +23,8 @@ from proxy.wires.wire import Wire
 #: Then SIGPROF ends the process, as it does by default.
 _LAST_CPU_SECONDS: Final = 2 * CPU_SECONDS
 _MEMORY_BYTES: Final = 1 << 30
+#: Schemas that are kept ready: checking one takes longer than judging by it.
+_BUILT: Final = 32
 
 
 class _TooLong(BaseException):
@@ -30,21 +35,28 @@ def schema_failure(schema: Any, document: Any) -> str | None:
     """Where a document breaks a schema, as a path within the schema; None: nowhere. Raises Unjudged."""
     try:
         # Only where a version asks for it, from an extra that need not be there.
-        from jsonschema import validators  # noqa: PLC0415
         from jsonschema.exceptions import SchemaError  # noqa: PLC0415
-        from referencing import Registry  # noqa: PLC0415
         from referencing.exceptions import Unresolvable  # noqa: PLC0415
     except ImportError:
         raise Unjudged("the extra `validators` is not installed: pip install 'switchback-proxy[validators]'") from None
-    kind: Any = validators.validator_for(schema, default=validators.Draft202012Validator)
     try:
-        kind.check_schema(schema)
-        # An empty registry: nothing is fetched for a reference.
-        empty = Registry[Any]()
-        failure: Any = next(iter(kind(schema, registry=empty).iter_errors(document)), None)
+        failure: Any = next(iter(_built(orjson.dumps(schema)).iter_errors(document)), None)
     except (SchemaError, Unresolvable, RecursionError) as error:
         raise Unjudged(f"the schema cannot be used ({type(error).__name__})") from None
     return None if failure is None else "breaks " + "/".join(str(step) for step in failure.absolute_schema_path)
+
+
+@lru_cache(maxsize=_BUILT)
+def _built(schema: bytes) -> Any:
+    """What finds the breaks of a schema (JSON). Raises SchemaError."""
+    from jsonschema import validators  # noqa: PLC0415
+    from referencing import Registry  # noqa: PLC0415
+
+    document: Any = orjson.loads(schema)
+    kind: Any = validators.validator_for(document, default=validators.Draft202012Validator)
+    kind.check_schema(document)
+    # An empty registry: nothing is fetched for a reference.
+    return kind(document, registry=Registry[Any]())
 
 
 def verdict_on(job: Job, wires: dict[str, Wire]) -> Verdict:
@@ -77,6 +89,8 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
             verdict = verdict_on(job_of(body), wires)
         except _TooLong:
             verdict = TOO_LONG
+            # Nobody knows what was interrupted in there.
+            _built.cache_clear()
         sink.write(framed(verdict))
         sink.flush()
 

@@ -48,8 +48,6 @@ from proxy.store.sqlite import SqliteStore
 _WORKER_MODULE = "proxy.worker"
 _IMPORT_FROM = Path(__file__).parent.parent
 _FLUSH_SECONDS = 2.0
-#: How long answers may still be judged when calls are over.
-_JUDGING_SECONDS = 1.0
 
 
 class Server:
@@ -126,7 +124,7 @@ class Server:
             await self._admin.close()
         if self._plane is not None:
             await self._plane.close()
-        await control.validation.drain(_JUDGING_SECONDS)
+        await control.validation.drain()
         await self._on.tasks.close()
         await control.changes.close()
         # A store that hangs must not keep the process: what it then lacks is recovered conservatively at the next start.

@@ -61,8 +61,6 @@ _TICK_SECONDS = 1.0
 #: Reading all metrics may take one part in so many of a worker's time.
 _SAMPLING_SHARE = 50
 _LEAVING_SECONDS = 1.0
-#: How long answers may still be judged then.
-_JUDGING_SECONDS = 1.0
 #: How long a call may wait for the owner's word; the store itself says no sooner.
 _PATIENCE_SECONDS = 10.0
 
@@ -99,7 +97,7 @@ class Worker:
         if self._plane is not None:
             await self._plane.drain()
             await self._plane.close()
-        await self._validation.drain(_JUDGING_SECONDS)
+        await self._validation.drain()
         # An owner that is gone or busy charges what it does not hear of.
         with contextlib.suppress(Refusal, TimeoutError):
             await asyncio.wait_for(self._hand_over(), _LEAVING_SECONDS)

@@ -83,7 +83,7 @@ def render(document: Mapping[str, Any], *, in_colour: bool) -> Text:
 
 def _add_change(text: Text, change: Document, in_colour: bool) -> None:
     path = str(change.get("path"))
-    said = remark_on(path)
+    said = remark_on(path, change.get("before" if change.get("kind") == "removed" else "after"))
     text.append(f"  {visible(path)}{f' ({said})' if said else ''}: ".replace("\n", "␊"))
     if path == "prompt.text":
         text.append(f"{change.get('kind')}, see below\n")

@@ -110,16 +110,16 @@ class Show:
             for line in lines:
                 say(line)
 
-    def fields(self, document: Document, remark: Callable[[str], str] = lambda path: "") -> None:
-        """All members that are set, one a line; `remark`: what is said behind a member, by its dotted path."""
+    def fields(self, document: Document, remark: Callable[[str, Any], str] = lambda path, value: "") -> None:
+        """All members that are set, one a line; `remark`: what is said behind a member, by its dotted path and its value."""
         if self.as_json:
             print_json(document)
             return
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
-        for name, value in _flat(document):
-            said = remark(name)
+        for name, whole, value in _flat(document):
+            said = remark(name, whole)
             table.add_row(Text(clean(name)), Text(f"{shown_value(value)} ({said})" if said else shown_value(value)))
         _print(table)
 
@@ -269,15 +269,16 @@ def _print(table: Table) -> None:
     sys.stdout.writelines(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines())
 
 
-def _flat(document: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
-    flat: list[tuple[str, object]] = []
+def _flat(document: Mapping[str, object], prefix: str = "") -> list[tuple[str, object, object]]:
+    """Path, value, and what is shown of it on one line; a list may take several."""
+    flat: list[tuple[str, object, object]] = []
     for name, value in document.items():
         if isinstance(value, dict):
             flat += _flat(cast("Mapping[str, object]", value), f"{prefix}{name}.")
         elif isinstance(value, list):
-            flat += [(prefix + name, line) for line in _lines(cast("list[object]", value))]
+            flat += [(prefix + name, value, line) for line in _lines(cast("list[object]", value))]
         elif value is not None:
-            flat.append((prefix + name, value))
+            flat.append((prefix + name, value, value))
     return flat
 
 

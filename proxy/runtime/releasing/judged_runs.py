@@ -55,6 +55,8 @@ class JudgedRuns:
             try:
                 if not await self._write_batch(commands):
                     await asyncio.sleep(_RETRY_SECONDS)
+            except Unavailable:
+                await asyncio.sleep(_RETRY_SECONDS)
             except Exception as error:
                 # A batch that fails for a reason of its own is lost and told; the next one is tried.
                 self._on_error(error)
@@ -62,13 +64,13 @@ class JudgedRuns:
                 self._wake.set()
 
     async def write(self) -> None:
-        """Record all that can be recorded now. Raises Unavailable."""
+        """Record all that can be recorded now, in the order they came. Raises Unavailable, with the rest still queued."""
         for _ in range(len(self._queue) // _BATCH + 1):
             if self._commands is not None and self._queue:
                 await self._write_batch(self._commands)
 
     async def _write_batch(self, commands: RunCommands) -> bool:
-        """Record the oldest; False where something has to be tried again."""
+        """Record the oldest; False where the runs of some are not there yet, which are tried again. Raises Unavailable: all are."""
         oldest = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
         batch = [(judged, tries, outcome or commands.outcome_id()) for judged, tries, outcome in oldest]
         drafts = [
@@ -90,8 +92,6 @@ class JudgedRuns:
             else:
                 for judged, _, _ in batch:
                     self._metrics.not_validated(judged.agent, "not_recorded")
-            if isinstance(error, Unavailable):
-                return False
             raise
         unknown = set(recorded.unknown_runs)
         for judged, tries, outcome in batch:

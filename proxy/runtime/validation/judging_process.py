@@ -26,6 +26,11 @@ from proxy.runtime.validation.jobs import LENGTH_BYTES, TOO_LONG, Job, framed, v
 #: Far beyond what the child allows itself, so that a busy machine kills nobody.
 DEADLINE_SECONDS: Final = 30.0
 _GOING_SECONDS: Final = 2.0
+#: Of the environment, what an interpreter needs to start and to find what is installed.
+_NEEDED: Final = (
+    "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE",
+    "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +43,12 @@ class JudgeProgram:
     async def start(self) -> Process:
         """Raises OSError."""
         place, given = str(self.import_from), os.environ.get("PYTHONPATH")
+        # No keys of providers: what an answer or a schema makes a library do, it does without them.
+        needed = {name: os.environ[name] for name in _NEEDED if name in os.environ}
         return await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", self.module,
             stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
-            env={**os.environ, "PYTHONPATH": f"{place}{os.pathsep}{given}" if given else place},
+            env={**needed, "PYTHONPATH": f"{place}{os.pathsep}{given}" if given else place},
             # Ctrl-C at a terminal reaches the server alone.
             start_new_session=True,
         )  # fmt: skip
@@ -77,6 +84,9 @@ class JudgingProcess:
         except asyncio.CancelledError:
             # What it would answer next is not what is asked next.
             self._kill()
+            raise
+        except BaseException:
+            await self.close()
             raise
 
     async def close(self) -> int | None:

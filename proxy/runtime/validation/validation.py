@@ -21,6 +21,8 @@ from proxy.runtime.validation.kept_answer import AnswerRoom, KeptAnswer
 #: So many answers wait at most.
 QUEUE_LIMIT: Final = 2000
 _RETRY_SECONDS: Final = 1.0
+#: How long answers may still be judged when calls are over.
+_LAST_SECONDS: Final = 1.0
 _TELL_SECONDS: Final = 60.0
 #: So that a pattern that never ends takes a tenth of one core, or a fifth.
 _PAUSE_SECONDS: Final = 10.0
@@ -53,6 +55,7 @@ class Validation:
         metrics: Metrics,
         report: Callable[[RunVerdict], None],
         tell: Callable[..., None],
+        on_error: Callable[[BaseException], None],
         room: AnswerRoom | None = None,
         queue_limit: int = QUEUE_LIMIT,
     ) -> None:
@@ -61,6 +64,7 @@ class Validation:
         self._metrics = metrics
         self._report = report
         self._tell = tell
+        self._on_error = on_error
         self.room = AnswerRoom() if room is None else room
         self._queue: deque[_WaitingAnswer] = deque()
         self._limit = queue_limit
@@ -107,7 +111,7 @@ class Validation:
         finally:
             await self._judge.close()
 
-    async def drain(self, seconds: float) -> None:
+    async def drain(self, seconds: float = _LAST_SECONDS) -> None:
         """Wait until everything is judged, for so long; what is left then is counted as lost."""
         try:
             async with asyncio.timeout(seconds):
@@ -130,21 +134,30 @@ class Validation:
 
     async def _judge_one(self, waiting: _WaitingAnswer) -> None:
         run, kept = waiting.run, waiting.kept
-        job = Job(run.wire, kept.whole(), waiting.validators)
-        kept.let_go()
+        lost: str | None = None
         try:
-            verdict = await self._judge.verdict(job)
-        except JudgeLost as lost:
-            self._skip(run, "judge_lost")
-            self._report(RunVerdict(run.id, run.agent, Verdict(None, f"the judging process was lost ({lost})")))
-            # One that cannot be started is not started in a circle.
-            await asyncio.sleep(_RETRY_SECONDS)
-            return
+            verdict = await self._judge.verdict(Job(run.wire, kept.whole(), waiting.validators))
+        except JudgeLost as error:
+            lost = f"the judging process was lost ({error})"
+            verdict = Verdict(None, lost)
+        except asyncio.CancelledError:
+            self._skip(run, "stopped")
+            raise
+        except Exception as error:
+            # Those behind it are judged all the same.
+            self._on_error(error)
+            lost = f"judging it failed ({type(error).__name__})"
+            verdict = Verdict(None, lost)
+        finally:
+            kept.let_go()
         if verdict.passed is None:
-            self._skip(run, "unknown")
+            self._skip(run, "unknown" if lost is None else "judge_lost")
         if verdict == TOO_LONG:
             self._paused[run.agent, run.version] = asyncio.get_running_loop().time() + _PAUSE_SECONDS
         self._report(RunVerdict(run.id, run.agent, verdict))
+        if lost is not None:
+            # One that cannot be started is not started in a circle.
+            await asyncio.sleep(_RETRY_SECONDS)
 
     def _skip(self, run: Run, reason: str) -> None:
         self._metrics.not_validated(run.agent, reason)

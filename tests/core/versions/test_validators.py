@@ -65,6 +65,7 @@ def test_an_older_policy_that_holds_something_else_keeps_its_hash_and_judges_not
     component = parse_component("policy", {"validators": written, "max_tool_calls": 1})
     assert component.value.content() == {"validators": written, "max_tool_calls": 1}  # type: ignore[union-attr]
     assert component.value.validators == ()  # type: ignore[union-attr]
+    assert remark_on("policy.validators", written) == "only recorded"
     with pytest.raises(BadInput):
         check_validators(written)
 
@@ -74,7 +75,8 @@ def test_validators_are_part_of_the_policy_and_its_hash() -> None:
     assert with_one.policy.validators == (Validator("json"), Validator("max_chars", 5))
     assert with_one.content("policy") == {"validators": ["json", {"max_chars": 5}]}
     assert with_one.hashes["policy"] != parse_bundle({}).hashes["policy"]
-    assert remark_on("policy.validators") == "judged after the answer, not enforced"
+    assert remark_on("policy.validators", ["json"]) == "judged after the answer, not enforced"
+    assert remark_on("policy.validators[1].max_chars", 5) == "judged after the answer, not enforced"
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ class Conducted:
             recorder=self.recorder,
             metrics=Metrics("test"),
             conversations=Conversations(),
-            validation=Validation(JUDGE, Metrics("test"), lambda judged: None, lambda event, **members: None),
+            validation=Validation(JUDGE, Metrics("test"), lambda judged: None, lambda event, **members: None, _fail),
             clock=clock,
             identifiers=Identifiers(clock, 7),
             on_error=_fail,

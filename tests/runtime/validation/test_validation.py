@@ -10,6 +10,7 @@ from proxy import __version__
 from proxy.assembly import JUDGE
 from proxy.core.versions.judging import Verdict
 from proxy.core.versions.validators import Validator
+from proxy.judge import _built, schema_failure
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.validation.jobs import TOO_LONG, Job
@@ -37,12 +38,14 @@ class Bench:
     def __init__(self, program: JudgeProgram = JUDGE, *, room_bytes: int = 100_000, queue_limit: int = 3) -> None:
         self.found: list[RunVerdict] = []
         self.lines: list[dict[str, Any]] = []
+        self.errors: list[BaseException] = []
         self.metrics = Metrics(__version__)
         self.validation = Validation(
             program,
             self.metrics,
             self.found.append,
             lambda event, **members: self.lines.append({"event": event, **members}),
+            self.errors.append,
             AnswerRoom(room_bytes),
             queue_limit,
         )
@@ -103,6 +106,60 @@ async def test_a_process_that_cannot_be_started_leaves_answers_unjudged_and_says
     await tasks.close()
     assert bench.found[0].verdict.passed is None
     assert bench.skipped("judge_lost") == 1
+
+
+async def test_an_answer_that_cannot_be_asked_about_is_counted_and_those_behind_it_are_judged() -> None:
+    bench = Bench()
+    # No number of MessagePack.
+    bench.finish("{}", validators=(Validator("max_chars", 10**30),))
+    bench.finish("{}")
+    tasks = TaskSet(raised)
+    tasks.spawn(bench.validation.run(), "validation")
+    await eventually(lambda: len(bench.found) == 2)
+    await tasks.close()
+    assert [judged.verdict for judged in bench.found] == [
+        Verdict(None, "judging it failed (OverflowError)"),
+        Verdict(True),
+    ]
+    assert [type(error) for error in bench.errors] == [OverflowError]
+    assert bench.skipped("judge_lost") == 1
+    assert bench.validation.room.left_bytes == 100_000
+
+
+async def test_an_answer_that_is_being_judged_when_time_is_over_is_counted_too() -> None:
+    bench = Bench(room_bytes=4_000_000)
+    bench.finish("ab" * 500_000, validators=(Validator("regex", "(?:a|b)*c"),))
+    bench.finish("{}")
+    tasks = TaskSet(raised)
+    tasks.spawn(bench.validation.run(), "validation")
+    await eventually(lambda: bench.validation._judge.pid is not None)
+    await bench.validation.drain(0.0)
+    await tasks.close()
+    assert bench.skipped("stopped") == 2
+    assert bench.found == []
+
+
+async def test_the_process_gets_no_key_of_a_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shows.py").write_text("import json, os; print(json.dumps(dict(os.environ)))")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
+    monkeypatch.setenv("SWITCHBACK_ADMIN_TOKEN", "sb_canary")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    process = await JudgeProgram("shows", tmp_path).start()
+    shown, _ = await process.communicate(b"")
+    environment = orjson.loads(shown)
+    assert not [name for name, value in environment.items() if "canary" in value]
+    assert environment["LANG"] == "C.UTF-8"
+    assert environment["PYTHONPATH"].startswith(str(tmp_path))
+
+
+def test_a_schema_is_made_ready_once_and_not_for_ever() -> None:
+    _built.cache_clear()
+    schema = {"type": "object", "required": ["team"]}
+    assert [schema_failure(schema, {}), schema_failure(schema, {"team": 1})] == ["breaks required", None]
+    assert (_built.cache_info().misses, _built.cache_info().hits) == (1, 1)
+    for number in range(100):
+        schema_failure({"maximum": number}, 1)
+    assert _built.cache_info().currsize < 50
 
 
 @pytest.fixture
