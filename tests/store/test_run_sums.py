@@ -1,5 +1,6 @@
 """The sums that reports read come to what counting all runs again would, whatever happened in which order."""
 
+import dataclasses
 import random
 import sqlite3
 from collections import Counter
@@ -273,6 +274,33 @@ async def test_any_window_is_counted_to_the_microsecond_while_its_runs_are_there
             ]  # fmt: skip
             assert (found.from_microseconds, found.to_microseconds) == (start, end)
             assert sum(sums.get("counts", "runs") for _, sums in found.cells) == len(inside)
+    finally:
+        await history.store.close()
+
+
+@pytest.mark.usefixtures("small_steps")
+@pytest.mark.parametrize("by_hour", [True, False])
+async def test_what_is_asked_for_narrowly_is_the_part_of_all_that_it_names(database, by_hour):
+    history = History(database, 5)
+    await history.store.open()
+    try:
+        for _ in range(30):
+            await history.record()
+            await history.sum_up()
+        wanted = dataclasses.replace(EVERYTHING, by_hour=by_hour)
+        everything = (await history.store.summed_runs(wanted)).cells
+        for narrower in ({"versions": (2,)}, {"versions": (0, 1)}, {"label": "prod"}, {"rollout": "r1"},
+                         {"versions": (1,), "label": "prod", "rollout": "r1"}, {"versions": ()}):  # fmt: skip
+            found = (await history.store.summed_runs(dataclasses.replace(wanted, **narrower))).cells
+            kept = [
+                (cell, sums)
+                for cell, sums in everything
+                if cell.version in narrower.get("versions", (cell.version,))
+                and cell.label == narrower.get("label", cell.label)
+                and cell.rollout == narrower.get("rollout", cell.rollout)
+            ]
+            assert by_cell(found, HOUR) == by_cell(kept, HOUR)
+            assert bool(kept) == (narrower.get("versions") != ())
     finally:
         await history.store.close()
 

@@ -8,21 +8,20 @@ effect answers for, and an hour that is not over yet is a block of what it has s
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, TypedDict, get_args
+from typing import Final, Literal, TypedDict
 
-from proxy.core.evidence.bernoulli import OddsEvidence
-from proxy.core.evidence.clustering import ClusterCount
-from proxy.core.evidence.ratio import TAU_RATIO, interval
-from proxy.core.evidence.tallies import SIDES, RateTally, RatioTally, Side, Tick
+from proxy.core.evidence.bernoulli import Arms, OddsEvidence
+from proxy.core.evidence.clustering import ClusterCount, StepClusters
+from proxy.core.evidence.ratio import TAU_RATIO, StepSums, Sums, interval
+from proxy.core.evidence.tallies import SIDES, RateTally, RatioTally, Side
 from proxy.core.reports.counting import CLUSTERED_RATES
 from proxy.core.reports.figures import Interval
-from proxy.core.reports.sums import Cell, RunSums
+from proxy.core.reports.sums import Cell, RunSums, summed
 from proxy.core.rollouts.assessing import pooled_log_odds
 from proxy.core.rollouts.telling import odds
 from proxy.core.shapes import Count
 
 ComparisonVerdict = Literal["worse", "better", "no_difference_shown", "not_enough_traffic"]
-VERDICTS: tuple[ComparisonVerdict, ...] = get_args(ComparisonVerdict)
 _ALPHA: Final = 0.05
 #: Of either side, before anything is said of a difference that is not shown.
 _LEAST_RUNS: Final = 50
@@ -83,15 +82,17 @@ def _paired(
 
 
 def _rate(blocks: Sequence[Block], metric: str) -> ComparedMetric:
-    worse, better = RateTally(OddsEvidence()), RateTally(OddsEvidence())
-    # A tick for each block: one that has them all is gone through once for each of them.
+    ahead, back = OddsEvidence(), OddsEvidence()
+    steps: dict[tuple[int, Side], StepClusters] = {}
+    turned: dict[tuple[int, Side], StepClusters] = {}
     for number, block in enumerate(blocks):
-        tick, turned = Tick(), Tick()
-        for side, other in _SIDES:
-            for cluster, count in _clusters(block[side], metric).items():
-                tick.counts[number, side, cluster] = count
-                turned.counts[number, other, cluster] = count
-        worse, better = worse.close(tick), better.close(turned)
+        ours, theirs = (StepClusters(_clusters(block[side], metric)) for side in SIDES)
+        ahead = ahead.after(Arms(ours.runs, ours.bad, theirs.runs, theirs.bad))
+        back = back.after(Arms(theirs.runs, theirs.bad, ours.runs, ours.bad))
+        # What follows from a side's counts is worked out once for both directions.
+        steps[number, "candidate"] = turned[number, "stable"] = ours
+        steps[number, "stable"] = turned[number, "candidate"] = theirs
+    worse, better = RateTally(ahead, None, steps), RateTally(back, None, turned)
     found = pooled_log_odds(worse)
     bounds = None if found is None else interval(*found, TAU_RATIO, _ALPHA)
     return {
@@ -106,17 +107,14 @@ def _rate(blocks: Sequence[Block], metric: str) -> ComparedMetric:
 
 
 def _cost(blocks: Sequence[Block]) -> ComparedMetric:
-    tick, back = Tick(), Tick()
     runs: dict[Side, int] = {"candidate": 0, "stable": 0}
+    steps: dict[tuple[int, Side], StepSums] = {}
+    back: dict[tuple[int, Side], StepSums] = {}
     for number, block in enumerate(blocks):
         for side, other in _SIDES:
-            for sums in block[side]:
-                runs[side] += sum(sums.of("cluster_priced").values())
-                for cluster, cost in sums.of("cluster_cost").items():
-                    pair = float(cost), float(sums.get("cluster_priced_ok", cluster))
-                    tick.add(number, side, int(cluster), *pair)
-                    back.add(number, other, int(cluster), *pair)
-    tally, turned = RatioTally().close(tick, runs["candidate"]), RatioTally().close(back, runs["stable"])
+            runs[side] += sum([priced for sums in block[side] for priced in sums.of("cluster_priced").values()])
+            steps[number, side] = back[number, other] = StepSums(_costs(block[side]))
+    tally, turned = RatioTally(None, runs["candidate"], steps), RatioTally(None, runs["stable"], back)
     estimate = tally.estimate()
     bounds = None if estimate is None else interval(estimate.effect, estimate.variance, TAU_RATIO, _ALPHA)
     log_e, better = tally.log_e(0.0), turned.log_e(0.0)
@@ -132,14 +130,16 @@ def _cost(blocks: Sequence[Block]) -> ComparedMetric:
 
 
 def _clusters(cells: Sequence[RunSums], metric: str) -> dict[int, ClusterCount]:
-    counts: dict[int, ClusterCount] = {}
-    for sums in cells:
-        bad = sums.of(f"cluster_{metric}")
-        for cluster, runs in sums.of("cluster_runs").items():
-            more = ClusterCount(runs, bad.get(cluster, 0))
-            before = counts.get(int(cluster))
-            counts[int(cluster)] = more if before is None else before.plus(more)
-    return counts
+    bad = summed([sums.of(f"cluster_{metric}") for sums in cells])
+    runs = summed([sums.of("cluster_runs") for sums in cells])
+    return {int(cluster): ClusterCount(count, bad.get(cluster, 0)) for cluster, count in runs.items()}
+
+
+def _costs(cells: Sequence[RunSums]) -> dict[int, Sums]:
+    """What the runs of each cluster cost, and how many successful ones that was for."""
+    ok = summed([sums.of("cluster_priced_ok") for sums in cells])
+    costs = summed([sums.of("cluster_cost") for sums in cells])
+    return {int(cluster): Sums(float(cost), float(ok.get(cluster, 0))) for cluster, cost in costs.items()}
 
 
 def _verdict(is_enough: bool, worse: float, better: float) -> ComparisonVerdict:

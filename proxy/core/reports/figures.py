@@ -6,7 +6,7 @@ of core/evidence/clustering); of a mean the normal one, as if the values were in
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final, TypedDict
 
 from msgspec import Meta
@@ -97,9 +97,9 @@ def figures(sums: RunSums) -> RunFigures:
             name: rate_of(sums.get("bad", name), ok if name == EMPTY_ANSWERS else runs, _deff(sums, name))
             for name in RATES
         },
-        "latency": _quantiles(sums.of("latency")),
-        "first_byte": _quantiles(sums.of("first_byte")),
-        "cost": _cost(sums),
+        "latency": quantiles_of(sums.of("latency")),
+        "first_byte": quantiles_of(sums.of("first_byte")),
+        "cost": costs_of(sums.of("counts")),
         "input_tokens": _tokens(sums, "input"),
         "output_tokens": _tokens(sums, "output"),
         "outcomes": {name: _outcome(sums, name) for name in sorted(_outcome_names(sums))},
@@ -125,36 +125,42 @@ def clusters_of(sums: RunSums, metric: str) -> StepClusters:
     return StepClusters(counts)
 
 
-def quantile_bucket(histogram: Mapping[str, int], share: float) -> int | None:
-    """The bucket (core/calls/latency) in which a quantile lies; None of nothing."""
-    left = math.ceil(share * sum(histogram.values()))
-    for bucket in sorted(map(int, histogram)):
-        left -= histogram[str(bucket)]
+def quantiles_of(histogram: Mapping[str, int]) -> QuantilesDocument:
+    """The median and the 95th percentile of a histogram of latency buckets (core/calls/latency)."""
+    buckets, runs = sorted([(int(bucket), count) for bucket, count in histogram.items()]), sum(histogram.values())
+    p50, p95 = (_milliseconds(_quantile_bucket(buckets, share * runs)) for share in (0.5, 0.95))
+    return {"runs": runs, "p50_ms": p50, "p95_ms": p95}
+
+
+def _quantile_bucket(buckets: Sequence[tuple[int, int]], rank: float) -> int | None:
+    """The bucket in which the run of that rank lies; None of nothing."""
+    left = math.ceil(rank)
+    for bucket, count in buckets:
+        left -= count
         if left <= 0:
             return bucket
     return None
 
 
-def _deff(sums: RunSums, metric: str) -> float:
-    return design_effect([clusters_of(sums, metric)], []) if metric in CLUSTERED_RATES else 1.0
+def _milliseconds(bucket: int | None) -> float | None:
+    return None if bucket is None else round(bucket_edge(bucket)) / 1000
 
 
-def _quantiles(histogram: Mapping[str, int]) -> QuantilesDocument:
-    edges = [quantile_bucket(histogram, share) for share in (0.5, 0.95)]
-    p50, p95 = (None if bucket is None else round(bucket_edge(bucket)) / 1000 for bucket in edges)
-    return {"runs": sum(histogram.values()), "p50_ms": p50, "p95_ms": p95}
-
-
-def _cost(sums: RunSums) -> CostDocument:
-    priced, ok = sums.get("counts", "priced"), sums.get("counts", "priced_ok")
-    total = sums.get("counts", "cost_nanodollars") / 1e9
+def costs_of(counts: Mapping[str, int]) -> CostDocument:
+    """Of the counts of one or several cells."""
+    priced, ok = counts.get("priced", 0), counts.get("priced_ok", 0)
+    total = counts.get("cost_nanodollars", 0) / 1e9
     return {
         "priced_runs": priced,
-        "unpriced_runs": sums.get("counts", "runs") - priced,
+        "unpriced_runs": counts.get("runs", 0) - priced,
         "total_usd": total if priced else None,
         "per_run_usd": total / priced if priced else None,
         "per_success_usd": total / ok if ok else None,
     }
+
+
+def _deff(sums: RunSums, metric: str) -> float:
+    return design_effect([clusters_of(sums, metric)], []) if metric in CLUSTERED_RATES else 1.0
 
 
 def _tokens(sums: RunSums, kind: str) -> TokensPerRunDocument:

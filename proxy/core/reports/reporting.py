@@ -5,8 +5,16 @@ from collections.abc import Sequence
 from typing import Final, Literal, TypedDict
 
 from proxy.core.reports.comparing import ComparedMetric, blocks_of, compared
-from proxy.core.reports.figures import QuantilesDocument, RateDocument, RunFigures, figures, rate_of
-from proxy.core.reports.sums import DAY_MICROSECONDS, HOUR_MICROSECONDS, Cell, RunSums, merged
+from proxy.core.reports.figures import (
+    QuantilesDocument,
+    RateDocument,
+    RunFigures,
+    costs_of,
+    figures,
+    quantiles_of,
+    rate_of,
+)
+from proxy.core.reports.sums import DAY_MICROSECONDS, HOUR_MICROSECONDS, Cell, RunSums, merged, summed
 from proxy.core.shapes import AgentName, Count, Moment, Usd, VersionNumber
 from proxy.core.times import rfc3339
 
@@ -128,20 +136,21 @@ def _row(version: int, arm: str, of: Cells, everything: Cells, by: Span) -> RowD
 
 def _series(cells: Cells, by: Span) -> list[PointDocument]:
     length = HOUR_MICROSECONDS if by == "hour" else DAY_MICROSECONDS
-    points: dict[int, RunSums] = {}
+    points: dict[int, list[RunSums]] = {}
     for cell, sums in cells:
         start = cell.start_microseconds - cell.start_microseconds % length
-        points.setdefault(start, RunSums()).merge(sums)
+        points.setdefault(start, []).append(sums)
     return [_point(start, points[start]) for start in sorted(points)]
 
 
-def _point(start: int, sums: RunSums) -> PointDocument:
-    shown = figures(sums)
-    errors = sums.get("bad", "errors")
+def _point(start: int, cells: Sequence[RunSums]) -> PointDocument:
+    """Of all figures only those that are shown of a point: there are hundreds of points."""
+    counts = summed([sums.of("counts") for sums in cells])
+    errors, runs = sum([sums.get("bad", "errors") for sums in cells]), counts.get("runs", 0)
     return {
         "start": rfc3339(start),
-        "runs": shown["runs"],
-        "errors": rate_of(errors, shown["runs"]),
-        "latency": shown["latency"],
-        "cost_usd": shown["cost"]["total_usd"],
+        "runs": runs,
+        "errors": rate_of(errors, runs),
+        "latency": quantiles_of(summed([sums.of("latency") for sums in cells])),
+        "cost_usd": costs_of(counts)["total_usd"],
     }

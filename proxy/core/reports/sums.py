@@ -8,7 +8,7 @@ it their bitmap (8 KB at most).
 
 import base64
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -113,7 +113,10 @@ class RunSums:
     def merge(self, other: "RunSums") -> None:
         """Add everything that the other came to."""
         for group, more in other.groups.items():
-            sums = self.groups.setdefault(group, {})
+            sums = self.groups.get(group)
+            if sums is None:
+                self.groups[group] = dict(more)
+                continue
             for name, amount in more.items():
                 sums[name] = sums.get(name, 0) + amount
             if 0 in sums.values():
@@ -132,6 +135,17 @@ class RunSums:
             self.groups[group] = kept
         else:
             del self.groups[group]
+
+
+def summed(groups: Sequence[Mapping[str, int]]) -> Mapping[str, int]:
+    """One group of several cells in one. Never one to change: of a single cell it is that cell's own."""
+    if len(groups) == 1:
+        return groups[0]
+    total: dict[str, int] = {}
+    for group in groups:
+        for name, amount in group.items():
+            total[name] = total.get(name, 0) + amount
+    return total
 
 
 def sums_text(sums: RunSums) -> str:

@@ -66,7 +66,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET sums = excluded.sum
 """
 _CELLS: Final = """
 SELECT agent, start_microseconds, version, label, rollout, step, arm, sums FROM run_sums
-WHERE agent = ? AND span_microseconds = ? AND start_microseconds >= ? AND start_microseconds < ?
+WHERE agent = ?1 AND span_microseconds = ?2 AND start_microseconds >= ?3 AND start_microseconds < ?4
+    AND (?5 IS NULL OR version IN (SELECT value FROM json_each(?5))) AND (?6 IS NULL OR label = ?6) AND (?7 IS NULL OR rollout = ?7)
 """
 _TOLD_OF: Final = """
 SELECT value, number, lane, agent, started_at_microseconds, quarantined FROM json_each(?) AS wanted
@@ -162,11 +163,10 @@ def _whole_hours(plain: sqlite3.Connection, wanted: SumsFilter, first: int, last
         hours = [(HOUR_MICROSECONDS, first, first_day), (HOUR_MICROSECONDS, last_day, last)]
         stretches = [*hours, (DAY_MICROSECONDS, first_day, last_day)]
     found: list[tuple[Cell, RunSums]] = []
+    versions = None if wanted.versions is None else json_text(list(wanted.versions))
     for span, begin, until in stretches:
-        for row in plain.execute(_CELLS, (wanted.agent, span, begin, until)):
-            cell = Cell(*tuple(row)[:-1])
-            if _is_wanted(wanted, cell):
-                found.append((cell, read_sums(row["sums"])))
+        values = wanted.agent, span, begin, until, versions, wanted.label, wanted.rollout
+        found += [(Cell(*row[:-1]), read_sums(row[-1])) for row in map(tuple, plain.execute(_CELLS, values))]
     lines = _read(plain, _WAITING, _marks(plain)[1], wanted.agent, first, last)[2]
     return found + _wanted(wanted, _counted(plain, lines))
 
