@@ -6,7 +6,7 @@ control_half.py. Whose snapshot, ledger and recorder calls are served with is sa
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from proxy.data_plane import DataPlane
 from proxy.http1.egress import egress_from_environment
 from proxy.http1.limits import ListenerLimits, UpstreamLimits
 from proxy.http1.listener import Listener
+from proxy.http1.nobody import Nobody
 from proxy.http1.tls import ServerCertificate
 from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.calls.path_parts import PathOptions, PathParts
 from proxy.runtime.calls.request_path import RequestPath
 from proxy.runtime.calls.routing import Routes
+from proxy.runtime.own_calls.drill_calls import DrillCaller
 from proxy.runtime.process.clock import Clock, Identifiers, SystemClock
 from proxy.runtime.process.descriptors import TURNED_AWAY, connections_within_limits
 from proxy.runtime.process.error_log import ErrorLog
@@ -35,6 +37,7 @@ from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.transport.upstream import Upstream
 from proxy.runtime.validation.judging_process import JudgeProgram
+from proxy.runtime.validation.kept_answer import AnswerRoom
 from proxy.runtime.validation.validation import RunVerdict, Validation
 from proxy.settings import PriceSettings, Settings, TlsSettings
 from proxy.wires.every_wire import WIRES
@@ -43,6 +46,10 @@ from proxy.wires.wire import Wire
 
 #: What judges finished answers, in a process of its own, and where it is found.
 JUDGE = JudgeProgram("proxy.judge", Path(__file__).parent.parent)
+
+
+#: What the calls of a drill may hold beside their bodies; they are a few bytes each.
+_DRILL_ROOM_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,34 +113,35 @@ def data_half(on: Foundation, settings: Settings, parts: DataParts) -> DataPlane
     wanted = settings.limits.connections
     connections = connections_within_limits(wanted, parts.admin_connections)
     upstream = Upstream(parts.upstream or _upstream_client(settings, connections))
-    request_path = RequestPath(
-        PathParts(
-            live=parts.live,
-            routes=Routes(wires(settings), parts.providers.takes_unknown),
-            providers=parts.providers,
-            prices=parts.prices,
-            ledger=parts.ledger,
-            upstream=upstream,
-            recorder=parts.recorder,
-            metrics=on.metrics,
-            conversations=parts.conversations,
-            validation=parts.validation,
-            clock=on.clock,
-            identifiers=on.identifiers,
-            on_error=on.on_error,
-        ),
-        PathOptions(
-            default_agent=settings.default_agent,
-            prompt_ids=settings.prompt_ids,
-            passes_unassigned=settings.unassigned == "pass",
-            output_ceiling=settings.limits.max_output_tokens,
-            body_bytes=settings.limits.body_bytes,
-            origins=settings.cors.origins,
-        ),
+    spoken = wires(settings)
+    path_parts = PathParts(
+        live=parts.live,
+        routes=Routes(spoken, parts.providers.takes_unknown),
+        providers=parts.providers,
+        prices=parts.prices,
+        ledger=parts.ledger,
+        upstream=upstream,
+        recorder=parts.recorder,
+        metrics=on.metrics,
+        conversations=parts.conversations,
+        validation=parts.validation,
+        clock=on.clock,
+        identifiers=on.identifiers,
+        on_error=on.on_error,
     )
+    options = PathOptions(
+        default_agent=settings.default_agent,
+        prompt_ids=settings.prompt_ids,
+        passes_unassigned=settings.unassigned == "pass",
+        output_ceiling=settings.limits.max_output_tokens,
+        body_bytes=settings.limits.body_bytes,
+        origins=settings.cors.origins,
+    )
+    request_path = RequestPath(path_parts, options)
     limits = _listener_limits(settings, connections)
     return DataPlane(
         request_path=request_path,
+        drill_caller=_drill_caller(path_parts, options, spoken),
         listener=Listener(request_path.handle, limits, on.on_error, request_path.refuse_unread),
         upstream=upstream,
         certificate=certificate_of(settings.tls),
@@ -141,6 +149,17 @@ def data_half(on: Foundation, settings: Settings, parts: DataParts) -> DataPlane
         wanted_connections=wanted,
         connections=connections,
     )
+
+
+def _drill_caller(path_parts: PathParts, options: PathOptions, spoken: Sequence[Wire]) -> DrillCaller:
+    """What makes the calls of drills: seen in no metric, and judged by nobody."""
+    metrics = Metrics(__version__)
+    unjudged = Validation(JUDGE, metrics, _unheard, _unheard, AnswerRoom(0))
+    return DrillCaller(path_parts, options, spoken, metrics, unjudged, Nobody(_DRILL_ROOM_BYTES).reply)
+
+
+def _unheard(*_: object, **__: object) -> None:
+    """Nobody is told."""
 
 
 def wires(settings: Settings) -> tuple[Wire, ...]:

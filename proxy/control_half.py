@@ -40,12 +40,15 @@ from proxy.runtime.reports.tokens import TokenReader
 from proxy.runtime.reports.versions import VersionReader
 from proxy.runtime.retention import Retention, RetentionRules
 from proxy.runtime.rollouts.applying import Applying
+from proxy.runtime.rollouts.drill_book import DrillBook
+from proxy.runtime.rollouts.drills import DrillParts, Drills
 from proxy.runtime.rollouts.rollout_loop import TICK_SECONDS, LoopParts, RolloutLoop
 from proxy.runtime.spending.ledger import SpendLedger
 from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.state.change_log import ChangeLog
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.data_path import DataPath
+from proxy.runtime.state.drill_crew import DrillCrew
 from proxy.runtime.state.journal import Journal
 from proxy.runtime.state.last_known_good import LastKnownGood
 from proxy.runtime.state.live_snapshot import LiveSnapshot
@@ -118,6 +121,7 @@ class Served:
     """Where calls are served; `workers` None: by this process itself."""
 
     data_path: DataPath
+    drill_crew: DrillCrew
     conversations: Conversations
     workers: Workers | None = None
 
@@ -134,6 +138,7 @@ class Commands:
     #: For what was judged of runs that were handed over before: no worker is asked for more.
     verdicts: RunCommands
     retention: RetentionCommands
+    drills: Drills
 
 
 def control_half(
@@ -224,6 +229,16 @@ def commands(on: Foundation, control: ControlHalf, served: Served) -> Commands:
         runs=RunCommands(changes, control.store, recorder, on.clock, on.identifiers, counts.reported),
         verdicts=RunCommands(changes, control.store, control.recorder, on.clock, on.identifiers, counts.reported),
         retention=RetentionCommands(changes, control.retention),
+        drills=Drills(
+            DrillParts(
+                changes=changes,
+                crew=served.drill_crew,
+                book=DrillBook(control.store, on.metrics),
+                confirm=_confirmed(served.workers),
+                clock=on.clock,
+                identifiers=on.identifiers,
+            )
+        ),
     )
 
 
@@ -251,6 +266,7 @@ def admin_parts(
             data_path=data_path,
             workers=workers,
             clock=clock,
+            last_drills=orders.drills.book.last_of_all,
             is_draining=is_draining,
             admin_warning=settings.admin.warning,
             version=on.version,
@@ -273,17 +289,6 @@ def admin_parts(
         StoreReader(store),
         PriceReader(control.providers, control.prices),
     )
-    ordering = (
-        control.releases,
-        control.rollouts,
-        orders.proposals,
-        orders.tokens,
-        orders.limits,
-        orders.plans,
-        orders.runs,
-        orders.retention,
-        control.webhooks,
-    )
     return AdminParts(
         authentication=Authentication(token, live.token, clock, control.token_uses.used),
         listen_host=settings.admin.listen.host,
@@ -305,7 +310,23 @@ def admin_parts(
         confirm=None if workers is None else workers.confirm,
         on_error=on.on_error,
         version=on.version,
-        for_handlers=(*ordering, *readers, journal),
+        for_handlers=(*_ordering(control, orders), *readers, journal),
+    )
+
+
+def _ordering(control: ControlHalf, orders: Commands) -> tuple[object, ...]:
+    """What changes something for handlers."""
+    return (
+        control.releases,
+        control.rollouts,
+        orders.proposals,
+        orders.tokens,
+        orders.limits,
+        orders.plans,
+        orders.runs,
+        orders.retention,
+        orders.drills,
+        control.webhooks,
     )
 
 

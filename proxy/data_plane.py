@@ -11,6 +11,7 @@ from proxy.core.addresses import Address, ListenAddress, UnixAddress
 from proxy.http1.listener import Listener
 from proxy.http1.tls import ServerCertificate
 from proxy.runtime.calls.request_path import RequestPath
+from proxy.runtime.own_calls.drill_calls import DrillCaller
 from proxy.runtime.process.certificate_watch import CertificateWatch
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.event_line import event_line
@@ -24,6 +25,7 @@ class DataPlane:
         self,
         *,
         request_path: RequestPath,
+        drill_caller: DrillCaller,
         listener: Listener,
         upstream: Upstream,
         certificate: ServerCertificate | None,
@@ -33,6 +35,8 @@ class DataPlane:
     ) -> None:
         """`wanted_connections`: how many clients may be connected at once by the settings; `connections`: by what open files allow."""
         self.request_path = request_path
+        #: The calls of drills.
+        self.drill_caller = drill_caller
         self.listener = listener
         self._upstream = upstream
         self._certificate = certificate

@@ -25,6 +25,7 @@ from proxy.edges.admin.admin_listener import AdminLimits, AdminListener
 from proxy.http1.sockets import bind_unix
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.heartbeat import Heartbeat
+from proxy.runtime.own_calls.drill_calls import OwnCrew
 from proxy.runtime.process.admin_token import FILE_NAME, admin_token
 from proxy.runtime.process.certificate_watch import CertificateWatch
 from proxy.runtime.process.descriptors import admin_connections, raise_descriptor_limit
@@ -35,6 +36,7 @@ from proxy.runtime.process.memory import give_back_memory
 from proxy.runtime.process.uncaught import tell_uncaught
 from proxy.runtime.releasing.switch_expiry import SwitchExpiry
 from proxy.runtime.rollouts.rollout_loop import TICK_SECONDS
+from proxy.runtime.rollouts.weekly_drills import WeeklyDrills
 from proxy.runtime.state.record_verification import HeadLog
 from proxy.runtime.telemetry.summing import Summing
 from proxy.runtime.workers.owner_end import OwnerParts
@@ -77,6 +79,8 @@ class Server:
         self._workers: Workers | None = None
         self._admin: AdminListener | None = None
         self._store_was_up = True
+        #: Made by `start`.
+        self.weekly_drills: WeeklyDrills | None = None
         #: Where calls are taken, in the order of the settings; a unix socket as `unix:/PATH`.
         self.traffic_urls: list[str] = []
         self.admin_url = ""
@@ -145,6 +149,10 @@ class Server:
         await self._start_loops()
         on.tasks.spawn(control.judged.run(orders.verdicts), "judged runs")
         on.tasks.spawn(SwitchExpiry(control.live, orders.limits, on.clock).run(), "switch expiry")
+        self.weekly_drills = WeeklyDrills(
+            control.live, orders.drills, on.clock, on.tell, is_wanted=settings.weekly_drills
+        )
+        on.tasks.spawn(self.weekly_drills.run(), "drills")
         await self._start_admin(
             admin_parts(on, settings, control, orders, served, token=token, is_draining=lambda: self._stopped)
         )
@@ -160,7 +168,12 @@ class Server:
         """Where calls are served: here, or with several workers in processes of their own."""
         if self._settings.workers > 1:
             self._workers = self._new_workers()
-            return Served(data_path=self._workers, conversations=self._conversations, workers=self._workers)
+            return Served(
+                data_path=self._workers,
+                drill_crew=self._workers,
+                conversations=self._conversations,
+                workers=self._workers,
+            )
         parts = DataParts(
             live=self._control.live,
             ledger=self._control.ledger,
@@ -172,7 +185,11 @@ class Server:
             admin_connections=admin_connections(),
         )
         self._plane = data_half(self._on, self._settings, parts)
-        return Served(data_path=self._plane.request_path, conversations=self._conversations)
+        return Served(
+            data_path=self._plane.request_path,
+            drill_crew=OwnCrew(self._plane.drill_caller, self._on.tasks),
+            conversations=self._conversations,
+        )
 
     def _new_workers(self) -> Workers:
         program = WorkerProgram(

@@ -242,6 +242,7 @@ class Settings(_Frozen):
     limits: LimitSettings = LimitSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     retention: RetentionSettings = RetentionSettings()
+    weekly_drills: bool = False
     webhooks: Webhooks = {}
     providers: dict[str, ProviderSettings] = Field(default_factory=_default_providers)
     #: By `provider/model`; `free` says that a model costs nothing.

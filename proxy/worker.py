@@ -30,6 +30,9 @@ from proxy.runtime.workers.messages import (
     Conversation,
     CutCalls,
     Drain,
+    DrillBegun,
+    DrillOver,
+    DrillWanted,
     FromOwner,
     Granted,
     LeaseGiven,
@@ -120,10 +123,8 @@ class Worker:
             case Ping():
                 in_flight = 0 if self._plane is None else self._plane.request_path.in_flight
                 self._owner.send(Pong(message.request, self._live.current.revision, in_flight))
-            case SamplesWanted():
-                self._on.tasks.spawn(self._send_samples(message.request), "samples")
-            case RunsWanted():
-                self._on.tasks.spawn(self._send_runs(message.request), "runs")
+            case SamplesWanted() | RunsWanted() | DrillWanted():
+                self._begin_work(message)
             case LeaseGiven() | LeasesEnded():
                 self._ledger.told(message)
             case CutCalls():
@@ -135,6 +136,15 @@ class Worker:
                 """Answers are the client's own."""
             case _:
                 assert_never(message)
+
+    def _begin_work(self, message: SamplesWanted | RunsWanted | DrillWanted) -> None:
+        match message:
+            case SamplesWanted():
+                self._on.tasks.spawn(self._send_samples(message.request), "samples")
+            case RunsWanted():
+                self._on.tasks.spawn(self._send_runs(message.request), "runs")
+            case DrillWanted():
+                self._on.tasks.spawn(self._drill(message), "drill")
 
     def _begin_or_end(self, message: Welcome | Serve | Drain) -> None:
         match message:
@@ -209,6 +219,13 @@ class Worker:
     async def _send_runs(self, request: int) -> None:
         await self._recorder.flush()
         self._owner.send(RunsAreOver(request))
+
+    async def _drill(self, wanted: DrillWanted) -> None:
+        if self._plane is not None:
+            calls = await self._plane.drill_caller.run(
+                wanted.order, lambda: self._owner.send(DrillBegun(wanted.request))
+            )
+            self._owner.send(DrillOver(wanted.request, calls))
 
     async def _hand_over(self) -> None:
         self._ledger.leave()

@@ -159,6 +159,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "preflight": {"calls", "spending", "state", "telemetry", "providers"},
         "transport": {"providers"},
         "calls": {"transport", "spending", "state", "telemetry", "process", "providers", "validation"},
+        "own_calls": {"calls", "transport", "spending", "state", "telemetry", "process", "providers", "validation"},
         "workers": {"calls", "spending", "state", "telemetry", "process", "validation"},
         "reports": {"calls", "workers", "spending", "state", "telemetry", "process", "providers"},
         "webhooks": {"telemetry", "process"},

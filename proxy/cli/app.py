@@ -18,6 +18,7 @@ from proxy.cli import (
     caps,
     demo,
     diff_view,
+    drills,
     git_verbs,
     help_pages,
     importing,
@@ -79,6 +80,7 @@ app.add_typer(labels.commands)
 app.add_typer(rollouts.commands, name="rollout")
 app.add_typer(plans.commands, name="plans")
 rehearsal.register(rollouts.commands)
+app.add_typer(drills.commands)
 app.add_typer(switches.commands)
 app.add_typer(caps.commands, name="caps")
 app.add_typer(report.commands, name="report")

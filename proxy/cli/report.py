@@ -6,9 +6,10 @@ import typer
 
 from proxy.cli.admin_client import AdminClient, Document
 from proxy.cli.admin_command import AgentName, admin_command, new_group
+from proxy.cli.drills import drill_time
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.report_view import REPORT, comparison_lines, report_csv, report_lines
-from proxy.cli.showing import Show, print_table, say, say_exactly
+from proxy.cli.showing import Show, moment, print_table, say, say_exactly
 from proxy.cli.times import time_ago
 from proxy.cli.version_names import version_number
 
@@ -103,3 +104,8 @@ def _report(show: Show, found: Document, *, csv: bool) -> None:
         print_table(rows, REPORT)
     for line in report_lines(found):
         say(line)
+    drill = found.get("last_drill")
+    if drill is None:
+        say(f"no rollback was rehearsed yet: switchback drill {found.get('agent')}")
+    else:
+        say(f"last drill {moment('drilled_at')(drill)}: {drill_time(drill)}")

@@ -8,6 +8,8 @@ import msgspec
 from proxy.core.errors import BadInput
 
 RESERVED_LABEL = "latest"
+#: The label that drills have to themselves (core/rollouts/drills.py).
+DRILL_LABEL = "switchback-drill"
 UNASSIGNED = "unassigned"
 AGENT_PATTERN = "[a-z0-9][a-z0-9._-]{0,63}"
 LABEL_PATTERN = "[a-z][a-z0-9._-]{0,63}"
@@ -39,10 +41,11 @@ def check_agent_name(name: str) -> str:
 
 def check_label_name(label: str) -> str:
     """`label` if it may name a label. Raises BadInput(`bad_name`)."""
-    if not _LABEL.match(label) or label == RESERVED_LABEL:
+    if not _LABEL.match(label) or label in (RESERVED_LABEL, DRILL_LABEL):
         raise BadInput(
             "bad_name",
-            "a label is a-z, 0-9, '.', '_' and '-', at most 64 characters, beginning with a letter; 'latest' is reserved",
+            "a label is a-z, 0-9, '.', '_' and '-', at most 64 characters, beginning with a letter; "
+            f"'{RESERVED_LABEL}' and '{DRILL_LABEL}' are reserved",
             param="label",
         )
     return label

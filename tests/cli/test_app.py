@@ -44,7 +44,7 @@ def test_the_verbs_of_the_design_are_there():
         "versions list", "versions show", "versions create",
         "rollout start", "rollout list", "rollout show", "rollout set-percentage", "rollout promote", "rollout abort",
         "plans set", "plans list", "plans show", "plans delete",
-        "rollout pause", "rollout resume", "rollout simulate",
+        "rollout pause", "rollout resume", "rollout simulate", "drill",
         "caps list", "caps set", "caps change", "caps end", "runs list", "runs show", "audit list", "audit head",
         "sync", "diff", "agents import", "agents export", "versions at", "versions check", "runs export", "runs quarantine", "outcome",
         "outcomes list", "report versions", "report label", "report rollout", "versions compare",

@@ -28,6 +28,7 @@ OPERATIONS = {
     ("rollout", "pause"): "pause_rollout",
     ("rollout", "resume"): "resume_rollout",
     ("rollout", "simulate"): "list_runs",
+    ("drill",): "hold_drill",
     ("runs", "export"): "export_runs",
     ("runs", "quarantine"): "quarantine_runs",
     ("outcome",): "record_outcome",

@@ -169,6 +169,8 @@ TOUR = [
     "agents update triage --description Sorts",
     "versions list triage",
     "versions show triage 2",
+    "drill triage --label prod",
+    "report label triage prod",
     "agents archive triage",
     "agents list",
 ]

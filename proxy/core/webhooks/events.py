@@ -13,7 +13,7 @@ from proxy.core.shapes import JsonObject, Moment
 from proxy.core.times import rfc3339
 
 #: What endpoints choose from: the first part of an event's type.
-Subject = Literal["rollout", "label", "proposal", "switch", "cap"]
+Subject = Literal["rollout", "label", "proposal", "switch", "cap", "drill"]
 SUBJECTS: Final[tuple[Subject, ...]] = get_args(Subject)
 
 
@@ -47,7 +47,7 @@ class WebhookEvent:
 
 def event_of(entry: AuditEntry) -> WebhookEvent | None:
     """The event that an audit entry is; None where nobody is told of it."""
-    if entry.what.partition(".")[0] not in SUBJECTS:
+    if entry.what.partition(".")[0] not in SUBJECTS or _is_step_of_drill(entry):
         return None
     data = {
         "entry": entry.number,
@@ -60,6 +60,11 @@ def event_of(entry: AuditEntry) -> WebhookEvent | None:
         "sentence": _sentence(entry.evidence),
     }
     return WebhookEvent(f"msg_{entry.hash[:32]}", entry.what, entry.at_microseconds, data)
+
+
+def _is_step_of_drill(entry: AuditEntry) -> bool:
+    """Whether it is what a drill did on its way: nobody is to be alarmed by a rehearsal."""
+    return entry.what != "drill.finished" and any(item.get("kind") == "drill" for item in entry.evidence)
 
 
 def _sentence(evidence: Sequence[Mapping[str, Any]]) -> str | None:

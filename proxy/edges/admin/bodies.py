@@ -209,6 +209,12 @@ class NamedPlanBody(ReasonBody):
     source: dict[str, Any] = {}
 
 
+class DrillBody(ReasonBody):
+    """The `label` whose rollback is rehearsed; left out the agent's default label."""
+
+    label: Label | None = None
+
+
 class PromotionBody(ReasonBody):
     """`evidence` is kept with the release; `force` as in LabelBody."""
 

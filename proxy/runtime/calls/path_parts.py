@@ -11,8 +11,8 @@ from proxy.runtime.spending.holding import Ledger
 from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.metrics import Metrics
-from proxy.runtime.telemetry.recorder import Recorder
-from proxy.runtime.transport.upstream import Upstream
+from proxy.runtime.telemetry.recorder import TakesRuns
+from proxy.runtime.transport.exchange import Sends
 from proxy.runtime.validation.validation import Validation
 
 
@@ -41,8 +41,8 @@ class PathParts:
     providers: Providers
     prices: PriceBook
     ledger: Ledger
-    upstream: Upstream
-    recorder: Recorder
+    upstream: Sends
+    recorder: TakesRuns
     metrics: Metrics
     conversations: Conversations
     validation: Validation

@@ -6,6 +6,7 @@ from typing import TypedDict, get_args
 
 from proxy.core.compiled import IS_COMPILED
 from proxy.core.errors import BadInput, NotFound
+from proxy.core.rollouts.drills import DrillDocument
 from proxy.core.shapes import Count
 from proxy.core.spending.shown_price import PriceDocument, price_document
 from proxy.core.wrong_values import nearest_of
@@ -57,6 +58,8 @@ class ProcessStatus(StandbyStatus):
     recorder: RecorderStatus
     #: Empty where this process serves the calls itself.
     workers: list[WorkerStatus]
+    #: The last one of each agent.
+    drills: list[DrillDocument]
     admin: AdminStatus
     store: StoreStatus
 
@@ -82,6 +85,7 @@ class ProcessParts:
     #: None where this process serves the calls itself.
     workers: Workers | None
     clock: Clock
+    last_drills: Callable[[], list[DrillDocument]]
     is_draining: Callable[[], bool]
     #: What is unsafe about the admin listener.
     admin_warning: str | None
@@ -113,6 +117,7 @@ class ProcessReader:
             "holds_outstanding": parts.ledger.holds_outstanding,
             "recorder": {"queued": parts.recorder.queue_length, "dropped": parts.recorder.dropped},
             "workers": [] if parts.workers is None else parts.workers.document(),
+            "drills": parts.last_drills(),
             "admin": {"warning": parts.admin_warning},
             "store": {**await parts.store.diagnostics(), "up": problem is None, "problem": problem},
             **parts.standby.status(),

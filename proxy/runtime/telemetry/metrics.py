@@ -3,6 +3,7 @@
 Series of runs are in run_series.py.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import cast
@@ -79,6 +80,8 @@ class Metrics:
         registry.register(cast("Collector", self.labels))
         self.rollout_share_ratio = self._gauge("switchback_rollout_share_ratio")
         self.rollbacks = self._counter("switchback_rollbacks")
+        self._drill_timestamp = self._gauge("switchback_drill_timestamp_seconds")
+        self._drill_duration = self._gauge("switchback_drill_duration_seconds")
         self.snapshot_revision = self._gauge("switchback_snapshot_revision")
         self.snapshot_loaded = self._gauge("switchback_snapshot_loaded_timestamp_seconds")
         self.store_up = self._gauge("switchback_store_up")
@@ -102,6 +105,11 @@ class Metrics:
     def webhook(self, endpoint: str, result: str) -> None:
         """An endpoint was tried, or given up on."""
         self._webhook_deliveries.labels(endpoint, result).inc()
+
+    def drilled(self, agent: str, at_microseconds: int, time_ms: float | None) -> None:
+        """A rollback was rehearsed; `time_ms` None: the candidate was not gone when it ended."""
+        self._drill_timestamp.labels(agent).set(at_microseconds / 1e6)
+        self._drill_duration.labels(agent).set(math.nan if time_ms is None else time_ms / 1000)
 
     def warned(self, cap: Cap) -> None:
         """A call went past a cap that only warns."""

@@ -32,6 +32,12 @@ class Flushes(Protocol):
     async def flush(self) -> bool: ...
 
 
+class TakesRuns(Protocol):
+    """Where the data path leaves finished runs."""
+
+    def record(self, run: Run, attempts: Sequence[Attempt]) -> None: ...
+
+
 class Recorder:
     """Takes finished runs and sees to it that they are written once."""
 

@@ -36,7 +36,8 @@ def _line(run: Run) -> LogLine:
     return LogLine(
         rfc3339(run.started_at_microseconds),
         "error" if run.result == "error" else "info",
-        "run",
+        # What counts users' calls by their lines counts none of the proxy's own.
+        "run" if run.kind == "live" else f"{run.kind}_run",
         run.id,
         run.agent,
         run.version,

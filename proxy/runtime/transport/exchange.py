@@ -4,9 +4,10 @@ http1 satisfies these protocols; tests may pass anything that does. Header names
 are kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from proxy.runtime.providers import Provider
 from proxy.wires.wire import Headers
 
 
@@ -96,3 +97,19 @@ class Answer(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Sends(Protocol):
+    """Who calls providers; upstream.py has what its errors mean."""
+
+    def send(
+        self,
+        provider: Provider,
+        method: str,
+        target: bytes,
+        headers: Headers,
+        body: bytes,
+        reply: Reply,
+        *,
+        anew: bool,
+    ) -> Awaitable[Answer]: ...

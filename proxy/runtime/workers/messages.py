@@ -12,6 +12,7 @@ import msgspec
 
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Refusal
+from proxy.core.rollouts.drills import DrillCalls, DrillOrder
 from proxy.core.scopes import CallFacts
 from proxy.core.snapshot import AgentState, Snapshot
 from proxy.core.spending.caps import CounterKey
@@ -93,6 +94,13 @@ class RunsWanted(Message, frozen=True, array_like=True, tag=True):
     """Hand over the runs finished so far, then answer with RunsAreOver."""
 
     request: int
+
+
+class DrillWanted(Message, frozen=True, array_like=True, tag=True):
+    """Make the calls of a drill. Answered by DrillBegun, where it comes to that, and by DrillOver."""
+
+    request: int
+    order: DrillOrder
 
 
 class Granted(Message, frozen=True, array_like=True, tag=True):
@@ -231,6 +239,19 @@ class RunsAreOver(Message, frozen=True, array_like=True, tag=True):
     request: int
 
 
+class DrillBegun(Message, frozen=True, array_like=True, tag=True):
+    """The candidate of a drill answered."""
+
+    request: int
+
+
+class DrillOver(Message, frozen=True, array_like=True, tag=True):
+    """What the calls of a drill came to."""
+
+    request: int
+    calls: DrillCalls
+
+
 class VersionWanted(Message, frozen=True, array_like=True, tag=True):
     """Answered by VersionIs or Refused."""
 
@@ -263,6 +284,7 @@ FromOwner = (
     | Ping
     | SamplesWanted
     | RunsWanted
+    | DrillWanted
     | Granted
     | LeaseGiven
     | LeasesEnded
@@ -282,6 +304,8 @@ FromWorker = (
     | RunsFinished
     | RunsAreOver
     | Validated
+    | DrillBegun
+    | DrillOver
     | VersionWanted
     | Samples
     | LogLines

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from proxy.core.calls.runs import Attempt
 from proxy.core.errors import Refusal
+from proxy.core.rollouts.drills import DrillOrder
 from proxy.core.snapshot import Snapshot
 from proxy.core.spending.caps import CounterKey
 from proxy.core.switches import Switch
@@ -21,6 +22,7 @@ from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.spending.holding import Spent
 from proxy.runtime.spending.ledger import HoldTicket, SpendLedger
+from proxy.runtime.state.drill_crew import DrillMember
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.validation.validation import RunVerdict
@@ -30,6 +32,9 @@ from proxy.runtime.workers.messages import (
     Conversation,
     CutCalls,
     Drain,
+    DrillBegun,
+    DrillOver,
+    DrillWanted,
     FromWorker,
     Granted,
     HoldWanted,
@@ -106,6 +111,7 @@ class OwnerEnd:
         self._reclaiming: set[str] = set()
         self._requests = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._drilling: dict[int, DrillMember] = {}
         #: True once the worker takes calls, False when it ended before.
         self.listening: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
@@ -186,6 +192,18 @@ class OwnerEnd:
         """A future that is done when the runs the worker has finished so far are here, or it is gone."""
         return self._ask(RunsWanted)
 
+    def drill(self, name: str, order: DrillOrder) -> DrillMember:
+        """Have the worker, of that name, make the calls of a drill."""
+        loop = asyncio.get_running_loop()
+        member = DrillMember(name, loop.create_future(), loop.create_future())
+        if self._link.is_closed:
+            member.end(None)
+            return member
+        request = next(self._requests)
+        self._drilling[request] = member
+        self._link.send(DrillWanted(request, order))
+        return member
+
     def _ask(self, question: type[Ping] | type[SamplesWanted] | type[RunsWanted]) -> asyncio.Future[None]:
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._link.is_closed:
@@ -227,10 +245,10 @@ class OwnerEnd:
             case Validated():
                 verdict = Verdict(message.passed, message.why)
                 self._parts.judged(RunVerdict(message.run, message.agent, verdict))
-            case Ready() | Listening() | Pong() | Samples() | RunsAreOver():
+            case Ready() | Listening() | Pong() | Samples() | RunsAreOver() | DrillBegun() | DrillOver():
                 self._report(message)
 
-    def _report(self, message: Ready | Listening | Pong | Samples | RunsAreOver) -> None:
+    def _report(self, message: Ready | Listening | Pong | Samples | RunsAreOver | DrillBegun | DrillOver) -> None:
         match message:
             case Ready():
                 # From here on it must confirm what changes, though it begins to listen a moment later.
@@ -250,6 +268,10 @@ class OwnerEnd:
                 self._answered(message.request)
             case RunsAreOver():
                 self._answered(message.request)
+            case DrillBegun():
+                self._drilling[message.request].begin()
+            case DrillOver():
+                self._drilling.pop(message.request).end(message.calls)
 
     def _serve_when_complete(self) -> None:
         if self._is_ready and self._knows_everything:
@@ -336,5 +358,7 @@ class OwnerEnd:
             ticket.settle(Spent(settled_by="held"))
         for request in list(self._waiting):
             self._answered(request)
+        while self._drilling:
+            self._drilling.popitem()[1].end(None)
         if not self.listening.done():
             self.listening.set_result(False)

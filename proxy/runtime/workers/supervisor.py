@@ -15,12 +15,14 @@ from prometheus_client import CollectorRegistry
 
 from proxy.core.addresses import ListenAddress
 from proxy.core.errors import Unavailable
+from proxy.core.rollouts.drills import DrillOrder
 from proxy.core.shapes import Count
 from proxy.core.snapshot import Snapshot
 from proxy.core.switches import Switch
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.event_line import event_line
 from proxy.runtime.state.answered_names import AnsweredName
+from proxy.runtime.state.drill_crew import DrillMember
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.workers.merged_metrics import EndedSamples, MergedRegistry
 from proxy.runtime.workers.messages import Conversation, NameIs
@@ -131,6 +133,10 @@ class Workers:
         """Have every worker break off the calls in flight that a switch matches."""
         for end in self._confirming():
             end.cut(switch)
+
+    def drill(self, order: DrillOrder) -> list[DrillMember]:
+        """Have every worker make the calls of a drill."""
+        return [end.drill(_name(end.number), order) for end in self._confirming()]
 
     async def confirm(self) -> list[str]:
         """Wait until every worker has acted on everything so far; the names of those that do not confirm in time."""

@@ -19,6 +19,7 @@ from proxy.edges.admin.admin_listener import AdminLimits, AdminListener
 from proxy.http1.limits import UpstreamLimits
 from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.calls.conversations import Conversations
+from proxy.runtime.own_calls.drill_calls import OwnCrew
 from proxy.runtime.process.clock import Identifiers
 from proxy.runtime.process.tasks import TaskSet
 from proxy.runtime.releasing.run_commands import RunCommands
@@ -111,7 +112,9 @@ async def commands(folder: Path) -> AsyncIterator[Commands]:
     plane = data_half(on, settings, parts)
     try:
         control.live.replace(await control.store.load_snapshot())
-        yield Commands(on, settings, control, Served(data_path=plane.request_path, conversations=conversations))
+        crew = OwnCrew(plane.drill_caller, on.tasks)
+        served = Served(data_path=plane.request_path, drill_crew=crew, conversations=conversations)
+        yield Commands(on, settings, control, served)
     finally:
         await plane.close()
         await control.store.close()

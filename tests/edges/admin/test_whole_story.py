@@ -168,6 +168,9 @@ async def tell_of_rollouts(story: Story) -> None:
     listed = (await story.tell("list_rollouts", agent="support", query="?limit=2"))["items"]
     assert [(item["id"], item["state"]) for item in listed] == [("r3", "promoted"), ("r2", "rolled_back")]
     assert (await story.tell("get_rollout", agent="support", id="r1"))["state"] == "aborted"
+    held = await story.tell("hold_drill", {"why": "before the holidays"}, agent="support", status=201)
+    assert (held["passed"], held["label"], held["stable"], held["candidate"]) == (True, "prod", 2, 1)
+    assert (await story.tell("list_drills", agent="support"))["items"] == [held.content]
 
 
 async def tell_of_plans(story: Story) -> None:

@@ -1,18 +1,20 @@
-"""Handlers: labels, rollback and the release ledger."""
+"""Handlers: labels, rollback, rollbacks that are rehearsed, and the release ledger."""
 
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.releases import ReleaseDocument, release_document
+from proxy.core.rollouts.drills import DrillDocument
 from proxy.core.snapshot import LabelDocument, label_document
 from proxy.edges.admin.answers.labels import LabelDeleted, LabelMoved, LabelStanding, ProposalShown, RolledBack
 from proxy.edges.admin.answers.lists import Listed
-from proxy.edges.admin.ask_and_answer import Accepted, AdminAnswer, Ask
-from proxy.edges.admin.bodies import LabelBody, ReasonBody, RollbackBody, evidence_of
+from proxy.edges.admin.ask_and_answer import Accepted, AdminAnswer, Ask, Created
+from proxy.edges.admin.bodies import DrillBody, LabelBody, ReasonBody, RollbackBody, evidence_of
 from proxy.edges.admin.handlers.proposals import noticed, shown_proposal
 from proxy.edges.admin.pages import page_answer, page_of_named
 from proxy.edges.admin.queries import PageQuery, ReasonQuery, ReleasesQuery
 from proxy.runtime.releasing.release_commands import Moved, ReleaseCommands
 from proxy.runtime.reports.agents import AgentReader
 from proxy.runtime.reports.releases import ProposalReader, ReleaseReader
+from proxy.runtime.rollouts.drills import Drills
 from proxy.runtime.state.journal import Journal, JournalNote
 
 
@@ -74,3 +76,15 @@ def _moved(moved: Moved) -> LabelStanding:
         "release": moved.release,
         "reason": moved.reason,
     }
+
+
+async def hold_drill(drills: Drills, ask: Ask) -> Created[DrillDocument]:
+    body = ask.body_as(DrillBody)
+    return Created(await drills.hold(ask.who, ask.path["agent"], body.label, body.why))
+
+
+async def list_drills(agents: AgentReader, drills: Drills, ask: Ask) -> AdminAnswer[Listed[DrillDocument]]:
+    query = ask.query_as(PageQuery)
+    state = await agents.known(ask.path["agent"])
+    page = await drills.book.page(state.agent.name, query.cursor, query.limit)
+    return AdminAnswer({"items": list(page.items), "next": page.next_cursor})

@@ -3,36 +3,40 @@
 from proxy.core.errors import NotFound
 from proxy.core.reports.reporting import ComparisonDocument, ReportDocument
 from proxy.core.times import parse_rfc3339
+from proxy.edges.admin.answers.reports import ReportShown
 from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask
 from proxy.edges.admin.queries import ComparisonQuery, LabelReportQuery, ReportQuery, RolloutReportQuery
 from proxy.runtime.reports.agents import AgentReader
 from proxy.runtime.reports.releases import ReleaseReader
 from proxy.runtime.reports.run_reports import RunReports
+from proxy.runtime.rollouts.drills import Drills
 
 
-async def report_versions(agents: AgentReader, reports: RunReports, ask: Ask) -> AdminAnswer[ReportDocument]:
+async def report_versions(
+    agents: AgentReader, reports: RunReports, drills: Drills, ask: Ask
+) -> AdminAnswer[ReportShown]:
     query = ask.query_as(ReportQuery)
     await agents.known(query.agent)
-    return AdminAnswer(await reports.report(query.agent, reports.window(*_times(query))))
+    return _shown(await reports.report(query.agent, reports.window(*_times(query))), drills)
 
 
-async def report_label(agents: AgentReader, reports: RunReports, ask: Ask) -> AdminAnswer[ReportDocument]:
+async def report_label(agents: AgentReader, reports: RunReports, drills: Drills, ask: Ask) -> AdminAnswer[ReportShown]:
     """Also of a label that is gone, of which there are runs."""
     query = ask.query_as(LabelReportQuery)
     await agents.known(query.agent)
-    return AdminAnswer(await reports.report(query.agent, reports.window(*_times(query)), label=query.label))
+    return _shown(await reports.report(query.agent, reports.window(*_times(query)), label=query.label), drills)
 
 
 async def report_rollout(
-    agents: AgentReader, releases: ReleaseReader, reports: RunReports, ask: Ask
-) -> AdminAnswer[ReportDocument]:
+    agents: AgentReader, releases: ReleaseReader, reports: RunReports, drills: Drills, ask: Ask
+) -> AdminAnswer[ReportShown]:
     """From its beginning, where the query does not say since when."""
     query = ask.query_as(RolloutReportQuery)
     rollout = await releases.rollout(await agents.known(query.agent), query.rollout)
     since, until = _times(query)
     # Until now, and not until its end: conversations keep their arm for a while.
     window = reports.window(rollout.created_at_microseconds if since is None else since, until)
-    return AdminAnswer(await reports.report(query.agent, window, rollout=rollout.id))
+    return _shown(await reports.report(query.agent, window, rollout=rollout.id), drills)
 
 
 async def compare_versions(agents: AgentReader, reports: RunReports, ask: Ask) -> AdminAnswer[ComparisonDocument]:
@@ -43,6 +47,10 @@ async def compare_versions(agents: AgentReader, reports: RunReports, ask: Ask) -
             raise NotFound("version_not_found", f"agent {query.agent!r} has no version {number}", param="version")
     window = reports.window(*_times(query))
     return AdminAnswer(await reports.comparison(query.agent, window, query.candidate, query.stable))
+
+
+def _shown(report: ReportDocument, drills: Drills) -> AdminAnswer[ReportShown]:
+    return AdminAnswer({**report, "last_drill": drills.book.last(report["agent"])})
 
 
 def _times(query: ReportQuery) -> tuple[int | None, int | None]:
