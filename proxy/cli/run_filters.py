@@ -22,6 +22,8 @@ _FILTERS = (
     ("arm", "--arm", str, "stable or candidate."),
     ("user", "--user", str, "Of this user."),
     ("conversation", "--conversation", str, "Of this conversation."),
+    ("request_id", "--request-id", str, "That the provider's answer named so (x-request-id, request-id)."),
+    ("trace_id", "--trace-id", str, "Of this trace: the 32 hex digits in the caller's traceparent."),
     ("result", "--result", str, "ok, error, refused or client_left."),
     ("from", "--from", str, "Started since: 15m, 2h or 7d ago, a date, or RFC 3339."),
     ("to", "--to", str, "Started until: the same forms."),

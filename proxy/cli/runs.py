@@ -186,6 +186,8 @@ def list_outcomes(
     show: Show,
     run: Annotated[str | None, typer.Option(metavar="RUN", help="Of this run.")] = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="Of this name.")] = None,
+    request_id: Annotated[str | None, typer.Option(metavar="TEXT", help="Of runs the provider named so.")] = None,
+    trace_id: Annotated[str | None, typer.Option(metavar="TEXT", help="Of runs of this trace.")] = None,
     agent: Annotated[str | None, typer.Option(metavar="AGENT", help="Of runs of this agent.")] = None,
     version: Annotated[int | None, typer.Option(metavar="N", help="Of runs that this version served.")] = None,
     label: Annotated[str | None, typer.Option(metavar="LABEL", help="Of runs under this label.")] = None,
@@ -197,6 +199,7 @@ def list_outcomes(
 ) -> None:
     """List later facts about runs, newest first."""
     asked = {"run": run, "name": name, "agent": agent, "version": version, "label": label}
+    asked |= {"request_id": request_id, "trace_id": trace_id}
     times = {"from": start and time_ago(start), "to": end and time_ago(end)}
     found = api.items("/outcomes", limit, {**asked, **times})
     if run is not None and not found["items"]:

@@ -26,6 +26,10 @@ VersionNumber = Annotated[int, Meta(ge=1, description="numbered per agent, from 
 #: 0 stands for a label that is not set.
 ReleaseNumber = Annotated[int, Meta(ge=0, description="numbered per agent, from 1", examples=[12])]
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 over canonical JSON", examples=["5f" * 32])]
+TRACE_ID_PATTERN = "^[0-9a-f]{32}$"
+TraceId = Annotated[
+    str, Meta(pattern=TRACE_ID_PATTERN, description="32 hex digits, as in W3C `traceparent`", examples=["4bf9" * 8])
+]
 Count = Annotated[int, Meta(ge=0)]
 Usd = Annotated[float, Meta(description="US dollars", examples=[0.0000015])]
 Milliseconds = Annotated[float, Meta(description="milliseconds", examples=[2.5])]

@@ -282,6 +282,8 @@ async def test_outcomes_are_listed_by_what_they_are_about(admin: Any, switchback
     first = done.stdout.splitlines()[2]
     for shown in ("run_1", "a@8", "incident", "high", "bob", "refunded twice"):
         assert shown in first
+    await switchback("outcomes", "list", "--request-id", "req_1", "--trace-id", "4bf9" * 8)
+    assert admin.last.query == {"request_id": "req_1", "trace_id": "4bf9" * 8, "limit": "50"}
     admin.answers.clear()
     admin.answer("GET", "/outcomes", {"items": [], "next": None})
     assert (await switchback("outcomes", "list", "--run", "run_2")).stdout == "no outcomes\n"
@@ -293,6 +295,16 @@ async def test_a_list_goes_on_behind_a_page_without_any(admin: Any, switchback: 
     done = await switchback("outcomes", "list", "--json")
     assert [item["value"] for item in orjson.loads(done.stdout)["items"]] == [0.4]
     assert admin.last.query == {"limit": "50", "cursor": "further"}
+
+
+@pytest.mark.parametrize("verb", [("list",), ("export",)])
+async def test_runs_are_asked_for_by_the_ids_of_request_and_trace(
+    admin: Any, switchback: Any, verb: tuple[str]
+) -> None:
+    admin.answer("GET", "/runs", {"items": [], "next": None})
+    await switchback("runs", *verb, "--request-id", "req_1", "--trace-id", "4bf9" * 8)
+    asked = next(request.query for request in admin.asked if request.path.startswith("/runs"))
+    assert (asked["request_id"], asked["trace_id"]) == ("req_1", "4bf9" * 8)
 
 
 async def test_a_run_is_shown_with_the_newest_word_of_each_outcome(admin: Any, switchback: Any) -> None:

@@ -90,17 +90,21 @@ class TestRuns:
             (RunFilter(agent="support", rollout="r1", arm="candidate"), ["r4"]),
             (RunFilter(user="u1"), ["r2", "r1"]),
             (RunFilter(conversation="c1"), ["r2"]),
+            (RunFilter(request_id="q4"), ["r4"]),
+            (RunFilter(trace_id="t"), ["r4", "r3"]),
+            (RunFilter(trace_id="t", agent="other"), ["r3"]),
             (RunFilter(result="error"), ["r1"]),
             (RunFilter(from_microseconds=NOON + 2, to_microseconds=NOON + 4), ["r3", "r2"]),
         ],
     )
     async def test_are_narrowed_by_what_is_asked_for(self, store, wanted, expected):
+        found_by = {"request_id": "q4", "trace_id": "t"}
         await store.record_runs(
             [
                 run("r1", user="u1", result="error", started_at_microseconds=NOON + 1),
                 run("r2", user="u1", conversation="c1", started_at_microseconds=NOON + 2),
-                run("r3", agent="other", started_at_microseconds=NOON + 3),
-                run("r4", version=2, rollout="r1", arm="candidate", started_at_microseconds=NOON + 4),
+                run("r3", agent="other", trace_id="t", started_at_microseconds=NOON + 3),
+                run("r4", version=2, rollout="r1", arm="candidate", **found_by, started_at_microseconds=NOON + 4),
                 run("r5", release=3, started_at_microseconds=NOON + 5),
             ],
             [],

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypedDict, cast
 
 from proxy.core.calls.runs import RunResult
-from proxy.core.shapes import Moment, ReleaseNumber, VersionNumber
+from proxy.core.shapes import Moment, ReleaseNumber, TraceId, VersionNumber
 from proxy.core.times import rfc3339
 
 
@@ -19,6 +19,9 @@ class RunFilter:
     arm: str | None = None
     user: str | None = None
     conversation: str | None = None
+    #: As their provider named them, and of the caller's trace: looked for run by run, newest first.
+    request_id: str | None = None
+    trace_id: str | None = None
     result: RunResult | None = None
     quarantined: bool | None = None
     from_microseconds: int | None = None
@@ -27,10 +30,13 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeFilter:
-    """Which outcomes are wanted; unset members do not narrow. Agent, version and label are their run's; times, of the telling,
+    """Which outcomes are wanted; unset members do not narrow. Agent, version, label and the ids of request and trace
+    are their run's; times, of the telling,
     are UTC microseconds, `to` exclusive."""
 
     run: str | None = None
+    request_id: str | None = None
+    trace_id: str | None = None
     name: str | None = None
     agent: str | None = None
     version: int | None = None
@@ -52,6 +58,8 @@ RunFilterDocument = TypedDict(
         "arm": str,
         "user": str,
         "conversation": str,
+        "request_id": str,
+        "trace_id": TraceId,
         "result": RunResult,
         "quarantined": bool,
         "from": Moment,
@@ -73,6 +81,8 @@ def filter_document(wanted: RunFilter) -> RunFilterDocument:
         "arm": wanted.arm,
         "user": wanted.user,
         "conversation": wanted.conversation,
+        "request_id": wanted.request_id,
+        "trace_id": wanted.trace_id,
         "result": wanted.result,
         "quarantined": wanted.quarantined,
         **{name: None if moment is None else rfc3339(moment) for name, moment in times.items()},

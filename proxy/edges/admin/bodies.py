@@ -14,7 +14,7 @@ from proxy.core.calls.runs import RunResult
 from proxy.core.releasing.protection import Mover
 from proxy.core.rollouts.reading import PlanDocument
 from proxy.core.scopes import ScopeDocument
-from proxy.core.shapes import AgentName, LabelName, Moment, PlanName, Share, VersionNumber
+from proxy.core.shapes import TRACE_ID_PATTERN, AgentName, LabelName, Moment, PlanName, Share, VersionNumber
 from proxy.core.snapshot import Unapplied
 from proxy.core.spending.caps import CAP_DIMENSIONS, AtLimit, CapUnit, CapWindow
 from proxy.core.switches import SWITCH_DIMENSIONS, SwitchMode
@@ -278,6 +278,8 @@ class QuarantineBody(ReasonBody):
     arm: Text | None = None
     user: Text | None = None
     conversation: Text | None = None
+    request_id: Text | None = None
+    trace_id: Annotated[str, Field(pattern=TRACE_ID_PATTERN)] | None = None
     result: RunResult | None = None
     from_: Annotated[Annotated[Text, Field(json_schema_extra={"format": "date-time"})] | None, Field(alias="from")] = (
         None

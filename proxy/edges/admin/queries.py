@@ -12,6 +12,7 @@ from pydantic_core import PydanticKnownError
 from proxy.core.calls.runs import RunResult
 from proxy.core.pages import DEFAULT_PAGE, MAX_PAGE
 from proxy.core.releasing.proposals import ProposalState
+from proxy.core.shapes import TRACE_ID_PATTERN
 from proxy.runtime.webhooks.endpoints import DeliveryState
 
 _DIGITS = re.compile(r"[0-9]{1,15}\Z")
@@ -37,6 +38,7 @@ def _flag(value: Any) -> Any:
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Whole = Annotated[int, Field(ge=0, le=_MOST), BeforeValidator(_whole)]
 Text = Annotated[str, Field(min_length=1, max_length=512)]
+Trace = Annotated[str, Field(pattern=TRACE_ID_PATTERN)]
 Time = Annotated[Text, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-20T14:03:00Z"])]
 
 
@@ -79,6 +81,8 @@ class RunsFilterQuery(Query):
     arm: Text | None = Field(None, description="`stable` or `candidate`", examples=["candidate"])
     user: Text | None = Field(None, description="of that user", examples=["user-17"])
     conversation: Text | None = Field(None, description="of that conversation", examples=["conversation-4"])
+    request_id: Text | None = Field(None, description="as the provider's answer named it", examples=["req_4f1c"])
+    trace_id: Trace | None = Field(None, description="of that trace (W3C `traceparent`)", examples=["4bf9" * 8])
     result: RunResult | None = Field(None, description="how the call ended")
     quarantined: Flag | None = Field(None, description="only those that are, or are not, tagged")
     from_: Time | None = Field(None, alias="from", description="begun then or later")
@@ -100,6 +104,8 @@ class OutcomesQuery(PageQuery):
     may be short, also empty, while `next` leads on."""
 
     run: Text | None = Field(None, description="told of that run", examples=["run_019a"])
+    request_id: Text | None = Field(None, description="of the run, as the provider named it", examples=["req_4f1c"])
+    trace_id: Trace | None = Field(None, description="of the run (W3C `traceparent`)", examples=["4bf9" * 8])
     name: Text | None = Field(None, description="of that name", examples=["score"])
     agent: Text | None = Field(None, description="told of that agent's runs", examples=["support"])
     version: Whole | None = Field(None, description="of the run; numbered per agent: say the agent too", examples=[3])

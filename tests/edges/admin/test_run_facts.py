@@ -179,6 +179,30 @@ async def test_outcomes_are_listed_newest_first_with_what_served_their_run(admin
     ]  # fmt: skip
 
 
+async def test_runs_and_outcomes_are_found_by_the_provider_s_request_id_and_by_the_caller_s_trace(admin: Admin) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    runs = [run(1, request_id="req_a", trace_id=trace), run(2, request_id="req_b", trace_id=trace), run(3)]
+    await admin.commands.store.record_runs(runs, [])
+    for number in (1, 2, 3):
+        admin.commands.clock.now += 1
+        await admin.post(f"/runs/run_000000{number}/outcomes", {"name": "score", "value": number})
+
+    async def found(query: str) -> tuple[str, str, str]:
+        listed = [item["id"][-1] for item in (await admin.get(f"/runs?{query}"))["items"]]
+        told = [item["run"][-1] for item in (await admin.get(f"/outcomes?{query}"))["items"]]
+        exported = (await admin.get(f"/runs/export?{query}")).content.splitlines()
+        return "".join(listed), "".join(told), "".join(orjson.loads(line)["id"][-1] for line in exported)
+
+    assert await found("request_id=req_b") == ("2", "2", "2")
+    assert await found(f"trace_id={trace}") == ("21", "21", "21")
+    assert await found(f"trace_id={trace}&request_id=req_a&agent=support") == ("1", "1", "1")
+    assert await found("request_id=req_c") == ("", "", "")
+    for path in ("/runs", "/runs/export", "/outcomes"):
+        assert (await admin.get(f"{path}?trace_id=4BF9")).code == "bad_query"
+    tagged = await admin.post("/runs/quarantine", {"trace_id": trace, "why": "a bad prompt"})
+    assert (tagged["changed"], tagged["filter"]["trace_id"]) == (2, trace)
+
+
 async def test_a_run_carries_its_outcomes_in_lists_and_exports(admin: Admin) -> None:
     await admin.commands.store.record_runs([run(1), run(2)], [])
     for value in (0.5, 0.9):

@@ -34,6 +34,8 @@ async def list_outcomes(runs: RunReader, ask: Ask) -> AdminAnswer[Listed[ServedO
     first_id, before_id = outcome_ids_around(start, end)
     wanted = OutcomeFilter(
         run=query.run,
+        request_id=query.request_id,
+        trace_id=query.trace_id,
         name=query.name,
         agent=query.agent,
         version=query.version,

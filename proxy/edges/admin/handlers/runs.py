@@ -90,6 +90,8 @@ def _filter(asked: RunsFilterQuery | QuarantineBody) -> RunFilter:
         arm=asked.arm,
         user=asked.user,
         conversation=asked.conversation,
+        request_id=asked.request_id,
+        trace_id=asked.trace_id,
         result=asked.result,
         quarantined=asked.quarantined if isinstance(asked, RunsFilterQuery) else None,
         from_microseconds=start,

@@ -84,6 +84,8 @@ def _narrowed(wanted: OutcomeFilter) -> tuple[str, list[Any]]:
     """Only the conditions that narrow."""
     conditions = (
         ("outcomes.run = ?", wanted.run),
+        ("request_id = ?", wanted.request_id),
+        ("trace_id = ?", wanted.trace_id),
         ("name = ?", wanted.name),
         ("agent = ?", wanted.agent),
         ("version = ?", wanted.version),
