@@ -73,7 +73,12 @@ def kill(
     fallback_version: Annotated[int | None, typer.Option(metavar="N", min=1, help="What mode fallback serves.")] = None,
     expires: Annotated[
         str | None,
-        typer.Option(metavar="15m|TIME", help="Goes off by itself after this span, or at this RFC 3339 time."),
+        typer.Option(
+            "--expires",
+            "--for",
+            metavar="15m|TIME",
+            help="Goes off by itself after this span, or at this RFC 3339 time.",
+        ),
     ] = None,
     cut_streams: Annotated[bool, typer.Option("--cut-streams", help="Also cut streams in flight.")] = False,
     force: Force = False,

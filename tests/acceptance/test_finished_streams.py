@@ -10,6 +10,7 @@ import pytest
 from proxy.simulator.app import Simulator
 from proxy.simulator.recording import Outcome
 from tests.harness import CALLER_KEY, CLAUDE, MODEL, Deployment, deployed
+from tests.http1.scripted import STREAM, upstream
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 USER: Any = [{"role": "user", "content": "hi"}]
@@ -104,3 +105,50 @@ async def test_what_cuts_other_streams_ends_a_finished_one_cleanly(
         writer.close()
     async with deployed(tmp_path / "home", simulator=simulator) as again:
         assert is_good((await again.operator.runs(1))[0])
+
+
+def event(document: dict[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(document) + b"\n\n"
+
+
+FINISHED_CHAT = event({"model": MODEL, "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]})
+USAGE_OF_CHAT = event({"model": MODEL, "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 1}})
+BEGUN = event({"type": "message_start", "message": {"model": CLAUDE, "usage": {"input_tokens": 5, "output_tokens": 1}}})
+STOPPED = event({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}})
+TEXT_DONE = event({"type": "response.output_text.done", "item_id": "m", "output_index": 0, "text": "hi"})
+RESPONSE = {"model": MODEL, "status": "completed", "output": [], "usage": {"input_tokens": 5, "output_tokens": 1}}
+COMPLETED = event({"type": "response.completed", "response": RESPONSE})
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "last"),
+    [
+        ("/a/support/v1/chat/completions", FINISHED_CHAT + USAGE_OF_CHAT, b"data: [DONE]\n\n"),
+        ("/a/support/v1/messages", BEGUN + STOPPED, event({"type": "message_stop"})),
+        ("/a/support/v1/responses", TEXT_DONE, COMPLETED),
+    ],
+)
+async def test_who_leaves_at_the_finish_reason_has_left_and_who_leaves_at_the_last_event_has_not(
+    home: Path, path: str, body: bytes, last: bytes
+) -> None:
+    told = [body, body + last]
+
+    async def serve(server: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.request(reader)
+        sent = told[len(server.requests) - 1]
+        writer.write(STREAM.replace(b"OK\r\n", b"OK\r\nContent-Type: text/event-stream\r\n", 1))
+        writer.write(b"%x\r\n%b\r\n" % (len(sent), sent))
+        await server.gone(reader)
+
+    async with upstream(serve) as server:
+        providers = {
+            name: {"wire": name, "base_url": f"http://127.0.0.1:{server.port}"} for name in ("openai", "anthropic")
+        }
+        async with deployed(home, providers=providers) as deployment:
+            await deployment.operator.agent("support", "one", model=CLAUDE if "messages" in path else MODEL)
+            for number, seen in enumerate((FINISHED_CHAT if "chat" in path else body, last), 1):
+                _, writer = await until_last(deployment, path, seen)
+                writer.close()
+                await deployment.operator.runs(number)
+            whole, left = await deployment.operator.runs(2)
+    assert (whole["result"], whole["usage_source"], left["result"]) == ("ok", "reported", "client_left")

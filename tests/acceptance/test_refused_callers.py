@@ -117,6 +117,69 @@ async def test_every_refusal_says_whose_call_it_was(
     assert (run["label"], headers.get(b"switchback-label")) == (label, None if label is None else label.encode())
 
 
+TOKEN = b"sb_" + b"Ab-_5" * 8 + b"xyz"
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        (CHAT, b"X-Api-Key: " + TOKEN),
+        (CHAT, b"Api-Key: " + TOKEN),
+        (CHAT, b"X-Goog-Api-Key: " + TOKEN),
+        (CHAT, b"Ocp-Apim-Subscription-Key: " + TOKEN),
+        (CHAT, b"Helicone-Auth: Bearer " + TOKEN),
+        (CHAT, b"X-Anything: a; token=" + TOKEN + b"; b"),
+        (CHAT, b"x_anything: " + TOKEN),
+        (CHAT, b"Referer: http://a/?token=" + TOKEN),
+        (CHAT, b"Anything: \xff " + TOKEN),
+        (CHAT + b"?key=" + TOKEN, b"A: b"),
+        (CHAT + b"?api-version=1&x=%73b_" + TOKEN[3:], b"A: b"),
+        (b"/v1/embeddings", b"Anything: " + TOKEN),
+        (b"/v1/messages", b"Anything: " + TOKEN),
+    ],
+)
+@pytest.mark.parametrize("agent", [b"", SUPPORT])
+async def test_a_token_of_the_admin_api_reaches_no_provider_by_any_door(
+    deployment: Deployment, target: bytes, line: bytes, agent: bytes
+) -> None:
+    answered, _, body = await refusal(deployment, sent(agent + target, line))
+    assert (answered, code_of(body)) == (401, "admin_token_refused")
+    assert deployment.simulator.record.received == 0
+    assert (await deployment.operator.runs(1))[0]["error_class"] == "admin_token_refused"
+
+
+async def test_a_key_in_a_header_of_another_service_goes_on(deployment: Deployment) -> None:
+    host, port = deployment.server.traffic_url.removeprefix("http://").split(":")
+    client = await RawClient.connect((host, int(port)))
+    client.send(sent(SUPPORT + CHAT, b"Helicone-Auth: Bearer sk-helicone-sb_", b"X-Anything: sb_1"))
+    status, _, _ = await client.answer()
+    await client.close()
+    assert status == 200
+    headers = deployment.simulator.calls[-1].headers
+    assert (headers["helicone-auth"], headers["x-anything"]) == ("Bearer sk-helicone-sb_", "sb_1")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "said"),
+    [
+        (
+            sent(SUPPORT + b"/v1/responses", *UPGRADE, method=b"GET"),
+            426,
+            {b"upgrade": b"HTTP/1.1", b"connection": b"upgrade"},
+        ),
+        (sent(b"/v9/x", *UPGRADE, method=b"GET"), 426, {b"upgrade": b"HTTP/1.1", b"connection": b"upgrade"}),
+        (sent(CHAT, b"X-Api-Key: sb_x"), 401, {b"www-authenticate": b"Bearer"}),
+        (sent(CHAT, method=b"TRACE"), 405, {b"allow": b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}),
+    ],
+)
+async def test_a_status_comes_with_the_header_that_it_must_have(
+    deployment: Deployment, request_bytes: bytes, status: int, said: dict[bytes, bytes]
+) -> None:
+    answered, headers, _ = await refusal(deployment, request_bytes)
+    assert answered == status
+    assert {name: headers[name] for name in said} == said
+
+
 async def test_metrics_name_the_same_agent_as_the_runs(deployment: Deployment) -> None:
     for request in (
         sent(CHAT, body=BY_MODEL % b',"stream":7'),

@@ -307,9 +307,10 @@ async def test_stopping_everything_needs_a_yes(switchback, admin):
     assert admin.last.body["scope"] == {}
 
 
-async def test_a_span_until_expiry_becomes_a_time(switchback, admin):
+@pytest.mark.parametrize("flag", ["--expires", "--for"])
+async def test_a_span_until_expiry_becomes_a_time(switchback, admin, flag):
     admin.answer("POST", "/switches", SWITCH, 201)
-    await switchback("kill", "--agent", "a", "--why", "x", "--expires", "15m")
+    await switchback("kill", "--agent", "a", "--why", "x", flag, "15m")
     assert admin.last.body["expires"].endswith("Z")
     assert len(admin.last.body["expires"]) == len("2026-11-20T14:03:00Z")
 

@@ -4,6 +4,7 @@ The agent can be named by base-URL path, header, model name or the listener's de
 Names are trusted claims (a sidecar on loopback). Everything here is facts already read from bytes by edges and wires.
 """
 
+import binascii
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar, cast
@@ -40,6 +41,9 @@ CREDENTIAL_HEADERS: Final = frozenset(
 )
 
 _ADMIN_TOKEN: Final = TOKEN_PREFIX.encode()
+#: Where a credential stands, one that begins so; anywhere else a whole one, which nothing else looks like (43 characters follow).
+_TOKEN_BEGINS: Final = re.compile(rb"(?<![A-Za-z0-9_-])" + _ADMIN_TOKEN)
+_WHOLE_TOKEN: Final = re.compile(rb"(?<![A-Za-z0-9_-])" + _ADMIN_TOKEN + rb"[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
 _REFERENCE_HEADERS: Final = frozenset({AGENT_HEADER, VERSION_HEADER, LABEL_HEADER})
 _NO_IDS: Final[Mapping[str, str]] = {}
 _NO_HEADERS: Final[Mapping[bytes, str]] = {}
@@ -137,9 +141,26 @@ def _own_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
             if name in credentials:
                 raise _duplicate(name)
             credentials.add(name)
-            if _ADMIN_TOKEN in value and value.rpartition(b" ")[2].startswith(_ADMIN_TOKEN):
-                raise admin_token_refused()
+            if _ADMIN_TOKEN in value or value[1:2] in b"aA":  # Basic
+                _check_credential(value)
     return found
+
+
+def _check_credential(value: bytes) -> None:
+    scheme, _, rest = value.partition(b" ")
+    if scheme.lower() == b"basic":
+        try:
+            # Name and password, as SDKs send what a base URL has before its host.
+            value = binascii.a2b_base64(rest + b"==")
+        except binascii.Error:
+            return
+    if _TOKEN_BEGINS.search(value):
+        raise admin_token_refused()
+
+
+def holds_admin_token(value: bytes) -> bool:
+    """Whether a whole token of the admin API stands somewhere in it."""
+    return _ADMIN_TOKEN in value and _WHOLE_TOKEN.search(value) is not None
 
 
 def admin_token_refused() -> Unauthorized:

@@ -2,6 +2,11 @@
 
 Small whole answers go out in one write; streams are relayed piece by piece. What ends early breaks for the client too. With the
 wire's last event a stream is over: SDKs close their connection at it, often before the provider has ended the body.
+
+Decision: the last event is the one the wire says is the last (`[DONE]`, `message_stop`, `response.completed`), not the one with the
+finish reason. What follows a finish reason is part of the answer: the usage comes then, and of several choices the others may still
+be written. A client that leaves between the two has left (`client_left`, and under a hard cap its hold is charged): not taken is
+to call such a run ok, of which nobody knows what it cost. One to whom the last event was passed on has it all, whoever closes first.
 """
 
 import asyncio

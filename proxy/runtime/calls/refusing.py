@@ -21,6 +21,12 @@ _JSON: Final = (b"content-type", b"application/json")
 _BASE_ANSWER: Final = b'{"object":"proxy","name":"switchback"}\n'
 #: Statuses an SDK may sensibly try again: our own limits, a provider that could not be reached, a drain.
 _RETRYABLE: Final = frozenset({429, 502, 503})
+#: What must be said with a status (RFC 9110 §15.5.2, §15.5.6, §15.5.22): as whole lines, since two of them are this connection's.
+_SAID_WITH: Final = {
+    401: b"www-authenticate: Bearer\r\n",
+    405: b"allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n",
+    426: b"upgrade: HTTP/1.1\r\nconnection: upgrade\r\n",
+}
 
 #: As both of them name what went wrong.
 _NEUTRAL_TYPES: Final = {
@@ -51,7 +57,8 @@ def answer_with_refusal(reply: Reply, refusal: Refusal, wire: Wire | None, run_i
         headers.append((b"x-should-retry", b"false"))
     if refusal.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % refusal.retry_after_seconds))
-    reply.send(status, headers, refusal_body(refusal, run_id, wire), lines=stamps)
+    lines = stamps + _SAID_WITH.get(status, b"")
+    reply.send(status, headers, refusal_body(refusal, run_id, wire), lines=lines)
     return status
 
 

@@ -9,7 +9,7 @@ record and a settled hold. What the provider cannot have begun is tried once mor
 import asyncio
 from collections.abc import Awaitable
 
-from proxy.core.calls.identity import identify, required_agent
+from proxy.core.calls.identity import admin_token_refused, identify, required_agent
 from proxy.core.calls.resolution import Resolution
 from proxy.core.calls.resolving import resolve
 from proxy.core.errors import BadInput, Refusal, Unavailable
@@ -157,6 +157,8 @@ class RequestPath:
         try:
             if fields.upgrade is not None:
                 check_upgrade(call.method, fields.upgrade)
+            if fields.has_admin_token:
+                raise admin_token_refused()
             route = self._parts.routes.of(call, fields)
             is_named, limit_bytes = self._names_all, options.body_bytes
             request, problem = yield from read_request(call, fields, body, route, limit_bytes, is_named=is_named)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from proxy.core.calls.identity import admin_token_refused
+from proxy.core.calls.identity import admin_token_refused, holds_admin_token
 from proxy.core.errors import BadInput, NotFound, Refusal
 from proxy.core.tokens import TOKEN_PREFIX
 from proxy.runtime.transport.exchange import Call
@@ -140,7 +140,7 @@ class Routes:
                 "admin_api_elsewhere",
                 "this port takes LLM calls; the admin API is at another (admin.listen, 8101 unless set)",
             )
-        if _ADMIN_TOKEN.search(query):
+        if _ADMIN_TOKEN.search(query) or _holds_token(target):
             raise admin_token_refused()
         if agent == "" or not _is_canonical(path) or not _QUERY.match(query):
             raise NotFound("path_not_found", "this path is not one the proxy forwards; check the base URL")
@@ -185,6 +185,17 @@ class Routes:
 def _own_path(target: bytes, agent: str | None) -> bytes:
     path = target.partition(b"?")[0]
     return path if agent is None else path[len(_AGENT_PREFIX) + len(agent) :]
+
+
+def _holds_token(target: bytes) -> bool:
+    """Whether a whole token of the admin API stands in it, however it is escaped."""
+    for _ in range(_DECODINGS + 1):
+        if holds_admin_token(target):
+            return True
+        if not _ESCAPE.search(target):
+            return False
+        target = unquote_to_bytes(target)
+    return False
 
 
 def _is_canonical(path: bytes) -> bool:

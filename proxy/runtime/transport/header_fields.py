@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Final
 
-from proxy.core.calls.identity import CREDENTIAL_HEADERS, OUR_PREFIX
+from proxy.core.calls.identity import CREDENTIAL_HEADERS, OUR_PREFIX, holds_admin_token
 from proxy.core.calls.resolution import Resolution
 from proxy.core.errors import BadInput
 from proxy.runtime.providers import Provider
@@ -45,6 +45,23 @@ _NOT_BACK: Final = HOP_BY_HOP | {
     b"nel",
     b"report-to",
 }
+#: What SDKs and browsers send of themselves. Any other field that is passed on may be where somebody put a key.
+_NO_KEYS: Final = frozenset(
+    {
+        b"accept",
+        b"accept-language",
+        b"anthropic-beta",
+        b"anthropic-dangerous-direct-browser-access",
+        b"cache-control",
+        b"content-type",
+        b"date",
+        b"openai-beta",
+        b"pragma",
+        b"user-agent",
+        b"x-app",
+    }
+)
+_NO_KEYS_BELOW: Final = (b"sec-", b"x-stainless-")
 _JSON: Final = b"application/json"
 _IDENTITY: Final = (b"accept-encoding", b"identity")
 _CODING: Final = b"content-encoding"
@@ -56,13 +73,14 @@ _answer_places: Final["dict[tuple[bytes, ...], _Places]"] = {}
 _name_of: Final[Callable[[tuple[bytes, bytes]], bytes]] = itemgetter(0)
 
 #: What the name of a field makes of it: passed; dropped; read here; both; says who calls (ours, which is not passed, or a
-#: credential); names fields that are dropped.
+#: credential); names fields that are dropped; passed, once it was looked at for what no provider may see.
 _PASSED: Final = 0
 _DROPPED: Final = 1
 _READ: Final = 2
 _READ_AND_PASSED: Final = 3
 _IDENTITY_FIELD: Final = 4
 _CONNECTION: Final = 5
+_LOOKED_AT: Final = 6
 _Picking = Callable[[Headers], Iterable[tuple[bytes, bytes]]]
 
 
@@ -73,9 +91,11 @@ class _Places:
 
     def __init__(self, names: tuple[bytes, ...], judge: Callable[[bytes], int]) -> None:
         kinds = [judge(name) for name in names]
-        self.passed = _picking([index for index, kind in enumerate(kinds) if kind in (_PASSED, _READ_AND_PASSED)])
+        self.passed = _picking(
+            [index for index, kind in enumerate(kinds) if kind in (_PASSED, _READ_AND_PASSED, _LOOKED_AT)]
+        )
         self.identity = _picking([index for index, kind in enumerate(kinds) if kind == _IDENTITY_FIELD])
-        self.read = [index for index, kind in enumerate(kinds) if kind in (_READ, _READ_AND_PASSED)]
+        self.read = [index for index, kind in enumerate(kinds) if kind in (_READ, _READ_AND_PASSED, _LOOKED_AT)]
         self.connections = [index for index, kind in enumerate(kinds) if kind == _CONNECTION]
 
 
@@ -87,6 +107,7 @@ class RequestFields:
         "content_encoding",
         "encodings",
         "forwarded",
+        "has_admin_token",
         "identity",
         "origin",
         "traceparent",
@@ -110,6 +131,8 @@ class RequestFields:
         self.origin: bytes | None = None
         self.traceparent: bytes | None = None
         self.upgrade: bytes | None = None
+        #: A token of the admin API, in a field that is no credential's.
+        self.has_admin_token = False
         for index in places.read:
             self._read(headers[index])
         if places.connections and (listed := _listed(headers, places.connections)) is not None:
@@ -160,6 +183,8 @@ class RequestFields:
             self.origin = self.origin or value
         elif name == b"upgrade":
             self.upgrade = self.upgrade or value
+        elif name not in VERSION_HEADERS:
+            self.has_admin_token = self.has_admin_token or holds_admin_token(value)
         elif self.version_family is None:
             self.api_version, self.version_family = value, VERSION_HEADERS[name]
 
@@ -260,12 +285,15 @@ def _request_kind(name: bytes) -> int:
         return _READ
     if b"_" in name:
         # Many servers read `a_b` as `a-b`: passed on only where that would be passed on as well, unread by us.
-        return _PASSED if _request_kind(name.replace(b"_", b"-")) == _PASSED else _DROPPED
+        kind = _request_kind(name.replace(b"_", b"-"))
+        return kind if kind in (_PASSED, _LOOKED_AT) else _DROPPED
     if name in (b"traceparent", b"origin") or name in VERSION_HEADERS:
         return _READ_AND_PASSED
     if name == b"connection":
         return _CONNECTION
-    return _DROPPED if name in _NOT_UPSTREAM or name.startswith(b"x-forwarded-") else _PASSED
+    if name in _NOT_UPSTREAM or name.startswith(b"x-forwarded-"):
+        return _DROPPED
+    return _PASSED if name in _NO_KEYS or name.startswith(_NO_KEYS_BELOW) else _LOOKED_AT
 
 
 def _answer_kind(name: bytes) -> int:

@@ -154,7 +154,20 @@ def test_a_header_that_is_not_utf8_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["authorization", "x-api-key", "api-key", "x-goog-api-key"])
-@pytest.mark.parametrize("value", ["sb_abc", "Bearer sb_abc", "bearer sb_abc", "Bearer  sb_abc", "Token sb_abc"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "sb_abc",
+        "Bearer sb_abc",
+        "bearer sb_abc",
+        "Bearer  sb_abc",
+        "Token sb_abc",
+        "Bearer\tsb_abc",
+        'Bearer "sb_abc"',
+        "Basic c2JfYWJjOg==",
+        "basic dXNlcjpzYl9hYmM",
+    ],
+)
 def test_a_token_of_the_admin_api_is_refused_where_a_providers_key_belongs(name: str, value: str) -> None:
     with pytest.raises(Unauthorized) as refusal:
         caller(path="triage", headers={name: value})
@@ -162,6 +175,19 @@ def test_a_token_of_the_admin_api_is_refused_where_a_providers_key_belongs(name:
     assert "sb_" not in refusal.value.message
 
 
-@pytest.mark.parametrize("value", ["Bearer sk-asb_c", "Bearer sk-sb_", "sk-ant-sb_x", "Bearer SB_x", "Bearer"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Bearer sk-asb_c",
+        "Bearer sk-sb_",
+        "sk-ant-sb_x",
+        "Bearer SB_x",
+        "Bearer",
+        "Basic dXNlcjpzayJfeA==",
+        "Basic =",
+        "Basic \xe4",
+        "a",
+    ],
+)
 def test_a_key_that_only_contains_the_letters_is_none(value: str) -> None:
     assert caller(path="triage", headers={"authorization": value}).agent == "triage"

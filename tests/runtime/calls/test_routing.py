@@ -83,3 +83,25 @@ def test_a_token_of_the_admin_api_in_a_query_is_refused(query: bytes) -> None:
         ROUTES.route("POST", b"/v1/chat/completions?" + query, None)
     assert caught.value.code == "admin_token_refused"
     ROUTES.route("POST", b"/v1/chat/completions?version=AIzasb_x&after=usb_x", None)
+
+
+TOKEN = b"sb_" + b"Ab-_5" * 8 + b"xyz"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/v1/models/" + TOKEN, b"/v1/files/" + TOKEN + b"/content", b"/v1/chat/completions?h=X-Auth:" + TOKEN,
+        b"/v1/models/%73b_" + TOKEN[3:], b"/v1/models?x=%2573%2562%255F" + TOKEN[3:], b"/a/support/v1/models/a%2F" + TOKEN,
+    ],
+)  # fmt: skip
+def test_a_whole_token_is_refused_wherever_it_stands_in_a_target(target: bytes) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        ROUTES.route("GET", target, None)
+    assert caught.value.code == "admin_token_refused"
+    assert "Ab-_5" not in caught.value.message
+
+
+@pytest.mark.parametrize("name", [b"file-" + TOKEN, TOKEN[:-1], TOKEN + b"x"])
+def test_a_name_that_is_no_token_is_routed(name: bytes) -> None:
+    ROUTES.route("GET", b"/v1/files/" + name, None)
