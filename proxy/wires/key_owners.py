@@ -40,6 +40,23 @@ _SCHEME: Final = rb"(?i:(?:bearer|basic|token)\s+)?"
 
 #: A header that gateways in front of any provider take, under names of their own.
 _GATEWAY_HEADERS: Final = frozenset({b"ocp-apim-subscription-key"})
+#: What SDKs and browsers send of themselves. Any other field that is passed on may be where somebody put a key.
+_NO_KEYS: Final = frozenset(
+    {
+        b"accept",
+        b"accept-language",
+        b"anthropic-beta",
+        b"anthropic-dangerous-direct-browser-access",
+        b"cache-control",
+        b"content-type",
+        b"date",
+        b"openai-beta",
+        b"pragma",
+        b"user-agent",
+        b"x-app",
+    }
+)
+_NO_KEYS_BELOW: Final = (b"sec-", b"x-stainless-")
 _NO_HEADERS: Final[frozenset[bytes]] = frozenset()
 
 
@@ -115,6 +132,11 @@ def family_of_keys(fields: Headers) -> WireFamily | None:
         if any(name in family.key_headers and value[7:].startswith(family.key_shapes) for name, value in fields):
             return family.name
     return None
+
+
+def may_hold_key(name: bytes) -> bool:
+    """Whether somebody may have put a key in a header field of this name, lower case, that is no credential's."""
+    return name not in _NO_KEYS and not name.startswith(_NO_KEYS_BELOW)
 
 
 def carries_key(query: bytes) -> bool:

@@ -17,7 +17,7 @@ from proxy.core.errors import BadInput
 from proxy.runtime.providers import Provider
 from proxy.runtime.transport.inflate import coding_of
 from proxy.wires.families import VERSION_HEADERS
-from proxy.wires.key_owners import family_of_keys
+from proxy.wires.key_owners import family_of_keys, may_hold_key
 from proxy.wires.wire import EVENT_STREAM, Headers, WireFamily
 
 HOP_BY_HOP: Final = frozenset(
@@ -45,23 +45,6 @@ _NOT_BACK: Final = HOP_BY_HOP | {
     b"nel",
     b"report-to",
 }
-#: What SDKs and browsers send of themselves. Any other field that is passed on may be where somebody put a key.
-_NO_KEYS: Final = frozenset(
-    {
-        b"accept",
-        b"accept-language",
-        b"anthropic-beta",
-        b"anthropic-dangerous-direct-browser-access",
-        b"cache-control",
-        b"content-type",
-        b"date",
-        b"openai-beta",
-        b"pragma",
-        b"user-agent",
-        b"x-app",
-    }
-)
-_NO_KEYS_BELOW: Final = (b"sec-", b"x-stainless-")
 _JSON: Final = b"application/json"
 _IDENTITY: Final = (b"accept-encoding", b"identity")
 _CODING: Final = b"content-encoding"
@@ -293,7 +276,7 @@ def _request_kind(name: bytes) -> int:
         return _CONNECTION
     if name in _NOT_UPSTREAM or name.startswith(b"x-forwarded-"):
         return _DROPPED
-    return _PASSED if name in _NO_KEYS or name.startswith(_NO_KEYS_BELOW) else _LOOKED_AT
+    return _LOOKED_AT if may_hold_key(name) else _PASSED
 
 
 def _answer_kind(name: bytes) -> int:
