@@ -1,7 +1,8 @@
 """A rollout's plan from a YAML or JSON file, or by its name. What it means is the server's to judge."""
 
+from datetime import date
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -40,4 +41,20 @@ def read_plan_file(path: Path) -> Document:
         raise CommandFailed(f"{path} is no YAML or JSON: {error}", EXIT_USAGE) from None
     if not isinstance(content, dict):
         raise CommandFailed(f"{path} holds no plan: it must be an object with steps, guards, …", EXIT_USAGE)
-    return cast("Document", content)
+    plan = times_as_text(content)
+    # What no JSON is, agent files are refused for in the same words; few verbs need their reader.
+    from proxy.cli.agent_files import not_json  # noqa: PLC0415
+
+    problems = [f"{path}: {problem}" for problem in not_json("", plan)]
+    if problems:
+        raise CommandFailed(problems[-1], EXIT_USAGE, problems=problems)
+    return cast("Document", plan)
+
+
+def times_as_text(content: Any) -> Any:
+    """What YAML made of times that stand without quotes is their text again; whether it has a zone is the server's to say."""
+    if isinstance(content, dict):
+        return {key: times_as_text(value) for key, value in cast("dict[Any, Any]", content).items()}
+    if isinstance(content, list):
+        return [times_as_text(item) for item in cast("list[Any]", content)]
+    return content.isoformat() if isinstance(content, date) else content

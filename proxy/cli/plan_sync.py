@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from proxy.cli.admin_client import segment
 from proxy.cli.agent_files import AgentFile, BadAgentFiles, load_mapping, not_json, read_agents, shown_path
 from proxy.cli.failures import CommandFailed
+from proxy.cli.plan_file import times_as_text
 from proxy.core.errors import BadInput
 from proxy.core.names import check_plan_name
 from proxy.core.rollouts.named_plans import frozen_plan
@@ -141,7 +142,7 @@ def _plan_files(directory: Path) -> Iterator[Path]:
 
 
 def _read_one(path: Path, directory: Path, shown: str) -> PlanFile:
-    content = load_mapping(path, directory, shown, "of steps, guards and other members of a plan")
+    content = times_as_text(load_mapping(path, directory, shown, "of steps, guards and other members of a plan"))
     name = path.name.removesuffix(_SUFFIX)
     problems = list(not_json("", content))
     try:

@@ -17,6 +17,10 @@ def rollout_lines(found: Document) -> dict[str, object]:
         told = cast("Document", progress)
         lines |= {"phase": told.get("phase"), "decided": told.get("sentence")}
         decision = cast("Document | None", told.get("decision"))
+        closed = cast("Document | None", (decision or {}).get("schedule"))
+        if closed:
+            until = closed.get("until") or "no moment that is known"
+            lines["schedule"] = f"lets nothing grow ({closed.get('by')}) until {until}"
         for metric in cast("list[Document]", (decision or {}).get("metrics") or []):
             if metric.get("role") != "hard_trigger":
                 lines[str(metric.get("metric"))] = _metric_text(metric)

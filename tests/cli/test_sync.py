@@ -438,6 +438,14 @@ async def test_plans_are_set_from_files_that_are_named_for_them(repository: Repo
     assert "plan cautious: set" in report.lines()
 
 
+async def test_times_of_a_plan_need_no_quotes(repository: Repository) -> None:
+    repository.directory.mkdir()
+    (repository.directory / "late.plan.yaml").write_text("schedule: {not_before: 2026-12-01T09:00:00+01:00}\n")
+    await repository.sync()
+    schedule = (await plans(repository))["late"]["plan"]["schedule"]
+    assert schedule["not_before"] == "2026-12-01T08:00:00.000000Z"
+
+
 async def test_a_directory_of_plans_alone_is_synced_too(repository: Repository) -> None:
     repository.directory.mkdir()
     (repository.directory / "quick.plan.yaml").write_text("{}")

@@ -5,6 +5,9 @@ statistics (core/evidence), carrying a decision out and storing it (runtime). Va
 
     plan      steps, guards, signals, hard triggers, ends; the default plan
     reading   a plan from a document, every problem named with its place
+    members   members of plans, checked by place
+    schedule  when a rollout may begin, grow and be promoted
+    named_plans  plans under a name
     evidence  what is known of a rollout at one moment, metric by metric
     deciding  decide(): roll back, hold, advance, promote, wait
     telling   the sentences that people read

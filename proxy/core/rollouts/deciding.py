@@ -4,7 +4,8 @@
 2. users not split as promised, or a metric that was asked for and is silent: **hold**;
 3. time, runs and users of the step are there and no signal fails: **advance**, at the last step **promote** or wait for approval;
 4. too long short of them: as the plan's `on_inconclusive` says;
-else **stay**, and say what is missing. A paused or waiting rollout only ever rolls back.
+else **stay**, and say what is missing. A paused or waiting rollout only ever rolls back. Outside its schedule nothing begins, grows or is
+promoted; it is rolled back all the same.
 """
 
 import math
@@ -17,6 +18,7 @@ from proxy.core.evidence.weighing import cause, combined_log_e
 from proxy.core.rollouts.assessing import Assessment, Verdict, assess
 from proxy.core.rollouts.evidence import Evidence
 from proxy.core.rollouts.plan import Plan, Step
+from proxy.core.rollouts.schedule import Closed
 
 State = Literal["running", "holding", "paused", "waiting", "promoted", "rolled_back", "aborted"]
 OVER: frozenset[State] = frozenset({"promoted", "rolled_back", "aborted"})
@@ -35,7 +37,9 @@ class Standing:
     #: The candidate's share as it is, which people may have set; None: the step's own.
     candidate_share: float | None = None
     #: Why the schedule lets nothing grow now (a freeze, outside business hours); None: it may.
-    not_now: str | None = None
+    not_now: Closed | None = None
+    #: Whether the candidate ever had the first step's share; one that begins outside its schedule has none yet.
+    has_begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Decision:
     log_e: float
     assessments: tuple[Assessment, ...]
     waits: tuple[Wait, ...] = ()
+    #: Why the schedule lets nothing grow now, whatever else is waited for.
+    not_now: Closed | None = None
 
 
 def decide(standing: Standing, evidence: Evidence) -> Decision:
@@ -80,6 +86,7 @@ def decide(standing: Standing, evidence: Evidence) -> Decision:
             log_e=combined,
             assessments=found,
             waits=waits,
+            not_now=standing.not_now,
         )
 
     if standing.state in OVER:
@@ -91,6 +98,8 @@ def decide(standing: Standing, evidence: Evidence) -> Decision:
         return decided("roll_back", "fail", "worse", cause(guards, plan.weights))
     if standing.state in ("paused", "waiting"):
         return decided("stay", "insufficient", standing.state)
+    if not standing.has_begun:
+        return decided("advance", "pass", "begun") if standing.not_now is None else decided("stay", "pass", "schedule")
     share = step.percentage / 100 if standing.candidate_share is None else standing.candidate_share
     if _users_are_split_wrongly(share, evidence):
         return decided("hold", "error", "sample_ratio")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
+from proxy.core.rollouts.schedule import Schedule
+
 OnInconclusive = Literal["hold", "advance", "rollback"]
 ON_INCONCLUSIVE: tuple[OnInconclusive, ...] = get_args(OnInconclusive)
 AtEnd = Literal["promote", "wait"]
@@ -81,6 +83,7 @@ class Plan:
     promotion_odds_ratio: float | None = None
     watch_seconds: float = 2_700.0
     eligible: Mapping[str, str] = field(default_factory=dict[str, str])
+    schedule: Schedule = field(default_factory=Schedule)
     #: The named plan it came from; None: it was written for one rollout, or is the default plan.
     name: str | None = None
 

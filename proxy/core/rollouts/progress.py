@@ -3,11 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal, NotRequired, TypedDict, get_args
 
 from proxy.core.rollouts.assessing import Assessment, Role, Verdict
 from proxy.core.rollouts.deciding import Action, Awaited, Decision, Wait
-from proxy.core.shapes import Count
+from proxy.core.rollouts.schedule import Closed, ClosedBy
+from proxy.core.shapes import Count, Moment
+from proxy.core.times import rfc3339
 
 #: What the controller makes of a rollout that runs. Whether it is paused is the rollout's own state.
 Phase = Literal["running", "holding", "waiting"]
@@ -61,6 +63,14 @@ class WaitDocument(TypedDict):
     remaining_seconds: Count | None
 
 
+class ClosedDocument(TypedDict):
+    """Why a schedule lets nothing grow, and until when; null: nobody can tell."""
+
+    by: ClosedBy
+    why: str
+    until: Moment | None
+
+
 class DecisionDocument(TypedDict):
     """What the controller decided, with every number it decided on. `evidence` is an e-value."""
 
@@ -72,6 +82,8 @@ class DecisionDocument(TypedDict):
     log_evidence: float
     metrics: list[AssessmentDocument]
     waits: list[WaitDocument]
+    #: Null: the schedule lets it grow. Decisions of earlier releases do not speak of it.
+    schedule: NotRequired[ClosedDocument | None]
 
 
 class ProgressDocument(TypedDict):
@@ -120,6 +132,7 @@ def decision_document(decision: Decision) -> DecisionDocument:
         "log_evidence": round(decision.log_e, 6),
         "metrics": [_assessment_document(assessment) for assessment in decision.assessments],
         "waits": [_wait_document(wait) for wait in decision.waits if wait.have < wait.need],
+        "schedule": None if decision.not_now is None else _closed_document(decision.not_now),
     }
 
 
@@ -146,6 +159,11 @@ def _wait_document(wait: Wait) -> WaitDocument:
         if wait.remaining_seconds is None or math.isinf(wait.remaining_seconds)
         else round(wait.remaining_seconds),
     }
+
+
+def _closed_document(closed: Closed) -> ClosedDocument:
+    until = closed.until_microseconds
+    return {"by": closed.by, "why": closed.why, "until": None if until is None else rfc3339(until)}
 
 
 def _rounded(value: float | None) -> float | None:

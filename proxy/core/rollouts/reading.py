@@ -11,6 +11,7 @@
     promotion_odds_ratio: 2.0
     watch: 45m
     eligible: {tag: value}
+    schedule: {not_before: …, business_hours: …, freezes: […]}        (schedule.py)
     name: cautious
 
 What is left out is the default plan's. A metric that the proxy does not measure is refused with the nearest name, because a
@@ -19,12 +20,12 @@ guard that nobody feeds would hold the rollout for ever.
 
 import difflib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
 from proxy.core.bucketing import buckets_for
-from proxy.core.errors import BadInput
 from proxy.core.names import check_plan_name
+from proxy.core.rollouts.members import bad_plan, count_at, list_at, number_at, object_at, one_of, span_at
 from proxy.core.rollouts.plan import (
     AT_END,
     DEFAULT_PLAN,
@@ -39,8 +40,15 @@ from proxy.core.rollouts.plan import (
     Plan,
     Step,
 )
+from proxy.core.rollouts.schedule import (
+    Schedule,
+    ScheduleDocument,
+    check_time_zone,
+    read_schedule,
+    schedule_document,
+)
 from proxy.core.shapes import Count, Share, Span
-from proxy.core.times import parse_span, span_text
+from proxy.core.times import span_text
 
 _KEYS = (
     "steps",
@@ -54,38 +62,46 @@ _KEYS = (
     "promotion_odds_ratio",
     "watch",
     "eligible",
+    "schedule",
     "name",
 )
 _MOST_STEPS = 50
 _MOST_GUARDS = 20
-_MOST_COUNT = 10**9
 
 
 def read_plan(document: object) -> Plan:
     """The plan a document describes. Raises BadInput(`bad_plan`) that names the member."""
-    plan = _object(document, "plan", _KEYS)
+    plan = object_at(document, "plan", _KEYS)
     guards = DEFAULT_PLAN.guards if "guards" not in plan else _guards(plan["guards"], "guards")
     signals = _guards(plan.get("signals", {}), "signals")
     if not guards:
-        raise _bad("guards", "needs at least one metric: a rollout that nothing can take back is a label move")
+        raise bad_plan("guards", "needs at least one metric: a rollout that nothing can take back is a label move")
     twice = {guard.metric for guard in guards} & {signal.metric for signal in signals}
     if twice:
-        raise _bad("signals", f"names {sorted(twice)[0]}, which is a guard already")
+        raise bad_plan("signals", f"names {sorted(twice)[0]}, which is a guard already")
     odds = plan.get("promotion_odds_ratio")
     return Plan(
         steps=DEFAULT_PLAN.steps if "steps" not in plan else _steps(plan["steps"]),
         guards=guards,
         signals=signals,
         hard_triggers=_triggers(plan["hard_triggers"]) if "hard_triggers" in plan else DEFAULT_PLAN.hard_triggers,
-        alpha=_number(plan.get("alpha", DEFAULT_PLAN.alpha), "alpha", 1e-6, 0.5),
-        most_step_seconds=_span(plan, "max_step_duration", DEFAULT_PLAN.most_step_seconds),
-        on_inconclusive=_one_of(plan, "on_inconclusive", ON_INCONCLUSIVE, DEFAULT_PLAN.on_inconclusive),
-        at_end=_one_of(plan, "at_end", AT_END, DEFAULT_PLAN.at_end),
-        promotion_odds_ratio=None if odds is None else _number(odds, "promotion_odds_ratio", 1.01, 100.0),
-        watch_seconds=_span(plan, "watch", DEFAULT_PLAN.watch_seconds),
+        alpha=number_at(plan.get("alpha", DEFAULT_PLAN.alpha), "alpha", 1e-6, 0.5),
+        most_step_seconds=span_at(plan, "max_step_duration", DEFAULT_PLAN.most_step_seconds),
+        on_inconclusive=one_of(plan, "on_inconclusive", ON_INCONCLUSIVE, DEFAULT_PLAN.on_inconclusive),
+        at_end=one_of(plan, "at_end", AT_END, DEFAULT_PLAN.at_end),
+        promotion_odds_ratio=None if odds is None else number_at(odds, "promotion_odds_ratio", 1.01, 100.0),
+        watch_seconds=span_at(plan, "watch", DEFAULT_PLAN.watch_seconds),
         eligible=_tags(plan.get("eligible", {})),
+        schedule=read_schedule(plan.get("schedule")),
         name=None if plan.get("name") is None else check_plan_name(plan["name"]),
     )
+
+
+def read_new_plan(document: object) -> Plan:
+    """The plan a document describes, which somebody makes now: its time zone has to be one. Raises BadInput(`bad_plan`)."""
+    plan = read_plan(document)
+    check_time_zone(plan.schedule)
+    return plan
 
 
 def fixed_share(percentage: float, eligible: Mapping[str, str]) -> Plan:
@@ -140,6 +156,8 @@ class PlanDocument(TypedDict):
     watch: Span
     eligible: dict[str, str]
     max_step_duration: Span
+    #: Null: it may always grow.
+    schedule: ScheduleDocument | None
     #: The named plan it came from.
     name: str | None
 
@@ -161,6 +179,7 @@ def plan_document(plan: Plan) -> PlanDocument:
         "watch": _span_or_never(plan.watch_seconds),
         "eligible": dict(plan.eligible),
         "max_step_duration": _span_or_never(plan.most_step_seconds),
+        "schedule": None if plan.schedule == Schedule() else schedule_document(plan.schedule),
         "name": plan.name,
     }
 
@@ -183,141 +202,88 @@ def _guard_document(guard: Guard) -> GuardDocument:
 
 
 def _steps(value: object) -> tuple[Step, ...]:
-    items = _list(value, "steps", _MOST_STEPS)
+    items = list_at(value, "steps", _MOST_STEPS)
     if not items:
-        raise _bad("steps", "needs at least one step")
+        raise bad_plan("steps", "needs at least one step")
     steps = tuple(_step(item, f"steps[{index}]") for index, item in enumerate(items))
     for index, (before, after) in enumerate(itertools.pairwise(steps), start=1):
         if after.percentage <= before.percentage:
-            raise _bad(f"steps[{index}].percentage", f"must be above the step before it, which has {before.percentage}")
+            raise bad_plan(
+                f"steps[{index}].percentage", f"must be above the step before it, which has {before.percentage}"
+            )
     return steps
 
 
 def _step(value: object, at: str) -> Step:
     default = DEFAULT_PLAN.steps[0]
-    step = _object(value, at, ("percentage", "min_duration", "min_runs", "min_users"))
+    step = object_at(value, at, ("percentage", "min_duration", "min_runs", "min_users"))
     if "percentage" not in step:
-        raise _bad(f"{at}.percentage", "is missing")
-    percentage = _number(step["percentage"], f"{at}.percentage", 0, 100)
+        raise bad_plan(f"{at}.percentage", "is missing")
+    percentage = number_at(step["percentage"], f"{at}.percentage", 0, 100)
     buckets_for(percentage)
     return Step(
         percentage,
-        _span(step, "min_duration", default.least_seconds, f"{at}.min_duration"),
-        _count(step.get("min_runs", default.least_runs), f"{at}.min_runs"),
-        _count(step.get("min_users", default.least_users), f"{at}.min_users"),
+        span_at(step, "min_duration", default.least_seconds, f"{at}.min_duration"),
+        count_at(step.get("min_runs", default.least_runs), f"{at}.min_runs"),
+        count_at(step.get("min_users", default.least_users), f"{at}.min_users"),
     )
 
 
 def _guards(value: object, at: str) -> tuple[Guard, ...]:
     if not isinstance(value, Mapping):
-        raise _bad(at, "must be an object of metrics, such as {errors: {weight: 4}}")
+        raise bad_plan(at, "must be an object of metrics, such as {errors: {weight: 4}}")
     named = cast("Mapping[Any, object]", value)
     if len(named) > _MOST_GUARDS:
-        raise _bad(at, f"has more than {_MOST_GUARDS} metrics")
+        raise bad_plan(at, f"has more than {_MOST_GUARDS} metrics")
     return tuple(_guard(str(metric), options, f"{at}.{metric}") for metric, options in named.items())
 
 
 def _guard(metric: str, value: object, at: str) -> Guard:
-    options = _object({} if value is None else value, at, ("kind", "weight", "tolerance"))
+    options = object_at({} if value is None else value, at, ("kind", "weight", "tolerance"))
     kind = _kind(metric, options.get("kind"), at)
     tolerance = options.get("tolerance", 1.0 if kind == "rate" else 0.0)
     least, most = (1.0, 100.0) if kind == "rate" else (0.0, 100.0)
-    weight = _number(options.get("weight", 1.0), f"{at}.weight", 1e-3, 1e6)
-    return Guard(metric, kind, weight, _number(tolerance, f"{at}.tolerance", least, most))
+    weight = number_at(options.get("weight", 1.0), f"{at}.weight", 1e-3, 1e6)
+    return Guard(metric, kind, weight, number_at(tolerance, f"{at}.tolerance", least, most))
 
 
 def _kind(metric: str, asked: object, at: str) -> MetricKind:
     if metric.startswith(OUTCOME_PREFIX) and len(metric) > len(OUTCOME_PREFIX):
         kind = "score" if asked is None and metric == "outcome.score" else "rate" if asked is None else asked
         if kind not in ("rate", "score"):
-            raise _bad(f"{at}.kind", "of an outcome is rate (true is bad unless it is validation) or score")
+            raise bad_plan(f"{at}.kind", "of an outcome is rate (true is bad unless it is validation) or score")
         return cast("MetricKind", kind)
     if metric not in MEASURED:
         near = difflib.get_close_matches(metric, (*MEASURED, OUTCOME_PREFIX + metric), 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise _bad(at, f"is no metric the proxy measures{hint} An outcome that people report is outcome.NAME")
+        raise bad_plan(at, f"is no metric the proxy measures{hint} An outcome that people report is outcome.NAME")
     if asked is not None and asked != MEASURED[metric]:
-        raise _bad(f"{at}.kind", f"is {MEASURED[metric]} for this metric")
+        raise bad_plan(f"{at}.kind", f"is {MEASURED[metric]} for this metric")
     return MEASURED[metric]
 
 
 def _triggers(value: object) -> tuple[HardTrigger, ...]:
     triggers: list[HardTrigger] = []
-    for index, item in enumerate(_list(value, "hard_triggers", _MOST_GUARDS)):
+    for index, item in enumerate(list_at(value, "hard_triggers", _MOST_GUARDS)):
         at = f"hard_triggers[{index}]"
-        trigger = _object(item, at, ("metric", "rate", "min_runs", "min_bad"))
+        trigger = object_at(item, at, ("metric", "rate", "min_runs", "min_bad"))
         metric = trigger.get("metric")
         if not isinstance(metric, str) or _kind(metric, None, f"{at}.metric") != "rate":
-            raise _bad(f"{at}.metric", "must be a rate, such as errors")
+            raise bad_plan(f"{at}.metric", "must be a rate, such as errors")
         if "rate" not in trigger:
-            raise _bad(f"{at}.rate", "is missing: the share of bad runs that acts at once, above 0 and up to 1")
-        rate = _number(trigger["rate"], f"{at}.rate", 1e-6, 1.0)
-        least_runs = _count(trigger.get("min_runs", 20), f"{at}.min_runs")
+            raise bad_plan(f"{at}.rate", "is missing: the share of bad runs that acts at once, above 0 and up to 1")
+        rate = number_at(trigger["rate"], f"{at}.rate", 1e-6, 1.0)
+        least_runs = count_at(trigger.get("min_runs", 20), f"{at}.min_runs")
         triggers.append(
-            HardTrigger(metric, rate, max(1, least_runs), _count(trigger.get("min_bad", 10), f"{at}.min_bad"))
+            HardTrigger(metric, rate, max(1, least_runs), count_at(trigger.get("min_bad", 10), f"{at}.min_bad"))
         )
     return tuple(triggers)
 
 
-def _object(value: object, at: str, keys: Sequence[str]) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise _bad(at, "must be an object")
-    found = cast("Mapping[Any, object]", value)
-    for key in found:
-        if key not in keys:
-            near = difflib.get_close_matches(str(key), keys, 1)
-            raise _bad(at, f"has no {key!r}{f', did you mean {near[0]!r}?' if near else ''} (known: {', '.join(keys)})")
-    return cast("Mapping[str, object]", found)
-
-
-def _list(value: object, at: str, most: int) -> list[object]:
-    if not isinstance(value, list):
-        raise _bad(at, "must be a list")
-    found = cast("list[object]", value)
-    if len(found) > most:
-        raise _bad(at, f"has more than {most} entries")
-    return found
-
-
-def _number(value: object, at: str, least: float, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise _bad(at, f"must be a number from {least:g} to {most:g}")
-    return float(value)
-
-
-def _count(value: object, at: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_COUNT:
-        raise _bad(at, "must be a whole number, 0 or more")
-    return value
-
-
-def _span(document: Mapping[str, object], key: str, default: float, at: str | None = None) -> float:
-    value = document.get(key, default)
-    if value == "never":
-        return float("inf")
-    if isinstance(value, float) and value == default:
-        return value
-    try:
-        return parse_span(value, at or key)
-    except BadInput as error:
-        raise _bad(at or key, error.message.partition(" ")[2]) from None
-
-
-def _one_of(document: Mapping[str, object], key: str, words: Sequence[Any], default: Any) -> Any:
-    value = document.get(key, default)
-    if value not in words:
-        raise _bad(key, f"must be one of {', '.join(words)}")
-    return value
-
-
 def _tags(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
-        raise _bad("eligible", "must be an object of tags")
+        raise bad_plan("eligible", "must be an object of tags")
     tags = cast("Mapping[Any, Any]", value)
     if not all(isinstance(name, str) and isinstance(text, str) for name, text in tags.items()):
-        raise _bad("eligible", "must map tag names to texts")
+        raise bad_plan("eligible", "must map tag names to texts")
     return dict(tags)
-
-
-def _bad(at: str, problem: str) -> BadInput:
-    return BadInput("bad_plan", f"{at} {problem}", param=at)

@@ -18,7 +18,6 @@ _WHY = {
     "silent_metric": "no run has told it, so nobody knows; is it reported at all?",
     "signal": "worse, by a metric that only holds",
     "inconclusive": "too little traffic for too long",
-    "schedule": "the schedule lets nothing grow now",
     "paused": "paused",
     "waiting": "waits for approval",
     "not_proven_equal": "not yet proven to be within the margin",
@@ -39,6 +38,10 @@ def sentence(decision: Decision, standing: Standing) -> str:
     if decision.code == "hard_trigger" and told is not None:
         trigger = next(t for t in standing.plan.hard_triggers if t.metric == told.metric)
         return f"candidate {counts(told)}: above the limit of {trigger.rate:.0%}; {done}"
+    if decision.code == "schedule" and decision.not_now is not None:
+        return f"{decision.not_now.sentence}; {done if standing.has_begun else 'waits to begin'}"
+    if decision.code == "begun":
+        return "the schedule lets it begin; moved to the first share"
     if decision.code == "short":
         return f"{done}: {waiting(decision.waits)}"
     if decision.code == "passed":

@@ -6,7 +6,7 @@ from typing import Any
 from proxy.core.errors import NotFound
 from proxy.core.names import check_plan_name
 from proxy.core.rollouts.named_plans import NamedPlan, frozen_plan, named_plan_document
-from proxy.core.rollouts.reading import read_plan
+from proxy.core.rollouts.reading import read_new_plan
 from proxy.runtime.state.changes import Changes
 
 
@@ -22,7 +22,7 @@ class PlanCommands:
         """Put a plan under a name, in the place of the one there, if any; an equal one is no change. Raises BadInput (`bad_name`,
         `bad_plan`)."""
         check_plan_name(name)
-        frozen = frozen_plan(read_plan({**plan, "name": name}))
+        frozen = frozen_plan(read_new_plan({**plan, "name": name}))
         async with self._changes.begin() as work:
             before = await work.change.plan(name)
             if before is not None and before.plan == frozen:

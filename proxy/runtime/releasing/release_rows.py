@@ -22,6 +22,7 @@ from proxy.core.releasing.releases import (
     split,
     whole,
 )
+from proxy.core.rollouts.schedule import Schedule, closed, read_schedule
 from proxy.core.snapshot import AgentState, Arm, Rollout, RolloutState, label_document, rollout_document
 from proxy.runtime.state.work import EmergencyWork, Work
 
@@ -89,7 +90,8 @@ async def check_movable(work: Work, state: AgentState, label: str, version: int,
 
 
 async def start_rollout(work: Work, state: AgentState, draft: RolloutDraft, cause: Cause) -> Rollout:
-    """Give a share of a label's traffic to a candidate; a retry of the same candidate meets the same users."""
+    """Give a share of a label's traffic to a candidate; a retry of the same candidate meets the same users. Outside its plan's
+    schedule it begins with no share, and the controller gives it the first one when it may."""
     agent = state.agent.name
     tried = await work.change.last_rollout_of(agent, draft.label, draft.candidate)
     rollout_id = await work.change.next_rollout_id(agent)
@@ -98,7 +100,7 @@ async def start_rollout(work: Work, state: AgentState, draft: RolloutDraft, caus
         agent=agent,
         label=draft.label,
         salt=f"{agent}/{rollout_id}" if tried is None else tried.salt,
-        arms=split(state.labels[draft.label].version, draft.candidate, buckets_for(draft.percentage)),
+        arms=split(state.labels[draft.label].version, draft.candidate, _first_buckets(draft, work.now)),
         state="running",
         eligible=draft.eligible,
         plan=draft.plan,
@@ -110,6 +112,11 @@ async def start_rollout(work: Work, state: AgentState, draft: RolloutDraft, caus
     row = await append_release(work, "rollout_started", cause, agent, draft.label, rollout.arms, of=rollout)
     await audit_rollout(work, "started", cause, None, rollout, row)
     return rollout
+
+
+def _first_buckets(draft: RolloutDraft, now_microseconds: int) -> int:
+    schedule = Schedule() if draft.plan is None else read_schedule(draft.plan.get("schedule"))
+    return 0 if closed(schedule, now_microseconds) is not None else buckets_for(draft.percentage)
 
 
 def check_startable(state: AgentState, draft: RolloutDraft) -> None:

@@ -47,8 +47,7 @@ class Applying:
                     evidence=evidence,
                 )
             case "advance":
-                percentage = judged.plan.steps[judged.progress.plan_step + 1].percentage
-                await self._rollouts.advance(CONTROLLER, rollout, percentage, told, evidence=evidence)
+                await self._rollouts.advance(CONTROLLER, rollout, judged.next_percentage, told, evidence=evidence)
             case "promote":
                 promoted = await self._rollouts.promote(
                     CONTROLLER, rollout.agent, rollout.id, told, evidence=evidence, from_step=rollout.step

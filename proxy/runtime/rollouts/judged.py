@@ -15,6 +15,7 @@ from proxy.core.rollouts.evidence import Evidence
 from proxy.core.rollouts.keeping import read_tallies, tallies_document
 from proxy.core.rollouts.plan import OUTCOME_PREFIX, Plan
 from proxy.core.rollouts.progress import Phase, Progress, decision_document, progress_document, read_progress
+from proxy.core.rollouts.schedule import closed
 from proxy.core.rollouts.telling import sentence
 from proxy.core.rollouts.thresholds import LEAST_RUNS, frozen
 from proxy.core.rollouts.watching import Watch, kept_watch, read_watch
@@ -98,8 +99,8 @@ class JudgedRollout:
             self.progress = replace(self.progress, seconds_in_step=self.progress.seconds_in_step + passed)
         return self._counter.close()
 
-    def standing(self) -> Standing:
-        """As `decide` wants it."""
+    def standing(self, now_microseconds: int) -> Standing:
+        """As `decide` wants it; `now_microseconds` is what the clock on the wall says."""
         state: State = self.progress.phase
         if self.rollout.state == "paused":
             state = "paused"
@@ -109,13 +110,25 @@ class JudgedRollout:
             step=self.progress.plan_step,
             seconds_in_step=self.progress.seconds_in_step,
             candidate_share=_share_of(self.rollout),
+            not_now=closed(self.plan.schedule, now_microseconds),
+            has_begun=self._has_begun,
         )
 
-    def decide(self, evidence: Evidence) -> tuple[Decision, str]:
+    def decide(self, evidence: Evidence, now_microseconds: int) -> tuple[Decision, str]:
         """What happens next, and the sentence that says so."""
-        standing = self.standing()
+        standing = self.standing(now_microseconds)
         decision = decide(standing, evidence)
         return decision, sentence(decision, standing)
+
+    @property
+    def next_percentage(self) -> float:
+        """The share that follows: the next step's, or, of a rollout that waited for its schedule, the first one's."""
+        return self.plan.steps[self.progress.plan_step + (1 if self._has_begun else 0)].percentage
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whoever sets a share by hand begins it, also with none."""
+        return self.rollout.step > 0 or _share_of(self.rollout) > 0 or self.plan.steps[0].percentage == 0
 
     def decided(self, decision: Decision, told: str, now_microseconds: int, *, phase: Phase | None = None) -> None:
         """Keep what was decided. A rollout that waits for approval goes on waiting."""

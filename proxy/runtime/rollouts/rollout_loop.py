@@ -245,7 +245,7 @@ class RolloutLoop:
     async def _judge(self, judged: JudgedRollout) -> None:
         parts = self._parts
         evidence = judged.measure(parts.clock.monotonic_microseconds())
-        decision, told = judged.decide(evidence)
+        decision, told = judged.decide(evidence, parts.clock.now_microseconds())
         refused = None
         phase_before = judged.progress.phase
         # Shown before it is done: whoever sees the rollout taken back sees why, also while the disk takes its time.

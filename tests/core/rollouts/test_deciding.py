@@ -11,6 +11,7 @@ from proxy.core.evidence.tallies import RateTally, RatioTally, Tick
 from proxy.core.rollouts.deciding import Decision, Standing, State, decide
 from proxy.core.rollouts.evidence import Evidence, MetricEvidence, StepEvidence
 from proxy.core.rollouts.plan import Guard, HardTrigger, Plan, Step
+from proxy.core.rollouts.schedule import Closed
 from proxy.core.rollouts.telling import sentence
 
 PLAN = Plan(
@@ -31,6 +32,7 @@ def _rate(
     return MetricEvidence(rates=(RateTally(margin=margin).close(tick),))
 
 
+FROZEN = Closed("freeze", 1_798_848_000_000_000, "holidays")
 EQUAL, WORSE = _rate(0.05), _rate(0.3)
 
 
@@ -42,7 +44,7 @@ def _decided(
     state: State = "running",
     at: int = 0,
     seconds: float = 700,
-    not_now: str | None = None,
+    not_now: Closed | None = None,
     **others: MetricEvidence,
 ) -> tuple[Decision, str]:
     standing = Standing(plan=plan, state=state, step=at, seconds_in_step=seconds, not_now=not_now)
@@ -156,8 +158,9 @@ def test_a_paused_or_waiting_rollout_does_not_grow(state: State) -> None:
 
 
 def test_a_freeze_keeps_the_share_but_not_the_way_back() -> None:
-    assert _decided(not_now="freeze until Monday")[0].code == "schedule"
-    assert _decided(WORSE, not_now="freeze until Monday")[0].action == "roll_back"
+    assert _decided(not_now=FROZEN)[0].code == "schedule"
+    assert _decided(not_now=FROZEN)[1] == "frozen (holidays), until 2027-01-02T00:00:00Z; stays at this share"
+    assert _decided(WORSE, not_now=FROZEN)[0].action == "roll_back"
 
 
 def test_promotion_may_ask_for_proof_of_being_no_worse() -> None:

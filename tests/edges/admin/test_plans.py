@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.edges.admin.composition import Admin
+from tests.edges.admin.composition import AN_HOUR, Admin
 from tests.edges.admin.team import SHARE, Team, refused
 
 STEPS = [{"percentage": 1, "min_duration": "1h"}, {"percentage": 20}]
@@ -121,3 +121,34 @@ async def test_plans_are_there_after_a_restart(admin: Admin) -> None:
     await admin.commands.store.close()
     await admin.commands.store.open()
     assert (await admin.get("/plans/cautious")).content == kept
+
+
+BERLIN = {"from": "09:00", "to": "17:00", "time_zone": "Europe/Berlin", "days": ["sat"]}
+
+
+async def test_a_rollout_outside_its_schedule_begins_with_no_share_and_shows_the_schedule(team: Team) -> None:
+    """Noon of 2026-11-20, a Friday."""
+    await team.ann.put("/plans/weekend", {"plan": {**CAUTIOUS, "schedule": {"business_hours": BERLIN}}})
+    begun = await team.ann.post("/agents/support/rollouts", {"candidate": 2, "plan": "weekend"})
+    assert (begun["arms"][1]["percentage"], begun["arms"][0]["percentage"]) == (0, 100)
+    await team.admin.commands.rollout_loop.tick()
+    shown = await team.admin.get("/agents/support/rollouts/r1")
+    assert shown["plan"]["schedule"]["business_hours"] == BERLIN
+    closed = {"by": "business_hours", "why": "", "until": "2026-11-21T08:00:00.000000Z"}
+    assert shown["progress"]["decision"]["schedule"] == closed
+    assert "outside business hours, until 2026-11-21T08:00:00Z" in shown["progress"]["sentence"]
+
+
+async def test_a_schedule_counts_from_the_approval_of_a_rollout_not_from_its_proposal(team: Team) -> None:
+    await team.protect(approval_required=True)
+    plan = {**CAUTIOUS, "schedule": {"not_before": "2026-11-20T13:00:00Z"}}
+    proposed = await team.ann.post("/agents/support/rollouts", {"candidate": 2, "plan": plan})
+    team.admin.commands.clock.now += 2 * AN_HOUR
+    await team.bob.post(f"/agents/support/proposals/{proposed['id']}/approve")
+    assert (await team.admin.get("/agents/support/rollouts/r1"))["arms"][1]["percentage"] == 1
+
+
+async def test_a_zone_that_is_none_is_refused_when_a_rollout_or_plan_is_made(team: Team) -> None:
+    plan = {"schedule": {"business_hours": {**BERLIN, "time_zone": "Mars/Olympus"}}}
+    refused(await team.ann.post("/agents/support/rollouts", {"candidate": 2, "plan": plan}), 400, "bad_plan")
+    refused(await team.ann.put("/plans/x", {"plan": plan}), 400, "bad_plan")

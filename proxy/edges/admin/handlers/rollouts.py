@@ -7,7 +7,7 @@ from proxy.core.errors import BadInput
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.rollouts.named_plans import NamedPlanDocument, frozen_plan, named_plan_document
 from proxy.core.rollouts.plan import Plan
-from proxy.core.rollouts.reading import fixed_share, read_plan
+from proxy.core.rollouts.reading import fixed_share, read_new_plan
 from proxy.core.snapshot import RolloutDocument, rollout_document
 from proxy.edges.admin.answers.labels import ProposalShown
 from proxy.edges.admin.answers.lists import Listed
@@ -136,10 +136,10 @@ async def _plan_of(body: RolloutBody, plans: PlanReader) -> Plan:
     """Raises BadInput(`bad_plan`, `bad_percentage`), NotFound(`plan_not_found`)."""
     if body.percentage is None:
         if isinstance(body.plan, str):
-            plan = read_plan((await plans.plan(body.plan)).plan)
+            plan = read_new_plan((await plans.plan(body.plan)).plan)
         else:
             # Whose name it says is no matter: it is not looked up.
-            plan = replace(read_plan(body.plan or {}), name=None)
+            plan = replace(read_new_plan(body.plan or {}), name=None)
         return replace(plan, eligible=body.eligible) if body.eligible else plan
     if body.plan is not None:
         raise BadInput("bad_plan", "name a plan or a fixed percentage, not both", param="percentage")

@@ -1,0 +1,74 @@
+"""Members of a plan's document, each checked and named by its place: `steps[2].min_runs must be a whole number, 0 or more`."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+from proxy.core.errors import BadInput
+from proxy.core.times import parse_span
+
+_MOST_COUNT: Final = 10**9
+
+
+def object_at(value: object, at: str, keys: Sequence[str]) -> Mapping[str, object]:
+    """An object with no other keys than these. Raises BadInput(`bad_plan`), as all of these do."""
+    if not isinstance(value, Mapping):
+        raise bad_plan(at, "must be an object")
+    found = cast("Mapping[Any, object]", value)
+    for key in found:
+        if key not in keys:
+            near = difflib.get_close_matches(str(key), keys, 1)
+            raise bad_plan(
+                at, f"has no {key!r}{f', did you mean {near[0]!r}?' if near else ''} (known: {', '.join(keys)})"
+            )
+    return cast("Mapping[str, object]", found)
+
+
+def list_at(value: object, at: str, most: int) -> list[object]:
+    """A list of at most so many entries."""
+    if not isinstance(value, list):
+        raise bad_plan(at, "must be a list")
+    found = cast("list[object]", value)
+    if len(found) > most:
+        raise bad_plan(at, f"has more than {most} entries")
+    return found
+
+
+def number_at(value: object, at: str, least: float, most: float) -> float:
+    """A number between two others, both among them."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise bad_plan(at, f"must be a number from {least:g} to {most:g}")
+    return float(value)
+
+
+def count_at(value: object, at: str) -> int:
+    """A whole number."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_COUNT:
+        raise bad_plan(at, "must be a whole number, 0 or more")
+    return value
+
+
+def span_at(document: Mapping[str, object], key: str, default: float, at: str | None = None) -> float:
+    """Seconds; infinite for `never`."""
+    value = document.get(key, default)
+    if value == "never":
+        return float("inf")
+    if isinstance(value, float) and value == default:
+        return value
+    try:
+        return parse_span(value, at or key)
+    except BadInput as error:
+        raise bad_plan(at or key, error.message.partition(" ")[2]) from None
+
+
+def one_of(document: Mapping[str, object], key: str, words: Sequence[Any], default: Any) -> Any:
+    """One of these words."""
+    value = document.get(key, default)
+    if value not in words:
+        raise bad_plan(key, f"must be one of {', '.join(words)}")
+    return value
+
+
+def bad_plan(at: str, problem: str) -> BadInput:
+    """The refusal of the member at a place."""
+    return BadInput("bad_plan", f"{at} {problem}", param=at)
