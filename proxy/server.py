@@ -134,6 +134,8 @@ class Server:
         # A store that hangs must not keep the process: what it then lacks is recovered conservatively at the next start.
         with contextlib.suppress(Refusal, TimeoutError):
             await asyncio.wait_for(self._flush(), _FLUSH_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(control.webhooks.close(), _FLUSH_SECONDS)
         await control.standby.known_good.flush()
         await control.standby.journal.close()
         await control.store.close()

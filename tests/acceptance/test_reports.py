@@ -113,7 +113,12 @@ async def test_what_is_not_there_and_windows_that_end_before_they_begin_are_refu
             ("versions?agent=nobody", "agent_not_found"),
             ("rollout?agent=support&rollout=r9", "rollout_not_found"),
             ("comparison?agent=support&candidate=9&stable=1", "version_not_found"),
-            ("versions?agent=support&since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "bad_time"),
+            ("versions?agent=support&since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "bad_filter"),
+            ("versions?agent=support&since=2999-01-02T00:00:00Z", "bad_filter"),
+            (
+                "comparison?agent=support&candidate=1&stable=1&since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z",
+                "bad_filter",
+            ),
             ("versions?agent=support&since=yesterday", "bad_time"),
             ("versions", "bad_query"),
         ):

@@ -23,6 +23,7 @@ from proxy.core.proof.audit_proof import verify_entries
 from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite.opening.identity_file import IdentityFile
 from proxy.store.sqlite.opening.presence import FileFacts, Presence, Sighting, presence_of
+from proxy.store.sqlite.restoring import check, check_own
 from tests.store.given import NOON, an_agent, run
 
 SEVERAL = 12
@@ -467,6 +468,25 @@ class TestOneOwner:
             await nothing_is_missing(store)
         async with opened(database) as store:
             await nothing_is_missing(store)
+
+    async def test_a_database_behind_a_link_is_judged_by_the_command_as_by_the_server(self, database, tmp_path):
+        home = tmp_path / "other"
+        home.mkdir()
+        (home / "switchback.db").symlink_to(database)
+        async with opened(home / "switchback.db") as store:
+            await an_agent(store, "agent-0")
+            shutil.copyfile(database, database.with_name("older"))
+            async with slow_disk(store):
+                await an_agent(store, "agent-1")
+                assert log_of(database).stat().st_size > 0
+                assert check(home / "switchback.db").inspection.identity.revision == 2
+        assert not check_own(home / "switchback.db").findings
+        older_copy(database)
+        (finding,) = check_own(home / "switchback.db").findings
+        assert finding.startswith("the database is older than the home knows it: revision 1")
+        with pytest.raises(Unavailable, match="the database is older"):
+            async with opened(home / "switchback.db"):
+                pass
 
     async def test_a_lock_file_that_was_replaced_does_not_make_a_second_owner(self, database):
         async with opened(database) as store:

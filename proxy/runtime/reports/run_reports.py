@@ -19,6 +19,7 @@ from proxy.core.reports.reporting import (
     window_document,
 )
 from proxy.core.reports.sums import DAY_MICROSECONDS
+from proxy.core.times import rfc3339
 from proxy.runtime.process.clock import Clock
 from proxy.store.ports.reports import SummedRuns, SumsFilter, SumsStore
 
@@ -35,11 +36,14 @@ class RunReports:
         self._clock = clock
 
     def window(self, since: int | None, until: int | None) -> tuple[int, int]:
-        """The window asked for. Raises BadInput(`bad_time`) for one that ends before it begins."""
+        """The window asked for; before 1970 is nothing. Raises BadInput(`bad_filter`) for one that ends before it begins."""
         end = self._clock.now_microseconds() if until is None else until
-        start = max(0, end - _DEFAULT_DAYS * DAY_MICROSECONDS) if since is None else since
-        if not 0 <= start <= end:
-            raise BadInput("bad_time", "since must not be after until, nor before 1970", param="since")
+        start = max(0, end - _DEFAULT_DAYS * DAY_MICROSECONDS) if since is None else max(0, since)
+        if start > end:
+            named = "now" if until is None else "`until`"
+            raise BadInput(
+                "bad_filter", f"{named} ({rfc3339(end)}) is before `since` ({rfc3339(start)})", param="since"
+            )
         return start, end
 
     async def report(

@@ -89,8 +89,8 @@ class SpendLedger:
         self.holds_outstanding = 0
         #: False while the store has sums that are not loaded yet.
         self.is_loaded = True
-        #: Warnings of soft caps: called with the cap when a call passes its limit.
-        self.on_warning: Callable[[Cap], None] = _ignore
+        #: Warnings of soft caps: called with the cap when a call passes its limit, and with the counter it adds to.
+        self.on_warning: Callable[[Cap, CounterKey], None] = _ignore
 
     def load(self, cap: Cap, key: CounterKey, spent: int, charged: int = 0, unmetered: int = 0) -> None:
         """Take over a sum from the store at start; what was counted before, without the store, is added. `charged`: what of it
@@ -150,7 +150,7 @@ class SpendLedger:
                 if cap.is_hard:
                     raise _refusal(cap, counter, amount)
                 if counter.spent + counter.held - counter.lent + amount > cap.limit_amount:
-                    self.on_warning(cap)
+                    self.on_warning(cap, counter.key)
             hold = HeldAmount(attempt, counter, amount, now)
             if is_unbounded:
                 hold.is_unbounded = True
@@ -242,7 +242,7 @@ class SpendLedger:
         return await self._writer.flush(ends_leases=self._counters)
 
 
-def _ignore(cap: Cap) -> None:
+def _ignore(cap: Cap, key: CounterKey) -> None:
     """Nobody listens to soft caps yet."""
 
 

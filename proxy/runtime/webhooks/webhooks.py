@@ -6,13 +6,14 @@ Only the process that owns the store does it, so that of several workers one sen
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol
 
 from proxy.core.errors import NotFound, Refusal
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.proof.audit import AuditEntry
-from proxy.core.spending.caps import Cap, cap_document, window_start
+from proxy.core.spending.caps import Cap, CounterKey, cap_document
 from proxy.core.times import rfc3339
 from proxy.core.webhooks.events import WebhookEvent, event_of
 from proxy.core.webhooks.signing import pause_seconds
@@ -25,6 +26,8 @@ _LOOK_SECONDS: Final = 1.0
 _PAGE: Final = 200
 #: Told by the proxy itself, not by the audit log; so many wait to be taken in.
 _TOLD_LIMIT: Final = 1000
+#: So many windows of caps are remembered as warned of.
+_WARNED_LIMIT: Final = 10_000
 
 
 class AuditSource(Protocol):
@@ -61,9 +64,11 @@ class Webhooks:
         self._on_error = on_error
         self.outbox = Outbox()
         self._told: deque[WebhookEvent] = deque(maxlen=_TOLD_LIMIT)
-        #: Of each cap, the window in which its warning was told.
-        self._warned: dict[str, tuple[str, int]] = {}
+        #: Of which windows of caps, and of which rollouts, a warning was told, the oldest first.
+        self._warned: dict[tuple[str | int, ...], None] = {}
+        self._is_open = False
         self._is_unsaved = False
+        self._writing: asyncio.Future[None] | None = None
         self._saving = asyncio.Lock()
         self._file_problem: str | None = None
         self._delivered: dict[str, tuple[int, int]] = {}
@@ -77,27 +82,46 @@ class Webhooks:
         content = {"subject": subject, "sentence": sentence, **data}
         self._told.append(WebhookEvent(self._identifiers.new("msg"), kind, now, content))
 
-    def cap_warned(self, cap: Cap) -> None:
-        """A call went past a soft cap: counted, and told once a window. Called on the way of calls."""
+    def cap_warned(self, cap: Cap, counter: CounterKey) -> None:
+        """A call went past a soft cap: counted, and told once of each window, also where that comes again, and of each rollout where
+        a rollout is the window. Called on the way of calls."""
         self._metrics.warned(cap)
         if not self.endpoints:
             return
-        window = cap.id, window_start(cap.window, self._clock.now_microseconds())
-        if self._warned.get(cap.id) == window:
+        rollout = counter.part.split("/", 2)[:2] if cap.window == "rollout" else ()
+        window = cap.id, counter.window_start_microseconds, *rollout
+        if window in self._warned:
             return
-        self._warned[cap.id] = window
+        self._warned[window] = None
+        if len(self._warned) > _WARNED_LIMIT:
+            del self._warned[next(iter(self._warned))]
         self.happened("cap.warned", f"caps/{cap.id}", "calls go past this cap, which only warns", cap=cap_document(cap))
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        if not self.endpoints:
-            return
         await self._open()
+        if not self.endpoints:
+            # Who is told again some day is told of what happens from then on.
+            self.outbox.read_to, self._is_unsaved = None, self.outbox.read_to is not None
+            await self._save()
+            return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._again(self._take_in))
             for endpoint in self.endpoints.values():
                 # One that does not answer keeps no other waiting.
                 group.create_task(self._again(partial(self._serve, endpoint)))
+
+    async def close(self) -> None:
+        """To be called once nothing is delivered any more: keep what is not, also what nobody had taken in yet."""
+        if not self._is_open:
+            return
+        if self._writing is not None:
+            # One that was interrupted goes on, and two would be in each other's way.
+            with suppress(OSError):
+                await asyncio.shield(self._writing)
+        while self._told:
+            self._add(self._told.popleft())
+        await self._save()
 
     async def _again(self, step: Callable[[], Awaitable[None]]) -> None:
         """Take the step, keep what it changed, and again, until cancelled."""
@@ -145,6 +169,8 @@ class Webhooks:
             self._tell("webhooks_forgotten", reason=f"what waited cannot be read: {type(error).__name__}")
         if gone := self.outbox.keep_only(self.endpoints):
             self._tell("webhooks_forgotten", reason="their endpoints are not in the settings any more", count=gone)
+            self._is_unsaved = True
+        self._is_open = True
 
     async def _take_in(self) -> None:
         """New events become deliveries."""
@@ -226,8 +252,13 @@ class Webhooks:
         if not self._is_unsaved:
             return
         self._is_unsaved = False
+        self._writing = asyncio.ensure_future(asyncio.to_thread(self._file.write, self.outbox.encode()))
         try:
-            await asyncio.to_thread(self._file.write, self.outbox.encode())
+            await asyncio.shield(self._writing)
+        except asyncio.CancelledError:
+            # Nobody hears whether it was kept.
+            self._is_unsaved = True
+            raise
         except OSError as error:
             self._is_unsaved = True
             problem = error.strerror or type(error).__name__

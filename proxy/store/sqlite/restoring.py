@@ -51,19 +51,22 @@ def owned(database: Path) -> Generator[None]:
 
 
 def check(file: Path) -> CheckedDatabase:
-    """Look through a database, with the log beside it if it has one; neither is changed.
+    """Look through a database, with the log beside it if it has one; neither is changed. A link to one has its log where the
+    file itself is, as SQLite has it.
 
     Raises Unavailable: `store_foreign`, `store_too_new`, `store_unavailable`.
     """
     _check_is_file(file)
+    file = file.resolve()
     with _readable(file, with_log=_has_log(file)) as plain:
         return _checked(plain)
 
 
 def check_own(database: Path) -> CheckedDatabase:
-    """As `check`, of the home's own database: also whether it is the one that the home knows, and no older than it knows."""
+    """As `check`, of the home's own database: also whether it is the one that the home knows, and no older than it knows. The home
+    knows it by its name there, wherever that leads."""
     checked = check(database)
-    note = IdentityFile(database.resolve()).read()
+    note = IdentityFile(database).read()
     found = checked.inspection.identity
     if note is None or found is None:
         return checked
@@ -85,6 +88,7 @@ def restore(
     `store_damaged`, `store_unavailable`.
     """
     _check_is_file(source)
+    source = source.resolve()
     if with_log is None and _has_log(source):
         raise BadInput(
             "log_undecided",

@@ -114,11 +114,11 @@ async def test_what_cannot_be_bounded_is_refused_under_a_hard_cap_and_passes_a_s
 
 async def test_a_soft_cap_warns_and_lets_pass() -> None:
     ledger = SpendLedger(Rows(), Clock())
-    warned: list[Cap] = []
-    ledger.on_warning = warned.append
+    warned: list[tuple[Cap, CounterKey]] = []
+    ledger.on_warning = lambda *told: warned.append(told)
     soft = cap(limit=5, at_limit="warn")
     await run(ledger, [soft], spent=Spent(nanodollars=7))
-    assert warned == [soft]
+    assert [cap for cap, _ in warned] == [soft]
 
 
 async def test_calls_in_flight_are_freed_at_the_end_and_refused_with_a_short_wait() -> None:

@@ -89,7 +89,7 @@ async def test_a_cap_that_only_warns_is_lent_below_its_limit_and_warns_only_beyo
     soft = cap(10_000, at_limit="warn")
     warned: list[str] = []
     async with fleet(soft) as these:
-        these.ledger.on_warning = lambda one: warned.append(one.id)
+        these.ledger.on_warning = lambda one, _: warned.append(one.id)
         worker = these.workers[0]
         own = 0
         for number in range(1_000):
