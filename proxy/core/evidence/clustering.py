@@ -9,13 +9,12 @@ with few users.
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, Protocol, Self, TypeVar
+from typing import Final, NamedTuple, Protocol, Self, TypeVar
 
 CLUSTERS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterCount:
+class ClusterCount(NamedTuple):
     """Runs, and bad runs, of the users of one cluster."""
 
     runs: int
@@ -97,5 +96,8 @@ def _of_arm(steps: Iterable[StepClusters]) -> float:
     telling = [step for step in steps if step.expected > 0.0]
     if not telling:
         return 1.0
-    spread = sum([sum(residuals) ** 2 for residuals in zip(*(step.residuals for step in telling), strict=True)])
+    if len(telling) == 1:
+        spread = sum([residual * residual for residual in telling[0].residuals])
+    else:
+        spread = sum([sum(residuals) ** 2 for residuals in zip(*(step.residuals for step in telling), strict=True)])
     return CLUSTERS / (CLUSTERS - 1) * spread / sum([step.expected for step in telling])

@@ -31,7 +31,7 @@ class DistinctCount:
 
     def __init__(self, bitmap: bytes | None = None) -> None:
         self._bitmap = bytearray(BITS // 8) if bitmap is None else bytearray(bitmap)
-        self._bits_set = sum(byte.bit_count() for byte in self._bitmap)
+        self._bits_set = 0 if bitmap is None else int.from_bytes(bitmap, "little").bit_count()
 
     def add(self, text: str) -> None:
         """Count one text; again changes nothing."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import mul
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.core.evidence.clustering import CLUSTERS, add_cells
 
@@ -22,8 +22,7 @@ LEAST_CANDIDATE_RUNS: Final = 100
 LEAST_CANDIDATE_CLUSTERS: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(NamedTuple):
     """The numerator's and the denominator's sum over the runs of one cluster."""
 
     numerator: float

@@ -34,6 +34,7 @@ SIDES: Final[tuple[Side, Side]] = ("candidate", "stable")
 RUNS_COUNTED_PER_USER: Final = 2
 #: A rate acts only when so many clusters of the candidate have runs.
 LEAST_RATE_CLUSTERS: Final = 10
+_NOTHING: Final[Mapping[int, ClusterCount]] = {}
 
 
 @dataclass(slots=True)
@@ -47,11 +48,15 @@ class Tick:
 
     def count(self, step: int, side: Side, cluster: int, *, is_bad: bool) -> None:
         """Count one run of a rate."""
-        add_cells(self.counts, {(step, side, cluster): ClusterCount(1, int(is_bad))})
+        key, more = (step, side, cluster), ClusterCount(1, int(is_bad))
+        before = self.counts.get(key)
+        self.counts[key] = more if before is None else before.plus(more)
 
     def add(self, step: int, side: Side, cluster: int, numerator: float, denominator: float) -> None:
         """Add one run of a ratio."""
-        add_cells(self.sums, {(step, side, cluster): Sums(numerator, denominator)})
+        key, more = (step, side, cluster), Sums(numerator, denominator)
+        before = self.sums.get(key)
+        self.sums[key] = more if before is None else before.plus(more)
 
     def merge(self, other: "Tick") -> None:
         """Add what another process counted in the same tick."""
@@ -70,14 +75,15 @@ class RateTally:
 
     def close(self, tick: Tick) -> "RateTally":
         """The tally with one more tick in it: each step that has runs in it is a block."""
-        odds, margin = self.odds, self.margin
-        for step in sorted({step for step, _, _ in tick.counts}):
-            block = _block(tick, step)
+        odds, margin, steps = self.odds, self.margin, dict(self.steps)
+        counted = by_step(tick.counts)
+        for step in sorted({step for step, _ in counted}):
+            block = _block(counted, step)
             odds = odds.after(block)
             margin = None if margin is None else margin.after(block)
-        steps = dict(self.steps)
-        for key, more in by_step(tick.counts).items():
-            steps[key] = steps.get(key, StepClusters()).plus(more)
+        for key, more in counted.items():
+            before = steps.get(key)
+            steps[key] = StepClusters(more) if before is None else before.plus(more)
         return RateTally(odds, margin, steps)
 
     def runs(self, side: Side) -> int:
@@ -121,14 +127,14 @@ class RateTally:
         return self.margin.log_e(self.deff) if self.margin is not None and self.is_active else 0.0
 
 
-def _block(tick: Tick, step: int) -> Arms:
-    runs = {"candidate": 0, "stable": 0}
-    bad = {"candidate": 0, "stable": 0}
-    for (of_step, side, _), count in tick.counts.items():
-        if of_step == step:
-            runs[side] += count.runs
-            bad[side] += count.bad
-    return Arms(runs["candidate"], bad["candidate"], runs["stable"], bad["stable"])
+def _block(counted: Mapping[tuple[int, Side], Mapping[int, ClusterCount]], step: int) -> Arms:
+    ours, theirs = ((counted.get((step, side)) or _NOTHING).values() for side in SIDES)
+    return Arms(
+        sum([count.runs for count in ours]),
+        sum([count.bad for count in ours]),
+        sum([count.runs for count in theirs]),
+        sum([count.bad for count in theirs]),
+    )
 
 
 @dataclass(frozen=True)
