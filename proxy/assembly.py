@@ -164,7 +164,8 @@ def _unheard(*_: object, **__: object) -> None:
 
 def wires(settings: Settings) -> tuple[Wire, ...]:
     """Every wire, with the bounds of the settings."""
-    bounds = RequestBounds(messages=settings.limits.messages, tools=settings.limits.tools)
+    limits = settings.limits
+    bounds = RequestBounds(messages=limits.messages, tools=limits.tools, structure_bytes=limits.structure_bytes)
     return tuple(wire(bounds) for wire in WIRES)
 
 

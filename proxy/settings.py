@@ -150,9 +150,10 @@ class LimitSettings(_Frozen):
     body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 32 * 1024 * 1024
     #: Of all request bodies that a process holds at once, those under way included.
     buffered_bytes: Annotated[int, Field(ge=1024, le=1 << 40)] = 512 * 1024 * 1024
-    #: Of one request.
+    #: Of one request; `structure_bytes` beside its long texts.
     messages: Annotated[int, Field(ge=1, le=100_000)] = 20_000
     tools: Annotated[int, Field(ge=1, le=100_000)] = 2_000
+    structure_bytes: Annotated[int, Field(ge=1024 * 1024, le=1 << 30)] = 12 * 1024 * 1024
     connections: Annotated[int, Field(ge=1)] = 10_000
 
 

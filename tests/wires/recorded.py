@@ -19,7 +19,7 @@ def naive_events(stream: bytes) -> list[bytes]:
     data: list[bytes] = []
     for line in re.split(rb"\r\n|\n|\r", text)[:-1]:
         if not line:
-            if data:
+            if any(data) or len(data) > 1:  # an event of no data is none
                 events.append(b"\n".join(data))
             data = []
         elif line == b"data" or line.startswith(b"data:"):

@@ -171,6 +171,7 @@ class MessageEvents(_Messages):
     __slots__ = ("_last",)
 
     builds_parts: bool = True
+    answer_member: bytes = b""
 
     def __init__(self) -> None:
         super().__init__()

@@ -151,6 +151,7 @@ class ChatEvents(_Completions):
     __slots__ = ("_has_whole_usage", "_last")
 
     builds_parts: bool = True
+    answer_member: bytes = b""
 
     def __init__(self) -> None:
         super().__init__()

@@ -200,6 +200,7 @@ class ResponseEvents(_Responses):
 
     #: What may be large is passed over, not built.
     builds_parts: bool = False
+    answer_member: bytes = b'"response"'
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,8 +12,15 @@ import msgspec
 
 from proxy.core.spending.usage import UsageParts
 from proxy.wires.shared.event_stream import BYTE_ORDER_MARK, Chunk, EventSplitter, data_of
-from proxy.wires.shared.large_answers import HEAD_BYTES, READ_AT_ONCE_BYTES, TAIL_BYTES, condensed, has_too_many_parts
-from proxy.wires.shared.odd_answers import in_one_telling, mended
+from proxy.wires.shared.large_answers import (
+    HEAD_BYTES,
+    READ_AT_ONCE_BYTES,
+    TAIL_BYTES,
+    condensed,
+    condensed_inside,
+    has_too_many_parts,
+)
+from proxy.wires.shared.odd_answers import in_one_telling, is_told_twice, mended
 from proxy.wires.shared.plain_deltas import PlainDelta, plain_delta
 from proxy.wires.wire import AnswerFacts
 
@@ -23,6 +30,8 @@ MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 _DOCUMENT_STARTS: Final = (b"{", b"[", b'"', b"<")
 #: How chunks begin that are no part of an event: a comment, an empty line.
 _NO_PART_OF_EVENT: Final = b":\r\n"
+#: Of the events of one stream that cannot be read, for so many it is tried to mend them.
+_MOST_MENDED: Final = 1000
 #: How often a stream may change the look of its events before all are read in full.
 _MAX_LESSONS: Final = 16
 #: No model reads or writes this many tokens in one call; a larger number is nonsense.
@@ -37,6 +46,8 @@ class EventReader(Protocol):
     facts: AnswerFacts
     #: Whether reading an event makes values of all its parts; then none of too many parts is read.
     builds_parts: bool
+    #: The member (in quotes) of a last event that holds the whole answer; empty where none does.
+    answer_member: bytes
 
     def read_event(self, data: bytes) -> bool:
         """Read one event's data; whether it is the usage event that exists only because the proxy asked for it."""
@@ -193,15 +204,33 @@ class StreamReader:
     def _read_data(self, data: bytes) -> bool:
         self.is_stream = True
         self._is_last_unread = False
-        if has_too_many_parts(data) and self._events.builds_parts:
-            self.facts.unreadable += 1
-            self.facts.output_bytes += len(data)
+        is_large = len(data) > READ_AT_ONCE_BYTES
+        if is_large and self._takes_long(data):
+            self._read_ends(data)
             return False
         before = self.facts.unreadable
         is_usage_event = self._events.read_event(in_one_telling(data))
-        if self.facts.unreadable > before and (again := mended(data)) is not None:
-            is_usage_event = self._events.read_event(again)
+        if before < self.facts.unreadable <= _MOST_MENDED:
+            if is_large:
+                self._read_ends(data)
+            elif (again := mended(data)) is not None:
+                is_usage_event = self._events.read_event(again)
         return is_usage_event
+
+    def _takes_long(self, data: bytes) -> bool:
+        if len(data) > MAX_BODY_BYTES or is_told_twice(data):
+            return True
+        return self._events.builds_parts and has_too_many_parts(data)
+
+    def _read_ends(self, data: bytes) -> None:
+        head, tail, member = data[:HEAD_BYTES], data[-TAIL_BYTES:], self._events.answer_member
+        ends = condensed_inside(head, tail, member) if member else condensed(head, tail)
+        self.facts.output_bytes += len(data)
+        if ends is None:
+            self.facts.unreadable += 1
+            self._is_last_unread = True
+        else:
+            self._events.read_event(in_one_telling(ends))
 
     def _learn(self, event: bytes) -> None:
         """Let the events that follow be recognised by this one, if it brought only text."""
@@ -247,12 +276,16 @@ class WholeReader:
         document = self._pieces[0] if self._pieces else b""
         if self._rest is not None:
             document += self._rest
-        if self._size > MAX_BODY_BYTES or (self._size > READ_AT_ONCE_BYTES and has_too_many_parts(document)):
-            self._read_ends(document[:HEAD_BYTES], document[-TAIL_BYTES:])
-        else:
-            before = self.facts.unreadable
-            self._body.read_body(in_one_telling(document))
-            if self.facts.unreadable > before and (again := mended(document)) is not None:
+        is_large = self._size > READ_AT_ONCE_BYTES
+        if self._size > MAX_BODY_BYTES or (is_large and (has_too_many_parts(document) or is_told_twice(document))):
+            self._read_ends(document)
+            return b""
+        before = self.facts.unreadable
+        self._body.read_body(in_one_telling(document))
+        if self.facts.unreadable > before:
+            if is_large:
+                self._read_ends(document)
+            elif (again := mended(document)) is not None:
                 self._body.read_body(again)
         return b""
 
@@ -262,8 +295,8 @@ class WholeReader:
         self._pieces[0] = head[:HEAD_BYTES] if len(head) >= HEAD_BYTES else (head + rest[:HEAD_BYTES])[:HEAD_BYTES]
         del rest[:-TAIL_BYTES]
 
-    def _read_ends(self, head: bytes, tail: bytes) -> None:
-        ends = condensed(head, tail)
+    def _read_ends(self, document: bytes) -> None:
+        ends = condensed(document[:HEAD_BYTES], document[-TAIL_BYTES:])
         if ends is None:
             self.facts.unreadable += 1
         else:

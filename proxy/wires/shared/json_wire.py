@@ -69,7 +69,7 @@ class JsonWire:
         """As `read`, with pauses."""
         self._bounds.check_unread(body, self._conversation)
         yield
-        members = yield from parse_in_steps(body)
+        members = yield from parse_in_steps(body, self._bounds.structure_bytes)
         yield from look_for(members, self._marks)
         yield
         return self._facts_of(members)

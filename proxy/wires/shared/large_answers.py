@@ -25,7 +25,11 @@ _LAST_NAMES: Final = (b'"stop_reason"', b'"service_tier"', _USAGE)
 _USAGE_OBJECT: Final = re.compile(rb'"usage"[ \t\n\r]*:[ \t\n\r]*\{')
 #: A usage has no more objects inside of it.
 _MOST_LEVELS: Final = 16
-_MODEL: Final = re.compile(rb'"model"[ \t\n\r]*:[ \t\n\r]*("[^"\\\x00-\x1f]{1,256}")')
+#: What stands before the content of an answer.
+_SHORT_TEXT: Final = {
+    name: re.compile(rb'"%b"[ \t\n\r]*:[ \t\n\r]*("[^"\\\x00-\x1f]{1,256}")' % name) for name in (b"model", b"status")
+}
+_KIND: Final = re.compile(rb'"type"[ \t\n\r]*:[ \t\n\r]*("[a-z_.]{1,64}")')
 #: A decoder takes 5 ms for so many objects, or so many values of any kind, and a smaller document has no more.
 READ_AT_ONCE_BYTES: Final = 512 * 1024
 _MOST: Final = ((b"{", 50_000), (b"[", 50_000), (b",", 200_000))
@@ -38,14 +42,36 @@ def has_too_many_parts(document: bytes) -> bool:
 
 
 def condensed(head: bytes, tail: bytes) -> bytes | None:
-    """A small document of what stands at both ends of a large one: its model and its usage. None where no usage is there."""
+    """A small document of what stands at both ends of a large one: its model, its status and its usage. None where no usage is there."""
     found = {name: _outermost(tail, name) for name in _LAST_NAMES}
     starts = [at for at in found.values() if at >= 0]
     early = _usage_at_the_beginning(head)
     if not early and found[_USAGE] < 0:
         return None
-    members = [member for member in (_model(head), early, tail[min(starts) :] if starts else b"") if member]
+    members = [
+        member
+        for member in (*(_early(head, name) for name in _SHORT_TEXT), early, tail[min(starts) :] if starts else b"")
+        if member
+    ]
     return b"{" + b",".join(members) + (b"" if starts else b"}")
+
+
+def condensed_inside(head: bytes, tail: bytes, name: bytes) -> bytes | None:
+    """As `condensed`, of the object that the member `name` (in quotes) of a large one is; what tells the kind of the large one stays."""
+    start = head.find(name)
+    kind = _KIND.search(head[:start]) if start >= 0 else None
+    opening = head.find(b"{", start + len(name))
+    if kind is None or opening < 0:
+        return None
+    end = len(tail)
+    for _ in range(_TRIES):
+        end = tail.rfind(b"}", 0, end)
+        if end < 0:
+            break
+        inside = condensed(head[opening:], tail[: end + 1])
+        if inside is not None:
+            return b'{"type":%b,%b:%b}' % (kind[1], name, inside)
+    return None
 
 
 def _outermost(tail: bytes, name: bytes) -> int:
@@ -82,8 +108,9 @@ def _end_of_object(text: bytes, start: int) -> int:
     return -1
 
 
-def _model(head: bytes) -> bytes:
-    for match in list(_MODEL.finditer(head))[:_TRIES]:
+def _early(head: bytes, name: bytes) -> bytes:
+    """The first member of that name of the outermost object, a short text; empty where there is none in these bytes."""
+    for match in list(_SHORT_TEXT[name].finditer(head))[:_TRIES]:
         if is_object(head[: match.start()] + b'"":0}'):
-            return b'"model":' + match[1]
+            return b'"%b":%b' % (name, match[1])
     return b""

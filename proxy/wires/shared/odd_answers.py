@@ -19,10 +19,15 @@ _USAGE: Final = b'"usage"'
 _TOTALS: Final = (b'"prompt_tokens"', b'"completion_tokens"', b'"input_tokens"', b'"output_tokens"')
 
 
+def is_told_twice(document: bytes) -> bool:
+    """Whether the usage of a document or a count of it may stand there more than once: to read it then takes a slower decoder."""
+    times = document.count(_USAGE)
+    return times > 1 or (times == 1 and _tells_a_total_twice(document))
+
+
 def in_one_telling(document: bytes) -> bytes:
     """The document itself, or where its usage or a count of it is told twice, one that tells the larger."""
-    times = document.count(_USAGE)
-    if not times or (times == 1 and not _tells_a_total_twice(document)):
+    if not is_told_twice(document):
         return document
     again = _anew(document)
     return document if again is None else again

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.wires.json.counting import check_count, check_counts, has_more_than
-from proxy.wires.json.members import JsonMembers
+from proxy.wires.json.members import STRUCTURE_BYTES, JsonMembers
 
 #: No shorter list is worth counting.
 _SMALL_BYTES: Final = 64 * 1024
@@ -22,10 +22,12 @@ _DENSE_BYTES: Final = 512 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestBounds:
-    """The most messages and tools of one request. Long sessions of coding agents have thousands and hundreds."""
+    """The most messages and tools of one request, and of bytes beside its long texts. Long sessions of coding agents have thousands,
+    hundreds, and a few million."""
 
     messages: int = 20_000
     tools: int = 2_000
+    structure_bytes: int = STRUCTURE_BYTES
 
     def check_unread(self, body: bytes, conversation: str = "messages") -> None:
         """As `check`, of a large body that is not parsed yet: no more of it is read than shows that there is too much."""

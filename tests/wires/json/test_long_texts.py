@@ -8,7 +8,7 @@ import pytest
 from proxy.core.errors import BadInput
 from proxy.core.steps import at_once
 from proxy.wires.json.long_texts import shorten
-from proxy.wires.json.members import parse_in_steps, parse_members
+from proxy.wires.json.members import STRUCTURE_BYTES, parse_in_steps, parse_members
 
 LONG = "a" * 300_000
 ESCAPED = "line\\n\\u00e9\\\\" * 30_000
@@ -96,3 +96,18 @@ def test_a_text_of_thirty_megabytes_is_parsed_as_a_few_bytes_after_many_pauses()
     assert pauses > 50
     assert shortened is not None
     assert len(shortened.short) < 200
+
+
+@pytest.mark.parametrize("dense", [b"1,", b" ", b'"a",', b'{"a":1},', b'"%b",' % (b"a" * 1000)])
+def test_a_body_of_too_much_beside_long_texts_is_refused(dense: bytes) -> None:
+    body = b'{"model":"m","x":[' + dense * (STRUCTURE_BYTES // len(dense) + 1) + b"0]}"
+    with pytest.raises(BadInput) as refusal:
+        at_once(parse_in_steps(body))
+    assert refusal.value.code == "too_much_structure"
+    assert at_once(parse_in_steps(body, len(body))).span("x") is not None
+
+
+def test_texts_that_are_long_are_no_structure() -> None:
+    text = "a" * 20_000
+    body = json.dumps({"messages": [{"role": "user", "content": text}] * (STRUCTURE_BYTES // len(text) + 1)}).encode()
+    assert at_once(parse_in_steps(body)).span("messages") is not None

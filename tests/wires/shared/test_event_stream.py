@@ -100,3 +100,24 @@ def test_a_stream_of_empty_lines_is_a_chunk_a_piece() -> None:
     assert splitter.feed(b"\n" * 65_536) == [(b"\n" * 65_536, False)]
     assert splitter.feed(b"\r\n" * 32_768) == [(b"\r\n" * 32_768, False)]
     assert splitter.feed(b"data: a\n\n") == [(b"data: a\n\n", True)]
+
+
+@pytest.mark.parametrize("lines", [3, 20_000])
+def test_an_event_of_many_lines_of_data_is_one_text(lines: int) -> None:
+    event = b"".join(b"data: %d\n" % number for number in range(lines)) + b"\n"
+    assert data_of(event) == b"\n".join(b"%d" % number for number in range(lines))
+
+
+def test_an_event_of_too_many_lines_of_several_kinds_is_its_own_data_which_nobody_can_read() -> None:
+    event = b"data: 1\nid: 1\n" * 20_000 + b"\n"
+    assert data_of(event) == event
+
+
+def test_a_comment_that_does_not_end_waits_and_passes_whole_with_its_end() -> None:
+    splitter = EventSplitter()
+    piece = b":" * 1000
+    assert [splitter.feed(piece) for _ in range(3000)] == [[]] * 3000
+    assert splitter.feed(b"\r") == []
+    ((event, is_whole),) = splitter.feed(b"\ndata: a\n\n")
+    assert (event, is_whole) == (piece * 3000 + b"\r\ndata: a\n\n", True)
+    assert data_of(event) == b"a"

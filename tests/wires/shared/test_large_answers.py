@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from proxy.core.spending.usage import Usage
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
 from proxy.wires.openai_chat.wire import OpenAIChat
+from proxy.wires.openai_responses.wire import OpenAIResponses
 from proxy.wires.shared.answer_reading import MAX_BODY_BYTES
 from proxy.wires.shared.large_answers import condensed, has_too_many_parts
 from proxy.wires.wire import AnswerFacts, Wire
@@ -53,6 +54,52 @@ def test_an_event_of_a_million_parts_passes_unread_and_the_next_is_read() -> Non
     stream = dense + b'data: {"choices":[],"usage":' + json.dumps(USAGE).encode() + b"}\n\ndata: [DONE]\n\n"
     facts = read_all(OpenAIChat().answer_reader(streamed=True, removes_usage_event=False), [stream])[1]
     assert (facts.usage, facts.unreadable, facts.is_complete) == (Usage(10, 0, 0, 0, 5), 1, True)
+
+
+ANSWER = {"id": "r", "model": "m", "status": "completed", "output": [{"result": HUGE}], "usage": CLAUDE_USAGE}
+LAST_EVENTS = [
+    {"type": "response.completed", "sequence_number": 9, "response": ANSWER},
+    {"type": "response.completed", "response": ANSWER, "sequence_number": 9},
+    {"type": "response.completed", "response": ANSWER | {"metadata": {"a": {"b": 1}}}, "note": {"a": 1}},
+]
+
+
+@pytest.mark.parametrize("event", LAST_EVENTS)
+def test_a_last_event_that_holds_a_huge_answer_keeps_its_model_and_its_usage(event: dict[str, Any]) -> None:
+    stream = b"event: response.completed\ndata: " + json.dumps(event).encode() + b"\n\n"
+    pieces = [stream[at : at + 65_536] for at in range(0, len(stream), 65_536)]
+    facts = read_all(OpenAIResponses().answer_reader(streamed=True, removes_usage_event=False), pieces)[1]
+    assert (facts.model, facts.usage, facts.finish) == ("m", Usage(10, 0, 0, 0, 5), "stop")
+    assert (facts.is_complete, facts.unreadable) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"type":"response.completed","response":"' + b"x" * len(HUGE) + b'"}',
+        b'{"type":"response.output_text.delta","delta":"' + b"x" * len(HUGE) + b'"}',
+        b"x" * len(HUGE),
+    ],
+)
+def test_a_huge_event_that_holds_no_answer_is_counted_as_unread(event: bytes) -> None:
+    reader = OpenAIResponses().answer_reader(streamed=True, removes_usage_event=False)
+    facts = read_all(reader, [b"data: " + event + b"\n\n"])[1]
+    assert (facts.usage, facts.unreadable) == (None, 1)
+    assert facts.output_bytes >= len(HUGE)
+
+
+@pytest.mark.parametrize("odd", ["NaN", '{"a":NaN}'])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_large_answer_that_needs_mending_keeps_the_larger_usage(odd: str, streamed: bool) -> None:
+    usage, more = json.dumps(USAGE), json.dumps(USAGE | {"completion_tokens": 7})
+    text = HUGE[: 2 * 1024 * 1024]
+    for body in (
+        f'{{"model":"m","x":"{text}","choices":[],"odd":{odd},"usage":{more}}}',
+        f'{{"model":"m","usage":{more},"choices":[],"x":"{text}","usage":{usage}}}',
+    ):
+        said = f"data: {body}\n\ndata: [DONE]\n\n" if streamed else body
+        facts = read_all(OpenAIChat().answer_reader(streamed=streamed, removes_usage_event=False), [said.encode()])[1]
+        assert (facts.model, facts.usage, facts.is_complete) == ("m", Usage(10, 0, 0, 0, 7), True)
 
 
 NOT_OUTERMOST = [
