@@ -26,6 +26,7 @@ from pydantic import (
     ValidationError,
 )
 
+from proxy.bound_settings import LimitSettings, RetentionSettings, TimeoutSettings
 from proxy.core.addresses import Address, ListenAddress, UnixAddress, listen_addresses, tcp_address
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
@@ -104,7 +105,6 @@ TcpListen = Annotated[Address, PlainValidator(tcp_address), PlainSerializer(str)
 Listen = Annotated[
     ListenAddress | tuple[ListenAddress, ...], PlainValidator(listen_addresses), PlainSerializer(_written)
 ]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class TlsSettings(_Frozen):
@@ -140,44 +140,6 @@ class CorsSettings(_Frozen):
 
     #: `https://app.example`, `http://localhost:5173`; `*`: any. None: no page may.
     origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = ()
-
-
-class LimitSettings(_Frozen):
-    """Bounds of calls."""
-
-    #: Output ceiling where a hard cap applies and neither version nor caller set one.
-    max_output_tokens: Annotated[int, Field(ge=1)] = 4096
-    body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 32 * 1024 * 1024
-    #: Of all request bodies that a process holds at once, those under way included.
-    buffered_bytes: Annotated[int, Field(ge=1024, le=1 << 40)] = 512 * 1024 * 1024
-    #: Of one request; `structure_bytes` beside its long texts.
-    messages: Annotated[int, Field(ge=1, le=100_000)] = 20_000
-    tools: Annotated[int, Field(ge=1, le=100_000)] = 2_000
-    structure_bytes: Annotated[int, Field(ge=1024 * 1024, le=1 << 30)] = 12 * 1024 * 1024
-    connections: Annotated[int, Field(ge=1)] = 10_000
-
-
-class TimeoutSettings(_Frozen):
-    """Deadlines of the data plane: towards clients, then towards providers."""
-
-    request_head_seconds: Seconds = 10
-    request_body_idle_seconds: Seconds = 30
-    request_body_seconds: Seconds = 300
-    keep_alive_seconds: Seconds = 75
-    slow_reader_seconds: Seconds = 60
-    connect_seconds: Seconds = 5
-    first_byte_seconds: Seconds = 600
-    stream_idle_seconds: Seconds = 300
-    drain_seconds: Seconds = 25
-
-
-class RetentionSettings(_Frozen):
-    """For how many days what is kept. What goes leaves its sums."""
-
-    #: Runs, with their attempts and outcomes, and latency counts.
-    runs_days: Annotated[int, Field(ge=1, le=36_500)] = 400
-    #: The single holds of the spend ledger, after they ended.
-    holds_days: Annotated[int, Field(ge=1, le=36_500)] = 7
 
 
 class ProviderSettings(_Frozen):

@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "runtime": {"core", "wires", "store", "http1"},
     # The reading side of runtime is asked, never the store.
     "edges": {"core", "runtime"},
-    "settings": {"core", "settings_file", "webhook_settings"},
+    "settings": {"core", "bound_settings", "settings_file", "webhook_settings"},
+    "bound_settings": set(),
     "webhook_settings": {"core"},
     # The part of the composition root that tells others of changes.
     "webhook_parts": {"core", "store", "runtime", "edges", "settings", "webhook_settings"},
