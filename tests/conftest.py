@@ -6,8 +6,12 @@ an input takes says something of the machine.
 """
 
 import os
+import shutil
 import signal
+import sys
+import tempfile
 from collections.abc import AsyncIterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,12 +63,34 @@ for _number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(_number, lambda *_: None)
 
 
+# Hundreds of tests start the command. Where Python is told to keep no compiled modules, as in many images, each of those processes
+# would compile the whole package again: a third of its start. The processes that run the tests keep theirs too.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# Nothing here outlives the machine, so nothing is gained by waiting for its disk: each server syncs some dozens of times before it
+# serves. `TMPDIR=/var/tmp pytest` tests on a disk.
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 4 * 1024**3
+if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
+    os.environ["TMPDIR"] = str(_MEMORY)
+    tempfile.tempdir = None
+
+# Whom a client of TLS trusts is read anew by every server and every client of an SDK: a twentieth of a second of work for all the
+# authorities of a machine, more than the rest of a start. No test needs one of them.
+os.environ["SSL_CERT_FILE"] = str(ROOT / "tests" / "http1" / "certificates" / "nobody.pem")
+
+
+@cache
+def _is_slow(path: Path) -> bool:
+    return any(path.is_relative_to(ROOT / place) for place in SLOW)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what is slow; what needs something installed is not for the fast run either."""
-    slow = [ROOT / place for place in SLOW]
     for item in items:
         needs_more = any(item.get_closest_marker(name) for name in ("nginx", "clients"))
-        if needs_more or any(item.path.is_relative_to(place) for place in slow):
+        if needs_more or _is_slow(item.path):
             item.add_marker(pytest.mark.slow)
 
 

@@ -24,7 +24,8 @@ from proxy.simulator.app import Simulator
 CALLER_KEY = "sk-the-callers-own-key-0123456789"
 MODEL = "gpt-4o-mini"
 CLAUDE = "claude-sonnet-4-5"
-PATIENCE_SECONDS = 20
+#: How long anything may take: beyond it something hangs, also where eight busy processes run beside this one.
+PATIENCE_SECONDS = 60
 DATABASE_FILES = ("switchback.db", "switchback.db-wal", "switchback.db-shm")
 
 

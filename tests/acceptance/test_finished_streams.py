@@ -9,7 +9,7 @@ import pytest
 
 from proxy.simulator.app import Simulator
 from proxy.simulator.recording import Outcome
-from tests.harness import CALLER_KEY, CLAUDE, MODEL, Deployment, deployed
+from tests.harness import CALLER_KEY, CLAUDE, MODEL, PATIENCE_SECONDS, Deployment, deployed
 from tests.http1.scripted import STREAM, upstream
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -43,7 +43,7 @@ async def until_last(deployment: Deployment, path: str, last: bytes) -> Stream:
     head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {CALLER_KEY}\r\ncontent-length: {len(body)}\r\n"
     head += "anthropic-version: 2023-06-01\r\n" if "messages" in path else ""
     writer.write(head.encode() + b"\r\n" + body)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await reader.readuntil(last)
     return reader, writer
 

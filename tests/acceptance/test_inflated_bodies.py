@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from tests.harness import Deployment, deployed, eventually
+from tests.harness import PATIENCE_SECONDS, Deployment, deployed, eventually
 
 ROOM_BYTES = 2_500_000
 GZIP = {"content-type": "application/json", "content-encoding": "gzip"}
@@ -59,7 +59,7 @@ async def test_a_client_that_leaves_amid_inflation_leaves_nothing_behind(deploym
     for _ in range(3):
         _, writer = await asyncio.open_connection(host, int(port))
         writer.write(said)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             # The server has its turns in this loop, and pauses between two of its own.
             while not len(body) < used_bytes(deployment) < ROOM_BYTES * 8 // 10:  # noqa: ASYNC110 there is no event
                 await asyncio.sleep(0)

@@ -17,7 +17,7 @@ import pytest
 
 from proxy.server import Server
 from proxy.simulator.app import Simulator
-from tests.harness import CALLER_KEY, CLAUDE, Deployment, deployed, settings_for
+from tests.harness import CALLER_KEY, CLAUDE, PATIENCE_SECONDS, Deployment, deployed, settings_for
 
 CERTIFICATES = Path(__file__).parent.parent / "http1" / "certificates"
 #: Certificate and key in one file, for `localhost`.
@@ -124,7 +124,7 @@ async def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path, 
         of_renewed = ssl.create_default_context(cafile=renewed)
         host, port = running.server.traffic_url.removeprefix("https://").split(":")
         in_a_row = 0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             # Which worker takes a connection is the kernel's to say: until none of many shows the old one.
             while in_a_row < 20:
                 try:

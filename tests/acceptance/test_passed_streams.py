@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import CALLER_KEY, Deployment, deployed
+from tests.harness import CALLER_KEY, PATIENCE_SECONDS, Deployment, deployed
 from tests.http1.scripted import upstream
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n%b\r\n"
@@ -60,7 +60,7 @@ async def read_and_leave(deployment: Deployment, path: str, until: bytes) -> Non
     reader, writer = await asyncio.open_connection(host, int(port))
     head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {CALLER_KEY}\r\ncontent-length: 15\r\n\r\n"
     writer.write(head.encode() + b'{"stream":true}')
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await reader.readuntil(until)
     writer.close()
 
@@ -76,7 +76,7 @@ async def test_a_client_that_closes_after_the_last_event_was_answered_in_full(
         run = (await deployment.operator.runs(1))[0]
         assert (run["result"], run["error_class"], run["status"]) == ("ok", None, 200)
         # A provider that never ends the body is left soon all the same.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await provider.left.wait()
 
 
@@ -93,7 +93,7 @@ async def test_before_the_last_event_the_client_has_left(home: Path) -> None:
         await read_and_leave(deployment, "/v1/completions", DELTA)
         run = (await deployment.operator.runs(1))[0]
         assert (run["result"], run["error_class"]) == ("client_left", "client_left")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await provider.left.wait()
 
 

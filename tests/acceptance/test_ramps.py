@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.simulator.app import Simulator
-from tests.harness import Deployment, deployed, eventually
+from tests.harness import PATIENCE_SECONDS, Deployment, deployed, eventually
 
 CHAT = "/a/support/v1/chat/completions"
 BODY = {"model": "x", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 100}
@@ -19,7 +19,6 @@ GOOD, FAILING, SLOW, REFUSING = (
     for order in ("output_tokens=2", "output_tokens=2; error_rate=0.4", "output_tokens=2; delay_ms=2500", "refuse")
 )
 STEP = {"min_duration": 0.1, "min_runs": 30, "min_users": 20}
-PATIENCE_SECONDS = 60
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from tests.acceptance.absent_store import (
     version_served,
     whole_audit,
 )
-from tests.harness import Deployment, Operator, Refused, eventually, saved
+from tests.harness import PATIENCE_SECONDS, Deployment, Operator, Refused, eventually, saved
 
 #: Too long for what is free in the pages of a database that may not grow.
 LONG = " and more" * 200
@@ -109,7 +109,7 @@ async def test_traffic_goes_on_emergencies_take_effect_and_everything_is_remembe
             ("DELETE", f"/switches/{switch['id']}", {}),
             ("POST", f"/agents/billing/rollouts/{rollout}/promote", {}),
         ):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 with pytest.raises(Refused) as refused:
                     await operator.request(method, path, body)
             assert (refused.value.status, refused.value.code) == (503, "store_unavailable")

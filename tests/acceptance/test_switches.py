@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from proxy.simulator.app import Simulator
-from tests.harness import CLAUDE, Deployment, deployed
+from tests.harness import CLAUDE, PATIENCE_SECONDS, Deployment, deployed
 
 USER = [{"role": "user", "content": "hi"}]
 CHAT = "/a/support/v1/chat/completions"
@@ -104,7 +104,7 @@ async def test_a_switch_that_cuts_streams_breaks_those_in_flight(deployment: Dep
         await answer.content.readany()
         await deployment.operator.post("/switches", scope={}, mode="block", cut_streams=True, why="now")
         with pytest.raises(aiohttp.ClientError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await answer.read()
     await deployment.simulator.wait_for_clients_left()
     assert (await deployment.operator.runs(1))[0]["error_class"] == "switched_off"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import NamedTuple
 
-DEADLINE_SECONDS = 5
+DEADLINE_SECONDS = 60
 
 
 class Step(Enum):

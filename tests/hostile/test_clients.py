@@ -13,16 +13,14 @@ from typing import Any
 import pytest
 
 from proxy.simulator.recording import Call as Received
-from tests.harness import eventually
+from tests.harness import PATIENCE_SECONDS, eventually
 from tests.hostile.conversation import Client, split_answers
 from tests.hostile.provider import KINDS, STREAM_HEAD, STREAMS, Kind, Provider, chunked, playing
 from tests.hostile.stage import Stage, staged
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
-DISCONNECTS = 10_000
-#: Beyond it something hangs: it takes a quarter of that.
-DISCONNECTS_SECONDS = 60
+DISCONNECTS = 4_000
 SEED = 20_261_121
 AT_ONCE = 40
 OPENAI_WHOLE, OPENAI_STREAM = KINDS[0], KINDS[1]
@@ -77,7 +75,7 @@ async def at_once(work: Sequence[Awaitable[None]]) -> None:
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(piece: Awaitable[None]) -> None:
-        async with gate, asyncio.timeout(30):
+        async with gate, asyncio.timeout(PATIENCE_SECONDS):
             await piece
 
     await asyncio.gather(*(one(piece) for piece in work))
@@ -121,7 +119,7 @@ async def test_a_client_that_leaves_while_its_provider_is_dialled_costs_nothing(
     dialler._resolver = slow
     client = await Client.connect(stage.address)
     await client.send(numbered(OPENAI_STREAM, 1))
-    await asyncio.wait_for(dialling.wait(), 5)
+    await asyncio.wait_for(dialling.wait(), PATIENCE_SECONDS)
     client.reset()
     await client.close()
     (flight,) = plane.request_path._flights
@@ -289,8 +287,7 @@ class Leaver:
 
 async def test_after_random_disconnects_under_load_the_books_are_the_provider_s_own(stage: Stage) -> None:
     leavers = [Leaver(number) for number in range(DISCONNECTS)]
-    async with asyncio.timeout(DISCONNECTS_SECONDS):
-        await at_once([leaver.visit(stage.address) for leaver in leavers])
-        runs = await reckon(stage)
+    await at_once([leaver.visit(stage.address) for leaver in leavers])
+    runs = await reckon(stage)
     assert sum(run["result"] == "client_left" for run in runs) > DISCONNECTS // 10
     assert stage.simulator.record.received > DISCONNECTS // 3

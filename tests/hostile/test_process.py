@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from proxy.simulator.app import Simulator
-from tests.harness import Operator, eventually, signalled_until_gone
+from tests.harness import PATIENCE_SECONDS, Operator, eventually, signalled_until_gone
 from tests.hostile.conversation import Client, Said, split_answers
 from tests.hostile.provider import KINDS, Kind
 
@@ -28,7 +28,6 @@ pytestmark = pytest.mark.usefixtures("nothing_leaks")
 STREAMS_OPEN = 100
 DRAIN_SECONDS = 3
 DESCRIPTORS = 64
-PATIENCE_SECONDS = 30
 STREAM = Kind("openai", is_streamed=True)
 
 
@@ -265,7 +264,7 @@ async def test_short_of_descriptors_it_refuses_calls_answers_the_operator_and_re
         crowd = [await served.connect() for _ in range(4 * DESCRIPTORS)]
         for client in crowd:
             await client.send(b"POST /v1/chat/completions HTTP/1.1\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert [await one_call(served) for _ in range(20)] == [503] * 20
             assert await is_well(served)
         used = served.processor_seconds()

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.harness import eventually
+from tests.harness import PATIENCE_SECONDS, eventually
 from tests.hostile.conversation import Client, Said, converse
 from tests.hostile.provider import (
     KINDS,
@@ -166,7 +166,7 @@ async def test_a_stream_without_end_stops_when_its_client_leaves(stage: Stage, p
     await client.send(kind.said("endless"))
     await client.read_at_least(1_000_000)
     await client.close()
-    await asyncio.wait_for(stopped.wait(), 5)
+    await asyncio.wait_for(stopped.wait(), PATIENCE_SECONDS)
     (run,) = await settled(stage, 1)
     assert (run["result"], run["usage_source"]) == ("client_left", "held")
 
@@ -310,7 +310,7 @@ async def test_an_answer_given_before_the_body_was_read_passes(stage: Stage, pro
         writer.write(whole(refusal, status=b"413 Payload Too Large"))
         await writer.drain()
         closed = asyncio.ensure_future(writer.wait_closed())
-        await asyncio.wait({closed}, timeout=5)
+        await asyncio.wait({closed}, timeout=PATIENCE_SECONDS)
         writer.close()
 
     provider.serve_instead = hasty

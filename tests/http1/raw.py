@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.listener import Listener
 
-DEADLINE_SECONDS = 10
+DEADLINE_SECONDS = 60
 
 
 def within(awaitable):

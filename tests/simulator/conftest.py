@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from proxy.simulator.app import Simulator
+from tests.harness import PATIENCE_SECONDS
 
 OPENAI_HEADERS = {"Authorization": "Bearer sk-test"}
 ANTHROPIC_HEADERS = {"x-api-key": "sk-ant-test", "anthropic-version": "2026-10-21"}
@@ -106,7 +107,7 @@ async def _exchange(url: str, request: bytes) -> RawAnswer:
     raw, was_reset = b"", False
     try:
         writer.write(request)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while piece := await reader.read(65_536):
                 raw += piece
     except ConnectionResetError:

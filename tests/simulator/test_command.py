@@ -8,6 +8,7 @@ import pytest
 
 from proxy.simulator.command import serve
 from proxy.simulator.scenario import HEALTHY, REALISTIC
+from tests.harness import PATIENCE_SECONDS
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -16,7 +17,7 @@ async def test_it_serves_until_cancelled_and_leaves_its_ledger(tmp_path: Path) -
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     ledger = tmp_path / "ledger.jsonl"
     service = asyncio.create_task(serve("127.0.0.1", 0, HEALTHY, ledger, ready.set_result))
-    url = await asyncio.wait_for(ready, 10)
+    url = await asyncio.wait_for(ready, PATIENCE_SECONDS)
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer k"}) as session:
         async with session.post(f"{url}/v1/chat/completions", json=CHAT) as answer:
             assert answer.status == 200

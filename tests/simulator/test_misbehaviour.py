@@ -13,6 +13,7 @@ import uvloop
 from proxy.simulator.app import Simulator
 from proxy.simulator.recording import Outcome
 from proxy.simulator.scenario import Scenario
+from tests.harness import PATIENCE_SECONDS
 
 
 def openai_texts(answer: Any) -> list[str]:
@@ -245,7 +246,10 @@ def test_streams_break_on_the_faster_event_loop_too() -> None:
         headers = {"Authorization": "Bearer k", "X-Simulate": orders}
         url = f"{simulator.url}/v1/chat/completions"
         try:
-            async with asyncio.timeout(10), aiohttp.request("POST", url, json=ask, headers=headers) as answer:
+            async with (
+                asyncio.timeout(PATIENCE_SECONDS),
+                aiohttp.request("POST", url, json=ask, headers=headers) as answer,
+            ):
                 await answer.read()
         finally:
             await simulator.stop()

@@ -15,9 +15,8 @@ from proxy.core.spending.caps import CounterKey
 from proxy.core.spending.ledger import Hold, LedgerWrites
 from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite.opening.connection import roll_back
+from tests.harness import PATIENCE_SECONDS
 from tests.store.given import NOON, an_agent, audited, cap, draft, run
-
-PATIENCE_SECONDS = 5
 
 
 async def refused(action) -> Unavailable:
@@ -58,7 +57,7 @@ class TestLockedByAnotherProgram:
     async def test_many_writes_at_once_are_refused_as_soon_as_one(self, store, locked):
         async with asyncio.timeout(PATIENCE_SECONDS):
             answers = await asyncio.gather(
-                *(a_change(store, f"a{index}") for index in range(30)), return_exceptions=True
+                *(a_change(store, f"a{index}") for index in range(300)), return_exceptions=True
             )
         assert {type(answer).__name__ for answer in answers} <= {"DatabaseFailed", "Unavailable"}
 

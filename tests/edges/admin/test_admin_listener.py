@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from proxy.edges.admin.admin_connection import AdminLimits
 from tests.edges.admin.composition import TOKEN, Admin, serving
+from tests.harness import PATIENCE_SECONDS
 
 FEW = 6
 PATIENT = AdminLimits(connections=FEW, head_seconds=600, keep_alive_seconds=600, no_progress_seconds=600)
@@ -34,7 +35,7 @@ async def connected(admin: Admin, sent: bytes = b"") -> Streams:
 async def until_closed(reader: asyncio.StreamReader) -> bytes:
     """All that comes before the connection ends, in whichever way."""
     got = bytearray()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         try:
             while piece := await reader.read(65536):
                 got += piece
@@ -53,7 +54,7 @@ async def answered(admin: Admin, sent: bytes) -> bytes:
 
 async def one_answer(reader: asyncio.StreamReader) -> int:
     """The status of an answer with a length, which is read to its end."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         await reader.readexactly(int(length.partition(b":")[2]))
@@ -116,7 +117,7 @@ async def test_an_answer_that_nobody_reads_is_given_up(tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", admin.port)) as client:
             client.setblocking(False)
             await loop.sock_sendall(client, version.encode() * 24)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 with pytest.raises(ConnectionError):
                     while True:
                         # That it is gone is noticed by writing, since nothing is read.

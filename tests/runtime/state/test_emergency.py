@@ -166,7 +166,7 @@ async def test_a_store_that_does_not_begin_a_change_is_not_waited_for(scene: Sce
     stuck = asyncio.Event()
     scene.store.waits = stuck.wait
     waiting = asyncio.ensure_future(scene.releases.create_agent("ann", Agent(name="c"), ""))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         switch = await scene.limits.switch_on("ann", BLOCK, "stop")
     with pytest.raises(Unavailable):
         await waiting

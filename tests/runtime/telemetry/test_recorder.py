@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Unavailable
 from proxy.runtime.telemetry.recorder import Recorder
+from tests.harness import PATIENCE_SECONDS
 
 
 def a_run(number: int) -> Run:
@@ -42,7 +43,7 @@ async def test_queued_runs_are_written_in_order_by_the_loop() -> None:
     working = asyncio.ensure_future(recorder.run())
     for number in range(3):
         recorder.record(a_run(number), ())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await store.took.wait()
     working.cancel()
     assert store.ids == logged == ["run_0", "run_1", "run_2"]

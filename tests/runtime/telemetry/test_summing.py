@@ -4,6 +4,7 @@ import asyncio
 
 from proxy.core.errors import Unavailable
 from proxy.runtime.telemetry.summing import Summing
+from tests.harness import PATIENCE_SECONDS
 
 
 class Steps:
@@ -37,7 +38,7 @@ class Recorder:
 async def finished(store: Steps, told: list[BaseException], waiting: list[int]) -> None:
     task = asyncio.ensure_future(Summing(store, Recorder(waiting), told.append, 0.001).run())
     try:
-        await asyncio.wait_for(store.done.wait(), 30)
+        await asyncio.wait_for(store.done.wait(), PATIENCE_SECONDS)
     finally:
         task.cancel()
 

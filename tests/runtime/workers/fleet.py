@@ -23,6 +23,7 @@ from proxy.runtime.workers.messages import FromOwner, LeaseGiven, LeasesEnded, P
 from proxy.runtime.workers.owner_client import OwnerClient
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
 from proxy.runtime.workers.remote_ledger import RemoteLedger
+from tests.harness import PATIENCE_SECONDS
 from tests.runtime.spending.given import SECOND, Clock, Rows, settled_in
 
 
@@ -170,7 +171,7 @@ class Fleet:
         ticket = worker.hold(attempt, amount, user)
         if not ticket.is_durable:
             placing = asyncio.ensure_future(ticket.place())
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not placing.done():
                     await self.deliver()
                     await self.ledger.write()

@@ -9,6 +9,7 @@ from proxy.core.spending.leases import LEASE_SHARE
 from proxy.runtime.spending.holding import Spent
 from proxy.runtime.workers.messages import LeasesEnded
 from proxy.runtime.workers.remote_ledger import OwnTicket
+from tests.harness import PATIENCE_SECONDS
 from tests.runtime.spending.given import SECOND, cap
 from tests.runtime.workers.fleet import fleet, turns
 
@@ -38,7 +39,7 @@ async def test_a_worker_that_does_not_give_back_in_time_costs_others_a_refusal_a
         await these.warm(stuck, "stuck")
         rest = 100_000 - these.tally(shared).spent
         placing = asyncio.ensure_future(asking.hold("large", rest - 5).place())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not placing.done():
                 await turns()
                 asking.wire.to_owner()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from proxy.core.errors import Refusal
 from proxy.core.spending.caps import CounterKey, window_start
 from proxy.runtime.workers.remote_ledger import OwnTicket
+from tests.harness import PATIENCE_SECONDS
 from tests.runtime.spending.given import WIDE, Call, cap
 from tests.runtime.workers.fleet import Fleet, Worker, turns
 
@@ -114,7 +115,7 @@ class History:
 
     async def end(self) -> None:
         """Everything arrives, calls end, workers leave: nothing is held, and counters equal the rows."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not all(task.done() for task in self.tasks):
                 await self.fleet.deliver()
                 await self.fleet.ledger.write()
