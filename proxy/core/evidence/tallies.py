@@ -48,13 +48,15 @@ class Tick:
 
     def count(self, step: int, side: Side, cluster: int, *, is_bad: bool) -> None:
         """Count one run of a rate."""
-        key, more = (step, side, cluster), ClusterCount(1, int(is_bad))
+        key: tuple[int, Side, int] = (step, side, cluster)
+        more = ClusterCount(1, int(is_bad))
         before = self.counts.get(key)
         self.counts[key] = more if before is None else before.plus(more)
 
     def add(self, step: int, side: Side, cluster: int, numerator: float, denominator: float) -> None:
         """Add one run of a ratio."""
-        key, more = (step, side, cluster), Sums(numerator, denominator)
+        key: tuple[int, Side, int] = (step, side, cluster)
+        more = Sums(numerator, denominator)
         before = self.sums.get(key)
         self.sums[key] = more if before is None else before.plus(more)
 
@@ -128,12 +130,12 @@ class RateTally:
 
 
 def _block(counted: Mapping[tuple[int, Side], Mapping[int, ClusterCount]], step: int) -> Arms:
-    ours, theirs = ((counted.get((step, side)) or _NOTHING).values() for side in SIDES)
+    ours, theirs = counted.get((step, "candidate")) or _NOTHING, counted.get((step, "stable")) or _NOTHING
     return Arms(
-        sum([count.runs for count in ours]),
-        sum([count.bad for count in ours]),
-        sum([count.runs for count in theirs]),
-        sum([count.bad for count in theirs]),
+        sum([count.runs for count in ours.values()]),
+        sum([count.bad for count in ours.values()]),
+        sum([count.runs for count in theirs.values()]),
+        sum([count.bad for count in theirs.values()]),
     )
 
 
