@@ -16,8 +16,10 @@ from benchmarks.guard.path import EVENTS, GuardedPath
 from benchmarks.load import messages
 
 STORED = Path(__file__).with_name("cost_guard.json")
-MARGIN = 0.10
 STEADY = ("instructions", "python_calls", "c_calls")
+#: What is counted is the same in every run, so that little room is enough; memory is not to the byte.
+MARGIN = 0.03
+MEMORY_MARGIN = 0.10
 #: Bytes a call over TLS may leave in resident memory. One TLS session is 5.4 KB, a connection left to the garbage collector 20 KB.
 MOST_LEFT = {"kept": 1_000, "new": 2_500, "left": 600}
 HOW_TO_ACCEPT = "if the change is worth it: python -m benchmarks.guard.rewrite (--where shows what costs)"
@@ -29,7 +31,7 @@ def counted() -> dict[str, Figures]:
 
 
 @pytest.mark.parametrize("kind", ["plain_call", "plain_call_over_tls", "stream"])
-def test_a_call_costs_no_more_than_ten_percent_above_what_it_cost_when_last_looked_at(
+def test_a_call_costs_no_more_than_a_little_above_what_it_cost_when_last_looked_at(
     counted: dict[str, Figures], kind: str
 ) -> None:
     stored = json.loads(STORED.read_text()).get(python_version())
@@ -37,7 +39,7 @@ def test_a_call_costs_no_more_than_ten_percent_above_what_it_cost_when_last_look
     grown = {
         name: f"{was} -> {counted[kind][name]}"
         for name, was in stored[kind].items()
-        if counted[kind][name] > was * (1 + MARGIN)
+        if counted[kind][name] > was * (1 + (MARGIN if name in STEADY else MEMORY_MARGIN))
     }
     assert not grown, f"a {kind.replace('_', ' ')} grew dearer: {grown}; {HOW_TO_ACCEPT}"
 
