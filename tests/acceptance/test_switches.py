@@ -1,6 +1,7 @@
 """The kill switch: on, and the next call is refused in the wire's own shape; off, and it is served again."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import aiohttp
@@ -149,3 +150,27 @@ async def test_a_cap_on_a_model_counts_no_form_that_names_another(deployment: De
         await app.audio.transcriptions.create(
             model="whisper-1", file=("a.wav", b"a"), extra_body={"switchback": {"user": "ann"}}
         )
+
+
+@pytest.mark.parametrize("stopped", ["refund", "web_search"])
+async def test_a_switch_on_a_tool_stops_what_only_chooses_it_or_gets_it_from_the_version(
+    deployment: Deployment, stopped: str
+) -> None:
+    await deployment.operator.agent("support", "one")
+    await deployment.operator.agent(
+        "searching", "one", tools={"mode": "merge", "items": [{"type": "web_search_2025_08_26"}]}
+    )
+    await deployment.operator.post("/switches", scope={"tool": stopped}, mode="block", why="w")
+    function = {"type": "function", "function": {"name": "refund"}}
+    choices = {
+        "refund": ("support", {"tool_choice": function}),
+        "web_search": ("searching", {}),
+    }
+    for name, (agent, asked) in choices.items():
+        call = deployment.openai(agent, max_retries=0).chat.completions.create(model="x", messages=USER, **asked)
+        if name == stopped:
+            with pytest.raises(openai.PermissionDeniedError):
+                await call
+        else:
+            with contextlib.suppress(openai.BadRequestError):  # the simulator's own: a choice without tools
+                await call

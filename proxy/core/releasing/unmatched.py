@@ -14,6 +14,7 @@ from proxy.core.model_names import means_model
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import AgentState, Snapshot
 from proxy.core.versions.components import Bundle
+from proxy.core.versions.tool_labels import labels_of_version
 
 
 def unmatched(scope: Scope, snapshot: Snapshot, is_priced: Callable[[str], bool]) -> list[str]:
@@ -39,7 +40,7 @@ def _tool(scope: Scope, snapshot: Snapshot) -> str:
     if scope.tool is None:
         return ""
     states = [state for name, state in snapshot.agents.items() if scope.agent in (None, name)]
-    offered = {name for bundle in _bundles(states) for name in bundle.tools.names}
+    offered = {label for bundle in _bundles(states) for label in labels_of_version(bundle)}
     if scope.tool in offered:
         return ""
     near = _near(scope.tool, offered)

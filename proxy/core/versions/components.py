@@ -89,7 +89,6 @@ class Tools:
 
     mode: ToolsMode = "keep"
     items: tuple[Mapping[str, Any], ...] = ()
-    names: frozenset[str] = field(default=frozenset(), compare=False)
 
     def content(self) -> dict[str, Any]:
         return {"mode": self.mode, "items": [dict(item) for item in self.items]}
@@ -311,8 +310,7 @@ def _parse_tools(content: Mapping[str, Any]) -> Tools:
     for index, item in enumerate(items):
         if not isinstance(item, dict) or tool_name(cast("dict[str, Any]", item)) is None:
             raise _bad(f"tools.items[{index}]", "must be an object with a name (or a raw tool with a type)")
-    names = frozenset(name for item in items if (name := tool_name(item)) is not None)
-    return Tools(cast("ToolsMode", mode), tuple(items), names)
+    return Tools(cast("ToolsMode", mode), tuple(items))
 
 
 def tool_name(item: Mapping[str, Any]) -> str | None:

@@ -18,6 +18,7 @@ from proxy.core.names import UNASSIGNED
 from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import Snapshot
 from proxy.core.spending.caps import Cap
+from proxy.core.versions.tool_labels import labels_of_version
 from proxy.core.versions.validators import Validator
 from proxy.runtime.calls.routing import Route
 from proxy.runtime.providers import Provider, Providers
@@ -216,7 +217,7 @@ def _facts(
         rollout=resolution.rollout,
         arm=resolution.arm,
         tags={},
-        tools=version.bundle.tools.names,
+        tools=labels_of_version(version.bundle),
         model_answered=answered_as.get(model),
     )
 

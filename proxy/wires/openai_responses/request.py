@@ -31,10 +31,12 @@ from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenPa
 from proxy.wires.shared.version_parts import (
     FLAG,
     TEXT,
+    ToolName,
     drop_members,
     final_model,
     ignored_variables,
     joined_names,
+    labels_of,
     output_bound,
     service_tier_of,
     set_extra,
@@ -295,14 +297,8 @@ def prompt_of(members: JsonMembers) -> PromptClaim | None:
     return PromptClaim(identifier, None if given.version is None else str(given.version), variables)
 
 
-class _NestedTool(msgspec.Struct, gc=False):
-    name: str | None = None
-    type: str | None = None
-    server_label: str | None = None
-
-
 class _ToolList(msgspec.Struct, gc=False):
-    tools: list[_NestedTool] | None = None
+    tools: list[ToolName] | None = None
 
 
 _tool_list: msgspec.json.Decoder[_ToolList] = msgspec.json.Decoder(_ToolList)
@@ -335,4 +331,4 @@ def _names_inside(item: bytes, member: str) -> list[str]:
         # What cannot be looked through in time may offer anything.
         raise wrong_kind(member, "a list of objects of fewer parts")
     holder = decode(item, _tool_list, member, "a list of objects")
-    return [tool.name or tool.server_label or tool.type or "" for tool in holder.tools or ()]
+    return labels_of(holder.tools or ())

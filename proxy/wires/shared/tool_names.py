@@ -7,26 +7,22 @@ are merged (version_parts.py), and what a wire alone nests (openai_responses/req
 A server of tools that says not which of its tools it may bring is known by its own name alone.
 """
 
-import re
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
+from proxy.core.versions.tool_labels import NAMING_MEMBERS, SEARCH, SEARCH_MEMBER, labels_in, without_issue
 from proxy.wires.json.members import JsonMembers
 from proxy.wires.json.values import wrong_kind
 from proxy.wires.shared.large_answers import has_too_many_parts
-from proxy.wires.shared.version_parts import names_of_tools
+from proxy.wires.shared.version_parts import labels_of_tools
 
-#: How the type of a provider's own tool ends: the date of its issue.
-_DATE: Final = re.compile(r"_(?:\d{8}|\d{4}_\d{2}_\d{2})\Z")
 #: Only of tools among which one of these stands more is read than names.
 MARKS: Final = (b'"allowed_tools"', b'"mcp_')
 _SERVERS: Final = "mcp_servers"
-#: A tool of the provider's that a member of its own asks for.
-_SEARCH_MEMBER: Final = "web_search_options"
-_SEARCH: Final = "web_search"
-#: Members that offer tools.
-_OFFERING: Final = frozenset({"tools", "functions", _SEARCH_MEMBER, _SERVERS})
+#: Members that say which tool is to be used, of those that are offered, or of what the provider has stored or brings itself.
+_CHOOSING: Final = ("tool_choice", "function_call")
+_OFFERING: Final = frozenset({*NAMING_MEMBERS, SEARCH_MEMBER})
 _NO_NAMES: Final[frozenset[str]] = frozenset()
 _anything: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
 
@@ -38,44 +34,27 @@ def offered_tools(members: JsonMembers) -> frozenset[str]:
         return _NO_NAMES
     names: list[str] = []
     if "tools" in values:
-        names += names_of_tools(members.given("tools"))
-        names += [undated for name in names if (undated := _DATE.sub("", name)) != name]
+        names += labels_of_tools(members.given("tools"))
     if "functions" in values:
-        names += names_of_tools(members.given("functions"), "functions")
-    if _SEARCH_MEMBER in values:
-        names.append(_SEARCH)
+        names += labels_of_tools(members.given("functions"), "functions")
+    if SEARCH_MEMBER in values:
+        names.append(SEARCH)
     if any(members.may_mention("tools", mark) for mark in MARKS):
-        names += _names_at_servers(members, "tools")
-    if _SERVERS in values:
-        names += _names_at_servers(members, _SERVERS)
-    return frozenset(names)
+        names += _labels_in(members, "tools")
+    for member in (_SERVERS, *_CHOOSING):
+        if member in values:
+            names += _labels_in(members, member)
+    return frozenset((*names, *without_issue(names)))
 
 
-def _names_at_servers(members: JsonMembers, member: str) -> list[str]:
+def _labels_in(members: JsonMembers, member: str) -> list[str]:
     raw = members.given(member)
     if raw is None:
         return []
     if has_too_many_parts(bytes(raw)):
         # What cannot be looked through in time may offer anything.
-        raise wrong_kind(member, "a list of fewer parts")
+        raise wrong_kind(member, "one of fewer parts")
     try:
-        holders = _anything.decode(raw)
+        return labels_in(_anything.decode(raw))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return []
-    names: list[Any] = []
-    for holder in _dictionaries(holders):
-        names += [holder.get("name"), holder.get("mcp_server_name")]
-        for place in (holder, *_dictionaries([holder.get("tool_configuration")])):
-            allowed = place.get("allowed_tools")
-            if isinstance(allowed, dict):
-                allowed = cast("dict[str, Any]", allowed).get("tool_names")
-            names += cast("list[Any]", allowed) if isinstance(allowed, list) else []
-        if isinstance(configs := holder.get("configs"), dict):
-            names += cast("dict[str, Any]", configs)
-    return [name for name in names if isinstance(name, str) and name]
-
-
-def _dictionaries(value: Any) -> list[dict[str, Any]]:
-    if not isinstance(value, list):
-        return []
-    return [cast("dict[str, Any]", item) for item in cast("list[Any]", value) if isinstance(item, dict)]

@@ -13,6 +13,7 @@ import msgspec
 from proxy.core.calls.identity import MODEL_PREFIX
 from proxy.core.errors import BadInput
 from proxy.core.versions.components import Bundle
+from proxy.core.versions.tool_labels import PLAIN_TYPES
 from proxy.wires.json.edits import Change, MemberEdits
 from proxy.wires.json.items import JsonItems, parse_items
 from proxy.wires.json.members import JsonMembers, parse_members
@@ -125,29 +126,52 @@ class _Function(msgspec.Struct, gc=False):
     name: str | None = None
 
 
-class _ToolName(msgspec.Struct, gc=False):
+class ToolName(msgspec.Struct, gc=False):
+    """What a tool in a request goes by."""
+
     name: str | None = None
     type: str | None = None
     function: _Function | None = None
     custom: _Function | None = None
     #: Of a server of tools, which has no name but this.
     server_label: str | None = None
+    connector_id: str | None = None
 
 
-_tool_names: msgspec.json.Decoder[list[_ToolName]] = msgspec.json.Decoder(list[_ToolName])
+_tool_names: msgspec.json.Decoder[list[ToolName]] = msgspec.json.Decoder(list[ToolName])
 
 
 def names_of_tools(raw: bytes | None, param: str = "tools") -> list[str]:
     """The names of the caller's tools, in order. Raises BadInput(`wrong_kind`) for anything but a list of tools."""
     if raw is None:
         return []
-    return [
-        tool.name or _inner_name(tool) or tool.server_label or tool.type or ""
-        for tool in decode(raw, _tool_names, param, f"a list of {param}")
-    ]
+    return [_name_of(tool) for tool in decode(raw, _tool_names, param, f"a list of {param}")]
 
 
-def _inner_name(tool: _ToolName) -> str | None:
+def labels_of_tools(raw: bytes | None, param: str = "tools") -> list[str]:
+    """All that they go by, in no order: a search with a name of its own is one by its type, too. Raises as `names_of_tools`."""
+    return [] if raw is None else labels_of(decode(raw, _tool_names, param, f"a list of {param}"))
+
+
+def labels_of(tools: Sequence[ToolName]) -> list[str]:
+    """As `labels_of_tools`, of tools that were decoded."""
+    labels: list[str] = []
+    for tool in tools:
+        labels.append(_name_of(tool))
+        if tool.type is not None and tool.type not in PLAIN_TYPES:
+            labels.append(tool.type)
+        if tool.server_label is not None or tool.connector_id is not None:
+            labels += [label for label in (tool.server_label, tool.connector_id) if label]
+        if tool.name is not None and (inner := _inner_name(tool)):
+            labels.append(inner)
+    return labels
+
+
+def _name_of(tool: ToolName) -> str:
+    return tool.name or _inner_name(tool) or tool.server_label or tool.type or ""
+
+
+def _inner_name(tool: ToolName) -> str | None:
     function = tool.function or tool.custom
     return None if function is None else function.name
 

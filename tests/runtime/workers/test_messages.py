@@ -81,7 +81,6 @@ def test_a_snapshot_arrives_as_it_is_with_versions_ready_to_be_used() -> None:
     assert isinstance(received, SnapshotIs)
     bundle = received.agents[0].versions[3].bundle
     assert bundle.prompt.template.render({"name": "Bo"}, bundle.prompt.variables) == "You serve X Bo."
-    assert bundle.tools.names == frozenset({"look_up"})
 
 
 def test_holds_and_runs_arrive_as_they_are() -> None:

@@ -230,6 +230,7 @@ TOOL = {"name": "search", "description": "Finds.", "parameters": {"type": "objec
 SHAPED = '{"name":"search","description":"Finds.","input_schema":{"type":"object"}}'
 THEIRS = '{"name": "search", "input_schema": {}}'
 SERVER = '{"type":"web_search_20250305","name":"web_search"}'
+SEARCHES = {"web_search", "web_search_20250305"}
 
 
 @pytest.mark.parametrize(
@@ -237,13 +238,13 @@ SERVER = '{"type":"web_search_20250305","name":"web_search"}'
     [
         ("replace", [TOOL], f',"tools":[{SERVER}]', f',"tools":[{SHAPED}]', {"search"}),
         ("replace", [], f',"tools":[{SERVER}],"tool_choice":{{"type":"auto"}}', "", set()),
-        ("merge", [TOOL], f',"tools":[{THEIRS} , {SERVER}]', f',"tools":[{SHAPED} , {SERVER}]', {"search", "web_search"}),
-        ("merge", [TOOL], f',"tools":[{SERVER}]', f',"tools":[{SERVER},{SHAPED}]', {"search", "web_search"}),
+        ("merge", [TOOL], f',"tools":[{THEIRS} , {SERVER}]', f',"tools":[{SHAPED} , {SERVER}]', {"search", *SEARCHES}),
+        ("merge", [TOOL], f',"tools":[{SERVER}]', f',"tools":[{SERVER},{SHAPED}]', {"search", *SEARCHES}),
         ("merge", [TOOL], "", f',"tools":[{SHAPED}]', {"search"}),
-        ("keep", [TOOL], f',"tools":[{SERVER}]', f',"tools":[{SERVER}]', {"web_search"}),
+        ("keep", [TOOL], f',"tools":[{SERVER}]', f',"tools":[{SERVER}]', SEARCHES),
         ("merge", [{"name": "bare", "strict": True}], "", ',"tools":[{"name":"bare","input_schema":{"type":"object","properties":{}},"strict":true}]', {"bare"}),
         ("merge", [{"name": "raw", "input_schema": {}, "cache_control": {}}], "", ',"tools":[{"name":"raw","input_schema":{},"cache_control":{}}]', {"raw"}),
-        ("merge", [{"type": "web_search_20250305", "name": "web_search"}], "", f',"tools":[{SERVER}]', {"web_search"}),
+        ("merge", [{"type": "web_search_20250305", "name": "web_search"}], "", f',"tools":[{SERVER}]', SEARCHES),
     ],
 )  # fmt: skip
 def test_tools_are_replaced_merged_or_kept(

@@ -53,6 +53,26 @@ OFFERED = pytest.mark.parametrize(
         (RESPONSES, {"tools": [{"type": "mcp", "server_label": "s", "allowed_tools": ["a", "look"]}]}),
         (RESPONSES, {"tools": [{"type": "mcp", "server_label": "s", "allowed_tools": {"tool_names": ["look"]}}]}),
         (RESPONSES, {"tools": [{"type": "look_2025_03_11"}]}),
+        (RESPONSES, {"tools": [{"type": "mcp", "server_label": "s", "connector_id": "look"}]}),
+        (RESPONSES, {"tools": [{"type": "look", "name": "other"}]}),
+        (RESPONSES, {"tool_choice": {"type": "function", "name": "look"}}),
+        (RESPONSES, {"tool_choice": {"type": "custom", "name": "look"}}),
+        (RESPONSES, {"tool_choice": {"type": "look"}}),
+        (RESPONSES, {"tool_choice": {"type": "look_2025_08_26"}}),
+        (RESPONSES, {"tool_choice": {"type": "mcp", "server_label": "look"}}),
+        (RESPONSES, {"tool_choice": {"type": "mcp", "server_label": "s", "name": "look"}}),
+        (RESPONSES, {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp", "server_label": "look"}]}}),
+        (RESPONSES, {"tool_choice": {"type": "allowed_tools", "tools": [{"type": "function", "name": "a"}, {"type": "look"}]}}),
+        (CHAT, {"tool_choice": {"type": "function", "function": {"name": "look"}}}),
+        (CHAT, {"tool_choice": {"type": "custom", "custom": {"name": "look"}}}),
+        (
+            CHAT,
+            {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"tools": [{"type": "function", "function": {"name": "look"}}]}}},
+        ),
+        (CHAT, {"tool_choice": "look"}),
+        (CHAT, {"function_call": {"name": "look"}}),
+        (CLAUDE, {"tool_choice": {"type": "tool", "name": "look"}}),
+        (CLAUDE, {"tools": [{"type": "look_20250305", "name": "other"}]}),
         (CLAUDE, {"tools": [{"name": "look", "input_schema": {}}]}),
         (CLAUDE, {"tools": [{"type": "look_20250305"}]}),
         (CLAUDE, {"mcp_servers": [{"type": "url", "url": "u", "name": "look"}]}),
@@ -125,6 +145,19 @@ def test_a_text_that_reads_like_a_tool_is_none() -> None:
     assert names(CHAT, user='"allowed_tools": ["look"], "mcp_servers"') == frozenset()
 
 
+@pytest.mark.parametrize(
+    "word", ["auto", "none", "required", "AUTO", None, 7, [], {}, {"type": "auto"}, {"type": ["x"]}]
+)
+def test_a_choice_that_names_no_tool_is_none(word: Any) -> None:
+    for wire in (CHAT, RESPONSES, CLAUDE):
+        assert names(wire, tool_choice=word) == frozenset()
+
+
+def test_a_tool_that_came_out_of_its_preview_goes_by_both_names() -> None:
+    assert {"web_search", "web_search_preview"} < names(RESPONSES, tools=[{"type": "web_search_preview_2025_03_11"}])
+    assert "pay" not in names(RESPONSES, tools=[{"type": "function", "name": "pay_preview"}])
+
+
 MANY = [{}] * 400_000
 
 
@@ -134,6 +167,7 @@ MANY = [{}] * 400_000
         (RESPONSES, {"tools": [{"type": "mcp_toolset", "configs": MANY}]}, "tools"),
         (RESPONSES, {"mcp_servers": MANY}, "mcp_servers"),
         (CLAUDE, {"mcp_servers": MANY}, "mcp_servers"),
+        (CHAT, {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"tools": MANY}}}, "tool_choice"),
         (RESPONSES, {"input": [{"type": "additional_tools", "tools": MANY}]}, "input"),
         (RESPONSES, {"tools": [{"type": "namespace", "tools": MANY}]}, "tools"),
     ],
