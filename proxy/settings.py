@@ -7,10 +7,11 @@ SWITCHBACK_PROVIDERS__OPENAI__BASE_URL, ... Read by the composition root and the
 
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 from urllib.parse import urlsplit
 
 import orjson
@@ -27,12 +28,12 @@ from pydantic import (
 )
 
 from proxy.bound_settings import LimitSettings, RetentionSettings, TimeoutSettings
-from proxy.core.addresses import Address, ListenAddress, UnixAddress, listen_addresses, tcp_address
+from proxy.core.addresses import Address, ListenAddress, UnixAddress, http_url, listen_addresses, tcp_address
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
 from proxy.core.wrong_values import accepted, nearest_of
 from proxy.settings_file import SettingsError, expanded, file_content, read_key_files
-from proxy.webhook_settings import Webhooks, WebhookSettings
+from proxy.webhook_settings import Webhooks
 
 PREFIX = "SWITCHBACK_"
 #: Environment variables that are not settings: where state lives, and what the command's admin verbs use.
@@ -49,12 +50,8 @@ def _written(value: ListenAddress | tuple[ListenAddress, ...]) -> str | list[str
 
 
 def _base_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        is_good = parts.port != 0 and parts.netloc.isascii() and " " not in parts.netloc
-    except ValueError:
-        raise ValueError("must be an origin such as https://api.openai.com") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not is_good:
+    parts = http_url(value)
+    if parts is None:
         raise ValueError("must be an origin such as https://api.openai.com")
     path = parts.path.rstrip("/")
     if parts.query or parts.fragment or parts.username is not None or not _BASE_PATH.fullmatch(path):
@@ -235,7 +232,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings
     try:
         settings = Settings.model_validate(content)
     except ValidationError as error:
-        raise SettingsError(problems + [_sentence(item) for item in error.errors()]) from None
+        raise SettingsError(problems + [_sentence(item) for item in error.errors() if not _is_beside(item)]) from None
     problems += _unsafe(settings)
     problems += _tls_problems("tls", settings.tls) + _tls_problems("admin.tls", settings.admin.tls)
     if problems:
@@ -341,22 +338,38 @@ def _no_password() -> str:
     raise _Encrypted
 
 
+def _is_beside(item: Any) -> bool:
+    """Whether a problem says only that a mapping is no word, where one of both is taken: what is wrong in the mapping is told."""
+    return item["type"] == "literal_error" and isinstance(item["input"], dict)
+
+
 def _sentence(item: Any) -> str:
-    location = [str(part) for part in item["loc"]]
-    path = ".".join(location)
+    keys, known = _place(item["loc"])
+    path = ".".join(keys)
     if item["type"] == "extra_forbidden":
-        return f"{path}: unknown setting{_nearest(location[-1], _known_keys(location[:-1]))}"
+        return f"{path}: unknown setting{_nearest(keys[-1], known)}"
     return f"{path}: {accepted(item['type'], item['msg'], item.get('ctx') or {}, given=item['input'])}"
 
 
-def _known_keys(location: list[str]) -> list[str]:
-    model: Any = Settings
-    for part in location:
-        field = getattr(model, "model_fields", {}).get(part)
-        annotation = None if field is None else field.annotation
-        of_named = WebhookSettings if location[0] == "webhooks" else ProviderSettings
-        model = annotation if annotation is not None and hasattr(annotation, "model_fields") else of_named
-    return list(model.model_fields)
+def _place(location: Sequence[str | int]) -> tuple[list[str], list[str]]:
+    """The keys that lead to a problem, as the file has them, and those there are beside the last."""
+    inside: Any = Settings
+    keys: list[str] = []
+    known: list[str] = []
+    for part in map(str, location):
+        if get_origin(inside) in (Union, UnionType):
+            # Which of several kinds it was taken for is no key.
+            inside = next((kind for kind in get_args(inside) if getattr(kind, "__name__", "") == part), None)
+            continue
+        keys.append(part)
+        fields = getattr(inside, "model_fields", {})
+        known = list(fields)
+        if part in fields:
+            inside = fields[part].annotation
+        else:
+            # Of a mapping by name every value is of one kind.
+            inside = get_args(inside)[1] if get_origin(inside) is dict else None
+    return keys, known
 
 
 def _nearest(key: str, known: list[str]) -> str:

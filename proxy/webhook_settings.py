@@ -8,20 +8,15 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from proxy.core.addresses import Address
+from proxy.core.addresses import Address, http_url
 from proxy.core.webhooks.events import SUBJECTS, Subject
 from proxy.core.webhooks.signing import secret_bytes
 
 
 def _url(value: SecretStr) -> SecretStr:
-    problem = "must be a URL such as https://hooks.example/switchback, without a user in it"
-    try:
-        parts = urlsplit(value.get_secret_value())
-        port_is_good = parts.port != 0
-    except ValueError:
-        raise ValueError(problem) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_good or parts.username is not None:
-        raise ValueError(problem)
+    parts = http_url(value.get_secret_value())
+    if parts is None or parts.username is not None:
+        raise ValueError("must be a URL such as https://hooks.example/switchback, without a user in it")
     return value
 
 

@@ -108,6 +108,17 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
         ("listen: unix:/" + "x" * 103, "at most 103 bytes"),
         ("admin: {listen: unix:/run/admin.sock}", "admin.listen: must be HOST:PORT"),
         ("listen: [unix:/run/llm.sock, 0.0.0.0:1]\nproviders: {openai: {api_key: k}}", "allow_remote"),
+        (
+            "providers: {own: {wire: openai, base_uri: x}}",
+            "providers.own.base_uri: unknown setting; did you mean base_url?",
+        ),
+        ("prices: {openai/x: {inputs: 1, output: 2}}", "prices.openai/x.inputs: unknown setting; did you mean input?"),
+        ("prices: {openai/x: fre}", "prices.openai/x: must be free"),
+        ("webhooks: {ops: {uri: x}}", "webhooks.ops.uri: unknown setting; did you mean url?"),
+        ("webhooks: {ops: {url: 'https://hooks example/x', form: slack}}", "webhooks.ops.url: must be a URL"),
+        ("webhooks: {ops: {url: 'https://hööks.example/x', form: slack}}", "webhooks.ops.url: must be a URL"),
+        ("webhooks: {ops: {url: 'https://hooks!/x', form: slack}}", "webhooks.ops.url: must be a URL"),
+        ("webhooks: {ops: {url: 'https://hooks.example:0/x', form: slack}}", "webhooks.ops.url: must be a URL"),
         ("tls: {certificat: x}", "tls.certificat: unknown setting; did you mean certificate?"),
         ("admin: {tls: {key: /run/key.pem}}", "admin.tls.key: is of no use without admin.tls.certificate"),
         ("admin: {hosts: ['https://switchback']}", "admin.hosts: 'https://switchback' is no host name"),
@@ -237,3 +248,8 @@ def test_origins_come_from_the_environment_as_from_a_list(written: str) -> None:
 def test_what_no_browser_sends_as_an_origin_is_refused(origin: str) -> None:
     with pytest.raises(SettingsError, match=r"cors\.origins"):
         load_settings(None, {"SWITCHBACK_CORS__ORIGINS": origin})
+
+
+def test_what_is_wrong_in_a_price_is_told_once_and_by_its_own_keys(tmp_path: Path) -> None:
+    text = "prices: {openai/x: {inputs: 1, input: 3, output: 2}}"
+    assert problems(tmp_path, text) == ["prices.openai/x.inputs: unknown setting; did you mean input?"]

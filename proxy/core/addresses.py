@@ -1,4 +1,4 @@
-"""Where a listener may be: a TCP address or a unix socket, read from text and written back.
+"""Where a listener may be: a TCP address or a unix socket, read from text and written back; and which URLs can be called.
 
 Belongs here: what an address is and whether it stays on this machine. Does not belong here: binding one (http1/sockets.py
 for unix sockets, runtime/workers/traffic_port.py for several processes).
@@ -7,6 +7,7 @@ for unix sockets, runtime/workers/traffic_port.py for several processes).
 import ipaddress
 import re
 from typing import Any, Final, NamedTuple, cast
+from urllib.parse import SplitResult, urlsplit
 
 _UNIX = "unix:"
 #: `sockaddr_un.sun_path` of Linux is 108 bytes, its closing NUL among them; BSD and macOS have 104.
@@ -94,6 +95,18 @@ def _listen_address(value: object) -> ListenAddress:
     if len(path.encode()) > _MAX_PATH_BYTES:
         raise ValueError(f"the path of a unix socket has at most {_MAX_PATH_BYTES} bytes")
     return UnixAddress(path)
+
+
+def http_url(text: str) -> SplitResult | None:
+    """The parts of a URL that a request can be sent to: http or https, with a host as resolvers take them; None for any other text."""
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or host is None or not _HOST.fullmatch(host) or " " in parts.netloc:
+        return None
+    return parts
 
 
 def url_of(address: ListenAddress, *, is_tls: bool = False) -> str:
