@@ -7,7 +7,7 @@ control_half.py. Whose snapshot, ledger and recorder calls are served with is sa
 import os
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from proxy import __version__
@@ -20,10 +20,11 @@ from proxy.http1.nobody import Nobody
 from proxy.http1.tls import ServerCertificate
 from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.calls.conversations import Conversations
-from proxy.runtime.calls.path_parts import PathOptions, PathParts
+from proxy.runtime.calls.path_parts import CopiesNothing, PathOptions, PathParts
 from proxy.runtime.calls.request_path import RequestPath
 from proxy.runtime.calls.routing import Routes
 from proxy.runtime.own_calls.drill_calls import DrillCaller
+from proxy.runtime.own_calls.shadow_copies import ShadowCopies
 from proxy.runtime.process.clock import Clock, Identifiers, SystemClock
 from proxy.runtime.process.descriptors import TURNED_AWAY, connections_within_limits
 from proxy.runtime.process.error_log import ErrorLog
@@ -114,7 +115,7 @@ def data_half(on: Foundation, settings: Settings, parts: DataParts) -> DataPlane
     connections = connections_within_limits(wanted, parts.admin_connections)
     upstream = Upstream(parts.upstream or _upstream_client(settings, connections))
     spoken = wires(settings)
-    path_parts = PathParts(
+    without_copies = PathParts(
         live=parts.live,
         routes=Routes(spoken, parts.providers.takes_unknown),
         providers=parts.providers,
@@ -125,6 +126,7 @@ def data_half(on: Foundation, settings: Settings, parts: DataParts) -> DataPlane
         metrics=on.metrics,
         conversations=parts.conversations,
         validation=parts.validation,
+        copies=CopiesNothing(),
         clock=on.clock,
         identifiers=on.identifiers,
         on_error=on.on_error,
@@ -137,10 +139,15 @@ def data_half(on: Foundation, settings: Settings, parts: DataParts) -> DataPlane
         body_bytes=settings.limits.body_bytes,
         origins=settings.cors.origins,
     )
+    copies = ShadowCopies(
+        without_copies, options, Metrics(__version__), on.tasks, Nobody(settings.limits.buffered_bytes).reply
+    )
+    path_parts = replace(without_copies, copies=copies)
     request_path = RequestPath(path_parts, options)
     limits = _listener_limits(settings, connections)
     return DataPlane(
         request_path=request_path,
+        copies=copies,
         drill_caller=_drill_caller(path_parts, options, spoken),
         listener=Listener(request_path.handle, limits, on.on_error, request_path.refuse_unread),
         upstream=upstream,
@@ -154,7 +161,7 @@ def data_half(on: Foundation, settings: Settings, parts: DataParts) -> DataPlane
 def _drill_caller(path_parts: PathParts, options: PathOptions, spoken: Sequence[Wire]) -> DrillCaller:
     """What makes the calls of drills: seen in no metric, and judged by nobody."""
     metrics = Metrics(__version__)
-    unjudged = Validation(JUDGE, metrics, _unheard, _unheard, AnswerRoom(0))
+    unjudged = Validation(JUDGE, metrics, _unheard, _unheard, path_parts.on_error, AnswerRoom(0))
     return DrillCaller(path_parts, options, spoken, metrics, unjudged, Nobody(_DRILL_ROOM_BYTES).reply)
 
 

@@ -12,6 +12,7 @@ from proxy.http1.listener import Listener
 from proxy.http1.tls import ServerCertificate
 from proxy.runtime.calls.request_path import RequestPath
 from proxy.runtime.own_calls.drill_calls import DrillCaller
+from proxy.runtime.own_calls.shadow_copies import ShadowCopies
 from proxy.runtime.process.certificate_watch import CertificateWatch
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.event_line import event_line
@@ -25,6 +26,7 @@ class DataPlane:
         self,
         *,
         request_path: RequestPath,
+        copies: ShadowCopies,
         drill_caller: DrillCaller,
         listener: Listener,
         upstream: Upstream,
@@ -35,6 +37,7 @@ class DataPlane:
     ) -> None:
         """`wanted_connections`: how many clients may be connected at once by the settings; `connections`: by what open files allow."""
         self.request_path = request_path
+        self._copies = copies
         #: The calls of drills.
         self.drill_caller = drill_caller
         self.listener = listener
@@ -88,5 +91,6 @@ class DataPlane:
         await self.listener.drain(self._drain_seconds, self.request_path.stop)
 
     async def close(self) -> None:
-        """Close the connections to providers."""
+        """Close the connections to providers, with the copies that are under way: nobody waits for them."""
+        self._copies.stop()
         await self._upstream.close()

@@ -119,7 +119,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "proof": _CORE_BELOW_CALLS,
         "evidence": {GROUND},
         "webhooks": {GROUND, "proof"},
-        "rollouts": {GROUND, "calls", "releasing", "snapshot", "evidence"},
+        "rollouts": {GROUND, "calls", "releasing", "snapshot", "spending", "evidence"},
         "reports": {GROUND, "calls", "releasing", "evidence", "rollouts"},
     },
     "wires": {

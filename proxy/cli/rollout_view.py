@@ -56,6 +56,9 @@ def plan_text(plan: Document) -> str:
     """A plan in short: the name it came from, shares, end and guards."""
     steps = cast("list[Document]", plan.get("steps") or [])
     shares = " → ".join(f"{step.get('percentage'):g} %" for step in steps)
+    shadow = plan.get("shadow")
+    if isinstance(shadow, dict):
+        shares = f"copies of {cast('Document', shadow).get('percentage'):g} % in the shadow → {shares}"
     guards = ", ".join(cast("dict[str, Any]", plan.get("guards") or {}))
     name = f"{plan['name']}: " if plan.get("name") else ""
     return f"{name}{shares}, then {plan.get('at_end')}; guarded by {guards}"

@@ -1,7 +1,7 @@
 """A rollout's plan: steps of growing share, what guards them, and how it ends. Frozen with the rollout when it starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
 from proxy.core.rollouts.schedule import Schedule
@@ -67,8 +67,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """A step before the first share, in which the candidate answers copies of stable's calls that nobody gets. `percentage` of them are
+    copied; all copies together cost at most `cap_nanodollars`."""
+
+    percentage: float
+    cap_nanodollars: int
+    #: Also calls that offer tools are copied: whoever runs them runs nothing of a copy, but a provider's own tools may act.
+    tools_are_safe: bool = False
+    #: Also calls whose only key is their caller's are copied, at the caller's expense.
+    takes_callers_keys: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All of it. `alpha`: the probability, over the whole ramp, of taking back a candidate that is no worse."""
+    """All of it. With a `shadow`, the first of `steps` is that one, at a share of nothing. `alpha`: the probability, over the whole ramp, of taking back a candidate that is no worse."""
 
     steps: tuple[Step, ...]
     guards: tuple[Guard, ...]
@@ -84,6 +97,7 @@ class Plan:
     watch_seconds: float = 2_700.0
     eligible: Mapping[str, str] = field(default_factory=dict[str, str])
     schedule: Schedule = field(default_factory=Schedule)
+    shadow: Shadow | None = None
     #: The named plan it came from; None: it was written for one rollout, or is the default plan.
     name: str | None = None
 
@@ -91,6 +105,15 @@ class Plan:
     def metrics(self) -> tuple[Guard, ...]:
         """Everything it looks at: guards, signals, and hard triggers as rates."""
         return (*self.guards, *self.signals, *(Guard(trigger.metric, "rate") for trigger in self.hard_triggers))
+
+    @property
+    def ramp(self) -> tuple[Step, ...]:
+        """The steps in which the candidate has a share."""
+        return self.steps if self.shadow is None else self.steps[1:]
+
+    def without_shadow(self) -> "Plan":
+        """The same, beginning with the first share."""
+        return replace(self, steps=self.ramp, shadow=None)
 
     @property
     def weights(self) -> dict[str, float]:

@@ -12,6 +12,7 @@
     watch: 45m
     eligible: {tag: value}
     schedule: {not_before: …, business_hours: …, freezes: […]}        (schedule.py)
+    shadow: {percentage: 10, cap_usd: 5, min_duration: 15m, min_runs: 200, min_users: 20, tools_are_safe: false, callers_keys: false}
     name: cautious
 
 What is left out is the default plan's. A metric that the proxy does not measure is refused with the nearest name, because a
@@ -38,6 +39,7 @@ from proxy.core.rollouts.plan import (
     MetricKind,
     OnInconclusive,
     Plan,
+    Shadow,
     Step,
 )
 from proxy.core.rollouts.schedule import (
@@ -47,7 +49,7 @@ from proxy.core.rollouts.schedule import (
     read_schedule,
     schedule_document,
 )
-from proxy.core.shapes import Count, Share, Span
+from proxy.core.shapes import Count, Share, Span, Usd
 from proxy.core.times import span_text
 
 _KEYS = (
@@ -63,7 +65,17 @@ _KEYS = (
     "watch",
     "eligible",
     "schedule",
+    "shadow",
     "name",
+)
+_SHADOW_KEYS = (
+    "percentage",
+    "cap_usd",
+    "min_duration",
+    "min_runs",
+    "min_users",
+    "tools_are_safe",
+    "callers_keys",
 )
 _MOST_STEPS = 50
 _MOST_GUARDS = 20
@@ -80,8 +92,13 @@ def read_plan(document: object) -> Plan:
     if twice:
         raise bad_plan("signals", f"names {sorted(twice)[0]}, which is a guard already")
     odds = plan.get("promotion_odds_ratio")
+    steps = DEFAULT_PLAN.steps if "steps" not in plan else _steps(plan["steps"])
+    shadow, before = (None, ()) if plan.get("shadow") is None else read_shadow(plan["shadow"])
+    if shadow is not None and steps[0].percentage == 0:
+        raise bad_plan("steps[0].percentage", "must be above 0: the step before it is the shadow's, at no share")
     return Plan(
-        steps=DEFAULT_PLAN.steps if "steps" not in plan else _steps(plan["steps"]),
+        steps=(*before, *steps),
+        shadow=shadow,
         guards=guards,
         signals=signals,
         hard_triggers=_triggers(plan["hard_triggers"]) if "hard_triggers" in plan else DEFAULT_PLAN.hard_triggers,
@@ -142,6 +159,18 @@ class TriggerDocument(TypedDict):
     min_bad: Count
 
 
+class ShadowDocument(TypedDict):
+    """The step before the first share: how much of stable's calls is copied, what all copies may cost, and what the step waits for."""
+
+    percentage: Share
+    cap_usd: Usd
+    min_duration: Span
+    min_runs: Count
+    min_users: Count
+    tools_are_safe: bool
+    callers_keys: bool
+
+
 class PlanDocument(TypedDict):
     """By which steps a candidate gets the traffic, and what takes it back."""
 
@@ -158,6 +187,8 @@ class PlanDocument(TypedDict):
     max_step_duration: Span
     #: Null: it may always grow.
     schedule: ScheduleDocument | None
+    #: Null: the candidate begins with the first share.
+    shadow: ShadowDocument | None
     #: The named plan it came from.
     name: str | None
 
@@ -165,7 +196,7 @@ class PlanDocument(TypedDict):
 def plan_document(plan: Plan) -> PlanDocument:
     """As it is stored with the rollout and shown; `read_plan` reads it again. A step without an end has no min_duration."""
     return {
-        "steps": [_step_document(step) for step in plan.steps],
+        "steps": [_step_document(step) for step in plan.ramp],
         "guards": {guard.metric: _guard_document(guard) for guard in plan.guards},
         "signals": {signal.metric: _guard_document(signal) for signal in plan.signals},
         "hard_triggers": [
@@ -180,6 +211,7 @@ def plan_document(plan: Plan) -> PlanDocument:
         "eligible": dict(plan.eligible),
         "max_step_duration": _span_or_never(plan.most_step_seconds),
         "schedule": None if plan.schedule == Schedule() else schedule_document(plan.schedule),
+        "shadow": None if plan.shadow is None else shadow_document(plan.shadow, plan.steps[0]),
         "name": plan.name,
     }
 
@@ -227,6 +259,49 @@ def _step(value: object, at: str) -> Step:
         count_at(step.get("min_runs", default.least_runs), f"{at}.min_runs"),
         count_at(step.get("min_users", default.least_users), f"{at}.min_users"),
     )
+
+
+def read_shadow(value: object) -> tuple[Shadow, tuple[Step]]:
+    """What is copied in the step before the first share, and that step. Raises BadInput(`bad_plan`)."""
+    shadow = object_at(value, "shadow", _SHADOW_KEYS)
+    if "cap_usd" not in shadow:
+        raise bad_plan("shadow.cap_usd", "is missing: what all copies together may cost, in dollars")
+    default = DEFAULT_PLAN.steps[0]
+    step = Step(
+        0,
+        span_at(shadow, "min_duration", default.least_seconds, "shadow.min_duration"),
+        count_at(shadow.get("min_runs", default.least_runs), "shadow.min_runs"),
+        count_at(shadow.get("min_users", default.least_users), "shadow.min_users"),
+    )
+    percentage = number_at(shadow.get("percentage", 10), "shadow.percentage", 0.001, 100)
+    buckets_for(percentage)
+    return Shadow(
+        percentage=percentage,
+        cap_nanodollars=round(number_at(shadow["cap_usd"], "shadow.cap_usd", 1e-9, 1e6) * 1e9),
+        tools_are_safe=_flag(shadow, "tools_are_safe"),
+        takes_callers_keys=_flag(shadow, "callers_keys"),
+    ), (step,)
+
+
+def shadow_document(shadow: Shadow, step: Step) -> ShadowDocument:
+    """As `read_shadow` reads it again."""
+    told = _step_document(step)
+    return {
+        "percentage": shadow.percentage,
+        "cap_usd": shadow.cap_nanodollars / 1e9,
+        "min_duration": told["min_duration"],
+        "min_runs": told["min_runs"],
+        "min_users": told["min_users"],
+        "tools_are_safe": shadow.tools_are_safe,
+        "callers_keys": shadow.takes_callers_keys,
+    }
+
+
+def _flag(document: Mapping[str, object], key: str) -> bool:
+    value = document.get(key, False)
+    if not isinstance(value, bool):
+        raise bad_plan(f"shadow.{key}", "must be true or false")
+    return value
 
 
 def _guards(value: object, at: str) -> tuple[Guard, ...]:

@@ -104,7 +104,8 @@ class _Rehearsing:
         draw: Callable[[], float],
         before: Sequence[Run],
     ) -> None:
-        self._plan = plan
+        # What happens in the shadow no user sees.
+        self._plan = plan = plan.without_shadow()
         self._assumed = assumed
         self._salt = salt
         self._draw = draw

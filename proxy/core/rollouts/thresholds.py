@@ -15,7 +15,7 @@ LEAST_RUNS: Final = 100
 def frozen(runs: Sequence[Run]) -> Thresholds | None:
     """Thresholds by stable's good runs: its median and p95 of latency and time to first byte, each on the edge of a bucket, and
     its p99 of cost. None where they are too few."""
-    good = [run for run in runs if run.result == "ok"]
+    good = [run for run in runs if run.result == "ok" and run.kind == "live"]
     if len(good) < LEAST_RUNS:
         return None
     first = [run.time_to_first_byte_microseconds for run in good if run.time_to_first_byte_microseconds is not None]

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.resolution import PASSED_THROUGH, Resolution
 from proxy.core.names import UNASSIGNED
+from proxy.core.releasing.releases import STABLE
+from proxy.core.rollouts.shadow import ShadowStep, shadow_step
 from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import Snapshot
 from proxy.core.spending.caps import Cap
@@ -74,6 +76,10 @@ class Lane:
     may_hide: bool = True
     #: What finished answers are judged by, where they are.
     validators: tuple[Validator, ...] = ()
+    #: What of these calls is copied for a candidate, where that is so.
+    shadow: ShadowStep | None = None
+    #: Whether their end is somebody's matter beside the record's: they are judged, or copied.
+    has_followers: bool = False
     #: What models of the provider were seen to answer as.
     answered_as: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -163,6 +169,8 @@ class Lanes:
         caps = self._live.caps_for(facts.agent) if operation.is_billable else ()
         caps = tuple(cap for cap in caps if _certain_part(cap.scope, facts).matches(facts))
         stamps = b"" if passed is None else agent_lines(passed.agent, None, PASSED_THROUGH)
+        validators = version.bundle.policy.validators if version is not None and operation.is_metered else ()
+        shadow = self._shadow(resolution)
         return Lane(
             provider=provider,
             series=self._metrics.runs.series(self.labels_of(resolution, provider.name, passed)),
@@ -171,9 +179,19 @@ class Lanes:
             caps_are_certain=all(_certain_part(cap.scope, facts) == cap.scope for cap in caps),
             facts=facts,
             may_hide=operation.is_billable,
-            validators=version.bundle.policy.validators if version is not None and operation.is_metered else (),
+            validators=validators,
+            shadow=shadow,
+            has_followers=bool(validators) or shadow is not None,
             answered_as=answered_as,
         )
+
+    def _shadow(self, resolution: Resolution | None) -> ShadowStep | None:
+        """What is copied of calls that a rollout gives stable."""
+        if resolution is None or resolution.arm != STABLE:
+            return None
+        state = self._live.agent(resolution.version.agent)
+        rollout = None if state is None else state.rollouts.get(resolution.label or "")
+        return None if rollout is None else shadow_step(rollout)
 
     def _forget(self, snapshot: Snapshot) -> None:
         del snapshot

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from proxy.core.calls.runs import Run
+from proxy.core.rollouts.shadow import ShadowStep
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.calls.routing import Routes
+from proxy.runtime.calls.stages import Asked
 from proxy.runtime.process.clock import Clock, Identifiers
 from proxy.runtime.providers import Providers
 from proxy.runtime.spending.holding import Ledger
@@ -12,7 +16,8 @@ from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.recorder import TakesRuns
-from proxy.runtime.transport.exchange import Sends
+from proxy.runtime.transport.exchange import Call, Sends
+from proxy.runtime.transport.header_fields import RequestFields
 from proxy.runtime.validation.validation import Validation
 
 
@@ -32,6 +37,29 @@ class PathOptions:
     origins: tuple[str, ...] = ()
 
 
+class CopiesCalls(Protocol):
+    """Whoever makes copies of calls for a candidate in the shadow: it is told which calls begin and end. Nothing of it is waited for,
+    and nothing of it fails a call."""
+
+    def keep(self, run_id: str, step: ShadowStep, asked: Asked, call: Call, fields: RequestFields) -> None:
+        """The call is about to be sent; its request is whole now."""
+        ...
+
+    def ended(self, run: Run) -> None:
+        """It is over."""
+        ...
+
+
+class CopiesNothing:
+    """Of calls that are no user's there are no copies."""
+
+    def keep(self, run_id: str, step: ShadowStep, asked: Asked, call: Call, fields: RequestFields) -> None:
+        """It is let pass."""
+
+    def ended(self, run: Run) -> None:
+        """It is let pass."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathParts:
     """What the data path works with; put together by the composition root."""
@@ -46,6 +74,7 @@ class PathParts:
     metrics: Metrics
     conversations: Conversations
     validation: Validation
+    copies: CopiesCalls
     clock: Clock
     identifiers: Identifiers
     on_error: Callable[[BaseException], None]

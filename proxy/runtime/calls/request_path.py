@@ -229,6 +229,8 @@ class RequestPath:
         if injection is not None and injection.ignored_variables:
             parts.metrics.ignored_variables.inc(injection.ignored_variables)
         flight.sendable = sendable
+        if (shadow := resolved.lane.shadow) is not None:
+            parts.copies.keep(flight.run_id, shadow, asked, flight.call, flight.fields)
         return sendable
 
     def _hold(self, flight: Flight, resolved: Resolved, sendable: Sendable) -> AttemptUnderWay:
@@ -341,8 +343,11 @@ class RequestPath:
             return
         lane = resolved.lane
         lane.series.finished(run)
-        if lane.validators and (kept := flight.kept_answer) is not None:
-            parts.validation.finished(run, kept, lane.validators)
+        if lane.has_followers:
+            if lane.validators and (kept := flight.kept_answer) is not None:
+                parts.validation.finished(run, kept, lane.validators)
+            if lane.shadow is not None:
+                parts.copies.ended(run)
 
     def _wire_of(self, flight: Flight) -> Wire | None:
         """What the caller speaks, as far as that is known."""

@@ -18,7 +18,7 @@ from proxy.core.names import DRILL_LABEL
 from proxy.core.releasing.releases import CANDIDATE
 from proxy.core.rollouts.drills import DrillCalls, DrillOrder
 from proxy.runtime.calls.conversations import Conversations
-from proxy.runtime.calls.path_parts import PathOptions, PathParts
+from proxy.runtime.calls.path_parts import CopiesNothing, PathOptions, PathParts
 from proxy.runtime.calls.request_path import RequestPath
 from proxy.runtime.own_calls.apart import NoCaps, RecorderOfKind
 from proxy.runtime.own_calls.stub_provider import StubProvider
@@ -103,6 +103,7 @@ class DrillCaller:
             metrics=metrics,
             conversations=Conversations(),
             validation=validation,
+            copies=CopiesNothing(),
         )
         self._path = RequestPath(parts, options)
 

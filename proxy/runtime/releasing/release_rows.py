@@ -23,7 +23,9 @@ from proxy.core.releasing.releases import (
     whole,
 )
 from proxy.core.rollouts.schedule import Schedule, closed, read_schedule
+from proxy.core.rollouts.shadow import cap_of_shadow
 from proxy.core.snapshot import AgentState, Arm, Rollout, RolloutState, label_document, rollout_document
+from proxy.core.spending.caps import cap_document
 from proxy.runtime.state.work import EmergencyWork, Work
 
 
@@ -109,6 +111,10 @@ async def start_rollout(work: Work, state: AgentState, draft: RolloutDraft, caus
         created_at_microseconds=work.now,
     )
     await work.change.insert_rollout(rollout)
+    cap = cap_of_shadow(rollout, cause.who, work.now)
+    if cap is not None:
+        await work.change.insert_cap(cap)
+        await work.audit(cause.actor, "cap.set", f"caps/{cap.id}", cap.why, after=cap_document(cap))
     row = await append_release(work, "rollout_started", cause, agent, draft.label, rollout.arms, of=rollout)
     await audit_rollout(work, "started", cause, None, rollout, row)
     return rollout

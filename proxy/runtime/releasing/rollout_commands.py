@@ -14,6 +14,7 @@ from proxy.core.proof.emergency import AbortOrder
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.releases import CANDIDATE, STABLE, split
 from proxy.core.snapshot import Rollout, RolloutState
+from proxy.core.spending.caps import cap_document
 from proxy.core.tokens import Role
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, check_growth, clear, clear_promotion, start_of
@@ -87,6 +88,16 @@ class RolloutCommands:
             if before.state != "running":
                 raise Conflict("rollout_moved", f"rollout {seen.id} is {before.state}")
             return await self._shared(work, before, share, Cause(who=who, why=why, evidence=evidence))
+
+    async def end_shadow_cap(self, who: str, cap_id: str) -> None:
+        """Take away the cap that a rollout's copies were under, once none is made any more. Raises Unavailable."""
+        async with self._changes.begin() as work:
+            cap = await work.change.cap(cap_id)
+            if cap is None:
+                work.nothing_changed()
+                return
+            await work.change.end_cap(cap.id, who, work.now)
+            await work.audit(who, "cap.ended", f"caps/{cap.id}", "the shadow is over", cap_document(cap))
 
     async def pause(self, who: str, agent: str, rollout_id: str, why: str) -> Rollout:
         """Keep the share as it is; guards go on watching. Raises NotFound, Conflict (`rollout_ended`, `rollout_paused`)."""

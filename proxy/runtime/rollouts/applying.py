@@ -10,6 +10,7 @@ from proxy.core.releasing.proposals import Proposal
 from proxy.core.rollouts.deciding import Decision
 from proxy.core.rollouts.progress import Phase
 from proxy.core.snapshot import Rollout
+from proxy.core.spending.caps import Cap
 from proxy.runtime.releasing.release_commands import ReleaseCommands
 from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.rollouts.judged import JudgedRollout, evidence_reference
@@ -56,6 +57,10 @@ class Applying:
             case _:
                 pass
         return None
+
+    async def end_cap(self, cap: Cap) -> None:
+        """No copies are made that would count in it any more. Raises Unavailable."""
+        await self._rollouts.end_shadow_cap(CONTROLLER, cap.id)
 
     def _release_of(self, rollout: Rollout) -> int:
         """The release in force, which is the rollout's own as long as it is active: what people did after they had ended it is

@@ -16,10 +16,12 @@ from proxy.core.rollouts.keeping import read_tallies, tallies_document
 from proxy.core.rollouts.plan import OUTCOME_PREFIX, Plan
 from proxy.core.rollouts.progress import Phase, Progress, decision_document, progress_document, read_progress
 from proxy.core.rollouts.schedule import closed
+from proxy.core.rollouts.shadow import is_in_shadow, judged_by_copies
 from proxy.core.rollouts.telling import sentence
 from proxy.core.rollouts.thresholds import LEAST_RUNS, frozen
 from proxy.core.rollouts.watching import Watch, kept_watch, read_watch
 from proxy.core.snapshot import Rollout
+from proxy.runtime.rollouts.copied_pairs import CopiedPairs
 from proxy.store.ports.rollouts import KeptEvidence
 
 _PHASES: Final[Mapping[Action, Phase]] = {"hold": "holding", "wait_for_approval": "waiting"}
@@ -38,6 +40,7 @@ class JudgedRollout:
         self._counter = RolloutCounter(rollout.salt, plan, tallies)
         self._looked_at = at_microseconds
         self.watch = Watch() if self.progress.watch is None else read_watch(self.progress.watch)
+        self._pairs = CopiedPairs()
         #: What was last said of it in the log; what stays as it is is said once.
         self.said: object = None
         #: Stable's first runs, where it had none before that thresholds could be frozen by.
@@ -54,17 +57,38 @@ class JudgedRollout:
             self._counter.tallies.thresholds = thresholds
 
     def count(self, run: Run) -> None:
-        """Count one finished run that the rollout decided."""
+        """Count one finished run that the rollout decided; in the shadow each copy with the run it is a copy of."""
+        if run.kind == "live":
+            self._learn(run)
+        if not is_in_shadow(self.rollout):
+            if run.kind == "live":
+                self._count(run)
+        elif (pair := self._pairs.paired(run)) is not None:
+            self._count(pair.stable)
+            self._count(pair.candidate)
+            for outcome in pair.told:
+                self._count_outcome(pair.stable, outcome)
+
+    def _learn(self, run: Run) -> None:
         if not self.knows_thresholds and run.arm == STABLE and run.result == "ok":
             self._first_runs.append(run)
             if len(self._first_runs) == self._first_runs.maxlen:
                 self.freeze(list(self._first_runs))
+
+    def _count(self, run: Run) -> None:
         self._counter.count(run)
         if run.arm in self.watch.periods:
             self.watch.periods[run.arm].count(run)
 
     def count_outcome(self, run: Run, outcome: Outcome) -> None:
         """Count what was reported about one of its runs; a value that is neither yes or no nor a number tells nothing."""
+        if not is_in_shadow(self.rollout):
+            if run.kind == "live":
+                self._count_outcome(run, outcome)
+        elif (about := self._pairs.told_of(run, outcome)) is not None:
+            self._count_outcome(about, outcome)
+
+    def _count_outcome(self, run: Run, outcome: Outcome) -> None:
         value, metric = told_value(outcome), OUTCOME_PREFIX + outcome.name
         if value is not None:
             self._counter.count_outcome(run, metric, value)
@@ -105,7 +129,7 @@ class JudgedRollout:
         if self.rollout.state == "paused":
             state = "paused"
         return Standing(
-            plan=self.plan,
+            plan=judged_by_copies(self.plan) if is_in_shadow(self.rollout) else self.plan,
             state=state,
             step=self.progress.plan_step,
             seconds_in_step=self.progress.seconds_in_step,

@@ -7,6 +7,7 @@ rollout back in every state, also while the store is away. Whatever goes wrong w
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, cast
 
@@ -18,6 +19,7 @@ from proxy.core.rollouts.deciding import Decision
 from proxy.core.rollouts.plan import OUTCOME_PREFIX
 from proxy.core.rollouts.progress import ProgressDocument, progress_document
 from proxy.core.rollouts.reading import read_plan
+from proxy.core.rollouts.shadow import caps_left_behind
 from proxy.core.rollouts.watching import WatchDocument, read_watch, watch_document, watch_sentence
 from proxy.core.snapshot import Rollout, Snapshot
 from proxy.runtime.process.clock import Clock
@@ -110,6 +112,9 @@ class RolloutLoop:
         self._ticks += 1
         await self._follow(self._parts.live.current)
         await self._watch(self._parts.live.current)
+        with suppress(Refusal):
+            for cap in caps_left_behind(self._parts.live.current):
+                await self._parts.applying.end_cap(cap)
         for judged in list(self._judged.values()):
             try:
                 await self._judge(judged)

@@ -80,6 +80,7 @@ class Metrics:
         registry.register(cast("Collector", self.labels))
         self.rollout_share_ratio = self._gauge("switchback_rollout_share_ratio")
         self.rollbacks = self._counter("switchback_rollbacks")
+        self._shadow_copies = self._counter("switchback_shadow_copies")
         self._drill_timestamp = self._gauge("switchback_drill_timestamp_seconds")
         self._drill_duration = self._gauge("switchback_drill_duration_seconds")
         self.snapshot_revision = self._gauge("switchback_snapshot_revision")
@@ -105,6 +106,10 @@ class Metrics:
     def webhook(self, endpoint: str, result: str) -> None:
         """An endpoint was tried, or given up on."""
         self._webhook_deliveries.labels(endpoint, result).inc()
+
+    def copied(self, agent: str, result: str) -> None:
+        """A call was copied for a candidate in the shadow, or was not for that reason."""
+        self._shadow_copies.labels(agent, result).inc()
 
     def drilled(self, agent: str, at_microseconds: int, time_ms: float | None) -> None:
         """A rollback was rehearsed; `time_ms` None: the candidate was not gone when it ended."""

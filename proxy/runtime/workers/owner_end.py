@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from proxy.core.calls.runs import Attempt
 from proxy.core.errors import Refusal
 from proxy.core.rollouts.drills import DrillOrder
+from proxy.core.rollouts.shadow import caps_of_copies, is_copy
 from proxy.core.snapshot import Snapshot
 from proxy.core.spending.caps import CounterKey
 from proxy.core.switches import Switch
@@ -279,6 +280,8 @@ class OwnerEnd:
 
     def _hold(self, wanted: HoldWanted, *, is_last_try: bool = False) -> None:
         caps = tuple(cap for cap in self._parts.live.caps_for(wanted.facts.agent) if cap.touches(wanted.facts))
+        if is_copy(wanted.facts):
+            caps = caps_of_copies(caps)
         try:
             ticket = self._parts.ledger.hold(wanted.attempt, caps, wanted.facts, wanted.bound)
         except Refusal as refusal:

@@ -16,7 +16,7 @@ from proxy.http1.limits import UpstreamLimits
 from proxy.http1.message import HttpCall
 from proxy.http1.upstream import UpstreamClient
 from proxy.runtime.calls.conversations import Conversations
-from proxy.runtime.calls.path_parts import PathOptions, PathParts
+from proxy.runtime.calls.path_parts import CopiesNothing, PathOptions, PathParts
 from proxy.runtime.calls.request_path import RequestPath
 from proxy.runtime.calls.routing import Routes
 from proxy.runtime.process.clock import Identifiers
@@ -97,6 +97,7 @@ class Conducted:
             metrics=Metrics("test"),
             conversations=Conversations(),
             validation=Validation(JUDGE, Metrics("test"), lambda judged: None, lambda event, **members: None, _fail),
+            copies=CopiesNothing(),
             clock=clock,
             identifiers=Identifiers(clock, 7),
             on_error=_fail,
