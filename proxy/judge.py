@@ -16,6 +16,7 @@ import orjson
 
 from proxy.core.versions.judging import Unjudged, Verdict, judge
 from proxy.runtime.validation.jobs import CPU_SECONDS, LENGTH_BYTES, TOO_LONG, Job, framed, job_of
+from proxy.runtime.validation.schemas import NOT_INSTALLED, ready
 from proxy.wires.every_wire import WIRES
 from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.wire import Wire
@@ -38,7 +39,7 @@ def schema_failure(schema: Any, document: Any) -> str | None:
         from jsonschema.exceptions import SchemaError  # noqa: PLC0415
         from referencing.exceptions import Unresolvable  # noqa: PLC0415
     except ImportError:
-        raise Unjudged("the extra `validators` is not installed: pip install 'switchback-proxy[validators]'") from None
+        raise Unjudged(NOT_INSTALLED) from None
     try:
         failure: Any = next(iter(_built(orjson.dumps(schema)).iter_errors(document)), None)
     except (SchemaError, Unresolvable, RecursionError) as error:
@@ -49,14 +50,7 @@ def schema_failure(schema: Any, document: Any) -> str | None:
 @lru_cache(maxsize=_BUILT)
 def _built(schema: bytes) -> Any:
     """What finds the breaks of a schema (JSON). Raises SchemaError."""
-    from jsonschema import validators  # noqa: PLC0415
-    from referencing import Registry  # noqa: PLC0415
-
-    document: Any = orjson.loads(schema)
-    kind: Any = validators.validator_for(document, default=validators.Draft202012Validator)
-    kind.check_schema(document)
-    # An empty registry: nothing is fetched for a reference.
-    return kind(document, registry=Registry[Any]())
+    return ready(orjson.loads(schema))
 
 
 def verdict_on(job: Job, wires: dict[str, Wire]) -> Verdict:

@@ -207,6 +207,12 @@ async def test_what_waits_at_the_end_is_judged_before_the_server_stops(tmp_path:
         ([{"json": True}], "policy.validators[0]"),
         ([{"json_schema": {"$ref": "https://example.com/schema"}}], "policy.validators[0].json_schema"),
         ([{"jsonschema": {}}], "policy.validators[0]"),
+        (["json", {"json_schema": {"type": "no such type"}}], "policy.validators[1].json_schema"),
+        ([{"json_schema": {"properties": {"a": {"pattern": "("}}}}], "policy.validators[0].json_schema"),
+        ([{"json_schema": {"items": {"$ref": "#/$defs/missing"}}}], "policy.validators[0].json_schema"),
+        ([{"json_schema": {"$schema": "https://example.com/mine"}}], "policy.validators[0].json_schema"),
+        ([{"json_schema": {"$schema": 5}}], "policy.validators[0].json_schema"),
+        ([{"json_schema": {"$id": "http://[", "items": {"$ref": "#/x"}}}], "policy.validators[0].json_schema"),
         (["json"] * 21, "policy.validators"),
     ],
 )

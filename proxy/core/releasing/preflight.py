@@ -18,6 +18,8 @@ from proxy.core.versions.validators import PLACE
 
 #: Metrics of a plan that are told only of runs whose price is known.
 _METRICS_OF_COST: Final = frozenset({"cost", "cost_per_success"})
+#: What a plan calls the verdicts of validators.
+VALIDATION_METRIC: Final = "outcome.validation"
 
 
 class FindingDocument(TypedDict):
@@ -99,6 +101,10 @@ class PreflightFacts:
     replaces_prompt: bool = False
     #: Metrics that a plan waits for before it goes on; none where nothing goes on by itself.
     awaited_metrics: frozenset[str] = frozenset()
+    #: Metrics that a plan looks at in any way.
+    used_metrics: frozenset[str] = frozenset()
+    #: Whether answers of the version beside which a candidate is measured are judged.
+    validates_beside: bool = True
     #: The model of the version beside which a candidate is measured, where nobody knows what it costs.
     unpriced_beside: str | None = None
     #: Whether what judges an answer by a JSON schema is installed.
@@ -258,9 +264,10 @@ def _of_model(bundle: Bundle, facts: PreflightFacts, places: Sequence[Place]) ->
 
 
 def _of_validators(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
+    found = _of_used_validation(bundle, facts)
     if facts.judges_schemas:
-        return []
-    return [
+        return found
+    return found + [
         Finding(
             "validator_missing",
             "answers would not be judged by its JSON schema: the extra `validators` is not installed where the proxy runs "
@@ -269,6 +276,28 @@ def _of_validators(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
         )
         for index, validator in enumerate(bundle.policy.validators)
         if validator.kind == "json_schema"
+    ]
+
+
+def _of_used_validation(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
+    """A plan that looks at verdicts which one of both arms never gets."""
+    unjudged = [
+        who
+        for who, has_validators in (
+            ("the version that serves now", facts.validates_beside),
+            ("the candidate", bool(bundle.policy.validators)),
+        )
+        if not has_validators
+    ]
+    if VALIDATION_METRIC not in facts.used_metrics or not unjudged:
+        return []
+    return [
+        Finding(
+            "guard_silent",
+            f"the plan looks at {VALIDATION_METRIC}, and {' and '.join(unjudged)} {'have' if len(unjudged) > 1 else 'has'} no {PLACE}: nothing would be told of its runs; "
+            "make a version with validators, or bring a plan without it",
+            VALIDATION_METRIC,
+        )
     ]
 
 

@@ -101,6 +101,7 @@ class PreflightSource:
         version: Version,
         recent: RecentCalls,
         awaited_metrics: frozenset[str] = frozenset(),
+        used_metrics: frozenset[str] = frozenset(),
     ) -> PreflightFacts:
         """Everything beside the version itself."""
         serving = None if label is None else state.labels.get(label)
@@ -115,6 +116,8 @@ class PreflightSource:
             recent=recent,
             replaces_prompt=served is not None and bool(served.bundle.prompt.text.strip()),
             awaited_metrics=awaited_metrics,
+            used_metrics=used_metrics,
+            validates_beside=served is None or bool(served.bundle.policy.validators),
             unpriced_beside=None if served is None else self._unpriced(served.bundle),
             judges_schemas=self._judges_schemas,
         )

@@ -39,6 +39,7 @@ class Preflight(Protocol):
         version: Version,
         recent: RecentCalls,
         awaited_metrics: frozenset[str] = frozenset(),
+        used_metrics: frozenset[str] = frozenset(),
     ) -> PreflightFacts: ...
 
 
@@ -63,7 +64,7 @@ class Ahead:
         """What is to be expected of a version; nothing where there is none, or nobody gathers facts."""
         if self._preflight is None or version is None:
             return Foreseen()
-        facts = self._preflight.facts(state, label, version, self._recent, _awaited(plan))
+        facts = self._preflight.facts(state, label, version, self._recent, *_metrics_of(plan))
         return Foreseen(findings_of(version.bundle, facts), notices_of(version.bundle, facts))
 
     async def check(
@@ -126,13 +127,16 @@ async def check_fallback(
     return (forced(foreseen.findings),)
 
 
-def _awaited(document: Mapping[str, Any] | None) -> frozenset[str]:
-    """What must have been told before a plan goes on: of its guards. One that waits for people at its only step awaits nothing, and
-    of one that nobody here can read nothing is known."""
+def _metrics_of(document: Mapping[str, Any] | None) -> tuple[frozenset[str], frozenset[str]]:
+    """What must have been told before a plan goes on: of its guards; and what it looks at in any way. One that waits for people at
+    its only step awaits nothing, and of one that nobody here can read nothing is known."""
     try:
         plan = None if document is None else read_plan(document)
     except BadInput:
-        return frozenset()
-    if plan is None or (len(plan.steps) == 1 and plan.at_end == "wait"):
-        return frozenset()
-    return frozenset(guard.metric for guard in plan.guards)
+        plan = None
+    if plan is None:
+        return frozenset(), frozenset()
+    used = frozenset(guard.metric for guard in plan.metrics)
+    if len(plan.steps) == 1 and plan.at_end == "wait":
+        return frozenset(), used
+    return frozenset(guard.metric for guard in plan.guards), used

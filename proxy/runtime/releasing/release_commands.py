@@ -7,6 +7,7 @@ and rollback have modules of their own: approval.py (what a protected label dema
 rollout_commands.py; release_rows.py writes the ledger rows of them all.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,6 +32,7 @@ from proxy.runtime.releasing.release_rows import Cause, check_movable, end_rollo
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.work import EmergencyWork
 from proxy.runtime.telemetry.metrics import Metrics
+from proxy.runtime.validation.schemas import check_schemas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,7 @@ class ReleaseCommands:
 
         Raises BadInput(`bad_version`), NotFound(`agent_not_found`), Conflict(`stale_parent`).
         """
-        bundle = _new_bundle(draft.components)
+        bundle = await _new_bundle(draft.components)
         async with self._changes.begin(agent) as work:
             found = await work.agent(agent)
             newest = await work.change.version(agent, found.newest) if found.newest else None
@@ -175,7 +177,7 @@ class ReleaseCommands:
         """The same of a version that is not made yet, also of an agent that is not. Raises BadInput (`bad_version`,
         `bad_name`)."""
         check_agent_name(agent)
-        bundle = _new_bundle(components)
+        bundle = await _new_bundle(components)
         self._changes.check_present()
         ahead = await look_ahead(self._preflight, agent)
         state = self._changes.snapshot.agents.get(agent) or AgentState(Agent(name=agent))
@@ -308,11 +310,15 @@ async def roll_back_now(work: EmergencyWork, order: RollbackOrder) -> Moved:
     return Moved(True, label, plan.version, row.number, row=row)
 
 
-def _new_bundle(components: Mapping[str, Any]) -> Bundle:
+async def _new_bundle(components: Mapping[str, Any]) -> Bundle:
     """Raises BadInput(`bad_version`)."""
     plain = with_plain_texts(components)
     check_new_version(plain)
-    return parse_bundle(plain)
+    bundle = parse_bundle(plain)
+    if any(validator.kind == "json_schema" for validator in bundle.policy.validators):
+        # A large one takes its time, and calls go before.
+        await asyncio.to_thread(check_schemas, bundle.policy.validators)
+    return bundle
 
 
 def _stale_parent(parent: int | None, newest: Version | None) -> Conflict:

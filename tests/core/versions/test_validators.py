@@ -95,6 +95,33 @@ def test_a_schema_stands_alone(schema: dict[str, Any], is_refused: bool) -> None
     return None
 
 
+@pytest.mark.parametrize(
+    ("stable", "candidate", "used", "who"),
+    [
+        (True, ["json"], "outcome.validation", None),
+        (False, [], "errors", None),
+        (False, ["json"], "outcome.validation", "the version that serves now has no policy.validators"),
+        (True, [], "outcome.validation", "the candidate has no policy.validators"),
+        (False, [], "outcome.validation", "the version that serves now and the candidate have no policy.validators"),
+    ],
+)
+def test_a_plan_that_looks_at_verdicts_nobody_gives_is_found(
+    stable: bool, candidate: list[str], used: str, who: str | None
+) -> None:
+    facts = PreflightFacts(
+        agent="a",
+        label="prod",
+        version=2,
+        providers=(),
+        places=(),
+        used_metrics=frozenset({used}),
+        validates_beside=stable,
+    )
+    found = findings_of(parse_bundle({"prompt": {"text": "x"}, "policy": {"validators": candidate}}), facts)
+    assert [(finding.code, finding.about) for finding in found] == ([] if who is None else [("guard_silent", used)])
+    assert who is None or who in found[0].message
+
+
 def test_a_schema_that_nothing_here_can_judge_by_is_found_before_a_label_moves() -> None:
     facts = PreflightFacts(agent="a", label="prod", version=2, providers=(), places=(), judges_schemas=False)
     with_schema = parse_bundle({"prompt": {"text": "x"}, "policy": {"validators": ["json", {"json_schema": {}}]}})

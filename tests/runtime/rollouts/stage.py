@@ -54,7 +54,7 @@ class Stage:
     async def start(self, plan: dict[str, Any]) -> Rollout:
         read = read_plan(plan)
         draft = RolloutDraft(label="prod", candidate=2, percentage=read.steps[0].percentage, plan=plan_document(read))
-        started = await self.made.rollouts.start_rollout("ana", "triage", draft, "a try")
+        started = await self.made.rollouts.start_rollout("ana", "triage", draft, "a try", force=True)
         assert isinstance(started, Rollout)
         await self.loop.tick()
         return started
