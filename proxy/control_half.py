@@ -166,38 +166,29 @@ def control_half(
     preflight = PreflightSource(live, store, providers, prices, wires(settings))
     releases = ReleaseCommands(changes, on.metrics, preflight)
     rollouts = RolloutCommands(changes, preflight)
-    loop_parts = LoopParts(
-        live=live,
-        store=store,
-        applying=Applying(live, releases, rollouts),
-        clock=on.clock,
-        log=on.log,
-        told=webhooks.happened,
-        on_error=on.on_error,
-    )
-    rollout_loop = RolloutLoop(loop_parts, rollout_tick_seconds)
+    applying = Applying(live, releases, rollouts)
+    rollout_loop = RolloutLoop(_loop_parts(on, store, live, applying, webhooks), rollout_tick_seconds)
     recorder = Recorder(batches, RunLog(on.log), rollout_loop.finished)
     judged = JudgedRuns(on.metrics, on.on_error)
     rules = RetentionRules(**settings.retention.model_dump())
+    takeover = TakeoverParts(
+        store=store,
+        is_missing=is_missing,
+        live=live,
+        changes=changes,
+        standby=standby,
+        ledger=ledger,
+        carry_out=carry_out,
+        clock=on.clock,
+        random=secrets.SystemRandom().random,
+        on_error=on.on_error,
+    )
     return ControlHalf(
         store=store,
         live=live,
         standby=standby,
         changes=changes,
-        takeover=Takeover(
-            TakeoverParts(
-                store=store,
-                is_missing=is_missing,
-                live=live,
-                changes=changes,
-                standby=standby,
-                ledger=ledger,
-                carry_out=carry_out,
-                clock=on.clock,
-                random=secrets.SystemRandom().random,
-                on_error=on.on_error,
-            )
-        ),
+        takeover=Takeover(takeover),
         ledger=ledger,
         recorder=recorder,
         providers=providers,
@@ -211,6 +202,20 @@ def control_half(
         judged=judged,
         webhooks=webhooks,
         validation=validation(on, judged.add),
+    )
+
+
+def _loop_parts(
+    on: Foundation, store: WholeStore, live: LiveSnapshot, applying: Applying, webhooks: Webhooks
+) -> LoopParts:
+    return LoopParts(
+        live=live,
+        store=store,
+        applying=applying,
+        clock=on.clock,
+        log=on.log,
+        told=webhooks.happened,
+        on_error=on.on_error,
     )
 
 
@@ -253,27 +258,57 @@ def admin_parts(
     is_draining: Callable[[], bool],
 ) -> AdminParts:
     """What the admin application is built from. `token` is the first token itself; only its hash is kept."""
-    live, store, ledger, clock = control.live, control.store, control.ledger, on.clock
-    data_path, workers, journal = served.data_path, served.workers, control.standby.journal
-    ordered = OrderedChanges()
+    live, workers, ordered = control.live, served.workers, OrderedChanges()
     process = ProcessReader(
         ProcessParts(
             live=live,
-            store=store,
+            store=control.store,
             standby=control.standby,
-            ledger=ledger,
+            ledger=control.ledger,
             recorder=control.recorder,
-            data_path=data_path,
+            data_path=served.data_path,
             workers=workers,
-            clock=clock,
+            clock=on.clock,
             last_drills=orders.drills.book.last_of_all,
             is_draining=is_draining,
             admin_warning=settings.admin.warning,
             version=on.version,
         )
     )
-    readers = (
-        process,
+    return AdminParts(
+        authentication=Authentication(token, live.token, on.clock, control.token_uses.used),
+        listen_host=settings.admin.listen.host,
+        hosts=settings.admin.hosts,
+        process=process,
+        scrape=Scrape(
+            ScrapeParts(
+                metrics=on.metrics,
+                live=live,
+                ledger=control.ledger,
+                recorder=control.recorder,
+                conversations=served.conversations,
+                data_path=served.data_path,
+                workers=workers,
+                clock=on.clock,
+            )
+        ),
+        ordered_changes=ordered,
+        confirm=None if workers is None else workers.confirm,
+        on_error=on.on_error,
+        version=on.version,
+        for_handlers=(
+            *_ordering(control, orders),
+            process,
+            *_readers(on, control, served, ordered),
+            control.standby.journal,
+        ),
+    )
+
+
+def _readers(on: Foundation, control: ControlHalf, served: Served, ordered: OrderedChanges) -> tuple[object, ...]:
+    """What looks something up for handlers."""
+    live, store, clock = control.live, control.store, on.clock
+    return (
         AgentReader(live, store),
         VersionReader(live, store, clock),
         ReleaseReader(store, control.rollout_loop),
@@ -282,35 +317,12 @@ def admin_parts(
         RunReader(store),
         RunReports(store, clock),
         SwitchReader(live, clock),
-        CapReader(live, ledger, _confirmed(workers)),
+        CapReader(live, control.ledger, _confirmed(served.workers)),
         ScopeReader(live, control.providers, control.prices),
         TokenReader(store, control.token_uses.last),
-        AuditReader(store, ordered, journal, clock),
+        AuditReader(store, ordered, control.standby.journal, clock),
         StoreReader(store),
         PriceReader(control.providers, control.prices),
-    )
-    return AdminParts(
-        authentication=Authentication(token, live.token, clock, control.token_uses.used),
-        listen_host=settings.admin.listen.host,
-        hosts=settings.admin.hosts,
-        process=process,
-        scrape=Scrape(
-            ScrapeParts(
-                metrics=on.metrics,
-                live=live,
-                ledger=ledger,
-                recorder=control.recorder,
-                conversations=served.conversations,
-                data_path=data_path,
-                workers=workers,
-                clock=clock,
-            )
-        ),
-        ordered_changes=ordered,
-        confirm=None if workers is None else workers.confirm,
-        on_error=on.on_error,
-        version=on.version,
-        for_handlers=(*_ordering(control, orders), *readers, journal),
     )
 
 

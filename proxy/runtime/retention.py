@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypedDict, TypeVar
 
 from proxy.core.errors import Refusal
 from proxy.core.shapes import Count
+from proxy.runtime.process.beside_traffic import RunQueue, is_busy, step_beside_traffic
 from proxy.runtime.process.clock import Clock
 from proxy.store.ports.upkeep import CarryPosition, Upkeep
 
@@ -24,18 +25,7 @@ _DAY_MICROSECONDS: Final = 86_400_000_000
 #: After the start, which has enough to do; then again and again.
 _FIRST_SECONDS: Final = 30.0
 _ROUND_SECONDS: Final = 600.0
-_LEAST_PAUSE_SECONDS: Final = 0.01
-_PAUSE_PER_STEP: Final = 4
-#: So many runs waiting to be recorded are more than one batch: the store has no time.
-_BUSY_RUNS: Final = 2_000
 _BUSY_SECONDS: Final = 0.25
-
-
-class RunQueue(Protocol):
-    """How many runs wait to be recorded."""
-
-    @property
-    def queue_length(self) -> int: ...
 
 
 class WritesLedger(Protocol):
@@ -168,13 +158,9 @@ class Retention:
 
     async def _step(self, work: Callable[[], Awaitable[Answer]]) -> Answer:
         # Looked at now and then: an event would be the recorder's to set, on the path of calls.
-        while self._recorder.queue_length > _BUSY_RUNS:  # noqa: ASYNC110 (see above)
+        while is_busy(self._recorder):  # noqa: ASYNC110 (see above)
             await asyncio.sleep(_BUSY_SECONDS)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        answer = await work()
-        await asyncio.sleep(max(_LEAST_PAUSE_SECONDS, _PAUSE_PER_STEP * (loop.time() - began)))
-        return answer
+        return await step_beside_traffic(work)
 
     def _now(self) -> int:
         wall, monotonic = self._began

@@ -5,6 +5,7 @@ from the buckets is at most 2 % too high. Histograms add by adding counts. Count
 """
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 GAMMA: Final = 1.02
@@ -21,3 +22,13 @@ def latency_bucket(duration_microseconds: int) -> int:
 def bucket_edge(bucket: int) -> float:
     """The upper edge of a bucket, in microseconds."""
     return GAMMA**bucket
+
+
+def quantile_bucket(counts: Mapping[int, int], share: float) -> int | None:
+    """The bucket in which a quantile lies of so many durations in each; None of none."""
+    left = math.ceil(share * sum(counts.values()))
+    for bucket in sorted(counts):
+        left -= counts[bucket]
+        if left <= 0:
+            return bucket
+    return None

@@ -6,12 +6,12 @@ of core/evidence/clustering); of a mean the normal one, as if the values were in
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Final, TypedDict
 
 from msgspec import Meta
 
-from proxy.core.calls.latency import bucket_edge
+from proxy.core.calls.latency import bucket_edge, quantile_bucket
 from proxy.core.evidence.clustering import ClusterCount, StepClusters, design_effect
 from proxy.core.reports.counting import CLUSTERED_RATES, EMPTY_ANSWERS, LANE_RATES
 from proxy.core.reports.sums import MILLIONTHS, RunSums
@@ -127,19 +127,9 @@ def clusters_of(sums: RunSums, metric: str) -> StepClusters:
 
 def quantiles_of(histogram: Mapping[str, int]) -> QuantilesDocument:
     """The median and the 95th percentile of a histogram of latency buckets (core/calls/latency)."""
-    buckets, runs = sorted([(int(bucket), count) for bucket, count in histogram.items()]), sum(histogram.values())
-    p50, p95 = (_milliseconds(_quantile_bucket(buckets, share * runs)) for share in (0.5, 0.95))
-    return {"runs": runs, "p50_ms": p50, "p95_ms": p95}
-
-
-def _quantile_bucket(buckets: Sequence[tuple[int, int]], rank: float) -> int | None:
-    """The bucket in which the run of that rank lies; None of nothing."""
-    left = math.ceil(rank)
-    for bucket, count in buckets:
-        left -= count
-        if left <= 0:
-            return bucket
-    return None
+    counts = {int(bucket): count for bucket, count in histogram.items()}
+    p50, p95 = (_milliseconds(quantile_bucket(counts, share)) for share in (0.5, 0.95))
+    return {"runs": sum(counts.values()), "p50_ms": p50, "p95_ms": p95}
 
 
 def _milliseconds(bucket: int | None) -> float | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypedDict, get_args
 
-from proxy.core.calls.latency import bucket_edge, latency_bucket
+from proxy.core.calls.latency import bucket_edge, latency_bucket, quantile_bucket
 from proxy.core.calls.runs import Run
 from proxy.core.evidence.bernoulli import Arms, OddsEvidence
 from proxy.core.rollouts.measuring import counts_for_anybody, is_bad
@@ -68,12 +68,7 @@ class Period:
 
     def latency_bucket_at(self, share: float) -> int | None:
         """The bucket in which the quantile of latency lies; None without a good run."""
-        left = math.ceil(share * self.latencies.total())
-        for bucket in sorted(self.latencies):
-            left -= self.latencies[bucket]
-            if left <= 0:
-                return bucket
-        return None
+        return quantile_bucket(self.latencies, share)
 
 
 @dataclass(slots=True)

@@ -11,12 +11,9 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from proxy.core.errors import Unavailable
+from proxy.runtime.process.beside_traffic import RunQueue, is_busy, step_beside_traffic
 
 _ROUND_SECONDS: Final = 2.0
-_LEAST_PAUSE_SECONDS: Final = 0.01
-_PAUSE_PER_STEP: Final = 4
-#: So many runs waiting to be recorded are more than one batch: the store has no time.
-_BUSY_RUNS: Final = 2_000
 
 
 class SumsWriter(Protocol):
@@ -25,20 +22,13 @@ class SumsWriter(Protocol):
     async def sum_up_runs(self) -> int: ...
 
 
-class RecorderQueue(Protocol):
-    """How many runs wait to be recorded."""
-
-    @property
-    def queue_length(self) -> int: ...
-
-
 class Summing:
     """Adds recorded runs to the sums, step by step."""
 
     def __init__(
         self,
         store: SumsWriter,
-        recorder: RecorderQueue,
+        recorder: RunQueue,
         on_error: Callable[[BaseException], None],
         round_seconds: float = _ROUND_SECONDS,
     ) -> None:
@@ -53,7 +43,7 @@ class Summing:
         while True:
             await asyncio.sleep(self._round_seconds)
             try:
-                while self._recorder.queue_length <= _BUSY_RUNS and await self._step():
+                while not is_busy(self._recorder) and await step_beside_traffic(self._store.sum_up_runs):
                     pass
             except Unavailable:
                 continue
@@ -61,10 +51,3 @@ class Summing:
                 # Reports go on without it, and count what waits themselves; what stays as it is is told once.
                 if told != (told := repr(error)):
                     self._on_error(error)
-
-    async def _step(self) -> int:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        summed = await self._store.sum_up_runs()
-        await asyncio.sleep(max(_LEAST_PAUSE_SECONDS, _PAUSE_PER_STEP * (loop.time() - began)))
-        return summed

@@ -11,7 +11,6 @@ from the first answer on that has to be judged, and nothing before.
 import asyncio
 import os
 import signal
-import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Final
 import msgspec
 
 from proxy.core.versions.judging import Verdict
+from proxy.runtime.process.children import start_child
 from proxy.runtime.validation.jobs import LENGTH_BYTES, TOO_LONG, Job, framed, verdict_of
 
 #: Far beyond what the child allows itself, so that a busy machine kills nobody.
@@ -42,16 +42,9 @@ class JudgeProgram:
 
     async def start(self) -> Process:
         """Raises OSError."""
-        place, given = str(self.import_from), os.environ.get("PYTHONPATH")
         # No keys of providers: what an answer or a schema makes a library do, it does without them.
         needed = {name: os.environ[name] for name in _NEEDED if name in os.environ}
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", self.module,
-            stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
-            env={**needed, "PYTHONPATH": f"{place}{os.pathsep}{given}" if given else place},
-            # Ctrl-C at a terminal reaches the server alone.
-            start_new_session=True,
-        )  # fmt: skip
+        return await start_child(self.module, self.import_from, needed, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
 
 
 class JudgeLost(Exception):

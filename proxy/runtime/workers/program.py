@@ -1,17 +1,12 @@
-"""What a worker's process runs, and how it is started.
+"""What a worker's process runs, and what it inherits: its link, and its listening sockets."""
 
-Decision: workers are new interpreters with inherited sockets, never forks: the owner has threads (store, log) whose locks a
-fork would copy. They import from where the owner was imported, and never from the working directory, where somebody else's
-folder may be called `proxy`.
-"""
-
-import asyncio
 import os
-import sys
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import Process
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from proxy.runtime.process.children import start_child
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +21,5 @@ class WorkerProgram:
 
     async def start(self, descriptors: Sequence[int]) -> Process:
         """A worker's process that inherits its link and its listening sockets. Raises OSError."""
-        place = str(self.import_from)
-        given = os.environ.get("PYTHONPATH")
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", self.module, *(str(descriptor) for descriptor in descriptors),
-            stdin=DEVNULL,
-            pass_fds=descriptors,
-            env={**os.environ, "PYTHONPATH": f"{place}{os.pathsep}{given}" if given else place},
-            # Ctrl-C at a terminal reaches the owner alone, which drains the workers in good order.
-            start_new_session=True,
-        )  # fmt: skip
+        numbers = [str(descriptor) for descriptor in descriptors]
+        return await start_child(self.module, self.import_from, os.environ, arguments=numbers, descriptors=descriptors)

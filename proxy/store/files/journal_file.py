@@ -18,9 +18,8 @@ import orjson
 from proxy.core.canonical import content_hash
 from proxy.core.errors import Unavailable
 from proxy.core.proof.emergency import AbortOrder, EmergencyOrder, JournalEntry, RollbackOrder, SwitchOrder
-from proxy.store.files.private_file import NotOurs, open_private
+from proxy.store.files.private_file import NotOurs, open_private, sync_folder
 from proxy.store.files.release_lines import release_line, release_of_line
-from proxy.store.files.snapshot_file import sync_folder
 from proxy.store.rows.columns import Columns
 from proxy.store.rows.values import SWITCHES
 

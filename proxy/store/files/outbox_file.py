@@ -1,11 +1,9 @@
 """What of webhooks is not delivered yet, as one file of the home: whole or not at all. What it says is runtime/webhooks' matter."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from proxy.store.files.private_file import open_private, read_private
+from proxy.store.files.private_file import read_private, replace_private
 
 FILE_NAME: Final = "webhooks.json"
 
@@ -25,11 +23,4 @@ class OutboxFile:
 
     def write(self, content: bytes) -> None:
         """Put `content` in its place. Raises OSError."""
-        beside = self._path.with_name(self._path.name + ".new")
-        with suppress(FileNotFoundError):
-            beside.unlink()
-        with os.fdopen(open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
+        replace_private(self._path, (content,))

@@ -1,4 +1,4 @@
-"""Opening the files of a home: no link is followed out of it, and what somebody else put there is not taken for ours.
+"""Opening and replacing the files of a home: no link is followed out of it, and what somebody else put there is not taken for ours.
 
 The home belongs to whoever runs the proxy, but a shared folder, a restored archive or a container's volume may hold anything.
 """
@@ -6,6 +6,8 @@ The home belongs to whoever runs the proxy, but a shared folder, a restored arch
 import errno
 import os
 import stat
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 OWNER_ONLY = 0o600
@@ -39,6 +41,36 @@ def read_private(path: Path) -> bytes:
     """The whole content. Raises OSError as `open_private` does."""
     with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
         return file.read()
+
+
+def replace_private(path: Path, pieces: Iterable[bytes], before_it_goes: Callable[[], None] = lambda: None) -> None:
+    """Put `pieces` in the place of the file's content, whole or not at all, also where the machine stops. `before_it_goes`: done
+    when the new file is safe and the old one still there. Raises OSError as `open_private` does."""
+    beside = path.with_name(path.name + ".new")
+    try:
+        with suppress(FileNotFoundError):
+            # Of a write that was broken off; or a link that somebody put there.
+            beside.unlink()
+        with os.fdopen(open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        before_it_goes()
+        beside.replace(path)
+        sync_folder(path.parent)
+    except OSError:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder durable: new, renamed and removed files. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _check_ours(status: os.stat_result, path: Path) -> None:

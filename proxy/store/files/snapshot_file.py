@@ -10,10 +10,8 @@ the encoding of one agent, not of a thousand.
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from proxy.core.snapshot import AgentState, Arm, Label, Rollout, Snapshot
 from proxy.core.spending.caps import Cap
 from proxy.core.versions.components import COMPONENT_KINDS, Bundle, Component, ComponentKind, bundle_of, parse_component
 from proxy.core.versions.versions import Version
-from proxy.store.files.private_file import open_private, read_private
+from proxy.store.files.private_file import read_private, replace_private
 from proxy.store.files.release_lines import arm_line, release_line, release_of_line
 from proxy.store.rows.access import TOKENS
 from proxy.store.rows.values import (
@@ -92,25 +90,15 @@ class SnapshotFile:
         for piece in content:
             checksum.update(piece)
         head = b'{"format":%d,"sha256":"%s","content":' % (_FORMAT, checksum.hexdigest().encode())
-        beside = self._path.with_name(self._path.name + ".new")
         try:
-            with suppress(FileNotFoundError):
-                # Of a write that was broken off; or a link that somebody put there.
-                beside.unlink()
-            descriptor = open_private(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-            with os.fdopen(descriptor, "wb") as file:
-                file.writelines((head, *content, _TAIL))
-                file.flush()
-                os.fsync(file.fileno())
-            if self._is_unreadable:
-                self._path.rename(self._path.with_name(f"{self._path.name}.unreadable"))
-                self._is_unreadable = False
-            beside.replace(self._path)
-            sync_folder(self._path.parent)
+            replace_private(self._path, (head, *content, _TAIL), self._set_unreadable_aside)
         except OSError as error:
-            with suppress(OSError):
-                beside.unlink()
             raise _unusable(f"cannot be written: {error.strerror}") from error
+
+    def _set_unreadable_aside(self) -> None:
+        if self._is_unreadable:
+            self._path.rename(self._path.with_name(f"{self._path.name}.unreadable"))
+            self._is_unreadable = False
 
     def _encode(self, known: KnownGood) -> list[bytes]:
         """The content in pieces: as one it would be a second copy of everything."""
@@ -234,15 +222,6 @@ def _bundle_of_line(line: Mapping[str, Any], parsed: _Parsed) -> Bundle:
             component = parsed[line[kind]] = parse_component(kind, line["contents"][kind])
         components[kind] = component
     return bundle_of(components)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable: new, renamed and removed files. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unusable(problem: str) -> Unavailable:
