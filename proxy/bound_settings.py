@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-class _Frozen(BaseModel):
+class Section(BaseModel):
+    """A part of the settings: as it was read, with no key that is none."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
-class LimitSettings(_Frozen):
+class LimitSettings(Section):
     """Bounds of calls."""
 
     #: Output ceiling where a hard cap applies and neither version nor caller set one.
@@ -29,7 +31,7 @@ class LimitSettings(_Frozen):
     connections: Annotated[int, Field(ge=1)] = 10_000
 
 
-class TimeoutSettings(_Frozen):
+class TimeoutSettings(Section):
     """Deadlines of the data plane: towards clients, then towards providers."""
 
     request_head_seconds: Seconds = 10
@@ -43,7 +45,7 @@ class TimeoutSettings(_Frozen):
     drain_seconds: Seconds = 25
 
 
-class RetentionSettings(_Frozen):
+class RetentionSettings(Section):
     """For how many days what is kept. What goes leaves its sums."""
 
     #: Runs, with their attempts and outcomes, and latency counts.

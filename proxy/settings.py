@@ -17,9 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -27,7 +25,7 @@ from pydantic import (
     ValidationError,
 )
 
-from proxy.bound_settings import LimitSettings, RetentionSettings, TimeoutSettings
+from proxy.bound_settings import LimitSettings, RetentionSettings, Section, TimeoutSettings
 from proxy.core.addresses import Address, ListenAddress, UnixAddress, http_url, listen_addresses, tcp_address
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
@@ -94,17 +92,13 @@ def _agent_name(value: str) -> str:
         raise ValueError(error.message) from None
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-
 TcpListen = Annotated[Address, PlainValidator(tcp_address), PlainSerializer(str)]
 Listen = Annotated[
     ListenAddress | tuple[ListenAddress, ...], PlainValidator(listen_addresses), PlainSerializer(_written)
 ]
 
 
-class TlsSettings(_Frozen):
+class TlsSettings(Section):
     """What a listener shows who connects over TCP, as PEM files; without a certificate it speaks plain HTTP."""
 
     #: The certificate, and behind it those between it and a known authority.
@@ -113,7 +107,7 @@ class TlsSettings(_Frozen):
     key: Path | None = None
 
 
-class AdminSettings(_Frozen):
+class AdminSettings(Section):
     """The listener of admin API, metrics and health."""
 
     listen: TcpListen = Field(default=Address("127.0.0.1", 8101), description="address to bind: HOST:PORT")
@@ -132,14 +126,14 @@ class AdminSettings(_Frozen):
         )
 
 
-class CorsSettings(_Frozen):
+class CorsSettings(Section):
     """Browser apps that may call from pages of other origins."""
 
     #: `https://app.example`, `http://localhost:5173`; `*`: any. None: no page may.
     origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = ()
 
 
-class ProviderSettings(_Frozen):
+class ProviderSettings(Section):
     """One provider. A set `api_key` replaces the caller's."""
 
     wire: Literal["openai", "anthropic"]
@@ -157,7 +151,7 @@ class ProviderSettings(_Frozen):
     allow_http: bool = False
 
 
-class PriceSettings(_Frozen):
+class PriceSettings(Section):
     """Dollars per million tokens, or thousand searches, for a model the price library does not know, or knows wrongly."""
 
     input: Annotated[Decimal, Field(ge=0)]
@@ -180,7 +174,7 @@ def _default_providers() -> dict[str, ProviderSettings]:
     }
 
 
-class Settings(_Frozen):
+class Settings(Section):
     """Everything that can be set. `home` is where state lives ($SWITCHBACK_HOME, default `.switchback`)."""
 
     home: Path = Path(".switchback")
