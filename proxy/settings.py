@@ -190,17 +190,19 @@ class Settings(Section):
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     unassigned: Literal["pass", "reject"] = "pass"
     default_agent: Annotated[str, AfterValidator(_agent_name)] | None = None
-    prompt_ids: dict[str, Annotated[str, AfterValidator(_agent_name)]] = {}
+    prompt_ids: dict[str, Annotated[str, AfterValidator(_agent_name)]] = Field(default_factory=dict[str, str])
     #: Allow listening beyond this machine although callers need no key of their own.
     allow_remote: bool = False
     limits: LimitSettings = LimitSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     retention: RetentionSettings = RetentionSettings()
     weekly_drills: bool = False
-    webhooks: Webhooks = {}
+    webhooks: Webhooks = Field(default_factory=Webhooks)
     providers: dict[str, ProviderSettings] = Field(default_factory=_default_providers)
     #: By `provider/model`; `free` says that a model costs nothing.
-    prices: dict[str, PriceSettings | Literal["free"]] = {}
+    prices: dict[str, PriceSettings | Literal["free"]] = Field(
+        default_factory=dict[str, PriceSettings | Literal["free"]]
+    )
 
     @property
     def traffic_addresses(self) -> tuple[ListenAddress, ...]:
