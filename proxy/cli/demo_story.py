@@ -212,7 +212,7 @@ class _Story:
 
     async def _kill(self) -> None:
         switch = await self._command(
-            f'switchback kill --agent {AGENT} --why "drill"',
+            f'switchback kill --agent {AGENT} --why "a test"',
             "POST",
             "/switches",
             {"scope": {"agent": AGENT}, "mode": "block"},
@@ -226,7 +226,7 @@ class _Story:
         self._say(f"While the switch was on, {refused} calls got 403 and {passed} were served.")
         self._problems += switch_problems(stopped)
         await self._command(
-            f"switchback restore {switch.get('id')}", "DELETE", f"/switches/{switch.get('id')}", {"why": "drill"}
+            f"switchback restore {switch.get('id')}", "DELETE", f"/switches/{switch.get('id')}", {"why": "a test"}
         )
         since = self._now()
         await self._watch(0.1, lambda: self._seen(since, lambda answer: answer.is_served), "nobody is served again")

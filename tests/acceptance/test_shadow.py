@@ -145,7 +145,8 @@ async def test_a_copy_names_its_run_and_counts_in_no_report_no_metric_and_no_use
 
 
 async def test_a_callers_key_pays_for_no_copy_unless_the_plan_says_so(home: Path) -> None:
-    async with _shadowed(home, shadow={"callers_keys": False}) as (deployment, _):
+    async with _shadowed(home, shadow={"callers_keys": False}) as (deployment, rollout):
+        assert any("callers_keys: true" in notice for notice in rollout["warnings"])
         await _calls(deployment, itertools.count(), 4)
         await eventually(lambda: _has_results(deployment, {"callers_key": 4.0}))
         assert deployment.simulator.record.received == 4
@@ -183,7 +184,8 @@ async def test_nothing_is_copied_for_a_candidate_with_tools_of_its_own(home: Pat
     async with deployed(home, rollout_tick_seconds=0.05) as deployment:
         await deployment.operator.agent("support", GOOD)
         await deployment.operator.version("support", GOOD, parent=1, tools={"mode": "merge", "items": TOOLS})
-        await _start(deployment)
+        rollout = await _start(deployment)
+        assert any("tools_are_safe: true" in notice for notice in rollout["warnings"])
         await _calls(deployment, itertools.count(), 3)
         await eventually(lambda: _has_results(deployment, {"tools": 3.0}))
 

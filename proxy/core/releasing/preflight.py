@@ -74,6 +74,8 @@ class Place:
     family: str
     #: Whether its calls carry a key: one of the settings, or the caller's own.
     has_key: bool
+    #: Whether it is one of the settings.
+    has_own_key: bool = False
     is_priced: bool = False
     #: None: the price list does not know the model.
     is_retired: bool | None = None

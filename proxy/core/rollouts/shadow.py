@@ -138,6 +138,26 @@ def as_candidate(run: Run) -> Run:
     return structs.replace(run, arm=CANDIDATE, kind="live")
 
 
+def shadow_notices(plan: Mapping[str, Any] | None, *, offers_tools: bool, has_own_key: bool) -> list[str]:
+    """Why few of stable's calls will be copied for a candidate, or none, so that its step waits for them; nothing where the plan has no
+    shadow. `has_own_key`: one of the settings pays for the candidate's calls wherever they go."""
+    shadow = None if plan is None else plan.get("shadow")
+    if not isinstance(shadow, Mapping):
+        return []
+    said = cast("Mapping[str, Any]", shadow)
+    notices: list[str] = []
+    if offers_tools and not said.get("tools_are_safe"):
+        notices.append(
+            "the candidate offers tools, so that nothing is copied in the shadow unless it says tools_are_safe: true"
+        )
+    if not has_own_key and not said.get("callers_keys"):
+        notices.append(
+            "the candidate's provider has no api_key in the settings, so that calls with their caller's own key are not copied in the "
+            "shadow unless it says callers_keys: true"
+        )
+    return notices
+
+
 def judged_by_copies(plan: Plan) -> Plan:
     """The plan with what runs tell by themselves: nobody reports an outcome of an answer that nobody got. One whose guards are
     outcomes alone stays as it is, and its step holds."""

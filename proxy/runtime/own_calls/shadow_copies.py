@@ -79,6 +79,7 @@ class ShadowCopies:
         self._live = real.live
         self._providers: Providers = real.providers
         self._metrics = real.metrics
+        self._on_error = real.on_error
         self._tasks = tasks
         self._reply_to_nobody = reply_to_nobody
         self._kept: dict[str, CopiedCall] = {}
@@ -106,6 +107,14 @@ class ShadowCopies:
         """Keep the request of a call, if it is among those that are copied and may be."""
         if not step.takes(run_id):
             return
+        try:
+            self._keep(run_id, step, asked, call, fields)
+        except Exception as error:
+            # A user's call is under way here.
+            self._on_error(error)
+            self._metrics.copied(step.agent, "unfit")
+
+    def _keep(self, run_id: str, step: ShadowStep, asked: Asked, call: Call, fields: RequestFields) -> None:
         reason = self._why_not(step, asked, fields)
         if reason is None:
             copied = CopiedCall(step.agent, call)
@@ -148,7 +157,7 @@ class ShadowCopies:
         version = None if state is None else state.versions.get(step.candidate)
         if version is None or request is None or asked.problem is not None or asked.route.operation.kind != "generates":
             return "unfit"
-        if not step.tools_are_safe and (request.tool_names or version.bundle.tools.names):
+        if not step.tools_are_safe and (request.tool_names or version.bundle.tools.items):
             return "tools"
         if not step.takes_callers_keys and self._would_take_callers_key(version, asked, fields):
             return "callers_key"

@@ -140,6 +140,7 @@ class PreflightSource:
         return Place(
             provider=provider.name,
             family=provider.family,
+            has_own_key=provider.api_key is not None,
             has_key=provider.api_key is not None or provider in self._providers.defaults,
             is_priced=model is not None and self._prices.price(provider, model) is not None,
             is_retired=None if model is None else self._prices.is_retired(provider, model),

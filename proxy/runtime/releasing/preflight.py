@@ -20,6 +20,7 @@ from proxy.core.releasing.preflight import (
     notices_of,
 )
 from proxy.core.rollouts.reading import read_plan
+from proxy.core.rollouts.shadow import shadow_notices
 from proxy.core.snapshot import AgentState
 from proxy.core.versions.versions import Version
 from proxy.runtime.releasing.release_rows import Cause
@@ -65,7 +66,12 @@ class Ahead:
         if self._preflight is None or version is None:
             return Foreseen()
         facts = self._preflight.facts(state, label, version, self._recent, *_metrics_of(plan))
-        return Foreseen(findings_of(version.bundle, facts), notices_of(version.bundle, facts))
+        copied = shadow_notices(
+            plan,
+            offers_tools=bool(version.bundle.tools.items),
+            has_own_key=all(place.has_own_key for place in facts.places),
+        )
+        return Foreseen(findings_of(version.bundle, facts), [*notices_of(version.bundle, facts), *copied])
 
     async def check(
         self,
