@@ -60,6 +60,12 @@ def start_rollout(
     eligible: Annotated[
         list[str] | None, typer.Option(metavar="TAG=VALUE", help="Only calls with this tag; once for each.")
     ] = None,
+    pin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="USER=ARM", help="This user always gets candidate, or stable, and is no evidence; once for each."
+        ),
+    ] = None,
     evaluation: Evaluations = None,
     force: Force = False,
     why: Why = NO_REASON,
@@ -75,6 +81,8 @@ def start_rollout(
         body["plan"] = plan_or_name(plan)
     if eligible:
         body["eligible"] = dict(_tag(pair) for pair in eligible)
+    if pin:
+        body["pinned"] = dict(_pinned(pair) for pair in pin)
     if force:
         body["force"] = True
     made = api.post(f"/agents/{segment(agent)}/rollouts", with_evidence(body, evaluation))
@@ -212,6 +220,13 @@ def _last_text(agent: str, listed: list[Document]) -> str:
     return (
         f"; the last, {last.get('id')} on {last.get('label')}, is {last.get('state')} (switchback rollout list {agent})"
     )
+
+
+def _pinned(pair: str) -> tuple[str, str]:
+    user, separator, arm = pair.rpartition("=")
+    if not separator or not user or arm not in ("candidate", "stable"):
+        raise CommandFailed(f"--pin is written USER=candidate or USER=stable, not {pair!r}", EXIT_USAGE)
+    return user, arm
 
 
 def _tag(pair: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ needs no lock. It holds the versions that labels, rollouts and fallbacks can rea
 beside it. How rows become a snapshot is the store's matter, when it is swapped is runtime's.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
@@ -76,6 +77,13 @@ class Rollout:
     @property
     def is_active(self) -> bool:
         return self.state in ACTIVE_ROLLOUT_STATES
+
+    def pinned_arm(self, user: str | None) -> str | None:
+        """The arm that its plan gives a user by name; None: their bucket says."""
+        pinned: Mapping[str, str] | None = None if self.plan is None else self.plan.get("pinned")
+        if not pinned or user is None:
+            return None
+        return pinned.get(user if user.isascii() else unicodedata.normalize("NFC", user))
 
     def arm(self, name: str) -> Arm | None:
         """The arm of that name, if there is one."""

@@ -207,6 +207,14 @@ CHANGE = [
         "plans delete cautious --why old", "DELETE", "/plans/cautious", PLAN, ["plan cautious is gone"], query={"why": "old"}
     ),
     Case(
+        "rollout start a --candidate 2 --percentage 5 --pin ann=candidate --pin a=b=stable", "POST", "/agents/a/rollouts",
+        ROLLOUT, ["rollout r1 runs on prod"], status=201,
+        body={
+            "label": "prod", "candidate": 2, "percentage": 5.0, "pinned": {"ann": "candidate", "a=b": "stable"},
+            "why": "no reason given",
+        },
+    ),
+    Case(
         "rollout start a --candidate 2 --plan cautious", "POST", "/agents/a/rollouts", ROLLOUT, ["rollout r1 runs on prod"],
         {"label": "prod", "candidate": 2, "plan": "cautious", "why": "no reason given"}, status=201,
     ),

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from proxy.core.calls.caller import SubjectKind
 from proxy.core.versions.versions import Version
 
-Reason = Literal["pinned", "label", "rollout", "conversation", "fallback"]
+Reason = Literal["pinned", "pinned_user", "label", "rollout", "conversation", "fallback"]
 #: The reason of a call of an agent on which no version is in force.
 PASSED_THROUGH: Final = "passed_through"
 

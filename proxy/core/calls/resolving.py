@@ -65,7 +65,10 @@ def _in_rollout(
     bucket = None if subject is None else bucket_of(rollout.salt, subject)
     reason: Reason = "rollout"
     pinned_arm = None if conversation_arm is None else rollout.arm(conversation_arm)
-    if bucket is None or not is_eligible:
+    by_name = rollout.pinned_arm(caller.user)
+    if by_name is not None:
+        arm, reason, is_eligible = _named_arm(rollout, by_name), "pinned_user", False
+    elif bucket is None or not is_eligible:
         arm = rollout.arm(STABLE) or rollout.arms[0]
     elif pinned_arm is not None:
         arm, reason = pinned_arm, "conversation"
@@ -83,6 +86,12 @@ def _in_rollout(
         subject_kind=caller.subject_kind,
         in_analysis=bucket is not None and is_eligible,
     )
+
+
+def _named_arm(rollout: Rollout, name: str) -> Arm:
+    """The arm a plan pins a user to; stable while that arm has no share of anybody's traffic."""
+    arm = rollout.arm(name)
+    return rollout.arms[0] if arm is None or not arm.ranges else arm
 
 
 def _newest(state: AgentState, caller: Caller) -> Resolution:

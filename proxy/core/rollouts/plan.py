@@ -10,6 +10,8 @@ OnInconclusive = Literal["hold", "advance", "rollback"]
 ON_INCONCLUSIVE: tuple[OnInconclusive, ...] = get_args(OnInconclusive)
 AtEnd = Literal["promote", "wait"]
 AT_END: tuple[AtEnd, ...] = get_args(AtEnd)
+PinnedArm = Literal["stable", "candidate"]
+PINNED_ARMS: tuple[PinnedArm, ...] = get_args(PinnedArm)
 MetricKind = Literal["rate", "ratio", "score"]
 
 #: Metrics that the proxy measures itself. A rate counts bad runs, a ratio divides two sums; more of either is worse.
@@ -96,6 +98,8 @@ class Plan:
     promotion_odds_ratio: float | None = None
     watch_seconds: float = 2_700.0
     eligible: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Users who have an arm whatever their bucket and tags, NFC-normalised, and who are no evidence.
+    pinned: Mapping[str, PinnedArm] = field(default_factory=dict[str, PinnedArm])
     schedule: Schedule = field(default_factory=Schedule)
     shadow: Shadow | None = None
     #: The named plan it came from; None: it was written for one rollout, or is the default plan.

@@ -11,6 +11,7 @@
     promotion_odds_ratio: 2.0
     watch: 45m
     eligible: {tag: value}
+    pinned: {user: candidate | stable}
     schedule: {not_before: …, business_hours: …, freezes: […]}        (schedule.py)
     shadow: {percentage: 10, cap_usd: 5, min_duration: 15m, min_runs: 200, min_users: 20, tools_are_safe: false, callers_keys: false}
     name: cautious
@@ -21,6 +22,7 @@ guard that nobody feeds would hold the rollout for ever.
 
 import difflib
 import itertools
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
@@ -33,11 +35,13 @@ from proxy.core.rollouts.plan import (
     MEASURED,
     ON_INCONCLUSIVE,
     OUTCOME_PREFIX,
+    PINNED_ARMS,
     AtEnd,
     Guard,
     HardTrigger,
     MetricKind,
     OnInconclusive,
+    PinnedArm,
     Plan,
     Shadow,
     Step,
@@ -64,6 +68,7 @@ _KEYS = (
     "promotion_odds_ratio",
     "watch",
     "eligible",
+    "pinned",
     "schedule",
     "shadow",
     "name",
@@ -79,6 +84,8 @@ _SHADOW_KEYS = (
 )
 _MOST_STEPS = 50
 _MOST_GUARDS = 20
+_MOST_PINNED = 1_000
+_LONGEST_USER = 512
 
 
 def read_plan(document: object) -> Plan:
@@ -109,6 +116,7 @@ def read_plan(document: object) -> Plan:
         promotion_odds_ratio=None if odds is None else number_at(odds, "promotion_odds_ratio", 1.01, 100.0),
         watch_seconds=span_at(plan, "watch", DEFAULT_PLAN.watch_seconds),
         eligible=_tags(plan.get("eligible", {})),
+        pinned=_pinned(plan.get("pinned", {})),
         schedule=read_schedule(plan.get("schedule")),
         name=None if plan.get("name") is None else check_plan_name(plan["name"]),
     )
@@ -121,8 +129,9 @@ def read_new_plan(document: object) -> Plan:
     return plan
 
 
-def fixed_share(percentage: float, eligible: Mapping[str, str]) -> Plan:
-    """The plan of a share that stays until somebody moves it: one step without an end, guarded like the default plan."""
+def fixed_share(percentage: float, eligible: Mapping[str, str], pinned: Mapping[str, object]) -> Plan:
+    """The plan of a share that stays until somebody moves it: one step without an end, guarded like the default plan. Raises
+    BadInput(`bad_plan`) for what `pinned` cannot be."""
     return Plan(
         steps=(Step(percentage, float("inf"), 0, 0),),
         guards=DEFAULT_PLAN.guards,
@@ -130,6 +139,7 @@ def fixed_share(percentage: float, eligible: Mapping[str, str]) -> Plan:
         most_step_seconds=float("inf"),
         at_end="wait",
         eligible=eligible,
+        pinned=_pinned(pinned),
     )
 
 
@@ -185,6 +195,8 @@ class PlanDocument(TypedDict):
     watch: Span
     eligible: dict[str, str]
     max_step_duration: Span
+    #: Users who have an arm whatever their bucket and tags, and who are no evidence.
+    pinned: dict[str, PinnedArm]
     #: Null: it may always grow.
     schedule: ScheduleDocument | None
     #: Null: the candidate begins with the first share.
@@ -210,6 +222,7 @@ def plan_document(plan: Plan) -> PlanDocument:
         "watch": _span_or_never(plan.watch_seconds),
         "eligible": dict(plan.eligible),
         "max_step_duration": _span_or_never(plan.most_step_seconds),
+        "pinned": dict(plan.pinned),
         "schedule": None if plan.schedule == Schedule() else schedule_document(plan.schedule),
         "shadow": None if plan.shadow is None else shadow_document(plan.shadow, plan.steps[0]),
         "name": plan.name,
@@ -362,3 +375,22 @@ def _tags(value: object) -> dict[str, str]:
     if not all(isinstance(name, str) and isinstance(text, str) for name, text in tags.items()):
         raise bad_plan("eligible", "must map tag names to texts")
     return dict(tags)
+
+
+def _pinned(value: object) -> dict[str, PinnedArm]:
+    if not isinstance(value, Mapping):
+        raise bad_plan("pinned", "must be an object of users, such as {ann: candidate}")
+    named = cast("Mapping[Any, Any]", value)
+    if len(named) > _MOST_PINNED:
+        raise bad_plan("pinned", f"has more than {_MOST_PINNED} users; a tag in `eligible` says it of any number")
+    found: dict[str, PinnedArm] = {}
+    for user, arm in named.items():
+        if not isinstance(user, str) or not user or len(user) > _LONGEST_USER:
+            raise bad_plan(
+                "pinned",
+                f"must name users by texts of at most {_LONGEST_USER} characters, in quotes where they look like numbers",
+            )
+        if arm not in PINNED_ARMS:
+            raise bad_plan(f"pinned.{user}", f"must be one of {', '.join(PINNED_ARMS)}")
+        found[unicodedata.normalize("NFC", user)] = arm
+    return found

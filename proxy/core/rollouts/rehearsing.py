@@ -169,6 +169,13 @@ class _Rehearsing:
         bucket = self._buckets.get(unit)
         if bucket is None:
             bucket = self._buckets[unit] = bucket_of(self._salt, unit)
+        by_name = self._plan.pinned.get(unit)
+        if by_name is not None:
+            # No evidence, as in a rollout.
+            if by_name == CANDIDATE:
+                self._candidate_runs += 1
+                self._users.add(unit)
+            return
         arm = CANDIDATE if bucket < buckets_for(self._plan.steps[self._step].percentage) else STABLE
         if arm == CANDIDATE:
             self._candidate_runs += 1

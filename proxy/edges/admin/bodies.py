@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from proxy.core.calls.outcomes import Severity
 from proxy.core.calls.runs import RunResult
 from proxy.core.releasing.protection import Mover
+from proxy.core.rollouts.plan import PinnedArm
 from proxy.core.rollouts.reading import PlanDocument
 from proxy.core.scopes import ScopeDocument
 from proxy.core.shapes import TRACE_ID_PATTERN, AgentName, LabelName, Moment, PlanName, Share, VersionNumber
@@ -191,13 +192,15 @@ class RollbackBody(ReasonBody):
 
 class RolloutBody(ReasonBody):
     """A candidate for a label's traffic, by a `plan` (its members, or the name of one that is kept), or with a fixed `percentage` until
-    somebody moves it; with neither, by the default plan. `eligible` are tags a call must carry to take part."""
+    somebody moves it; with neither, by the default plan. `eligible` are tags a call must carry to take part, `pinned` users who
+    have an arm by name."""
 
     label: Label = "prod"
     candidate: Number
     percentage: Percentage | None = None
     plan: PlanOrName | None = None
     eligible: Annotated[dict[str, str], Field(max_length=32, examples=[{"tier": "free"}])] = {}
+    pinned: Annotated[dict[str, PinnedArm], Field(max_length=1_000, examples=[{"ann": "candidate"}])] = {}
     evidence: EvidenceList = []
     force: bool = False
 

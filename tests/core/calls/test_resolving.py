@@ -128,6 +128,40 @@ class TestInARollout:
         assert (found.rollout, found.step, found.label, found.release) == ("r1", 2, "prod", 4)
         assert (found.bucket, found.in_analysis) == (bucket_of("support/r1", user), True)
 
+    @pytest.mark.parametrize(
+        ("bucket_says", "pinned", "number"), [("stable", "candidate", 2), ("candidate", "stable", 1)]
+    )
+    def test_a_user_whom_the_plan_names_gets_that_arm_whatever_else_holds_and_is_no_evidence(
+        self, bucket_says, pinned, number
+    ):
+        user = user_of(bucket_says)
+        named = replace(ROLLING.rollouts["prod"], plan={"pinned": {user: pinned}}, eligible={"tier": "free"})
+        state = replace(ROLLING, rollouts={"prod": named})
+        for found in (
+            resolve(state, caller(user=user)),
+            resolve(state, caller(user=user, conversation="c"), conversation_arm=bucket_says),
+        ):
+            assert (found.version.number, found.arm, found.reason) == (number, pinned, "pinned_user")
+            assert found.in_analysis is False
+        other = resolve(state, caller(user=user_of("candidate") + "x", tags={"tier": "free"}))
+        assert (other.reason, other.in_analysis) == ("rollout", True)
+
+    def test_a_candidate_that_nobody_has_a_share_of_is_not_given_to_a_named_user_either(self):
+        arms = split(1, 2, 0)
+        named = replace(ROLLING.rollouts["prod"], plan={"pinned": {"ann": "candidate"}}, arms=arms)
+        found = resolve(replace(ROLLING, rollouts={"prod": named}), caller(user="ann"))
+        assert (found.arm, found.version.number, found.in_analysis) == ("stable", 1, False)
+
+    def test_a_named_user_is_the_same_however_the_name_is_composed(self):
+        named = replace(ROLLING.rollouts["prod"], plan={"pinned": {"Zo\u00eb": "candidate"}})
+        found = resolve(replace(ROLLING, rollouts={"prod": named}), caller(user="Zoe\u0308"))
+        assert found.arm == "candidate"
+
+    def test_a_conversation_is_nobodys_name(self):
+        named = replace(ROLLING.rollouts["prod"], plan={"pinned": {user_of("stable"): "candidate"}})
+        found = resolve(replace(ROLLING, rollouts={"prod": named}), caller(conversation=user_of("stable")))
+        assert (found.arm, found.reason) == ("stable", "rollout")
+
     def test_the_conversation_is_the_subject_where_there_is_no_user(self):
         found = resolve(ROLLING, caller(conversation=user_of("candidate")))
         assert (found.arm, found.subject_kind) == ("candidate", "conversation")

@@ -39,7 +39,7 @@ def test_a_plan_is_read_as_it_is_written() -> None:
     "plan",
     [
         DEFAULT_PLAN,
-        fixed_share(10, {"tier": "trial"}),
+        fixed_share(10, {"tier": "trial"}, {"ann": "candidate"}),
         read_plan(
             {"watch": "never", "max_step_duration": "never", "steps": [{"percentage": 7, "min_duration": "never"}]}
         ),
@@ -81,3 +81,24 @@ def test_a_mistake_is_named_with_its_place(document: object, at: str, says: str)
     assert refused.value.code in ("bad_plan", "bad_percentage")
     assert refused.value.param == at
     assert says in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("pinned", "param"),
+    [
+        (["ann"], "pinned"),
+        ({"ann": "canary"}, "pinned.ann"),
+        ({"": "stable"}, "pinned"),
+        ({7: "stable"}, "pinned"),
+        ({"x" * 513: "stable"}, "pinned"),
+        ({f"u{number}": "stable" for number in range(1_001)}, "pinned"),
+    ],
+)
+def test_users_are_pinned_by_name_to_an_arm_there_is(pinned: object, param: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        read_plan({"pinned": pinned})
+    assert (refused.value.code, refused.value.param) == ("bad_plan", param)
+
+
+def test_a_pinned_user_is_kept_as_everybody_is_bucketed() -> None:
+    assert read_plan({"pinned": {"Zoe\u0308": "stable"}}).pinned == {"Zo\u00eb": "stable"}

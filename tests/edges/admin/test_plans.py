@@ -152,3 +152,18 @@ async def test_a_zone_that_is_none_is_refused_when_a_rollout_or_plan_is_made(tea
     plan = {"schedule": {"business_hours": {**BERLIN, "time_zone": "Mars/Olympus"}}}
     refused(await team.ann.post("/agents/support/rollouts", {"candidate": 2, "plan": plan}), 400, "bad_plan")
     refused(await team.ann.put("/plans/x", {"plan": plan}), 400, "bad_plan")
+
+
+async def test_users_are_pinned_by_order_and_by_plan(team: Team) -> None:
+    fixed = await team.ann.post("/agents/support/rollouts", {**SHARE, "pinned": {"ann": "candidate"}})
+    assert fixed["plan"]["pinned"] == {"ann": "candidate"}
+    await team.ann.post("/agents/support/rollouts/r1/abort")
+    await team.ann.put("/plans/x", {"plan": {"pinned": {"bob": "stable"}}})
+    named = await team.ann.post("/agents/support/rollouts", {"candidate": 2, "plan": "x"})
+    assert named["plan"]["pinned"] == {"bob": "stable"}
+    await team.ann.post("/agents/support/rollouts/r2/abort")
+    ordered = await team.ann.post(
+        "/agents/support/rollouts", {"candidate": 2, "plan": "x", "pinned": {"cid": "stable"}}
+    )
+    assert ordered["plan"]["pinned"] == {"cid": "stable"}
+    refused(await team.ann.post("/agents/support/rollouts", {**SHARE, "pinned": {"ann": "other"}}), 400, "bad_body")

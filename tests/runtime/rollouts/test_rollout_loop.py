@@ -216,7 +216,7 @@ async def test_a_share_does_not_grow_while_the_store_is_away_and_grows_when_it_i
 
 
 async def test_a_fixed_share_stays_until_somebody_moves_it_and_is_guarded(stage: Stage) -> None:
-    plan = plan_document(fixed_share(10, {}))
+    plan = plan_document(fixed_share(10, {}, {}))
     await stage.start(plan)
     await stage.tick(60, 540, seconds=86_400)
     rollout = stage.running()

@@ -7,7 +7,7 @@ from proxy.core.errors import BadInput
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.rollouts.named_plans import NamedPlanDocument, frozen_plan, named_plan_document
 from proxy.core.rollouts.plan import Plan
-from proxy.core.rollouts.reading import fixed_share, read_new_plan
+from proxy.core.rollouts.reading import fixed_share, read_new_plan, read_plan
 from proxy.core.snapshot import RolloutDocument, rollout_document
 from proxy.edges.admin.answers.labels import ProposalShown
 from proxy.edges.admin.answers.lists import Listed
@@ -140,8 +140,10 @@ async def _plan_of(body: RolloutBody, plans: PlanReader) -> Plan:
         else:
             # Whose name it says is no matter: it is not looked up.
             plan = replace(read_new_plan(body.plan or {}), name=None)
+        if body.pinned:
+            plan = replace(plan, pinned=read_plan({"pinned": body.pinned}).pinned)
         return replace(plan, eligible=body.eligible) if body.eligible else plan
     if body.plan is not None:
         raise BadInput("bad_plan", "name a plan or a fixed percentage, not both", param="percentage")
     buckets_for(body.percentage)
-    return fixed_share(body.percentage, body.eligible)
+    return fixed_share(body.percentage, body.eligible, body.pinned)
