@@ -23,6 +23,7 @@ from proxy.cli import (
     help_pages,
     importing,
     labels,
+    outcome_files,
     plans,
     proposals,
     rehearsal,
@@ -88,6 +89,7 @@ report.register(versions.commands)
 app.add_typer(runs.commands, name="runs")
 app.add_typer(runs.outcome_commands)
 app.add_typer(runs.outcomes_commands, name="outcomes")
+outcome_files.register(runs.outcomes_commands)
 app.add_typer(audit.commands, name="audit")
 app.add_typer(audit.status_commands)
 app.add_typer(store.commands, name="store")

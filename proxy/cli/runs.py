@@ -11,7 +11,7 @@ import typer
 from proxy.cli.admin_client import LONG_TIMEOUT_SECONDS, AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
 from proxy.cli.downloads import Output, save
-from proxy.cli.failures import CommandFailed
+from proxy.cli.failures import EXIT_FAILED, EXIT_USAGE, CommandFailed
 from proxy.cli.nearest import warn_of_slips
 from proxy.cli.run_filters import Quarantined, by_run_filters
 from proxy.cli.short_ids import run_by_id, whole_run_id
@@ -217,12 +217,12 @@ def list_outcomes(
     "outcome",
     "switchback outcome run_0645e3a1b2c3d --name score --value 0.9",
     'switchback outcome run_0645e3a1b2c3d --name incident --severity high --why "refunded twice"',
+    "switchback outcome --conversation c-42 --agent support-triage --name escalated --value true",
     role="operator",
 )
 def record_outcome(
     api: AdminClient,
     show: Show,
-    run: RunId,
     name: Annotated[
         str, typer.Option(metavar="TEXT", help="score, validation, escalated, operator_edited, incident, or your own.")
     ],
@@ -230,11 +230,35 @@ def record_outcome(
     severity: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Of an incident: low, medium, high or critical.")
     ] = None,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Id of the run (header Switchback-Run-Id).")] = None,
+    request_id: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="In place of RUN: what its provider's answer was named.")
+    ] = None,
+    trace_id: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="In place of RUN: the newest run of this trace.")
+    ] = None,
+    conversation: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="In place of RUN: the newest run of this conversation.")
+    ] = None,
+    agent: Annotated[
+        str | None, typer.Option(metavar="AGENT", help="Of a request, trace or conversation: only of this agent.")
+    ] = None,
     why: Annotated[str, typer.Option(metavar="TEXT", help="Kept with it.")] = "",
 ) -> None:
     """Record a later fact about a run. It is added to what was said before, never changed."""
     body: Document = {"name": name, "value": None if value is None else json_or_text(value), "why": why}
     if severity is not None:
         body["severity"] = severity
+    others = {"request_id": request_id, "trace_id": trace_id, "conversation": conversation, "agent": agent}
+    named = {by: given for by, given in others.items() if given is not None}
+    if (run is None) == (len(named.keys() - {"agent"}) == 0) or len(named.keys() - {"agent"}) > 1 or (run and agent):
+        raise CommandFailed("say one of RUN, --request-id, --trace-id and --conversation", EXIT_USAGE)
+    if run is None:
+        told = api.post("/outcomes", {"outcomes": [{**body, **named}]})
+        if not told["items"]:
+            raise CommandFailed("there is no such run", EXIT_FAILED, "run_not_found")
+        made = cast("Document", told["items"][0])
+        show.document(made, f"recorded {made.get('name')} of {made.get('run')}")
+        return
     made = run_by_id(api, run, lambda one: api.post(f"/runs/{segment(one)}/outcomes", body))
     show.document(made, f"recorded {made.get('name')} of {made.get('run')}")

@@ -47,7 +47,7 @@ def test_the_verbs_of_the_design_are_there():
         "rollout pause", "rollout resume", "rollout simulate", "drill",
         "caps list", "caps set", "caps change", "caps end", "runs list", "runs show", "audit list", "audit head",
         "sync", "diff", "agents import", "agents export", "versions at", "versions check", "runs export", "runs quarantine", "outcome",
-        "outcomes list", "report versions", "report label", "report rollout", "versions compare",
+        "outcomes list", "outcomes import", "report versions", "report label", "report rollout", "versions compare",
         "audit verify", "audit export",
         "tokens create", "tokens list", "tokens revoke",
         "webhooks list", "webhooks deliveries", "webhooks resend",

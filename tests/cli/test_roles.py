@@ -33,6 +33,7 @@ OPERATIONS = {
     ("runs", "quarantine"): "quarantine_runs",
     ("outcome",): "record_outcome",
     ("outcomes", "list"): "list_outcomes",
+    ("outcomes", "import"): "record_outcomes",
     ("audit", "verify"): "verify_audit",
     ("audit", "export"): "export_audit",
     ("tokens", "create"): "create_token",

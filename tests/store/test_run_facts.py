@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.core.calls.outcomes import Outcome
-from proxy.core.calls.run_filter import OutcomeFilter, RunFilter
+from proxy.core.calls.run_filter import OutcomeFilter, RunFilter, RunName
 from proxy.core.errors import BadInput
 from proxy.store.ports.changes import UnauditedChange
 from proxy.store.sqlite.runs import outcome_lists
@@ -29,6 +29,19 @@ class TestOutcomes:
         found = await store.runs_by_id(["r2", "nobody", "r1", "r2"])
         assert found == {name: await store.run(name) for name in ("r1", "r2")}
         assert await store.runs_by_id([]) == {}
+
+    async def test_the_newest_run_of_a_request_a_trace_or_a_conversation_is_found_of_one_agent_or_of_any(self, store):
+        named = {"request_id": "req_1", "trace_id": "ab" * 16, "conversation": "c"}
+        first, later = run("r1", **named), run("r2", **named, started_at_microseconds=NOON + 1)
+        other = run("r3", agent="sales", conversation="c", started_at_microseconds=NOON + 2)
+        shadow = run("r4", kind="shadow", **named, started_at_microseconds=NOON + 3)
+        await store.record_runs([first, later, other, shadow, run("r5")], [])
+        names = [RunName("request_id", "req_1"), RunName("trace_id", "ab" * 16), RunName("conversation", "c")]
+        missing = [RunName("request_id", "c"), RunName("conversation", "d"), RunName("conversation", "c", "nobody")]
+        ours = RunName("conversation", "c", first.agent)
+        found = await store.newest_runs({*names, *missing, ours})
+        assert found == {names[0]: "r2", names[1]: "r2", names[2]: "r3", ours: "r2"}
+        assert await store.newest_runs(set()) == {}
 
     async def test_what_was_told_before_is_written_no_second_time(self, store):
         await store.record_runs([run("r1")], [])

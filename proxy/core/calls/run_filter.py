@@ -1,7 +1,7 @@
 """Which runs, and which facts about runs, somebody asks for; and a filter in the words it was asked in."""
 
 from dataclasses import dataclass
-from typing import TypedDict, cast
+from typing import Literal, TypedDict, cast, get_args
 
 from proxy.core.calls.runs import RunResult
 from proxy.core.shapes import Moment, ReleaseNumber, TraceId, VersionNumber
@@ -26,6 +26,19 @@ class RunFilter:
     quarantined: bool | None = None
     from_microseconds: int | None = None
     to_microseconds: int | None = None
+
+
+RunNaming = Literal["run", "request_id", "trace_id", "conversation"]
+RUN_NAMINGS: tuple[RunNaming, ...] = get_args(RunNaming)
+
+
+@dataclass(frozen=True, slots=True)
+class RunName:
+    """A run by an id that others gave: of several with the same one, the newest is meant. `agent`: only of this one."""
+
+    by: RunNaming
+    id: str
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

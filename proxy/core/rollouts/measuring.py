@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from proxy.core.calls.outcomes import SEVERITIES, Severity
 from proxy.core.calls.runs import Run
+from proxy.core.rollouts.plan import OUTCOME_PREFIX
 
 #: Our own refusals that are nobody's fault but the operator's.
 _OURS: Final = frozenset({"agent_disabled", "spend_cap_exceeded", "unpriceable", "rate_limit_exceeded", "switch_reply"})
@@ -36,6 +38,15 @@ class Measured:
 
     rates: Mapping[str, tuple[bool, ...]]
     ratios: Mapping[str, tuple[float, float]]
+
+
+def outcome_metrics(name: str, severity: Severity | None) -> tuple[str, ...]:
+    """The metrics that an outcome tells: that of its name, and of an incident those of its severity and of all below it, so that
+    `outcome.incident.high` is told by high and critical ones."""
+    metric = OUTCOME_PREFIX + name
+    if severity is None:
+        return (metric,)
+    return metric, *(f"{metric}.{one}" for one in SEVERITIES[: SEVERITIES.index(severity) + 1])
 
 
 def counts(run: Run) -> bool:

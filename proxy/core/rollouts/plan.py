@@ -35,6 +35,8 @@ MEASURED: Final[Mapping[str, MetricKind]] = {
 }
 #: What people report later, by name: `outcome.escalated`, `outcome.score`.
 OUTCOME_PREFIX: Final = "outcome."
+#: Incidents of any severity; those of at least one are `outcome.incident.high`. Told of bad runs alone, they have no rate to compare.
+INCIDENT: Final = "outcome.incident"
 
 
 @dataclass(frozen=True, slots=True)

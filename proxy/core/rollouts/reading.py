@@ -3,7 +3,7 @@
     steps: [{percentage: 5, min_duration: 15m, min_runs: 200, min_users: 20}, …]
     guards: {errors: {weight: 4, tolerance: 1.0}, cost_per_success: {tolerance: 0.1}, outcome.validation: {kind: rate}}
     signals: {output_tokens: {tolerance: 0.2}}
-    hard_triggers: [{metric: errors, rate: 0.5, min_runs: 20, min_bad: 10}]
+    hard_triggers: [{metric: errors, rate: 0.5, min_runs: 20, min_bad: 10}, {metric: outcome.incident.high}]
     alpha: 0.05
     max_step_duration: 7d
     on_inconclusive: hold | advance | rollback
@@ -27,11 +27,13 @@ from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
 from proxy.core.bucketing import buckets_for
+from proxy.core.calls.outcomes import SEVERITIES
 from proxy.core.names import check_plan_name
 from proxy.core.rollouts.members import bad_plan, count_at, list_at, number_at, object_at, one_of, span_at
 from proxy.core.rollouts.plan import (
     AT_END,
     DEFAULT_PLAN,
+    INCIDENT,
     MEASURED,
     ON_INCONCLUSIVE,
     OUTCOME_PREFIX,
@@ -329,10 +331,18 @@ def _guards(value: object, at: str) -> tuple[Guard, ...]:
 def _guard(metric: str, value: object, at: str) -> Guard:
     options = object_at({} if value is None else value, at, ("kind", "weight", "tolerance"))
     kind = _kind(metric, options.get("kind"), at)
+    if _is_incident(metric):
+        raise bad_plan(
+            at, "is told of bad runs alone, so that there is no rate to compare; make it one of hard_triggers"
+        )
     tolerance = options.get("tolerance", 1.0 if kind == "rate" else 0.0)
     least, most = (1.0, 100.0) if kind == "rate" else (0.0, 100.0)
     weight = number_at(options.get("weight", 1.0), f"{at}.weight", 1e-3, 1e6)
     return Guard(metric, kind, weight, number_at(tolerance, f"{at}.tolerance", least, most))
+
+
+def _is_incident(metric: str) -> bool:
+    return metric == INCIDENT or metric in (f"{INCIDENT}.{severity}" for severity in SEVERITIES)
 
 
 def _kind(metric: str, asked: object, at: str) -> MetricKind:
@@ -358,6 +368,9 @@ def _triggers(value: object) -> tuple[HardTrigger, ...]:
         metric = trigger.get("metric")
         if not isinstance(metric, str) or _kind(metric, None, f"{at}.metric") != "rate":
             raise bad_plan(f"{at}.metric", "must be a rate, such as errors")
+        if _is_incident(metric):
+            # Each that is told is one: how many there are decides.
+            trigger = {"rate": 1.0, "min_runs": 1, "min_bad": 1, **trigger}
         if "rate" not in trigger:
             raise bad_plan(f"{at}.rate", "is missing: the share of bad runs that acts at once, above 0 and up to 1")
         rate = number_at(trigger["rate"], f"{at}.rate", 1e-6, 1.0)

@@ -15,7 +15,7 @@ from proxy.core.releasing.protection import Mover
 from proxy.core.rollouts.plan import PinnedArm
 from proxy.core.rollouts.reading import PlanDocument
 from proxy.core.scopes import ScopeDocument
-from proxy.core.shapes import TRACE_ID_PATTERN, AgentName, LabelName, Moment, PlanName, Share, VersionNumber
+from proxy.core.shapes import TRACE_ID_PATTERN, AgentName, LabelName, Moment, PlanName, Share, TraceId, VersionNumber
 from proxy.core.snapshot import Unapplied
 from proxy.core.spending.caps import CAP_DIMENSIONS, AtLimit, CapUnit, CapWindow
 from proxy.core.switches import SWITCH_DIMENSIONS, SwitchMode
@@ -305,9 +305,14 @@ class OutcomeBody(ReasonBody):
 
 
 class RunOutcomeBody(OutcomeBody):
-    """A later fact, and the run it is about."""
+    """A later fact, and the run it is about: by its id, or the newest run of a provider's request, a caller's trace or a conversation, of
+    one `agent` where that is said. Exactly one of the four."""
 
-    run: RunId
+    run: RunId | None = None
+    request_id: Annotated[str, Field(min_length=1, max_length=128, examples=["req_4f1c"])] | None = None
+    trace_id: Annotated[str, Field(json_schema_extra=member_schema(TraceId))] | None = None
+    conversation: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    agent: Agent | None = None
 
 
 class OutcomesBody(ReasonBody):

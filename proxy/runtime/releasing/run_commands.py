@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy.core.calls.outcomes import Outcome, check_outcome
-from proxy.core.calls.run_filter import RunFilter, filter_document
+from proxy.core.calls.run_filter import RunFilter, RunName, filter_document
 from proxy.core.errors import BadInput, NotFound, Unavailable
 from proxy.core.pages import MAX_PAGE
 from proxy.runtime.process.clock import Clock, Identifiers, first_id
@@ -24,9 +24,9 @@ _CLOCK_SET_MICROSECONDS = 60_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeDraft:
-    """A fact somebody tells about a run."""
+    """A fact somebody tells about a run. `run` is its id, or what else it is named by."""
 
-    run: str
+    run: str | RunName
     name: str
     value: Any = None
     severity: str | None = None
@@ -39,7 +39,7 @@ class OutcomeDraft:
 
 @dataclass(frozen=True, slots=True)
 class RecordedOutcomes:
-    """What was appended, and the runs that nobody knows."""
+    """What was appended, and the runs that nobody knows, by the ids they were named by."""
 
     outcomes: Sequence[Outcome]
     unknown_runs: Sequence[str]
@@ -119,20 +119,27 @@ class RunCommands:
     async def record_outcomes(self, who: str, drafts: Sequence[OutcomeDraft]) -> RecordedOutcomes:
         """Append facts about runs that are recorded; the others are named. Raises BadInput(`bad_outcome`), Unavailable."""
         now = self._clock.now_microseconds()
-        outcomes = [self._outcome(who, draft, now) for draft in drafts]
+        made = [(draft.run, self._outcome(who, draft, now)) for draft in drafts]
         # An app may be quicker than the recorder: it knows a run's id from the head of the answer.
         if not await self._recorder.flush():
             raise Unavailable("store_unavailable", "the store cannot be used now")
+        meant = await self._store.newest_runs({run for run, _ in made if isinstance(run, RunName)})
+        outcomes = [
+            outcome if isinstance(run, str) else replace(outcome, run=meant[run])
+            for run, outcome in made
+            if isinstance(run, str) or run in meant
+        ]
+        nobodys = dict.fromkeys(run.id for run, _ in made if isinstance(run, RunName) and run not in meant)
         unknown = await self._store.record_outcomes(outcomes)
         recorded = [outcome for outcome in outcomes if outcome.run not in unknown]
         await self._reported(recorded)
-        return RecordedOutcomes(recorded, unknown)
+        return RecordedOutcomes(recorded, [*unknown, *nobodys])
 
     async def record_outcome(self, who: str, draft: OutcomeDraft) -> Outcome:
         """Append one fact about a run. Raises NotFound(`run_not_found`) too."""
         recorded = await self.record_outcomes(who, [draft])
         if recorded.unknown_runs:
-            raise _run_not_found(draft.run)
+            raise _run_not_found(recorded.unknown_runs[0])
         return recorded.outcomes[0]
 
     def _outcome(self, who: str, draft: OutcomeDraft, now: int) -> Outcome:
@@ -142,7 +149,7 @@ class RunCommands:
             value, severity = check_outcome(draft.name, draft.value, draft.severity)
         return Outcome(
             id=self.outcome_id() if draft.id is None else draft.id,
-            run=draft.run,
+            run=draft.run if isinstance(draft.run, str) else draft.run.id,
             name=draft.name,
             value=value,
             severity=severity,

@@ -13,7 +13,8 @@ from proxy.core.rollouts.counting import RolloutCounter, Tallies
 from proxy.core.rollouts.deciding import Action, Decision, Standing, State, decide
 from proxy.core.rollouts.evidence import Evidence
 from proxy.core.rollouts.keeping import read_tallies, tallies_document
-from proxy.core.rollouts.plan import OUTCOME_PREFIX, Plan
+from proxy.core.rollouts.measuring import outcome_metrics
+from proxy.core.rollouts.plan import Plan
 from proxy.core.rollouts.progress import Phase, Progress, decision_document, progress_document, read_progress
 from proxy.core.rollouts.schedule import closed
 from proxy.core.rollouts.shadow import is_in_shadow, judged_by_copies
@@ -35,6 +36,7 @@ class JudgedRollout:
     def __init__(self, rollout: Rollout, plan: Plan, at_microseconds: int, kept: KeptEvidence | None) -> None:
         self.rollout = rollout
         self.plan = plan
+        self.metrics = frozenset(guard.metric for guard in plan.metrics)
         self.progress = Progress(step=rollout.step) if kept is None else read_progress(kept.progress)
         tallies = Tallies(step=rollout.step) if kept is None else read_tallies(kept.tallies)
         self._counter = RolloutCounter(rollout.salt, plan, tallies)
@@ -89,21 +91,23 @@ class JudgedRollout:
             self._count_outcome(about, outcome)
 
     def _count_outcome(self, run: Run, outcome: Outcome) -> None:
-        value, metric = told_value(outcome), OUTCOME_PREFIX + outcome.name
-        if value is not None:
+        value = told_value(outcome)
+        if value is None:
+            return
+        for metric in outcome_metrics(outcome.name, outcome.severity):
             self._counter.count_outcome(run, metric, value)
-            if run.arm in self.watch.periods:
+            if run.arm in self.watch.periods and metric in self.metrics:
                 self.watch.periods[run.arm].count_outcome(run, metric, value)
 
     def count_before(self, run: Run, outcomes: Sequence[Outcome]) -> None:
         """Count a run of stable before the rollout, for what is watched once it is over."""
         before = self.watch.periods["before"]
         before.count(run)
-        wanted = {guard.metric for guard in self.plan.metrics}
         for outcome in outcomes:
-            value, metric = told_value(outcome), OUTCOME_PREFIX + outcome.name
-            if value is not None and metric in wanted:
-                before.count_outcome(run, metric, value)
+            value = told_value(outcome)
+            for metric in outcome_metrics(outcome.name, outcome.severity):
+                if value is not None and metric in self.metrics:
+                    before.count_outcome(run, metric, value)
 
     def follow(self, rollout: Rollout) -> None:
         """Take over what became of it: another share begins another step, whoever set it."""

@@ -16,7 +16,7 @@ from proxy.core.calls.run_filter import RunFilter
 from proxy.core.calls.runs import Run
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.rollouts.deciding import Decision
-from proxy.core.rollouts.plan import OUTCOME_PREFIX
+from proxy.core.rollouts.measuring import outcome_metrics
 from proxy.core.rollouts.progress import ProgressDocument, progress_document
 from proxy.core.rollouts.reading import read_plan
 from proxy.core.rollouts.shadow import caps_left_behind
@@ -100,7 +100,7 @@ class RolloutLoop:
         wanted = {guard.metric for judged in self._judged.values() for guard in judged.plan.metrics}
         wanted |= {metric for watched in self._watched.values() for metric in watched.metrics}
         for run, outcome in told:
-            if OUTCOME_PREFIX + outcome.name not in wanted:
+            if wanted.isdisjoint(outcome_metrics(outcome.name, outcome.severity)):
                 continue
             if run.rollout is not None and (judged := self._judged.get((run.agent, run.rollout))) is not None:
                 judged.count_outcome(run, outcome)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Run
 from proxy.core.releasing.releases import STABLE
-from proxy.core.rollouts.plan import OUTCOME_PREFIX
+from proxy.core.rollouts.measuring import outcome_metrics
 from proxy.core.rollouts.progress import Progress, progress_document, read_progress
 from proxy.core.rollouts.reading import read_plan
 from proxy.core.rollouts.watching import Watch, kept_watch, read_watch
@@ -38,13 +38,16 @@ class WatchedLabel:
 
     def count_outcome(self, run: Run, outcome: Outcome) -> None:
         """Count what was told of a run of the label since, or of the rollout that is over."""
-        value, metric = told_value(outcome), OUTCOME_PREFIX + outcome.name
-        if value is None or metric not in self.metrics:
-            return
+        value, period = told_value(outcome), None
         if run.rollout == self.rollout.id and run.arm in self.watch.periods:
-            self.watch.periods[run.arm].count_outcome(run, metric, value)
+            period = self.watch.periods[run.arm]
         elif run.rollout is None and run.version == self._version and run.started_at_microseconds >= self._since:
-            self.watch.periods["after"].count_outcome(run, metric, value)
+            period = self.watch.periods["after"]
+        if value is None or period is None:
+            return
+        for metric in outcome_metrics(outcome.name, outcome.severity):
+            if metric in self.metrics:
+                period.count_outcome(run, metric, value)
 
     def is_over(self, snapshot: Snapshot, at_microseconds: int) -> bool:
         """Whether its time has passed, or the label serves something else."""

@@ -1,9 +1,9 @@
 """Runs and their attempts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from proxy.core.calls.run_filter import RunFilter
+from proxy.core.calls.run_filter import RunFilter, RunName
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.pages import DEFAULT_PAGE, Page
 
@@ -26,6 +26,10 @@ class RunStore(Protocol):
     async def run(self, run_id: str) -> Run | None: ...
     async def runs_by_id(self, run_ids: Sequence[str]) -> Mapping[str, Run]:
         """Those that are there, looked up at once."""
+        ...
+
+    async def newest_runs(self, names: Collection[RunName]) -> Mapping[RunName, str]:
+        """The id of the newest run of each request, trace or conversation; those of none are left out."""
         ...
 
     async def attempts(self, run_id: str) -> Sequence[Attempt]:

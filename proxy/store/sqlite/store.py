@@ -6,13 +6,13 @@ lists.py, run_lists.py, outcome_lists.py, access.py, plans.py, batches.py and le
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from proxy.core.calls.outcomes import Outcome, OutcomesOfRun, ServedOutcome
-from proxy.core.calls.run_filter import OutcomeFilter, RunFilter
+from proxy.core.calls.run_filter import OutcomeFilter, RunFilter, RunName
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.pages import DEFAULT_PAGE, Page
 from proxy.core.proof.audit import AuditEntry
@@ -149,6 +149,9 @@ class SqliteStore:
 
     async def runs_by_id(self, run_ids: Sequence[str]) -> Mapping[str, Run]:
         return await self._database.read_for_lists(run_lists.read_runs_by_id, run_ids)
+
+    async def newest_runs(self, names: Collection[RunName]) -> Mapping[RunName, str]:
+        return await self._database.read_for_lists(run_lists.read_newest_runs, names)
 
     async def attempts(self, run_id: str) -> Sequence[Attempt]:
         return await self._database.read_for_lists(run_lists.read_attempts, run_id)

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.core.errors import BadInput
-from proxy.core.rollouts.plan import DEFAULT_PLAN, Guard, Step
+from proxy.core.rollouts.plan import DEFAULT_PLAN, Guard, HardTrigger, Step
 from proxy.core.rollouts.reading import fixed_share, plan_document, read_plan
 
 
@@ -102,3 +102,16 @@ def test_users_are_pinned_by_name_to_an_arm_there_is(pinned: object, param: str)
 
 def test_a_pinned_user_is_kept_as_everybody_is_bucketed() -> None:
     assert read_plan({"pinned": {"Zoe\u0308": "stable"}}).pinned == {"Zo\u00eb": "stable"}
+
+
+def test_incidents_are_hard_triggers_by_their_number_and_no_guards() -> None:
+    triggers = read_plan(
+        {"hard_triggers": [{"metric": "outcome.incident.high"}, {"metric": "outcome.incident", "min_bad": 3}]}
+    )
+    assert triggers.hard_triggers == (
+        HardTrigger("outcome.incident.high", 1.0, 1, 1),
+        HardTrigger("outcome.incident", 1.0, 1, 3),
+    )
+    for role in ("guards", "signals"):
+        with pytest.raises(BadInput, match="make it one of hard_triggers"):
+            read_plan({role: {"outcome.incident.low": {}}})

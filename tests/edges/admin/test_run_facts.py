@@ -217,3 +217,48 @@ async def test_a_run_carries_its_outcomes_in_lists_and_exports(admin: Admin) -> 
     rows = list(csv.DictReader(io.StringIO((await admin.get("/runs/export?format=csv")).content, newline="")))
     assert [row["outcome_count"] for row in rows] == ["0", "2"]
     assert [outcome["value"] for outcome in orjson.loads(rows[1]["outcomes"])] == [0.5, 0.9]
+
+
+async def test_outcomes_name_their_run_by_request_trace_or_conversation_too(admin: Admin) -> None:
+    trace = "4bf9" * 8
+    runs = [
+        run(1, request_id="req_1", trace_id=trace, conversation="c"),
+        run(2, trace_id=trace, conversation="c"),
+        run(3, agent="sales", conversation="c"),
+    ]
+    await admin.commands.store.record_runs(runs, [])
+    told = [
+        {"request_id": "req_1", "name": "a"},
+        {"trace_id": trace, "name": "b"},
+        {"conversation": "c", "name": "c"},
+        {"conversation": "c", "agent": "support", "name": "d"},
+        {"run": "run_0000001", "name": "e"},
+        {"run": "run_x", "name": "f"},
+        {"request_id": "req_2", "name": "g"},
+        {"conversation": "c", "agent": "nobody", "name": "h"},
+    ]
+    reply = await admin.post("/outcomes", {"outcomes": told})
+    assert reply.status == 201
+    found = {item["name"]: item["run"] for item in reply["items"]}
+    one, two, three = (f"run_000000{number}" for number in (1, 2, 3))
+    assert found == {"a": one, "b": two, "c": three, "d": two, "e": one}
+    assert reply["unknown_runs"] == ["run_x", "req_2", "c"]
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [
+        ({}, "bad_outcome"),
+        ({"run": "r", "conversation": "c"}, "bad_outcome"),
+        ({"run": "r", "agent": "support"}, "bad_outcome"),
+        ({"agent": "support"}, "bad_outcome"),
+        ({"request_id": ""}, "bad_body"),
+        ({"conversation": 5}, "bad_body"),
+        ({"conversation": "c" * 513}, "bad_body"),
+    ],
+)
+async def test_an_outcome_names_its_run_in_one_way(admin: Admin, named: dict[str, Any], code: str) -> None:
+    reply = await admin.post(
+        "/outcomes", {"outcomes": [{"run": "r", "name": "a"}, {**named, "name": "score", "value": 1}]}
+    )
+    assert (reply.status, reply.code) == (400, code)

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.core.calls.run_filter import RunName
 from proxy.core.calls.runs import Run
 from proxy.runtime.releasing.run_commands import OutcomeDraft
 from tests.runtime.rollouts.stage import PLAN, Stage, worse
@@ -129,3 +130,37 @@ async def test_latency_is_held_against_what_stable_did_before(stage: Stage) -> N
     await stage.tick()
     assert stage.running() is None
     assert (await stage.releases())[0].why.startswith("candidate latency 60 of 60 against 0 of 540")
+
+
+INCIDENTS = PLAN | {"hard_triggers": [{"metric": "outcome.incident.high"}]}
+
+
+async def test_an_incident_of_at_least_the_severity_takes_the_candidate_back_at_once(stage: Stage) -> None:
+    await stage.start(INCIDENTS)
+    runs = stage.runs(3, 27, lambda arm: 0.0)
+    stage.loop.finished(runs)
+    await stage.made.store.record_runs(runs, [])
+    commands = stage.made.runs_into(stage.loop)
+    first, second = (run.id for run in runs if run.arm == "candidate" and run.id != runs[2].id)
+    of_stable = next(run.id for run in runs if run.arm == "stable")
+    for run, severity in ((first, "medium"), (of_stable, "critical")):
+        await commands.record_outcomes("app", [OutcomeDraft(run=run, name="incident", severity=severity)])
+    await stage.tick()
+    assert stage.running() is not None
+    await commands.record_outcomes("app", [OutcomeDraft(run=second, name="incident", severity="critical")])
+    await stage.tick()
+    assert (stage.running(), stage.version()) == (None, 1)
+    why = (await stage.releases())[0].why
+    assert why == "candidate outcome.incident.high 1 of 1: above the limit of 100%; rolled back"
+
+
+async def test_an_incident_counts_by_whatever_its_run_was_named(stage: Stage) -> None:
+    await stage.start(INCIDENTS)
+    runs = [_with(run, conversation=f"c-{run.id}") for run in stage.runs(3, 27, lambda arm: 0.0)]
+    stage.loop.finished(runs)
+    await stage.made.store.record_runs(runs, [])
+    named = RunName("conversation", f"c-{runs[0].id}", "triage")
+    drafts = [OutcomeDraft(run=named, name="incident", severity="high")]
+    await stage.made.runs_into(stage.loop).record_outcomes("app", drafts)
+    await stage.tick()
+    assert stage.running() is None

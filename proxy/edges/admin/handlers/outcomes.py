@@ -10,14 +10,14 @@ from proxy.core.calls.outcomes import (
     outcome_document,
     served_outcome_document,
 )
-from proxy.core.calls.run_filter import OutcomeFilter
+from proxy.core.calls.run_filter import RUN_NAMINGS, OutcomeFilter, RunName, RunNaming
 from proxy.core.calls.runs import Run, run_document
 from proxy.core.errors import BadInput
 from proxy.core.times import parse_period
 from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.answers.runs import JudgedRun, OutcomesRecorded
 from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask, Created
-from proxy.edges.admin.bodies import OutcomeBody, OutcomesBody
+from proxy.edges.admin.bodies import OutcomeBody, OutcomesBody, RunOutcomeBody
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.queries import OutcomesQuery
 from proxy.runtime.releasing.run_commands import OutcomeDraft, RunCommands, outcome_ids_around
@@ -55,7 +55,8 @@ async def record_outcome(runs: RunCommands, ask: Ask) -> Created[OutcomeDocument
 
 async def record_outcomes(runs: RunCommands, ask: Ask) -> Created[OutcomesRecorded]:
     body = ask.body_as(OutcomesBody)
-    recorded = await runs.record_outcomes(ask.who, [_draft(one, one.run, body.why) for one in body.outcomes])
+    drafts = [_draft(one, _run_of(one, f"outcomes[{index}]"), body.why) for index, one in enumerate(body.outcomes)]
+    recorded = await runs.record_outcomes(ask.who, drafts)
     return Created(
         {
             "items": [outcome_document(outcome) for outcome in recorded.outcomes],
@@ -74,5 +75,20 @@ def judged_run_document(run: Run, outcomes: Mapping[str, OutcomesOfRun]) -> Judg
     }
 
 
-def _draft(body: OutcomeBody, run: str, why: str = "") -> OutcomeDraft:
+def _run_of(body: RunOutcomeBody, at: str) -> str | RunName:
+    """Raises BadInput(`bad_outcome`)."""
+    given: dict[RunNaming, str] = {by: value for by in RUN_NAMINGS if (value := getattr(body, by)) is not None}
+    if len(given) != 1:
+        raise BadInput("bad_outcome", f"{at} must name its run by one of {', '.join(RUN_NAMINGS)}", param=at)
+    ((by, value),) = given.items()
+    if by != "run":
+        return RunName(by, value, body.agent)
+    if body.agent is not None:
+        raise BadInput(
+            "bad_outcome", f"{at}.agent belongs to a request, a trace or a conversation", param=f"{at}.agent"
+        )
+    return value
+
+
+def _draft(body: OutcomeBody, run: str | RunName, why: str = "") -> OutcomeDraft:
     return OutcomeDraft(run=run, name=body.name, value=body.value, severity=body.severity, why=body.why or why)

@@ -16,10 +16,10 @@ where there is none (2026-11-29), less by time or user. Who asks has one id in h
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from proxy.core.calls.run_filter import RunFilter
+from proxy.core.calls.run_filter import RUN_NAMINGS, RunFilter, RunName, RunNaming
 from proxy.core.calls.runs import Attempt, Run, only_attempt
 from proxy.core.pages import Page
 from proxy.store.rows.columns import Row, json_text
@@ -42,6 +42,13 @@ SELECT {columns} FROM {place} AND (started_at_microseconds, number) < (?, ?) AND
 ORDER BY started_at_microseconds DESC, number DESC LIMIT ?
 """
 _BY_IDS = "SELECT runs.* FROM json_each(?) AS wanted CROSS JOIN runs ON runs.id = wanted.value"
+# By their start alone, newest first, so that it ends as soon as each has been found; what has no run is looked for to the end.
+_NAMED = """
+SELECT id, agent, request_id, trace_id, conversation FROM run_records INDEXED BY runs_by_start CROSS JOIN run_lanes USING (lane)
+WHERE kind = 'live' AND (request_id IN (SELECT value FROM json_each(:request_id)) OR trace_id IN (SELECT value FROM json_each(:trace_id))
+    OR conversation IN (SELECT value FROM json_each(:conversation)))
+ORDER BY started_at_microseconds DESC, number DESC
+"""
 _ANYWHERE = "runs WHERE TRUE"
 # NOT INDEXED: by their numbers only. SQLite would else rather pass all runs, to have them in order.
 _BY_NUMBER = "run_records NOT INDEXED CROSS JOIN run_lanes USING (lane)"
@@ -81,6 +88,23 @@ def read_run(plain: sqlite3.Connection, run_id: str) -> Run | None:
 def read_runs_by_id(plain: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, Run]:
     """Those that are there."""
     return {row["id"]: run_of(row) for row in plain.execute(_BY_IDS, (json_text(list(dict.fromkeys(run_ids))),))}
+
+
+def read_newest_runs(plain: sqlite3.Connection, names: Collection[RunName]) -> dict[RunName, str]:
+    """The newest run of each."""
+    missing = set(names)
+    found: dict[RunName, str] = {}
+    kinds: list[RunNaming] = [kind for kind in RUN_NAMINGS if kind != "run"]
+    wanted = {kind: json_text(sorted({name.id for name in missing if name.by == kind})) for kind in kinds}
+    for row in plain.execute(_NAMED, wanted) if missing else ():
+        agents: tuple[str | None, ...] = (None, row["agent"])
+        carried = {RunName(kind, row[kind], agent) for kind in kinds if row[kind] for agent in agents}
+        for name in carried & missing:
+            found[name] = row["id"]
+        missing -= carried
+        if not missing:
+            break
+    return found
 
 
 def read_attempts(plain: sqlite3.Connection, run_id: str) -> list[Attempt]:
