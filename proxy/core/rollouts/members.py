@@ -1,13 +1,17 @@
 """Members of a plan's document, each checked and named by its place: `steps[2].min_runs must be a whole number, 0 or more`."""
 
 import difflib
+import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from proxy.core.errors import BadInput
 from proxy.core.times import parse_span
 
+Word = TypeVar("Word", bound=str)
 _MOST_COUNT: Final = 10**9
+_MOST_USERS: Final = 1_000
+_LONGEST_USER: Final = 512
 
 
 def object_at(value: object, at: str, keys: Sequence[str]) -> Mapping[str, object]:
@@ -67,6 +71,24 @@ def one_of(document: Mapping[str, object], key: str, words: Sequence[Any], defau
     if value not in words:
         raise bad_plan(key, f"must be one of {', '.join(words)}")
     return value
+
+
+def users_at(value: object, at: str, words: Sequence[Word]) -> dict[str, Word]:
+    """What is said of each user by name, one of these words; names are NFC-normalised, as buckets are found by."""
+    if not isinstance(value, Mapping):
+        raise bad_plan(at, f"must be an object of users, such as {{ann: {words[-1]}}}")
+    named = cast("Mapping[Any, Any]", value)
+    if len(named) > _MOST_USERS:
+        raise bad_plan(at, f"has more than {_MOST_USERS} users; a tag in `eligible` says it of any number")
+    found: dict[str, Word] = {}
+    for user, word in named.items():
+        if not isinstance(user, str) or not 0 < len(user) <= _LONGEST_USER:
+            quoted = "in quotes where they look like numbers"
+            raise bad_plan(at, f"must name users by texts of at most {_LONGEST_USER} characters, {quoted}")
+        if word not in words:
+            raise bad_plan(f"{at}.{user}", f"must be one of {', '.join(words)}")
+        found[unicodedata.normalize("NFC", user)] = word
+    return found
 
 
 def bad_plan(at: str, problem: str) -> BadInput:

@@ -22,14 +22,13 @@ guard that nobody feeds would hold the rollout for ever.
 
 import difflib
 import itertools
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
 from proxy.core.bucketing import buckets_for
 from proxy.core.calls.outcomes import SEVERITIES
 from proxy.core.names import check_plan_name
-from proxy.core.rollouts.members import bad_plan, count_at, list_at, number_at, object_at, one_of, span_at
+from proxy.core.rollouts.members import bad_plan, count_at, list_at, number_at, object_at, one_of, span_at, users_at
 from proxy.core.rollouts.plan import (
     AT_END,
     DEFAULT_PLAN,
@@ -86,8 +85,6 @@ _SHADOW_KEYS = (
 )
 _MOST_STEPS = 50
 _MOST_GUARDS = 20
-_MOST_PINNED = 1_000
-_LONGEST_USER = 512
 
 
 def read_plan(document: object) -> Plan:
@@ -118,7 +115,7 @@ def read_plan(document: object) -> Plan:
         promotion_odds_ratio=None if odds is None else number_at(odds, "promotion_odds_ratio", 1.01, 100.0),
         watch_seconds=span_at(plan, "watch", DEFAULT_PLAN.watch_seconds),
         eligible=_tags(plan.get("eligible", {})),
-        pinned=_pinned(plan.get("pinned", {})),
+        pinned=users_at(plan.get("pinned", {}), "pinned", PINNED_ARMS),
         schedule=read_schedule(plan.get("schedule")),
         name=None if plan.get("name") is None else check_plan_name(plan["name"]),
     )
@@ -141,7 +138,7 @@ def fixed_share(percentage: float, eligible: Mapping[str, str], pinned: Mapping[
         most_step_seconds=float("inf"),
         at_end="wait",
         eligible=eligible,
-        pinned=_pinned(pinned),
+        pinned=users_at(pinned, "pinned", PINNED_ARMS),
     )
 
 
@@ -388,22 +385,3 @@ def _tags(value: object) -> dict[str, str]:
     if not all(isinstance(name, str) and isinstance(text, str) for name, text in tags.items()):
         raise bad_plan("eligible", "must map tag names to texts")
     return dict(tags)
-
-
-def _pinned(value: object) -> dict[str, PinnedArm]:
-    if not isinstance(value, Mapping):
-        raise bad_plan("pinned", "must be an object of users, such as {ann: candidate}")
-    named = cast("Mapping[Any, Any]", value)
-    if len(named) > _MOST_PINNED:
-        raise bad_plan("pinned", f"has more than {_MOST_PINNED} users; a tag in `eligible` says it of any number")
-    found: dict[str, PinnedArm] = {}
-    for user, arm in named.items():
-        if not isinstance(user, str) or not user or len(user) > _LONGEST_USER:
-            raise bad_plan(
-                "pinned",
-                f"must name users by texts of at most {_LONGEST_USER} characters, in quotes where they look like numbers",
-            )
-        if arm not in PINNED_ARMS:
-            raise bad_plan(f"pinned.{user}", f"must be one of {', '.join(PINNED_ARMS)}")
-        found[unicodedata.normalize("NFC", user)] = arm
-    return found
