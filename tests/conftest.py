@@ -10,9 +10,12 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from functools import cache
+from glob import glob
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -92,6 +95,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         needs_more = any(item.get_closest_marker(name) for name in ("nginx", "clients"))
         if needs_more or _is_slow(item.path):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """A test that fails or takes too long leaves no process behind that would take the rest of the suite its processor."""
+    failed, before = item.session.testsfailed, _children()
+    try:
+        return (yield)
+    finally:
+        if item.session.testsfailed > failed:
+            for child in _children() - before:
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+
+
+def _children() -> set[int]:
+    """The processes that this one started and that are there; none where the system does not tell."""
+    found: set[int] = set()
+    for listed in glob("/proc/self/task/*/children"):
+        with suppress(OSError):
+            found.update(map(int, Path(listed).read_text().split()))
+    return found
 
 
 @pytest.fixture

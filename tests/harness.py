@@ -8,7 +8,7 @@ import itertools
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +218,18 @@ async def signalled_until_gone(pid: int, *numbers: signal.Signals) -> None:
             except ProcessLookupError:
                 return
             await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def ended(child: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """However the block is left, the child is gone afterwards."""
+    try:
+        yield
+    finally:
+        if child.returncode is None:
+            with suppress(ProcessLookupError):
+                child.kill()
+        await child.communicate()
 
 
 async def saved(operator: Operator) -> None:

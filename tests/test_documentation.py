@@ -23,7 +23,7 @@ from proxy.runtime.calls.routing import Routes
 from proxy.settings import Settings, load_settings
 from proxy.simulator.app import Simulator
 from proxy.wires.families import FAMILIES
-from tests.harness import Deployment, deployed
+from tests.harness import Deployment, deployed, ended
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -162,7 +162,8 @@ async def test_the_tour_runs_as_it_is_written(tmp_path: Path) -> None:
                 "SWITCHBACK_ADMIN_URL": deployment.server.admin_url,
             },
         )  # fmt: skip
-        output = (await process.communicate())[0].decode()
+        async with ended(process):
+            output = (await process.communicate())[0].decode()
         assert process.returncode == 0, output
         assert "support-triage@" in output
         assert "switchback_runs_total" in output
@@ -203,7 +204,8 @@ async def test_the_image_is_healthy_while_the_server_is_ready(deployment: Deploy
     async def checked() -> int | None:
         script = words[2].replace("8101", port)
         check = await asyncio.create_subprocess_exec(sys.executable, words[1], script, stderr=subprocess.DEVNULL)
-        await check.communicate()
+        async with ended(check):
+            await check.communicate()
         return check.returncode
 
     assert words[0] == "python"

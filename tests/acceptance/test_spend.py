@@ -216,9 +216,13 @@ async def start_serve(config: Path, home: Path) -> tuple[asyncio.subprocess.Proc
         env={**os.environ, "SWITCHBACK_HOME": str(home)},
     )  # fmt: skip
     assert process.stderr is not None
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while "LLM traffic on" not in (line := (await process.stderr.readline()).decode()):
-            assert line, "the process ended before it listened"
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while "LLM traffic on" not in (line := (await process.stderr.readline()).decode()):
+                assert line, "the process ended before it listened"
+    except BaseException:
+        process.kill()
+        raise
     words = line.replace(",", "").split()
     urls = [word for word in words if word.startswith("http://")]
     return process, (urls[0], urls[1])

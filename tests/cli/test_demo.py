@@ -15,9 +15,9 @@ from rich.live import Live
 from proxy.cli.demo_screen import LiveScreen, PlainScreen, ScreenRow, screen_for
 from proxy.cli.demo_story import canary_problems, rollback_problems, switch_problems
 from proxy.cli.demo_traffic import USERS, DemoAnswer
-from tests.harness import signalled_until_gone
+from tests.harness import ended, signalled_until_gone
 
-DEADLINE_SECONDS = 150
+DEADLINE_SECONDS = 250
 ROWS = [ScreenRow(1, 90.0, 900, 0, 3, 0.5), ScreenRow(2, 10.0, 100, 30, 0, 0.2)]
 
 
@@ -31,7 +31,8 @@ async def _demo(directory: Path) -> asyncio.subprocess.Process:
 
 async def test_the_demo_shows_a_promotion_and_a_rollback_on_evidence_and_ends_by_itself(tmp_path: Path):
     demo = await _demo(tmp_path)
-    out, err = await asyncio.wait_for(demo.communicate(), DEADLINE_SECONDS)
+    async with ended(demo), asyncio.timeout(DEADLINE_SECONDS):
+        out, err = await demo.communicate()
     text = out.decode()
     assert (demo.returncode, err.decode()) == (0, ""), text
     assert "All of it went as it should." in text
@@ -47,10 +48,11 @@ async def test_the_demo_shows_a_promotion_and_a_rollback_on_evidence_and_ends_by
 async def test_a_demo_that_is_interrupted_again_and_again_cleans_up_too(tmp_path: Path):
     demo = await _demo(tmp_path)
     assert demo.stdout is not None
-    while b"$ switchback label" not in await asyncio.wait_for(demo.stdout.readline(), DEADLINE_SECONDS):
-        pass
-    await signalled_until_gone(demo.pid, signal.SIGINT)
-    _, err = await asyncio.wait_for(demo.communicate(), DEADLINE_SECONDS)
+    async with ended(demo), asyncio.timeout(DEADLINE_SECONDS):
+        while b"$ switchback label" not in await demo.stdout.readline():
+            pass
+        await signalled_until_gone(demo.pid, signal.SIGINT)
+        _, err = await demo.communicate()
     assert (demo.returncode, err.decode()) == (130, "interrupted; everything is stopped and removed\n")
     assert os.listdir(tmp_path) == []
 

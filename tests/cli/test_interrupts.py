@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.harness import PATIENCE_SECONDS, ended
+
 _DURING_IMPORT = """
 import importlib.abc, os, signal, sys
 
@@ -52,7 +54,7 @@ async def test_while_it_waits_for_a_server(line: str, tmp_path_factory: pytest.T
             sys.executable, "-m", "proxy", *words, env=environment,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        async with asyncio.timeout(60):
+        async with ended(running), asyncio.timeout(PATIENCE_SECONDS):
             if words[0] == "serve":
                 # Opening the other end returns when somebody reads.
                 writing = await asyncio.to_thread(os.open, folder / "settings.yaml", os.O_WRONLY)

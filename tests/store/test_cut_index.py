@@ -13,7 +13,10 @@ import pytest
 from proxy.core.calls.run_filter import RunFilter
 from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite.restoring import check
+from tests.harness import ended
 
+#: Of a life that hangs: each takes a second or two.
+LIFE_SECONDS = 200
 LIFE = '''
 import asyncio, os, sys
 from contextlib import suppress
@@ -109,7 +112,7 @@ async def test_an_index_that_is_cut_in_place_costs_neither_the_process_nor_anyth
     database = tmp_path / "switchback.db"
     command = [sys.executable, "-c", LIFE, str(database), str(size), moment]
     life = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    async with asyncio.timeout(100):
+    async with ended(life), asyncio.timeout(LIFE_SECONDS):
         said, problem = await life.communicate()
     assert life.returncode == 0, problem[-2000:]
     agents, runs = map(int, said.split())
