@@ -1,5 +1,5 @@
-# A small image: the data path compiled, no compiler, no root, and nothing written outside /state, so the root file system can be
-# read-only. Only the build stage has a compiler.
+# A small image: the data path compiled, no compiler, no root, and nothing written outside /state, what SQLite sorts on disk included,
+# so the root file system can be read-only. Only the build stage has a compiler.
 FROM python:3.11-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
@@ -19,6 +19,7 @@ USER 65532:65532
 ENV PATH=/opt/switchback/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     SWITCHBACK_HOME=/state \
+    SQLITE_TMPDIR=/state \
     SWITCHBACK_LISTEN=0.0.0.0:8100 \
     SWITCHBACK_ADMIN__LISTEN=0.0.0.0:8101
 VOLUME /state

@@ -190,6 +190,12 @@ def test_the_image_copies_only_what_exists_and_runs_as_nobody() -> None:
     assert "USER 65532" in dockerfile
 
 
+def test_what_sqlite_sorts_on_disk_is_beside_the_database_where_nothing_else_can_be_written() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    folders = dict(re.findall(r"(SQLITE_TMPDIR|SWITCHBACK_HOME)=(\S+)", dockerfile))
+    assert folders["SQLITE_TMPDIR"] == folders["SWITCHBACK_HOME"]
+
+
 def environment_of_the_image() -> dict[str, str]:
     dockerfile = (ROOT / "Dockerfile").read_text()
     return dict(re.findall(r"(SWITCHBACK_\w+)=(\S+)", dockerfile))
