@@ -299,13 +299,15 @@ def admin_parts(
         for_handlers=(
             *_ordering(control, orders),
             process,
-            *_readers(on, control, served, ordered),
+            *_readers(on, control, served, ordered, orders.drills.book),
             control.standby.journal,
         ),
     )
 
 
-def _readers(on: Foundation, control: ControlHalf, served: Served, ordered: OrderedChanges) -> tuple[object, ...]:
+def _readers(
+    on: Foundation, control: ControlHalf, served: Served, ordered: OrderedChanges, drills: DrillBook
+) -> tuple[object, ...]:
     """What looks something up for handlers."""
     live, store, clock = control.live, control.store, on.clock
     return (
@@ -315,7 +317,7 @@ def _readers(on: Foundation, control: ControlHalf, served: Served, ordered: Orde
         PlanReader(store),
         ProposalReader(store),
         RunReader(store),
-        RunReports(store, clock),
+        RunReports(store, clock, drills.last),
         SwitchReader(live, clock),
         CapReader(live, control.ledger, _confirmed(served.workers)),
         ScopeReader(live, control.providers, control.prices),

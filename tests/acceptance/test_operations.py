@@ -17,7 +17,8 @@ ASKED: dict[str, dict[str, Any]] = {
     "/v1/messages/count_tokens": {"model": CLAUDE, "messages": []},
 }
 GENERATING = ("/v1/responses/compact", "/v1/completions")
-MULTIPART = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n--b--\r\n'
+#: Of two models one reader takes the first, another the last.
+MULTIPART = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n' * 2 + b"--b--\r\n"
 FORM = "multipart/form-data; boundary=b"
 
 

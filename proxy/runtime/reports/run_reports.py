@@ -4,6 +4,7 @@ Reading and counting go to other threads: calls in flight do not wait for a repo
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +20,7 @@ from proxy.core.reports.reporting import (
     window_document,
 )
 from proxy.core.reports.sums import DAY_MICROSECONDS
+from proxy.core.rollouts.drills import DrillDocument
 from proxy.core.times import rfc3339
 from proxy.runtime.process.clock import Clock
 from proxy.store.ports.reports import SummedRuns, SumsFilter, SumsStore
@@ -31,9 +33,11 @@ _MOST_HOURLY: Final = 31 * DAY_MICROSECONDS
 class RunReports:
     """Reads. Times are UTC microseconds; left out, the last seven days until now."""
 
-    def __init__(self, store: SumsStore, clock: Clock) -> None:
+    def __init__(self, store: SumsStore, clock: Clock, last_drill: Callable[[str], DrillDocument | None]) -> None:
+        """`last_drill`: of an agent by its name; None where it had none."""
         self._store = store
         self._clock = clock
+        self.last_drill = last_drill
 
     def window(self, since: int | None, until: int | None) -> tuple[int, int]:
         """The window asked for; before 1970 is nothing. Raises BadInput(`bad_filter`) for one that ends before it begins."""

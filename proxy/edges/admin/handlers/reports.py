@@ -9,26 +9,23 @@ from proxy.edges.admin.queries import ComparisonQuery, LabelReportQuery, ReportQ
 from proxy.runtime.reports.agents import AgentReader
 from proxy.runtime.reports.releases import ReleaseReader
 from proxy.runtime.reports.run_reports import RunReports
-from proxy.runtime.rollouts.drills import Drills
 
 
-async def report_versions(
-    agents: AgentReader, reports: RunReports, drills: Drills, ask: Ask
-) -> AdminAnswer[ReportShown]:
+async def report_versions(agents: AgentReader, reports: RunReports, ask: Ask) -> AdminAnswer[ReportShown]:
     query = ask.query_as(ReportQuery)
     await agents.known(query.agent)
-    return _shown(await reports.report(query.agent, reports.window(*_times(query))), drills)
+    return _shown(reports, await reports.report(query.agent, reports.window(*_times(query))))
 
 
-async def report_label(agents: AgentReader, reports: RunReports, drills: Drills, ask: Ask) -> AdminAnswer[ReportShown]:
+async def report_label(agents: AgentReader, reports: RunReports, ask: Ask) -> AdminAnswer[ReportShown]:
     """Also of a label that is gone, of which there are runs."""
     query = ask.query_as(LabelReportQuery)
     await agents.known(query.agent)
-    return _shown(await reports.report(query.agent, reports.window(*_times(query)), label=query.label), drills)
+    return _shown(reports, await reports.report(query.agent, reports.window(*_times(query)), label=query.label))
 
 
 async def report_rollout(
-    agents: AgentReader, releases: ReleaseReader, reports: RunReports, drills: Drills, ask: Ask
+    agents: AgentReader, releases: ReleaseReader, reports: RunReports, ask: Ask
 ) -> AdminAnswer[ReportShown]:
     """From its beginning, where the query does not say since when."""
     query = ask.query_as(RolloutReportQuery)
@@ -36,7 +33,7 @@ async def report_rollout(
     since, until = _times(query)
     # Until now, and not until its end: conversations keep their arm for a while.
     window = reports.window(rollout.created_at_microseconds if since is None else since, until)
-    return _shown(await reports.report(query.agent, window, rollout=rollout.id), drills)
+    return _shown(reports, await reports.report(query.agent, window, rollout=rollout.id))
 
 
 async def compare_versions(agents: AgentReader, reports: RunReports, ask: Ask) -> AdminAnswer[ComparisonDocument]:
@@ -49,8 +46,8 @@ async def compare_versions(agents: AgentReader, reports: RunReports, ask: Ask) -
     return AdminAnswer(await reports.comparison(query.agent, window, query.candidate, query.stable))
 
 
-def _shown(report: ReportDocument, drills: Drills) -> AdminAnswer[ReportShown]:
-    return AdminAnswer({**report, "last_drill": drills.book.last(report["agent"])})
+def _shown(reports: RunReports, report: ReportDocument) -> AdminAnswer[ReportShown]:
+    return AdminAnswer({**report, "last_drill": reports.last_drill(report["agent"])})
 
 
 def _times(query: ReportQuery) -> tuple[int | None, int | None]:
