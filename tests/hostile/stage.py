@@ -31,6 +31,11 @@ QUICK = {
     "slow_reader_seconds": 1.0,
     "drain_seconds": 2,
 }
+#: For those who wait for none of these: a busy machine may stop a client in the middle of its head.
+PATIENT = dict.fromkeys(
+    ("request_head_seconds", "request_body_idle_seconds", "request_body_seconds", "keep_alive_seconds"),
+    PATIENCE_SECONDS,
+)
 
 
 class Stage:

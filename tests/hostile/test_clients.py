@@ -16,7 +16,7 @@ from proxy.simulator.recording import Call as Received
 from tests.harness import PATIENCE_SECONDS, eventually
 from tests.hostile.conversation import Client, split_answers
 from tests.hostile.provider import KINDS, STREAM_HEAD, STREAMS, Kind, Provider, chunked, playing
-from tests.hostile.stage import Stage, staged
+from tests.hostile.stage import PATIENT, Stage, staged
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
@@ -28,7 +28,7 @@ OPENAI_WHOLE, OPENAI_STREAM = KINDS[0], KINDS[1]
 
 @pytest.fixture
 async def stage(tmp_path: Path, nothing_leaks: None) -> AsyncIterator[Stage]:
-    async with staged(tmp_path / "home", cap_usd=1000) as one:
+    async with staged(tmp_path / "home", cap_usd=1000, timeouts=PATIENT) as one:
         yield one
 
 

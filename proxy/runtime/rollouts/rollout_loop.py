@@ -25,6 +25,7 @@ from proxy.core.snapshot import Rollout, Snapshot
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.event_line import event_line
 from proxy.runtime.rollouts.applying import Applying
+from proxy.runtime.rollouts.early_runs import EarlyRuns
 from proxy.runtime.rollouts.judged import JudgedRollout
 from proxy.runtime.rollouts.watched import WatchedLabel, serves_stable
 from proxy.runtime.state.live_snapshot import LiveSnapshot
@@ -69,6 +70,7 @@ class RolloutLoop:
         self._tick_seconds = tick_seconds
         self._judged: dict[_Key, JudgedRollout] = {}
         self._ticks = 0
+        self._early = EarlyRuns()
         #: Those whose plan or evidence cannot be read, told once.
         self._unjudged: set[_Key] = set()
         #: Labels whose candidate was taken away, by agent and label.
@@ -86,13 +88,15 @@ class RolloutLoop:
             await asyncio.sleep(self._tick_seconds)
 
     def finished(self, runs: Sequence[Run]) -> None:
-        """Count runs as they are recorded. Without a rollout it costs a look for each batch."""
-        if not self._judged and not self._watched:
-            return
+        """Count runs as they are recorded. Without a rollout it costs a look at each."""
         for run in runs:
-            if run.label is not None and (watched := self._watched.get((run.agent, run.label))) is not None:
-                watched.count(run)
-            if run.rollout is not None and (judged := self._judged.get((run.agent, run.rollout))) is not None:
+            if self._watched and run.label is not None and (run.agent, run.label) in self._watched:
+                self._watched[run.agent, run.label].count(run)
+            if run.rollout is None:
+                continue
+            if (judged := self._judged.get(key := (run.agent, run.rollout))) is None:
+                self._early.add(key, run)
+            else:
                 judged.count(run)
 
     def reported(self, told: Sequence[tuple[Run, Outcome]]) -> None:
@@ -100,9 +104,12 @@ class RolloutLoop:
         wanted = {guard.metric for judged in self._judged.values() for guard in judged.plan.metrics}
         wanted |= {metric for watched in self._watched.values() for metric in watched.metrics}
         for run, outcome in told:
+            judged = None
+            if run.rollout is not None and (judged := self._judged.get(key := (run.agent, run.rollout))) is None:
+                self._early.add(key, run, outcome)
             if wanted.isdisjoint(outcome_metrics(outcome.name, outcome.severity)):
                 continue
-            if run.rollout is not None and (judged := self._judged.get((run.agent, run.rollout))) is not None:
+            if judged is not None:
                 judged.count_outcome(run, outcome)
             if run.label is not None and (watched := self._watched.get((run.agent, run.label))) is not None:
                 watched.count_outcome(run, outcome)
@@ -164,6 +171,7 @@ class RolloutLoop:
     async def _follow(self, snapshot: Snapshot) -> None:
         """Begin to judge what is new, let go what has ended."""
         active = {(r.agent, r.id): r for state in snapshot.agents.values() for r in state.rollouts.values()}
+        self._early.keep_only({key for key, rollout in active.items() if rollout.plan is not None})
         ended = [self._judged.pop(key) for key in self._judged.keys() - active.keys()]
         now = self._parts.clock.now_microseconds()
         # What is shown of a rollout that ended is what was known at its end.
@@ -183,6 +191,7 @@ class RolloutLoop:
                     self._tell_unjudged(key, rollout, error)
                 else:
                     self._unjudged.discard(key)
+                    self._early.count(key, self._judged[key])
 
     async def _begin_watch(self, rollout: Rollout, kept: KeptEvidence, watch_seconds: float) -> None:
         """Watch the label of a rollout that ended with stable serving everyone, whoever ended it."""

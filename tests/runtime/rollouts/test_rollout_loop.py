@@ -1,5 +1,6 @@
 """The controller over a real store: it ramps, takes back, goes on after a restart, and yields to people."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from proxy.core.rollouts.reading import fixed_share, plan_document, read_plan
 from proxy.core.snapshot import Agent
 from proxy.runtime.releasing.release_commands import VersionDraft
 from proxy.runtime.releasing.release_rows import RolloutDraft
+from proxy.runtime.releasing.run_commands import OutcomeDraft
 from proxy.runtime.rollouts.applying import CONTROLLER, Applying
 from proxy.runtime.rollouts.judged import JudgedRollout
 from tests.edges.admin.composition import commands
@@ -67,6 +69,22 @@ async def test_a_step_waits_for_its_time_its_runs_and_its_users_and_says_so(stag
     rollout = stage.running()
     assert rollout is not None
     assert rollout.step == 1
+
+
+async def test_what_comes_before_the_loop_meets_a_rollout_is_counted(stage: Stage) -> None:
+    rollout = await stage.start(PLAN | {"guards": {"errors": {}, "outcome.validation": {}}})
+    stage.loop = stage.new_loop()
+    early = stage.runs(30, 270, worse)
+    stage.loop.finished(early)
+    stage.loop.finished(stage.runs_of(replace(rollout, id="r99"), 5, 5, worse))
+    await stage.made.store.record_runs(early, [])
+    drafts = [OutcomeDraft(run=early[0].id, name="validation", value=False)]
+    await stage.made.runs_into(stage.loop).record_outcomes("app", drafts)
+    await stage.tick(30, 270, lambda arm: 0.0)
+    shown = await stage.loop.standing("triage", "r1")
+    assert shown is not None
+    seen = {metric["metric"]: metric["candidate"]["runs"] for metric in shown["decision"]["metrics"]}
+    assert seen == {"errors": 60, "outcome.validation": 1}
 
 
 async def test_a_restart_goes_on_with_the_evidence_and_the_clock_of_before(stage: Stage) -> None:
