@@ -90,11 +90,15 @@ def _is_slow(path: Path) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what is slow; what needs something installed is not for the fast run either."""
+    """Marks what is slow; what needs something installed is not for the fast run either.
+
+    The slow ones come first: of the processes that share the tests, none begins a long file when the others are done.
+    """
     for item in items:
         needs_more = any(item.get_closest_marker(name) for name in ("nginx", "clients"))
         if needs_more or _is_slow(item.path):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: not _is_slow(item.path))
 
 
 @pytest.hookimpl(wrapper=True)
