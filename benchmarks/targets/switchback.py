@@ -8,6 +8,7 @@ What is measured is the compiled form, installed by install_peers.py; the same s
 import http.client
 import json
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,15 +40,17 @@ class Operator:
 
     def __init__(self, admin_port: int, token: str) -> None:
         self._token = token
-        self._connection = http.client.HTTPConnection("127.0.0.1", admin_port, timeout=30)
+        self._admin_port = admin_port
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """One admin call; its answer. Raises RuntimeError with what the proxy said."""
         headers = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
         content = None if body is None else json.dumps(body)
-        self._connection.request(method, f"/api/v1{path}", content, headers)
-        answer = self._connection.getresponse()
-        said = answer.read()
+        # A new connection each: a process that was stopped for a while has closed those it kept.
+        with closing(http.client.HTTPConnection("127.0.0.1", self._admin_port, timeout=30)) as connection:
+            connection.request(method, f"/api/v1{path}", content, headers)
+            answer = connection.getresponse()
+            said = answer.read()
         if answer.status >= 300:
             raise RuntimeError(f"{method} {path}: {answer.status} {said.decode('utf-8', 'replace')[:400]}")
         return json.loads(said) if said else None

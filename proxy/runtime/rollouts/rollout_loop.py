@@ -94,18 +94,19 @@ class RolloutLoop:
                 self._watched[run.agent, run.label].count(run)
             if run.rollout is None:
                 continue
-            if (judged := self._judged.get(key := (run.agent, run.rollout))) is None:
-                self._early.add(key, run)
-            else:
+            if (judged := self._judged.get(key := (run.agent, run.rollout))) is not None:
                 judged.count(run)
+            elif self._will_judge(key):
+                self._early.add(key, run)
 
     def reported(self, told: Sequence[tuple[Run, Outcome]]) -> None:
         """Count facts that came later, with the runs they are about."""
         wanted = {guard.metric for judged in self._judged.values() for guard in judged.plan.metrics}
         wanted |= {metric for watched in self._watched.values() for metric in watched.metrics}
         for run, outcome in told:
-            judged = None
-            if run.rollout is not None and (judged := self._judged.get(key := (run.agent, run.rollout))) is None:
+            key = (run.agent, run.rollout or "")
+            judged = self._judged.get(key)
+            if judged is None and self._will_judge(key):
                 self._early.add(key, run, outcome)
             if wanted.isdisjoint(outcome_metrics(outcome.name, outcome.severity)):
                 continue
@@ -113,6 +114,13 @@ class RolloutLoop:
                 judged.count_outcome(run, outcome)
             if run.label is not None and (watched := self._watched.get((run.agent, run.label))) is not None:
                 watched.count_outcome(run, outcome)
+
+    def _will_judge(self, key: _Key) -> bool:
+        """Whether a tick is to meet this rollout: it is active, and has a plan."""
+        agent, rollout_id = key
+        state = self._parts.live.current.agents.get(agent)
+        rollouts = () if state is None else state.rollouts.values()
+        return any(rollout.id == rollout_id and rollout.plan is not None for rollout in rollouts)
 
     async def tick(self) -> None:
         """One pass over all rollouts."""
@@ -171,7 +179,7 @@ class RolloutLoop:
     async def _follow(self, snapshot: Snapshot) -> None:
         """Begin to judge what is new, let go what has ended."""
         active = {(r.agent, r.id): r for state in snapshot.agents.values() for r in state.rollouts.values()}
-        self._early.keep_only({key for key, rollout in active.items() if rollout.plan is not None})
+        self._early.keep_only(active.keys())
         ended = [self._judged.pop(key) for key in self._judged.keys() - active.keys()]
         now = self._parts.clock.now_microseconds()
         # What is shown of a rollout that ended is what was known at its end.
