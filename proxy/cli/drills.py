@@ -43,7 +43,12 @@ def drill_lines(held: Document) -> list[str]:
     what = f"{held.get('agent')}: version {held.get('candidate')} beside {held.get('stable')}, which {held.get('label')} serves"
     calls = f"{held.get('calls')} synthetic calls, {held.get('failed_calls')} of them failed"
     if held.get("passed"):
-        head = f"{what}, gone {drill_time(held)} after the order to roll back ({calls})"
+        when = (
+            "by the order to roll back"
+            if held.get("time_ms") is None
+            else f"{drill_time(held)} after the order to roll back"
+        )
+        head = f"{what}, gone {when} ({calls})"
     else:
         head = f"FAILED: {what}, still answered when the drill ended ({calls})"
     lines = [head]
@@ -55,8 +60,8 @@ def drill_lines(held: Document) -> list[str]:
 
 
 def drill_time(held: Document) -> str:
-    """How long it took; of one that did not end well, that."""
+    """How long it took, of a drill or one of its processes; of one that did not end well, that."""
     taken = held.get("time_ms")
     if taken is None:
-        return "not taken back"
+        return "no answer of the candidate after the order" if held.get("passed") else "not taken back"
     return "less than 1 ms" if taken < 1 else f"{taken:,.1f} ms"

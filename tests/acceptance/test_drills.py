@@ -1,6 +1,7 @@
 """Rollbacks that are rehearsed: on the real path, beside real users and providers, and remembered."""
 
 import asyncio
+import math
 import os
 import signal
 from pathlib import Path
@@ -38,7 +39,9 @@ async def test_every_process_is_seen_to_have_the_candidate_and_to_have_it_no_mor
         names = ["owner"] if count == 1 else [worker["name"] for worker in await workers(deployment)]
         assert [process["process"] for process in held["processes"]] == names
         assert all(0 < process["candidate_calls"] < process["calls"] for process in held["processes"])
-        assert held["time_ms"] == max(process["time_ms"] for process in held["processes"])
+        times = [process["time_ms"] for process in held["processes"] if process["time_ms"] is not None]
+        # A process may have called last a moment before the order.
+        assert held["time_ms"] == max(times, default=None)
         assert held["calls"] == sum(process["calls"] for process in held["processes"])
         assert await _labels(deployment) == ["prod"]
         rows = (await deployment.operator.get("/agents/support/releases"))["items"]
@@ -178,9 +181,9 @@ async def test_a_worker_that_stands_still_fails_the_drill_which_is_told_by_name(
     finally:
         os.kill(victim["pid"], signal.SIGCONT)
     assert (held["passed"], held["time_ms"]) == (False, None)
-    told = {process["process"]: process["time_ms"] for process in held["processes"]}
-    assert told.pop(victim["name"]) is None
-    assert None not in told.values()
+    told = {process["process"]: process["passed"] for process in held["processes"]}
+    assert told.pop(victim["name"]) is False
+    assert False not in told.values()
     assert (await _drilled(three))[0] == {name: value for name, value in held.items() if name != "stragglers"}
 
 
@@ -192,7 +195,9 @@ async def test_the_last_drill_of_each_agent_is_known_over_a_restart(home: Path, 
         assert await series(deployment, "switchback_drill_timestamp_seconds") > 0
     async with deployed(home, simulator=simulator) as deployment:
         await eventually(lambda: _knows(deployment, held["id"]))
-        assert await series(deployment, "switchback_drill_duration_seconds") == held["time_ms"] / 1000
+        shown = await series(deployment, "switchback_drill_duration_seconds")
+        assert math.isnan(shown) if held["time_ms"] is None else shown == held["time_ms"] / 1000
+        assert await series(deployment, "switchback_drill_passed") == 1
         assert (await _drilled(deployment))[0] == held
         assert len(await _drilled(deployment)) == 2
 

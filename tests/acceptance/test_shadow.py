@@ -23,17 +23,24 @@ RAMP = [{"percentage": 50, "min_duration": "1h", "min_runs": 20, "min_users": 10
 
 @asynccontextmanager
 async def _shadowed(
-    home: Path, candidate: str = EQUAL, workers: int = 1, guards: Any = None, shadow: Any = None, **options: Any
+    home: Path,
+    candidate: str = EQUAL,
+    workers: int = 1,
+    guards: Any = None,
+    shadow: Any = None,
+    plan: Any = None,
+    **options: Any,
 ) -> AsyncIterator[tuple[Deployment, dict[str, Any]]]:
     """A rollout that begins in the shadow."""
     async with deployed(home, workers=workers, rollout_tick_seconds=0.05, **options) as deployment:
         await deployment.operator.agent("support", GOOD, candidate)
-        yield deployment, await _start(deployment, guards, **(shadow or {}))
+        yield deployment, await _start(deployment, guards, plan, **(shadow or {}))
 
 
-async def _start(deployment: Deployment, guards: Any = None, **shadow: Any) -> dict[str, Any]:
-    # An absolute limit acts whatever stable does; what is looked at here is the comparison.
-    plan = {"shadow": {**SHADOW, **shadow}, "steps": RAMP, "guards": guards or {"errors": {}}, "hard_triggers": []}
+async def _start(deployment: Deployment, guards: Any = None, plan: Any = None, **shadow: Any) -> dict[str, Any]:
+    # What most look at here is the comparison, not a limit that acts sooner.
+    plan = {"hard_triggers": [], **(plan or {})}
+    plan |= {"shadow": {**SHADOW, **shadow}, "steps": RAMP, "guards": guards or {"errors": {}}}
     return await deployment.operator.post("/agents/support/rollouts", label="prod", candidate=2, plan=plan, why="")
 
 
@@ -228,8 +235,11 @@ async def test_validators_judge_copies_too_and_a_candidate_whose_answers_fail_th
         assert ended["progress"]["sentence"].startswith("candidate outcome.validation ")
 
 
+BY_DEFAULT = [{"metric": "errors", "rate": 0.5, "min_runs": 20, "min_bad": 10}]
+
+
 async def test_an_outage_that_hits_both_takes_no_candidate_back(home: Path) -> None:
-    async with _shadowed(home, shadow={"min_runs": 1000}) as (deployment, rollout):
+    async with _shadowed(home, shadow={"min_runs": 1000}, plan={"hard_triggers": BY_DEFAULT}) as (deployment, rollout):
         users = itertools.count()
         await _calls(deployment, users, 10)
         await deployment.simulator.stop()
@@ -243,7 +253,7 @@ async def test_an_outage_that_hits_both_takes_no_candidate_back(home: Path) -> N
 
 async def _has_compared(deployment: Deployment, rollout: dict[str, Any], count: int) -> bool:
     decision = (await _shown(deployment, rollout))["progress"]["decision"]
-    (errors,) = (metric for metric in decision["metrics"] if metric["metric"] == "errors")
+    (errors,) = (one for one in decision["metrics"] if (one["metric"], one["role"]) == ("errors", "guard"))
     return errors["candidate"]["runs"] == errors["stable"]["runs"] == count
 
 
@@ -257,6 +267,21 @@ async def test_nothing_is_copied_while_the_rollout_is_paused_or_after_it_was_tak
         await _calls(deployment, itertools.count(), 3)
         assert await _results(deployment) == {}
         assert deployment.simulator.record.received == 6
+
+
+async def test_nothing_is_copied_before_the_schedule_lets_it_begin(home: Path) -> None:
+    later = {"schedule": {"not_before": "2099-01-01T00:00:00Z"}}
+    async with _shadowed(home, plan=later) as (deployment, rollout):
+        assert await _calls(deployment, itertools.count(), 5) == {(200, "support@1")}
+        assert await _results(deployment) == {"schedule": 5.0}
+        assert deployment.simulator.record.received == 5
+        await eventually(lambda: _waits_to_begin(deployment, rollout))
+
+
+async def _waits_to_begin(deployment: Deployment, rollout: dict[str, Any]) -> bool:
+    shown = await _shown(deployment, rollout)
+    told = "it is not to begin yet, until 2099-01-01T00:00:00Z; waits to begin"
+    return (shown["state"], shown["step"], shown["progress"]["sentence"]) == ("running", 0, told)
 
 
 async def test_a_rollout_goes_on_in_the_shadow_after_a_restart(home: Path, simulator: Simulator) -> None:

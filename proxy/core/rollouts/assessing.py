@@ -1,17 +1,27 @@
-"""Each metric of a rollout looked at alone: counts, effect, interval, evidence, and what they amount to."""
+"""Each metric of a rollout looked at alone: counts, effect, interval, evidence, and what they amount to.
+
+Decision: a hard trigger is a limit of the candidate's own rate, and an outage that hits both arms passes it. One of a metric that every
+run tells acts only where the candidate is beyond stable, in the same steps, by half the limit: in an outage at which both
+fail six calls of ten, they differ by that much in 2 of 100 outages, looked at after each run (simulated, 2026-11-29), and a broken candidate
+beside a sound stable always does. Not taken:
+the whole limit, which would let a candidate at 55 % go on beside a stable at 10 %; nor the comparison of reported outcomes, which are
+often told of bad runs alone.
+"""
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from proxy.core.evidence.ratio import TAU_RATIO, interval
 from proxy.core.evidence.tallies import SIDES, RateTally, RatioTally
 from proxy.core.rollouts.evidence import Evidence, MetricEvidence
-from proxy.core.rollouts.plan import Guard, HardTrigger, Plan, Step
+from proxy.core.rollouts.plan import MEASURED, Guard, HardTrigger, Plan, Step
 
 #: pass: no sign of harm; fail: worse, proven; insufficient: too little to say; error: the metric is asked for and silent.
 Verdict = Literal["pass", "fail", "insufficient", "error"]
 Role = Literal["guard", "signal", "hard_trigger"]
+#: By so much of its limit the candidate must be beyond stable, for a hard trigger to act.
+_EXCESS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,13 +127,25 @@ def _assess_trigger(trigger: HardTrigger, evidence: Evidence) -> Assessment:
     runs = bad = 0
     if metric is not None and metric.rates:
         runs, bad = metric.rates[0].runs("candidate"), metric.rates[0].bad("candidate")
-    is_enough = runs >= trigger.least_runs and bad >= trigger.least_bad
+    is_beyond = runs >= trigger.least_runs and bad >= trigger.least_bad and bad / runs >= trigger.rate
     verdict: Verdict = "insufficient" if runs < trigger.least_runs else "pass"
-    if is_enough and bad / runs >= trigger.rate:
+    if is_beyond and not (metric is not None and trigger.metric in MEASURED and _stable_too(metric.rates[0], trigger)):
         verdict = "fail"
     return Assessment(
         metric=trigger.metric, role="hard_trigger", verdict=verdict, candidate_runs=runs, candidate_bad=bad
     )
+
+
+def _stable_too(rate: RateTally, trigger: HardTrigger) -> bool:
+    """Whether stable was about as bad beside the candidate, step by step, so that the cause is elsewhere. What stable lacks of the
+    trigger's least runs counts as good: a few bad runs excuse nothing."""
+    stable, beyond, runs = rate.of("stable"), 0.0, 0
+    for step, ours in rate.of("candidate").items():
+        theirs = stable.get(step)
+        alike = 0.0 if theirs is None else theirs.bad / max(theirs.runs, trigger.least_runs)
+        beyond += ours.bad - ours.runs * alike
+        runs += ours.runs
+    return beyond < _EXCESS * trigger.rate * runs
 
 
 def pooled_log_odds(rate: RateTally) -> tuple[float, float] | None:

@@ -15,7 +15,7 @@ process, in the format of the wire they speak.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, NotRequired, TypedDict, cast
 
 from proxy.core.errors import Conflict, NotFound
 from proxy.core.names import DRILL_LABEL
@@ -59,9 +59,11 @@ class DrillCalls:
 
 
 class DrillProcessDocument(TypedDict):
-    """One process that takes calls. `time_ms` null: it did not get the candidate, or had it still when the drill ended."""
+    """One process that takes calls. `passed`: it had the candidate, and then had it no more (drills of earlier releases do not say it).
+    `time_ms` null: it did not pass, or none of its calls was answered by the candidate after the order."""
 
     process: str
+    passed: NotRequired[bool]
     time_ms: Milliseconds | None
     calls: Count
     candidate_calls: Count
@@ -70,8 +72,8 @@ class DrillProcessDocument(TypedDict):
 
 
 class DrillDocument(TypedDict):
-    """A rehearsed rollback. `time_ms`: from the order to the last answer of the candidate in any process, null where one still had it;
-    `command_ms`: until the order was answered."""
+    """A rehearsed rollback. `time_ms`: from the order to the last answer of the candidate in any process, null where one still had it
+    (`passed` false), or where no answer came after the order; `command_ms`: until the order was answered."""
 
     id: str
     agent: AgentName
@@ -131,6 +133,7 @@ def process_document(process: str, calls: DrillCalls | None, ordered_at: int) ->
     if calls is None:
         return {
             "process": process,
+            "passed": False,
             "time_ms": None,
             "calls": 0,
             "candidate_calls": 0,
@@ -140,8 +143,11 @@ def process_document(process: str, calls: DrillCalls | None, ordered_at: int) ->
     last = calls.last_candidate_at
     return {
         "process": process,
-        # The candidate may have answered last a moment before the order.
-        "time_ms": max(0, last - ordered_at) / 1000 if calls.is_taken_back and last is not None else None,
+        "passed": calls.is_taken_back,
+        # Of a candidate that answered last before the order nobody knows how long it would have gone on.
+        "time_ms": (last - ordered_at) / 1000
+        if calls.is_taken_back and last is not None and last > ordered_at
+        else None,
         "calls": calls.calls,
         "candidate_calls": calls.candidate_calls,
         "failed_calls": calls.failed_calls,
@@ -149,11 +155,16 @@ def process_document(process: str, calls: DrillCalls | None, ordered_at: int) ->
     }
 
 
+def has_passed(processes: Sequence[DrillProcessDocument]) -> bool:
+    """Whether each of them had nothing of the candidate any more; without any nobody knows."""
+    return bool(processes) and all(process.get("passed") for process in processes)
+
+
 def time_of(processes: Sequence[DrillProcessDocument]) -> float | None:
-    """Until the last of them had nothing of the candidate any more, milliseconds; None where one still had, or there is none."""
-    times = [process["time_ms"] for process in processes]
-    known = [time for time in times if time is not None]
-    return max(known) if known and len(known) == len(times) else None
+    """Until the last of them had nothing of the candidate any more, milliseconds; None where one still had, or where the candidate
+    answered nothing after the order."""
+    known = [process["time_ms"] for process in processes if process["time_ms"] is not None]
+    return max(known) if known and has_passed(processes) else None
 
 
 def drill_evidence(document: DrillDocument) -> Mapping[str, Any]:

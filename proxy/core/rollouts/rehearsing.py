@@ -1,10 +1,14 @@
 """A rollout lived through before it begins: traffic as it was, or as it is assumed to be, through the counting and deciding of real ones.
 
-Who gets the candidate follows from the hash and the share of the step, as on the data path; what a run of either arm is like is the run
-that was given, changed by what is assumed of the arm. The clock is the runs' own. Chance is passed in, so that a seed says it all.
+Who gets the candidate follows from the hash, the share of the step and the plan's tags, as on the data path; what a run of either arm is
+like is the run that was given, changed by what is assumed of the arm. The clock is the runs' own; the plan's schedule is held against the
+moment they are moved to. Chance is passed in, so that a seed says it all.
+
+Decision: what a candidate served of recorded runs is left out, and not replayed as the candidate's: it was another candidate, and its
+users are others than the hash of this rollout would choose.
 """
 
-import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -16,8 +20,10 @@ from proxy.core.calls.runs import Run
 from proxy.core.errors import BadInput
 from proxy.core.releasing.releases import CANDIDATE, STABLE
 from proxy.core.rollouts.counting import RolloutCounter, Tallies
-from proxy.core.rollouts.deciding import Action, Decision, Standing, State, decide
+from proxy.core.rollouts.deciding import Decision, Standing, State, Wait, decide
+from proxy.core.rollouts.measuring import Thresholds, counts_for_anybody
 from proxy.core.rollouts.plan import Plan
+from proxy.core.rollouts.schedule import closed
 from proxy.core.rollouts.telling import sentence
 from proxy.core.rollouts.thresholds import LEAST_RUNS, frozen
 
@@ -25,7 +31,13 @@ from proxy.core.rollouts.thresholds import LEAST_RUNS, frozen
 TICK_SECONDS: Final = 60.0
 ASSUMABLE: Final = ("errors", "refusals", "latency", "cost", "output_tokens")
 _RATES: Final = ("errors", "refusals")
-_STABLE_RUNS_BEFORE: Final = 5 * LEAST_RUNS
+#: As many as a real rollout freezes its thresholds by, where there are runs before it, and where there are none.
+RUNS_BEFORE: Final = 5 * LEAST_RUNS
+FIRST_RUNS: Final = 2 * LEAST_RUNS
+_WEEK_MICROSECONDS: Final = 7 * 86_400_000_000
+#: Why a recorded run is not replayed: a candidate served it (or another arm than stable), it asked for another label or for none, or
+#: it says nothing about what served it.
+LeftOut = Literal["other_arm", "other_label", "says_nothing"]
 RehearsalEnd = Literal["rolled_back", "promoted", "waiting", "traffic_over"]
 
 
@@ -40,7 +52,8 @@ class ArmAssumptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """How it went. `seconds` and `runs` until its end, both arms; `candidate_users`: who saw the candidate."""
+    """How it went. `seconds` and `runs` until its end, both arms; `candidate_users`: who saw the candidate; `waits`: what it was short
+    of when its traffic ended."""
 
     end: RehearsalEnd
     told: str
@@ -52,6 +65,37 @@ class Rehearsal:
     candidate_users: int
     #: (seconds since the start, percentage) of each step that was begun.
     steps: Sequence[tuple[float, float]]
+    waits: Sequence[Wait] = ()
+    #: Whether stable's runs were enough to judge latency by.
+    knows_thresholds: bool = True
+
+
+def replayable(runs: Iterable[Run], label: str) -> tuple[list[Run], dict[LeftOut, int]]:
+    """The recorded runs that stand for what the label's stable version does, in their order, and how many others there were."""
+    kept, left_out = list[Run](), Counter[LeftOut]()
+    for run in runs:
+        if run.arm not in (None, STABLE):
+            left_out["other_arm"] += 1
+        elif run.version is None or run.label != label:
+            left_out["other_label"] += 1
+        elif not counts_for_anybody(run):
+            left_out["says_nothing"] += 1
+        else:
+            kept.append(run)
+    return kept, dict(left_out)
+
+
+def runs_before(count: int) -> int:
+    """How many of so many recorded runs are before the rollout, and no part of it: so many that thresholds can be frozen by them, where
+    that leaves at least as many again."""
+    most = min(RUNS_BEFORE, count // 2)
+    return most if most >= LEAST_RUNS else 0
+
+
+def moved_to(start_microseconds: int, earliest_microseconds: int) -> int:
+    """The first moment not before `earliest` that is whole weeks after `start`: runs that are moved there keep their hours and days."""
+    weeks = -((start_microseconds - earliest_microseconds) // _WEEK_MICROSECONDS)
+    return start_microseconds + max(0, weeks) * _WEEK_MICROSECONDS
 
 
 def read_assumptions(pairs: Iterable[str]) -> dict[str, ArmAssumptions]:
@@ -84,13 +128,15 @@ def rehearse(
     salt: str,
     draw: Callable[[], float],
     *,
+    before: Iterable[Run] = (),
+    begins_at_microseconds: int | None = None,
     goes_on: Callable[[], bool] = lambda: True,
 ) -> Rehearsal:
     """Live `plan` through `runs`, which are those of stable in the order they began; `draw()` is uniform in [0, 1). Thresholds are
-    frozen by the first of them, which are before the rollout. `goes_on()` is asked once a tick: False ends it early."""
-    traffic = iter(runs)
-    before = [_as_assumed(run, assumed[STABLE], draw) for run in itertools.islice(traffic, _STABLE_RUNS_BEFORE)]
-    return _Rehearsing(plan, assumed, salt, draw, before).live(traffic, goes_on)
+    frozen by the runs `before` it, else by stable's first ones. It begins with the first run, at `begins_at_microseconds` by the
+    plan's schedule (None: at its own time). `goes_on()` is asked once a tick: False ends it early."""
+    rehearsing = _Rehearsing(plan, assumed, salt, draw, [_as_assumed(run, assumed[STABLE], draw) for run in before])
+    return rehearsing.live(iter(runs), begins_at_microseconds, goes_on)
 
 
 class _Rehearsing:
@@ -109,43 +155,69 @@ class _Rehearsing:
         self._assumed = assumed
         self._salt = salt
         self._draw = draw
-        thresholds = frozen(before)
-        tallies = Tallies() if thresholds is None else Tallies(thresholds=thresholds)
-        self._counter = RolloutCounter(salt, plan, tallies)
+        self._counter = RolloutCounter(salt, plan, Tallies(thresholds=frozen(before) or Thresholds()))
+        #: Stable's, until thresholds are frozen by them.
+        self._first_runs: list[Run] = []
         self._state: State = "running"
+        #: The plan's step; whether its first one has begun; and how often the share has changed, which runs carry.
         self._step = 0
+        self._has_begun = False
+        self._changes = 0
         self._since = 0.0
-        self._steps: list[tuple[float, float]] = [(0.0, plan.steps[0].percentage)]
+        self._begins_at = 0
+        self._steps: list[tuple[float, float]] = []
         self._buckets: dict[str, int] = {}
         self._users: set[str] = set()
         self._runs = self._candidate_runs = 0
 
-    def live(self, runs: Iterator[Run], goes_on: Callable[[], bool]) -> Rehearsal:
+    def live(self, runs: Iterator[Run], begins_at: int | None, goes_on: Callable[[], bool]) -> Rehearsal:
         """To its end, or that of its traffic."""
         start: int | None = None
         tick = seconds = 0.0
-        decision, told = self._decided(0.0)
         for run in runs:
-            start = run.started_at_microseconds if start is None else start
+            if start is None:
+                start = run.started_at_microseconds
+                self._begins_at = start if begins_at is None else begins_at
+                self._begin()
             seconds = (run.started_at_microseconds - start) / 1e6
             while seconds >= tick + TICK_SECONDS:
                 tick += TICK_SECONDS
                 decision, told = self._decided(tick)
-                end = self._applied(decision.action, tick)
+                end = self._applied(decision, tick)
                 if end is not None:
                     return self._told(end, decision, told, tick)
                 if not goes_on():
                     return self._told("traffic_over", decision, told, tick)
             self._count(run)
-        return self._told("traffic_over", decision, told, seconds)
+        # What came since the last tick counts too.
+        decision, told = self._decided(seconds)
+        end = self._applied(decision, seconds) if self._runs else None
+        return self._told(end or "traffic_over", decision, told, seconds)
+
+    def _begin(self) -> None:
+        """With the first share, where the schedule lets it."""
+        self._has_begun = closed(self._plan.schedule, self._begins_at) is None
+        self._steps.append((0.0, self._percentage))
+
+    @property
+    def _percentage(self) -> float:
+        return self._plan.steps[self._step].percentage if self._has_begun else 0.0
 
     def _decided(self, now: float) -> tuple[Decision, str]:
-        standing = Standing(plan=self._plan, state=self._state, step=self._step, seconds_in_step=now - self._since)
+        standing = Standing(
+            plan=self._plan,
+            state=self._state,
+            step=self._step,
+            seconds_in_step=now - self._since,
+            candidate_share=self._percentage / 100,
+            not_now=closed(self._plan.schedule, self._begins_at + round(now * 1e6)),
+            has_begun=self._has_begun,
+        )
         decision = decide(standing, self._counter.close())
         return decision, sentence(decision, standing)
 
-    def _applied(self, action: Action, now: float) -> RehearsalEnd | None:
-        match action:
+    def _applied(self, decision: Decision, now: float) -> RehearsalEnd | None:
+        match decision.action:
             case "roll_back":
                 return "rolled_back"
             case "promote":
@@ -153,11 +225,13 @@ class _Rehearsing:
             case "wait_for_approval":
                 return "waiting"
             case "advance":
-                self._step += 1
+                self._step += 1 if self._has_begun else 0
+                self._has_begun = True
+                self._changes += 1
                 self._since = now
-                self._steps.append((now, self._plan.steps[self._step].percentage))
-                self._counter.begin_step(self._step)
-            case _:
+                self._steps.append((now, self._percentage))
+                self._counter.begin_step(self._changes)
+            case action:
                 self._state = "holding" if action == "hold" else "running"
         return None
 
@@ -166,38 +240,58 @@ class _Rehearsing:
         self._runs += 1
         if unit is None:
             return
-        bucket = self._buckets.get(unit)
-        if bucket is None:
-            bucket = self._buckets[unit] = bucket_of(self._salt, unit)
         by_name = self._plan.pinned.get(unit)
         if by_name is not None:
-            # No evidence, as in a rollout.
-            if by_name == CANDIDATE:
+            # No evidence, as in a rollout; and nobody's candidate before anybody has it.
+            if by_name == CANDIDATE and self._has_begun:
                 self._candidate_runs += 1
                 self._users.add(unit)
             return
-        arm = CANDIDATE if bucket < buckets_for(self._plan.steps[self._step].percentage) else STABLE
+        is_eligible = all(run.tags.get(tag) == value for tag, value in self._plan.eligible.items())
+        arm = CANDIDATE if is_eligible and self._bucket(unit) < buckets_for(self._percentage) else STABLE
         if arm == CANDIDATE:
             self._candidate_runs += 1
             self._users.add(unit)
-        changed = _as_assumed(run, self._assumed[arm], self._draw)
-        self._counter.count(
-            replace(
-                changed, arm=arm, step=self._step, in_analysis=True, kind="live", quarantined=False, reason="rollout"
-            )
+        changed = replace(
+            _as_assumed(run, self._assumed[arm], self._draw),
+            arm=arm,
+            step=self._changes,
+            in_analysis=is_eligible,
+            kind="live",
+            quarantined=False,
+            reason="rollout",
         )
+        self._learn(changed)
+        self._counter.count(changed)
+
+    def _bucket(self, unit: str) -> int:
+        found = self._buckets.get(unit)
+        if found is None:
+            found = self._buckets[unit] = bucket_of(self._salt, unit)
+        return found
+
+    def _learn(self, run: Run) -> None:
+        """Freeze thresholds by stable's first runs, as a rollout does that had none before it."""
+        tallies = self._counter.tallies
+        if tallies.thresholds.latency_microseconds or run.arm != STABLE or run.result != "ok":
+            return
+        self._first_runs.append(run)
+        if len(self._first_runs) == FIRST_RUNS:
+            tallies.thresholds = frozen(self._first_runs) or tallies.thresholds
 
     def _told(self, end: RehearsalEnd, decision: Decision, told: str, seconds: float) -> Rehearsal:
         return Rehearsal(
             end=end,
             told=told,
             metric=decision.metric,
-            percentage=self._plan.steps[self._step].percentage,
+            percentage=self._percentage,
             seconds=seconds,
             runs=self._runs,
             candidate_runs=self._candidate_runs,
             candidate_users=len(self._users),
             steps=tuple(self._steps),
+            waits=[wait for wait in decision.waits if wait.have < wait.need] if end == "traffic_over" else (),
+            knows_thresholds=bool(self._counter.tallies.thresholds.latency_microseconds),
         )
 
 

@@ -7,6 +7,10 @@ Decision: a copy counts in its own cap and in every other cap in dollars or toke
 what such a cap promises holds. It counts in no cap of calls or of calls in flight, which would refuse users for what they did not
 ask.
 
+Decision: outside the rollout's schedule nothing is copied, also where copies were made before: what a share of users has stays through a
+freeze, because taking it away is a change too; a copy is nobody's, and made again at no cost to anybody. The step's clock stands still
+meanwhile.
+
 Decision: a call whose only key is its caller's is not copied unless the plan says so (`callers_keys`): whoever sent the key agreed to
 one call. Nor is one that offers tools, or whose candidate does (`tools_are_safe`): the app runs nothing of an answer it does not get,
 but a provider's own tools act while it is made.
@@ -22,6 +26,7 @@ from proxy.core.bucketing import BUCKETS, bucket_of, buckets_for
 from proxy.core.calls.runs import Run
 from proxy.core.releasing.releases import CANDIDATE
 from proxy.core.rollouts.plan import OUTCOME_PREFIX, Plan
+from proxy.core.rollouts.schedule import Schedule, read_schedule
 from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import AgentState, Arm, Rollout, Snapshot
 from proxy.core.spending.caps import Cap
@@ -43,6 +48,8 @@ class ShadowStep:
     tools_are_safe: bool
     takes_callers_keys: bool
     candidate: int
+    #: Outside of which nothing is copied.
+    schedule: Schedule
 
     def takes(self, run_id: str) -> bool:
         """Whether a call is among those that are copied: drawn by its id, and not by its user."""
@@ -59,13 +66,15 @@ def shadow_step(rollout: Rollout) -> ShadowStep | None:
     candidate = rollout.arm(CANDIDATE)
     if candidate is None or rollout.state != "running" or not is_in_shadow(rollout):
         return None
-    plan = cast("Mapping[str, Any]", rollout.plan)["shadow"]
+    plan = cast("Mapping[str, Any]", rollout.plan)
+    shadow = plan["shadow"]
     return ShadowStep(
         agent=rollout.agent,
-        share_buckets=buckets_for(plan["percentage"]),
-        tools_are_safe=plan["tools_are_safe"],
-        takes_callers_keys=plan["callers_keys"],
+        share_buckets=buckets_for(shadow["percentage"]),
+        tools_are_safe=shadow["tools_are_safe"],
+        takes_callers_keys=shadow["callers_keys"],
         candidate=candidate.version,
+        schedule=read_schedule(plan.get("schedule")),
     )
 
 

@@ -19,6 +19,7 @@ from msgspec import structs
 from proxy.core.calls.identity import CREDENTIAL_HEADERS
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import CapReached
+from proxy.core.rollouts.schedule import closed
 from proxy.core.rollouts.shadow import ShadowStep, is_own_cap, shadow_snapshot
 from proxy.core.scopes import CallFacts
 from proxy.core.snapshot import Snapshot
@@ -80,6 +81,7 @@ class ShadowCopies:
         self._providers: Providers = real.providers
         self._metrics = real.metrics
         self._on_error = real.on_error
+        self._clock = real.clock
         self._tasks = tasks
         self._reply_to_nobody = reply_to_nobody
         self._kept: dict[str, CopiedCall] = {}
@@ -153,6 +155,8 @@ class ShadowCopies:
 
     def _why_not(self, step: ShadowStep, asked: Asked, fields: RequestFields) -> str | None:
         """Why a call must not be copied."""
+        if closed(step.schedule, self._clock.now_microseconds()) is not None:
+            return "schedule"
         state, request = self._live.agent(step.agent), asked.request
         version = None if state is None else state.versions.get(step.candidate)
         if version is None or request is None or asked.problem is not None or asked.route.operation.kind != "generates":

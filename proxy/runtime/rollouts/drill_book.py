@@ -55,4 +55,5 @@ class DrillBook:
     def note(self, drill: DrillDocument) -> None:
         """It is over."""
         self._last[drill["agent"]] = drill
-        self._metrics.drilled(drill["agent"], parse_rfc3339(drill["drilled_at"], "drilled_at"), drill["time_ms"])
+        drilled_at = parse_rfc3339(drill["drilled_at"], "drilled_at")
+        self._metrics.drilled(drill["agent"], drilled_at, drill["time_ms"], passed=drill["passed"])

@@ -25,6 +25,7 @@ from proxy.core.rollouts.drills import (
     check_drillable,
     drill_evidence,
     drilled_versions,
+    has_passed,
     is_of_drill,
     process_document,
     time_of,
@@ -160,7 +161,6 @@ class Drills:
         answered_at = parts.clock.monotonic_microseconds()
         await _settled([member.done for member in members], _LIMIT_SECONDS + _TELL_SECONDS)
         processes = [process_document(member.process, _calls_of(member), ordered_at) for member in members]
-        time_ms = time_of(processes)
         return {
             "id": stage.id,
             "agent": stage.agent,
@@ -170,8 +170,8 @@ class Drills:
             "who": stage.cause.who,
             "why": stage.cause.why,
             "drilled_at": rfc3339(drilled_at),
-            "passed": time_ms is not None,
-            "time_ms": time_ms,
+            "passed": has_passed(processes),
+            "time_ms": time_of(processes),
             "command_ms": (answered_at - ordered_at) / 1000,
             "calls": sum(process["calls"] for process in processes),
             "failed_calls": sum(process["failed_calls"] for process in processes),

@@ -41,6 +41,7 @@ class JudgedRollout:
         tallies = Tallies(step=rollout.step) if kept is None else read_tallies(kept.tallies)
         self._counter = RolloutCounter(rollout.salt, plan, tallies)
         self._looked_at = at_microseconds
+        self._waited = False
         self.watch = Watch() if self.progress.watch is None else read_watch(self.progress.watch)
         self._pairs = CopiedPairs()
         #: What was last said of it in the log; what stays as it is is said once.
@@ -119,11 +120,12 @@ class JudgedRollout:
             )
         self.rollout = rollout
 
-    def measure(self, at_microseconds: int) -> Evidence:
-        """Close the tick. The step's clock runs while the rollout is not paused."""
+    def measure(self, at_microseconds: int, now_microseconds: int) -> Evidence:
+        """Close the tick. The step's clock runs while the rollout is not paused, and in the shadow while copies may be made."""
         passed = max(0, at_microseconds - self._looked_at) / 1e6
         self._looked_at = at_microseconds
-        if self.rollout.state == "running":
+        waited, self._waited = self._waited, self._waits_in_shadow(now_microseconds)
+        if self.rollout.state == "running" and not waited and not self._waited:
             self.progress = replace(self.progress, seconds_in_step=self.progress.seconds_in_step + passed)
         return self._counter.close()
 
@@ -139,7 +141,7 @@ class JudgedRollout:
             seconds_in_step=self.progress.seconds_in_step,
             candidate_share=_share_of(self.rollout),
             not_now=closed(self.plan.schedule, now_microseconds),
-            has_begun=self._has_begun,
+            has_begun=self._has_begun and not self._waits_in_shadow(now_microseconds),
         )
 
     def decide(self, evidence: Evidence, now_microseconds: int) -> tuple[Decision, str]:
@@ -157,6 +159,9 @@ class JudgedRollout:
     def _has_begun(self) -> bool:
         """Whoever sets a share by hand begins it, also with none."""
         return self.rollout.step > 0 or _share_of(self.rollout) > 0 or self.plan.steps[0].percentage == 0
+
+    def _waits_in_shadow(self, now_microseconds: int) -> bool:
+        return is_in_shadow(self.rollout) and closed(self.plan.schedule, now_microseconds) is not None
 
     def decided(self, decision: Decision, told: str, now_microseconds: int, *, phase: Phase | None = None) -> None:
         """Keep what was decided. A rollout that waits for approval goes on waiting."""

@@ -147,7 +147,7 @@ class RolloutLoop:
         clock = self._parts.clock
         for judged in list(self._judged.values()):
             # What was counted since the last tick is kept with the rest.
-            judged.measure(clock.monotonic_microseconds())
+            judged.measure(clock.monotonic_microseconds(), clock.now_microseconds())
             await self._keep([judged.kept(clock.now_microseconds())])
             # It takes some milliseconds to write one down, in which no call is served.
             await asyncio.sleep(0)
@@ -266,7 +266,7 @@ class RolloutLoop:
 
     async def _judge(self, judged: JudgedRollout) -> None:
         parts = self._parts
-        evidence = judged.measure(parts.clock.monotonic_microseconds())
+        evidence = judged.measure(parts.clock.monotonic_microseconds(), parts.clock.now_microseconds())
         decision, told = judged.decide(evidence, parts.clock.now_microseconds())
         refused = None
         phase_before = judged.progress.phase

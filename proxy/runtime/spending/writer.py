@@ -41,7 +41,8 @@ _MAX_WAITING = 50_000
 @dataclass(slots=True)
 class _Waiting:
     holds: Sequence[HeldAmount]
-    durable: asyncio.Future[None]
+    #: With why they are not. No exception: whoever waited may have gone, and nobody would retrieve it.
+    durable: asyncio.Future[Refusal | None]
 
 
 @dataclass(slots=True)
@@ -128,7 +129,7 @@ class LedgerWriter:
             for hold in holds:
                 hold.leaves_no_row = True
             raise _unavailable()
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        durable: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(holds, durable))
         for hold in holds:
             hold.has_row = True
@@ -141,7 +142,9 @@ class LedgerWriter:
             # The row may still come: whoever gave up settles it as released.
             durable.cancel()
             raise _unavailable()
-        durable.result()
+        refusal = durable.result()
+        if refusal is not None:
+            raise refusal
 
     def end(self, holds: Sequence[HeldAmount]) -> None:
         """The holds are settled; they are written with the next write."""
@@ -333,7 +336,7 @@ class LedgerWriter:
         refusal.__cause__ = error
         for waiting in batch.waiting:
             if not waiting.durable.done():
-                waiting.durable.set_exception(refusal)
+                waiting.durable.set_result(refusal)
         # It may be written or not: it is written again, and settling twice is harmless.
         self._rows = batch.rows + self._rows
         self._tried = batch.ended

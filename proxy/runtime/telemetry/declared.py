@@ -58,7 +58,8 @@ _ALL: Final = (
     Declared("switchback_rollbacks", "counter", "owner", "Rollbacks, by what caused them.", ("agent", "cause")),
     Declared("switchback_shadow_copies", "counter", "sum", "Calls that were to be copied for a candidate in the shadow: made, or why not.", ("agent", "result")),
     Declared("switchback_drill_timestamp_seconds", "gauge", "owner", "When a rollback of the agent was last rehearsed, UTC.", ("agent",)),
-    Declared("switchback_drill_duration_seconds", "gauge", "owner", "What it took then until the candidate answered no more; NaN where it still did.", ("agent",)),
+    Declared("switchback_drill_duration_seconds", "gauge", "owner", "What it took then until the candidate answered no more; NaN where it still did, or answered nothing after the order.", ("agent",)),
+    Declared("switchback_drill_passed", "gauge", "owner", "1 where the candidate was gone in the end, else 0.", ("agent",)),
     # The proxy itself.
     Declared("switchback_snapshot_revision", "gauge", "owner", "Revision of the snapshot traffic is decided on."),
     Declared("switchback_snapshot_loaded_timestamp_seconds", "gauge", "owner", "When it was loaded, UTC."),

@@ -83,6 +83,7 @@ class Metrics:
         self._shadow_copies = self._counter("switchback_shadow_copies")
         self._drill_timestamp = self._gauge("switchback_drill_timestamp_seconds")
         self._drill_duration = self._gauge("switchback_drill_duration_seconds")
+        self._drill_passed = self._gauge("switchback_drill_passed")
         self.snapshot_revision = self._gauge("switchback_snapshot_revision")
         self.snapshot_loaded = self._gauge("switchback_snapshot_loaded_timestamp_seconds")
         self.store_up = self._gauge("switchback_store_up")
@@ -111,10 +112,11 @@ class Metrics:
         """A call was copied for a candidate in the shadow, or was not for that reason."""
         self._shadow_copies.labels(agent, result).inc()
 
-    def drilled(self, agent: str, at_microseconds: int, time_ms: float | None) -> None:
-        """A rollback was rehearsed; `time_ms` None: the candidate was not gone when it ended."""
+    def drilled(self, agent: str, at_microseconds: int, time_ms: float | None, *, passed: bool) -> None:
+        """A rollback was rehearsed; `time_ms` None: the candidate was not gone when it ended, or answered nothing after the order."""
         self._drill_timestamp.labels(agent).set(at_microseconds / 1e6)
         self._drill_duration.labels(agent).set(math.nan if time_ms is None else time_ms / 1000)
+        self._drill_passed.labels(agent).set(passed)
 
     def warned(self, cap: Cap) -> None:
         """A call went past a cap that only warns."""

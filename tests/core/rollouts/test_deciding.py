@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.core.evidence.bernoulli import MarginEvidence
-from proxy.core.evidence.tallies import RateTally, RatioTally, Tick
+from proxy.core.evidence.tallies import SIDES, RateTally, RatioTally, Tick
 from proxy.core.rollouts.deciding import Decision, Standing, State, decide
 from proxy.core.rollouts.evidence import Evidence, MetricEvidence, StepEvidence
 from proxy.core.rollouts.plan import Guard, HardTrigger, Plan, Step
@@ -196,3 +196,41 @@ def test_each_number_of_a_verdict_is_there() -> None:
     assert told.interval[0] < told.effect < told.interval[1]
     assert told.interval[0] > 1
     assert told.log_e > math.log(20)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stable", "acts"),
+    [(0.7, 0.7, False), (1.0, 0.9, False), (0.6, 0.1, True), (1.0, 0.5, True), (1.0, 0.0, True)],
+)
+def test_a_hard_trigger_acts_where_the_candidate_fails_and_stable_does_not_as_well(
+    candidate: float, stable: float, acts: bool
+) -> None:
+    # Nothing but the trigger looks at errors.
+    plan = replace(PLAN, guards=(Guard("refusals", "rate"),))
+    decision, _ = _decided(_rate(candidate, stable), plan, refusals=EQUAL)
+    assert (decision.code == "hard_trigger", decision.action == "roll_back") == (acts, acts)
+
+
+def test_an_outage_of_an_earlier_step_is_held_against_no_candidate() -> None:
+    outage, since = Tick(), Tick()
+    for index in range(100):
+        for side in SIDES:
+            outage.count(0, side, index % 64, is_bad=True)
+            since.count(1, side, index % 64, is_bad=index % 10 == 0)
+    errors = MetricEvidence(rates=(RateTally().close(outage).close(since),))
+    assert _decided(errors, at=1)[0].action != "roll_back"
+
+
+def test_a_few_bad_runs_of_stable_excuse_nobody() -> None:
+    tick = Tick()
+    for index in range(30):
+        tick.count(0, "candidate", index, is_bad=True)
+    for index in range(3):
+        tick.count(0, "stable", index, is_bad=True)
+    assert _decided(MetricEvidence(rates=(RateTally().close(tick),)))[0].code == "hard_trigger"
+
+
+def test_outcomes_that_are_told_of_bad_runs_alone_are_compared_with_nobody() -> None:
+    plan = replace(PLAN, hard_triggers=(HardTrigger("outcome.incident.high", 0.01, 1, 1),))
+    incidents = _rate(1.0, 1.0, runs=5)
+    assert _decided(plan=plan, **{"outcome.incident.high": incidents})[0].code == "hard_trigger"

@@ -11,6 +11,7 @@ from proxy.core.rollouts.drills import (
     DrillCalls,
     check_drillable,
     drilled_versions,
+    has_passed,
     is_due,
     process_document,
     time_of,
@@ -96,13 +97,24 @@ def test_the_time_of_a_drill_is_that_of_its_slowest_process() -> None:
     told = [
         process_document(name, _calls(last), 10_000) for name, last in (("w1", 12_500), ("w2", 40_000), ("w3", 9_000))
     ]
-    assert [process["time_ms"] for process in told] == [2.5, 30.0, 0.0]
-    assert time_of(told) == 30.0
+    assert [(process.get("passed"), process["time_ms"]) for process in told] == [
+        (True, 2.5),
+        (True, 30.0),
+        (True, None),
+    ]
+    assert (has_passed(told), time_of(told)) == (True, 30.0)
+
+
+@pytest.mark.parametrize("last", [9_000, 10_000])
+def test_a_candidate_that_answered_nothing_after_the_order_leaves_a_drill_that_passed_without_a_time(last: int) -> None:
+    told = [process_document("w1", _calls(last), 10_000)]
+    assert (has_passed(told), time_of(told)) == (True, None)
 
 
 @pytest.mark.parametrize("calls", [None, _calls(12_500, is_taken_back=False), _calls(None, is_taken_back=False)])
 def test_a_process_that_still_had_the_candidate_or_ended_leaves_the_drill_without_a_time(
     calls: DrillCalls | None,
 ) -> None:
-    assert time_of([process_document("w1", _calls(12_500), 10_000), process_document("w2", calls, 10_000)]) is None
-    assert time_of([]) is None
+    told = [process_document("w1", _calls(12_500), 10_000), process_document("w2", calls, 10_000)]
+    assert (has_passed(told), time_of(told)) == (False, None)
+    assert (has_passed([]), time_of([])) == (False, None)

@@ -1,16 +1,19 @@
 """A rollout lived through before it begins decides as the real one would, shows the candidate to those it would, and is the same again
 for the same chance."""
 
+import dataclasses
 import random
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.bucketing import bucket_of
 from proxy.core.calls.runs import Run
 from proxy.core.errors import BadInput
 from proxy.core.rollouts.plan import Guard, Plan, Step
-from proxy.core.rollouts.rehearsing import Rehearsal, read_assumptions, rehearse
+from proxy.core.rollouts.rehearsing import Rehearsal, moved_to, read_assumptions, rehearse, runs_before
+from proxy.core.rollouts.schedule import Freeze, Schedule
 
 PLAN = Plan(
     steps=(Step(10, 600, 50, 5), Step(50, 600, 50, 5)),
@@ -70,6 +73,43 @@ def test_traffic_that_ends_too_soon_leaves_it_undecided():
 def test_it_stops_when_it_is_told_to():
     told = rehearse(PLAN, traffic(40_000), read_assumptions(()), "a/r1", random.Random(1).random, goes_on=lambda: False)
     assert (told.end, told.seconds) == ("traffic_over", 60)
+
+
+def test_only_those_who_carry_the_plans_tags_get_the_candidate_and_are_counted():
+    runs = [
+        replace(run, tags={"tier": "internal"} if int((run.user or "")[1:]) < 30 else {}) for run in traffic(40_000)
+    ]
+    plan = dataclasses.replace(PLAN, steps=(Step(50, 1e9, 0, 0),), eligible={"tier": "internal"}, most_step_seconds=1e9)
+    told = rehearse(plan, runs, read_assumptions(()), "a/r1", random.Random(1).random)
+    in_the_arm = sum(bucket_of("a/r1", f"u{number}") < 50_000 for number in range(30))
+    assert (told.end, told.candidate_users) == ("traffic_over", in_the_arm)
+
+
+def test_it_begins_and_grows_when_the_schedule_lets_it():
+    hour = 3_600_000_000
+    schedule = Schedule(not_before_microseconds=hour, freezes=(Freeze(hour + 900_000_000, 3 * hour),))
+    plan = dataclasses.replace(PLAN, schedule=schedule)
+    told = rehearse(plan, traffic(40_000), read_assumptions(()), "a/r1", random.Random(1).random)
+    assert (told.end, told.steps) == ("promoted", ((0.0, 0.0), (3600.0, 10), (10_800.0, 50)))
+    late = rehearse(plan, traffic(900), read_assumptions(()), "a/r1", random.Random(1).random)
+    assert (late.end, late.candidate_runs, late.percentage) == ("traffic_over", 0, 0)
+    assert "waits to begin" in late.told
+
+
+def test_recorded_runs_are_moved_by_whole_weeks():
+    week = 7 * 86_400_000_000
+    assert [moved_to(5, earliest) for earliest in (0, 5, 6, week + 5, week + 6)] == [
+        5,
+        5,
+        week + 5,
+        week + 5,
+        2 * week + 5,
+    ]
+
+
+@pytest.mark.parametrize(("count", "before"), [(0, 0), (199, 0), (200, 100), (500, 250), (1000, 500), (9000, 500)])
+def test_so_many_recorded_runs_are_before_the_rollout(count: int, before: int):
+    assert runs_before(count) == before
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ async def test_what_people_did_after_they_ended_a_rollout_is_not_undone(stage: S
     judged = JudgedRollout(rollout, read_plan(PLAN), 0, None)
     for run in stage.runs_of(seen.agents["triage"].rollouts["prod"], 60, 540, worse):
         judged.count(run)
-    decision, told = judged.decide(judged.measure(1), 0)
+    decision, told = judged.decide(judged.measure(1, 0), 0)
     assert decision.action == "roll_back"
     with pytest.raises(Conflict, match="ended by somebody else"):
         await Applying(stage.made.live, stage.made.releases, stage.made.rollouts).apply(judged, decision, told)

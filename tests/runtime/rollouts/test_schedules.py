@@ -128,3 +128,33 @@ async def test_waiting_to_begin_takes_no_time_of_the_first_step(stage: Stage) ->
     await stage.tick(seconds=2)
     await stage.tick(seconds=5)
     assert (share(stage), (await shown(stage))["seconds_in_step"]) == (10_000, 5)
+
+
+SHADOWED = {**PLAN, "shadow": {"percentage": 100, "cap_usd": 1, "min_duration": "1m", "min_runs": 0, "min_users": 0}}
+
+
+async def test_a_shadow_waits_for_the_schedule_and_waiting_takes_none_of_its_time(stage: Stage) -> None:
+    impatient = {"max_step_duration": "10m", "on_inconclusive": "rollback"}
+    await stage.start({**SHADOWED, **impatient, "schedule": LATER["schedule"]})
+    await stage.tick(seconds=3500)
+    told = await shown(stage)
+    assert (told["code"], told["plan_step"], told["seconds_in_step"]) == ("schedule", 0, 0)
+    assert told["sentence"].endswith("; waits to begin")
+    await stage.tick(seconds=100)
+    await stage.tick(seconds=30)
+    assert share(stage) == 0
+    assert (await shown(stage))["code"] == "short"
+    await stage.tick(seconds=60)
+    assert (share(stage), (await shown(stage))["plan_step"]) == (10_000, 0)
+    await stage.tick()
+    assert (await shown(stage))["plan_step"] == 1
+
+
+async def test_a_freeze_stops_the_clock_of_a_shadow_that_has_begun(stage: Stage) -> None:
+    await stage.start({**SHADOWED, "schedule": FROZEN_SOON})
+    stage.made.clock.now += 30 * 1_000_000
+    await stage.loop.tick()
+    stage.made.clock.now = NOON + AN_HOUR
+    await stage.loop.tick()
+    told = await shown(stage)
+    assert (told["code"], told["seconds_in_step"], share(stage)) == ("schedule", 30, 0)

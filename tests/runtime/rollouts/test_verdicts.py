@@ -58,8 +58,8 @@ def _with(run: Run, **members: Any) -> Run:
     return msgspec.structs.replace(run, **members)
 
 
-async def test_an_outage_that_hits_both_arms_convicts_nobody(stage: Stage) -> None:
-    await stage.start(PLAN | {"hard_triggers": []})
+async def test_an_outage_that_hits_both_arms_convicts_nobody_by_no_rule(stage: Stage) -> None:
+    await stage.start(PLAN)
     for _ in range(10):
         await stage.tick(10, 90, lambda arm: 0.6, seconds=1)
     assert stage.running() is not None

@@ -1,6 +1,9 @@
 """Leases: calls wait for no commit, and whatever happens, rows and leases together are never less than what was spent and held."""
 
 import asyncio
+import contextlib
+import gc
+from typing import Any
 
 import pytest
 
@@ -226,3 +229,34 @@ async def test_near_the_limit_what_becomes_a_row_leaves_the_lease() -> None:
     long_call.settle(Spent(nanodollars=1))
     await ledger.write()
     assert disk.charged(key) <= 640
+
+
+async def test_a_call_that_left_while_it_waited_for_its_row_leaves_nothing_to_complain_about() -> None:
+    """Such as a copy that the stop of the server breaks off while the store is away."""
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    disk = Disk(away=True)
+    ledger = SpendLedger(disk, Clock())
+    waiting = asyncio.ensure_future(ledger.hold("1", [cap(10_000)], FACTS, bound()).place())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+    assert not await ledger.write()
+    # In the same turn in which the write failed a call may leave too.
+    disk.away = False
+    await ledger.flush()
+    disk.goes_on.clear()
+    disk.loses_answer = True
+    second = asyncio.ensure_future(ledger.hold("2", [cap(20_000)], FACTS, bound()).place())
+    await asyncio.sleep(0)
+    writing = asyncio.ensure_future(ledger.write())
+    await asyncio.sleep(0)
+    disk.goes_on.set()
+    await writing
+    second.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Unavailable):
+        await second
+    del waiting, second, writing
+    gc.collect()
+    assert told == []
