@@ -29,7 +29,8 @@ from proxy.bound_settings import LimitSettings, RetentionSettings, Section, Time
 from proxy.core.addresses import Address, ListenAddress, UnixAddress, http_url, listen_addresses, tcp_address
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name
-from proxy.core.wrong_values import accepted, nearest_of
+from proxy.core.nearest import nearest_of
+from proxy.core.wrong_values import accepted
 from proxy.settings_file import SettingsError, expanded, file_content, read_key_files
 from proxy.webhook_settings import Webhooks
 

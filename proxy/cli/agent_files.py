@@ -5,7 +5,6 @@ are those of new versions, and no path leads out of the folder, not by `..` and 
 Counterpart: agent_writing.py writes the same format back, so that what was read is what was written.
 """
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, cast
 
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name, check_label_name
+from proxy.core.nearest import did_you_mean
 from proxy.core.versions.components import (
     COMPONENT_KINDS,
     MAX_PROMPT_BYTES,
@@ -246,8 +246,7 @@ def _unknown_keys(content: Document) -> Iterator[str]:
             continue
         for key in cast("dict[Any, Any]", place):
             if key not in known:
-                close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+                hint = did_you_mean(key, known, near=0.5) or f"there are {', '.join(known)}"
                 yield f"{path}.{key}: unknown key; {hint}".lstrip(".")
 
 

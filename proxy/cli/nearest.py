@@ -4,13 +4,13 @@ Only where one is near is it said; a look that fails says nothing, so that the r
 """
 
 import contextlib
-import difflib
 from collections.abc import Mapping
 from typing import Any, cast
 
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.failures import CommandFailed
 from proxy.cli.version_names import LATEST
+from proxy.core.nearest import did_you_mean
 
 _ALL = 10_000
 #: How many outcomes are looked at for the names in use.
@@ -19,7 +19,6 @@ _RECENT = 200
 _UNASSIGNED = "unassigned"
 #: What verbs call an argument that names a label, or a version by its label; of numbers the server says which there are.
 _NAMES = ("label", "version", "before", "after")
-_CUTOFF = 0.6
 
 
 def with_nearest(api: AdminClient, failed: CommandFailed, arguments: Mapping[str, Any]) -> CommandFailed:
@@ -60,7 +59,7 @@ def _slip(api: AdminClient, asked: Mapping[str, Any]) -> str | None:
     from proxy.core.calls.outcomes import FIXED_NAMES  # noqa: PLC0415
 
     known = [*FIXED_NAMES, *_members(api.items("/outcomes", _RECENT), "name")]
-    hint = None if name in known else _nearest(name, known)
+    hint = None if name in known else did_you_mean(name, known)
     return hint and f"no outcome of late is named {name!r}; {hint}"
 
 
@@ -70,7 +69,7 @@ def _slip_of_agent(api: AdminClient, agent: str, path: str, asked: Mapping[str, 
     if version is not None and (missing := _missing(api, f"{path}/versions/{version}", "version_not_found", asked)):
         return missing
     if label is not None and not api.items(f"{path}/releases", 1, {"label": label})["items"]:
-        hint = _nearest(label, _names(api, f"{path}/labels", "label"))
+        hint = did_you_mean(label, _names(api, f"{path}/labels", "label"))
         return f"{agent} has no label {label!r}" + (f"; {hint}" if hint else "")
     if release is not None:
         newest = next(iter(_members(api.items(f"{path}/releases", 1), "release")), "0")
@@ -96,17 +95,17 @@ def _hint(api: AdminClient, code: str | None, agent: str, arguments: Mapping[str
     path = f"/agents/{segment(agent)}"
     match code:
         case "agent_not_found":
-            return _nearest(agent, _names(api, "/agents", "agent"))
+            return did_you_mean(agent, _names(api, "/agents", "agent"))
         case "label_not_set" | "version_not_found":
             given = [str(arguments[name]) for name in _NAMES if arguments.get(name) is not None]
             known = [*_names(api, f"{path}/labels", "label"), LATEST]
             wrong = [name for name in given if not name.isdigit() and name not in known]
-            return _nearest(wrong[0], known) if wrong else None
+            return did_you_mean(wrong[0], known) if wrong else None
         case "rollout_not_found" | "proposal_not_found":
             newest = _members(api.items(f"{path}/{code.partition('_')[0]}s", 1), "id")
             return f"the newest is {newest[0]}" if newest else "it has none yet"
         case "plan_not_found":
-            return _nearest(str(arguments.get("plan")), _names(api, "/plans", "name"))
+            return did_you_mean(str(arguments.get("plan")), _names(api, "/plans", "name"))
         case _:
             return None
 
@@ -117,8 +116,3 @@ def _names(api: AdminClient, path: str, member: str) -> list[str]:
 
 def _members(page: Document, member: str) -> list[str]:
     return [str(item.get(member)) for item in cast("list[Document]", page["items"])]
-
-
-def _nearest(given: str, known: list[str]) -> str | None:
-    close = difflib.get_close_matches(given, known, n=1, cutoff=_CUTOFF)
-    return f"did you mean {close[0]}?" if close else None

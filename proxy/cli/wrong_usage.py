@@ -5,11 +5,11 @@ name, or one that speaks of the word, where the command reads settings; a comman
 people try.
 """
 
-import difflib
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from proxy.core.nearest import did_you_mean
 from proxy.core.wrong_values import accepted
 
 _NAME = "switchback"
@@ -61,9 +61,9 @@ def _value(parameter: Any, fault: Any) -> str:
 def _meant(context: Any, option: str) -> str | None:
     words = _WORD.findall(option.lower())
     own = dict(_options(context))
-    near = difflib.get_close_matches(option, own, n=1, cutoff=_NEAR)
-    if near:
-        return f"did you mean {near[0]}?"
+    near = did_you_mean(option, own, _NEAR)
+    if near is not None:
+        return near
     if not words or len(words[0]) == 1:
         return None
     speaking = [name for name, text in own.items() if set(words) <= set(_WORD.findall(text.lower()))]

@@ -4,10 +4,11 @@ The kinds are those that pydantic names its faults by (https://docs.pydantic.dev
 sentences speak of inputs and parsing, which nobody asked about. A sentence never holds the value itself, which may be a secret.
 """
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from proxy.core.nearest import nearest_of
 
 _KINDS = {
     "missing": "is missing",
@@ -36,9 +37,6 @@ _VALUE_ERROR = "Value error, "
 #: How a sentence begins that pydantic says of a kind not named here.
 _INPUT = re.compile(r"Input should be |Input should ")
 _CHOICE = re.compile(r"'([^']*)'")
-_CUTOFF = 0.6
-#: Comparing takes longer than the names are worth.
-_LONGEST_NAME = 64
 
 
 def accepted(
@@ -76,14 +74,6 @@ def in_words(choices: Sequence[str]) -> str:
     """`a, b or c`."""
     *rest, last = choices or ("nothing",)
     return f"{', '.join(rest)} or {last}" if rest else last
-
-
-def nearest_of(given: object, known: Sequence[str]) -> str:
-    """`; did you mean …?`, or nothing where none is near."""
-    if not isinstance(given, str) or len(given) > _LONGEST_NAME:
-        return ""
-    close = difflib.get_close_matches(given.lower(), known, n=1, cutoff=_CUTOFF)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _range(limits: Mapping[str, float]) -> str:

@@ -468,7 +468,7 @@ async def test_a_plan_that_was_set_elsewhere_is_replaced_only_by_force(repositor
     ("name", "content", "problem"),
     [
         ("Quick.plan.yaml", "{}", "Quick.plan.yaml: a plan is named with"),
-        ("quick.plan.yaml", "stepz: []", "quick.plan.yaml: plan has no 'stepz', did you mean 'steps'?"),
+        ("quick.plan.yaml", "stepz: []", "quick.plan.yaml: plan has no 'stepz'; did you mean steps?"),
         ("quick.plan.yaml", "[]", "quick.plan.yaml: must be a mapping of steps"),
         ("quick.plan.yaml", "name: slow", "quick.plan.yaml: name: the file's own name says quick"),
         ("quick.plan.yaml", "alpha: .nan", "quick.plan.yaml: alpha: is not a number that JSON has"),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from proxy.core.wrong_values import accepted, in_words, nearest_of
+from proxy.core.wrong_values import accepted, in_words
 
 
 class Every(BaseModel):
@@ -83,7 +83,5 @@ def test_what_has_no_sentence_here_is_told_without_the_words_of_a_parser() -> No
     assert accepted("value_error", "Value error, must be odd", {}, example=3) == "must be odd"
 
 
-def test_nothing_near_is_guessed_and_nothing_long_is_compared() -> None:
-    assert nearest_of("agnt", ("agent", "version")) == "; did you mean agent?"
-    assert nearest_of("zzz", ("agent",)) == nearest_of("agent" * 20, ("agent" * 20,)) == nearest_of(7, ("7",)) == ""
+def test_choices_are_told_in_words() -> None:
     assert (in_words(["a"]), in_words(["a", "b", "c"])) == ("a", "a, b or c")

@@ -7,10 +7,10 @@ a rollout may still begin. So those are said, not refused.
 Decision: what calls asked for in the past is not looked up. It is the store's to know, and an emergency does not wait for it.
 """
 
-import difflib
 from collections.abc import Callable, Iterable
 
 from proxy.core.model_names import means_model
+from proxy.core.nearest import did_you_mean
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import AgentState, Snapshot
 from proxy.core.versions.components import Bundle
@@ -69,5 +69,5 @@ def _bundles(states: Iterable[AgentState]) -> Iterable[Bundle]:
 
 
 def _near(named: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(named, known, 1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    question = did_you_mean(named, known)
+    return "" if question is None else f" ({question})"

@@ -1,11 +1,11 @@
 """Members of a plan's document, each checked and named by its place: `steps[2].min_runs must be a whole number, 0 or more`."""
 
-import difflib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from proxy.core.errors import BadInput
+from proxy.core.nearest import nearest_of
 from proxy.core.times import parse_span
 
 Word = TypeVar("Word", bound=str)
@@ -21,10 +21,7 @@ def object_at(value: object, at: str, keys: Sequence[str]) -> Mapping[str, objec
     found = cast("Mapping[Any, object]", value)
     for key in found:
         if key not in keys:
-            near = difflib.get_close_matches(str(key), keys, 1)
-            raise bad_plan(
-                at, f"has no {key!r}{f', did you mean {near[0]!r}?' if near else ''} (known: {', '.join(keys)})"
-            )
+            raise bad_plan(at, f"has no {key!r}{nearest_of(key, keys)} (known: {', '.join(keys)})")
     return cast("Mapping[str, object]", found)
 
 

@@ -20,7 +20,6 @@ What is left out is the default plan's. A metric that the proxy does not measure
 guard that nobody feeds would hold the rollout for ever.
 """
 
-import difflib
 import itertools
 from collections.abc import Mapping
 from typing import Any, TypedDict, cast
@@ -28,6 +27,7 @@ from typing import Any, TypedDict, cast
 from proxy.core.bucketing import buckets_for
 from proxy.core.calls.outcomes import SEVERITIES
 from proxy.core.names import check_plan_name
+from proxy.core.nearest import nearest_of
 from proxy.core.rollouts.members import bad_plan, count_at, list_at, number_at, object_at, one_of, span_at, users_at
 from proxy.core.rollouts.plan import (
     AT_END,
@@ -349,9 +349,10 @@ def _kind(metric: str, asked: object, at: str) -> MetricKind:
             raise bad_plan(f"{at}.kind", "of an outcome is rate (true is bad unless it is validation) or score")
         return cast("MetricKind", kind)
     if metric not in MEASURED:
-        near = difflib.get_close_matches(metric, (*MEASURED, OUTCOME_PREFIX + metric), 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise bad_plan(at, f"is no metric the proxy measures{hint} An outcome that people report is outcome.NAME")
+        hint = nearest_of(metric, (*MEASURED, OUTCOME_PREFIX + metric))
+        raise bad_plan(
+            at, f"is no metric the proxy measures{hint or '.'} An outcome that people report is outcome.NAME"
+        )
     if asked is not None and asked != MEASURED[metric]:
         raise bad_plan(f"{at}.kind", f"is {MEASURED[metric]} for this metric")
     return MEASURED[metric]

@@ -13,7 +13,6 @@ Decision: a zone is refused when a plan is made, and not when it is read again. 
 plan was made lets nothing grow, says why, and goes on judging; that the plan could not be read would leave the candidate unwatched.
 """
 
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Final, Literal, TypedDict, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from proxy.core.errors import BadInput
+from proxy.core.nearest import nearest_of
 from proxy.core.rollouts.members import bad_plan, list_at, object_at
 from proxy.core.shapes import Moment
 from proxy.core.times import parse_rfc3339, rfc3339
@@ -205,8 +205,7 @@ def check_time_zone(schedule: Schedule) -> None:
     hours = schedule.business_hours
     known = set[str]() if hours is None else available_timezones() - _NO_ZONES
     if hours is not None and hours.time_zone not in known:
-        near = difflib.get_close_matches(hours.time_zone, known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ", such as Europe/Berlin"
+        hint = nearest_of(hours.time_zone, known) or ", such as Europe/Berlin"
         raise bad_plan("schedule.business_hours.time_zone", f"must be the IANA name of a time zone{hint}")
 
 

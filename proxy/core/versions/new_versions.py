@@ -9,12 +9,12 @@ author's: a blank at the end of a line, or a line break at the end of a file, ma
 before keep their bytes, and are compared by what they would be now.
 """
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, cast
 
 from proxy.core.characters import is_plain
 from proxy.core.errors import BadInput
+from proxy.core.nearest import did_you_mean
 from proxy.core.versions.components import COMPONENT_KINDS, Bundle, parse_bundle
 from proxy.core.versions.prompts import look_alike
 from proxy.core.versions.recorded import COUNTED_POLICY, ENFORCED_POLICY, JUDGED_POLICY, RECORDED
@@ -88,8 +88,7 @@ def _check_policy(policy: Any) -> None:
         if key == RECORDED and not isinstance(value, Mapping):
             raise _bad("policy.recorded", "must be an object")
         if key not in POLICY_KEYS:
-            close = difflib.get_close_matches(str(key), POLICY_KEYS, n=1, cutoff=0.6)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(POLICY_KEYS)}"
+            hint = did_you_mean(key, POLICY_KEYS) or f"there are {', '.join(POLICY_KEYS)}"
             raise _bad(f"policy.{key}", f"is unknown; {hint} What is only written down goes to policy.recorded")
     check_validators(cast("Mapping[Any, Any]", policy).get("validators"))
 

@@ -16,8 +16,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from proxy.core.errors import Refusal, Unauthorized
+from proxy.core.nearest import nearest_of
 from proxy.core.releasing.preflight import FindingDocument, PreflightFailed
-from proxy.core.wrong_values import accepted, nearest_of
+from proxy.core.wrong_values import accepted
 from proxy.edges.admin.answers.problems import FaultyMember, Problem
 
 PROBLEM_TYPE = "application/problem+json"

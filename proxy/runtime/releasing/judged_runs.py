@@ -7,9 +7,11 @@ So is one of which nobody knows whether it was recorded, because the server stop
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from proxy.core.errors import Unavailable
+from proxy.runtime.process.flushing import write_when_woken
 from proxy.runtime.releasing.run_commands import OutcomeDraft, RunCommands
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.validation.validation import RunVerdict
@@ -48,26 +50,27 @@ class JudgedRuns:
     async def run(self, commands: RunCommands) -> None:
         """Record until cancelled. `commands` flush what this process has of the runs."""
         self._commands = commands
-        while True:
-            await self._wake.wait()
-            await asyncio.sleep(_GATHER_SECONDS)
-            self._wake.clear()
-            try:
-                if not await self._write_batch(commands):
-                    await asyncio.sleep(_RETRY_SECONDS)
-            except Unavailable:
-                await asyncio.sleep(_RETRY_SECONDS)
-            except Exception as error:
-                # A batch that fails for a reason of its own is lost and told; the next one is tried.
-                self._on_error(error)
-            if self._queue:
-                self._wake.set()
+        write = partial(self._write_some, commands)
+        await write_when_woken(self._wake, partial(asyncio.sleep, _GATHER_SECONDS), write, _RETRY_SECONDS)
 
     async def write(self) -> None:
         """Record all that can be recorded now, in the order they came. Raises Unavailable, with the rest still queued."""
         for _ in range(len(self._queue) // _BATCH + 1):
             if self._commands is not None and self._queue:
                 await self._write_batch(self._commands)
+
+    async def _write_some(self, commands: RunCommands) -> bool:
+        try:
+            if self._queue and not await self._write_batch(commands):
+                return False
+        except Unavailable:
+            return False
+        except Exception as error:
+            # A batch that fails for a reason of its own is lost and told; the next one is tried.
+            self._on_error(error)
+        if self._queue:
+            self._wake.set()
+        return True
 
     async def _write_batch(self, commands: RunCommands) -> bool:
         """Record the oldest; False where the runs of some are not there yet, which are tried again. Raises Unavailable: all are."""

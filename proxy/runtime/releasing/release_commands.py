@@ -15,6 +15,7 @@ from typing import Any
 from proxy.core.calls.identity import required_agent
 from proxy.core.errors import Conflict, NotFound
 from proxy.core.names import check_agent_name, check_label_name
+from proxy.core.nearest import nearest_of
 from proxy.core.proof.emergency import RollbackOrder
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.protection import check_goes_back
@@ -24,7 +25,6 @@ from proxy.core.tokens import Role, check_role
 from proxy.core.versions.components import Bundle, parse_bundle
 from proxy.core.versions.new_versions import check_new_version, says_the_same, with_plain_texts
 from proxy.core.versions.versions import Version, version_summary
-from proxy.core.wrong_values import nearest_of
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, clear
 from proxy.runtime.releasing.preflight import Foreseen, Preflight, look_ahead

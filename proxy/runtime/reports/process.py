@@ -6,10 +6,10 @@ from typing import TypedDict, get_args
 
 from proxy.core.compiled import IS_COMPILED
 from proxy.core.errors import BadInput, NotFound
+from proxy.core.nearest import nearest_of
 from proxy.core.rollouts.drills import DrillDocument
 from proxy.core.shapes import Count
 from proxy.core.spending.shown_price import PriceDocument, price_document
-from proxy.core.wrong_values import nearest_of
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.spending.ledger import SpendLedger

@@ -11,12 +11,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.spending.caps import CounterKey
 from proxy.core.spending.ledger import BatchEntry, Lease, LedgerWrites, SettledBatch
 from proxy.runtime.process.clock import Clock
+from proxy.runtime.process.flushing import write_when_woken
 from proxy.runtime.process.pace import Pace
 from proxy.runtime.spending.counters import Counter
 from proxy.runtime.spending.held_amount import HeldAmount
@@ -167,26 +169,20 @@ class LedgerWriter:
 
     async def run(self) -> None:
         """Write what waits, again and again, until cancelled."""
-        while True:
-            await self._wake.wait()
-            if not self._hurry.is_set():
-                await self._hurried(_GATHER_SECONDS)
-            self._wake.clear()
-            self._hurry.clear()
-            began, rows = time.monotonic(), len(self._ended) + len(self._rows)
-            if not await self._write_some():
-                await asyncio.sleep(_RETRY_SECONDS)
-                self._wake.set()
-                continue
+        await write_when_woken(self._wake, partial(self._hurried, _GATHER_SECONDS), self._write_some, _RETRY_SECONDS)
+
+    async def _write_some(self) -> bool:
+        self._hurry.clear()
+        began, rows = time.monotonic(), len(self._ended) + len(self._rows)
+        async with self._turn:
+            is_written = await self._write(self._batch(()))
+        if is_written:
             pause = self._pace.took(time.monotonic() - began, rows)
             if pause:
                 await self._hurried(pause)
             if self._ended or self._rows:
                 self._wake.set()
-
-    async def _write_some(self) -> bool:
-        async with self._turn:
-            return await self._write(self._batch(()))
+        return is_written
 
     async def flush(self, *, ends_leases: Iterable[Counter] = ()) -> bool:
         """Write everything that waits now; False where the store is away. `ends_leases`: of these counters no more of the lease
@@ -258,6 +254,8 @@ class LedgerWriter:
 
     async def _hurried(self, seconds: float) -> None:
         """Returns when somebody is in a hurry, or after so long."""
+        if self._hurry.is_set():
+            return
         timer = asyncio.get_running_loop().call_later(seconds, self._hurry.set)
         try:
             await self._hurry.wait()

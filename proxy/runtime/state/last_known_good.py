@@ -11,6 +11,7 @@ back without that change; writing on the change's own time would make every chan
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol, TypedDict
 
 from proxy.core.errors import Refusal, Unavailable
@@ -20,6 +21,7 @@ from proxy.core.releasing.short_history import followed_by, is_cut, short_histor
 from proxy.core.shapes import Count
 from proxy.core.snapshot import AgentState, Snapshot
 from proxy.core.versions.versions import Version
+from proxy.runtime.process.flushing import write_when_woken
 from proxy.store.ports.releases import ReleaseStore
 from proxy.store.ports.versions import VersionSource
 
@@ -138,13 +140,7 @@ class LastKnownGood:
 
     async def run(self) -> None:
         """Write what is new until cancelled."""
-        while True:
-            await self._wake.wait()
-            await asyncio.sleep(_GATHER_SECONDS)
-            self._wake.clear()
-            if not await self.flush():
-                await asyncio.sleep(_RETRY_SECONDS)
-                self._wake.set()
+        await write_when_woken(self._wake, partial(asyncio.sleep, _GATHER_SECONDS), self.flush, _RETRY_SECONDS)
 
     async def flush(self) -> bool:
         """Write now; False where it could not be."""

@@ -11,10 +11,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Unavailable
+from proxy.runtime.process.flushing import write_when_woken
 from proxy.runtime.process.pace import Pace
 from proxy.store.ports.runs import RunRecords
 
@@ -74,26 +76,20 @@ class Recorder:
 
     async def run(self) -> None:
         """Write batches until cancelled."""
-        while True:
-            await self._wake.wait()
-            # A short gathering time makes one transaction of many runs.
-            await asyncio.sleep(_GATHER_SECONDS)
-            self._wake.clear()
-            began, rows = time.monotonic(), len(self._queue)
-            if not await self._write_some():
-                await asyncio.sleep(_RETRY_SECONDS)
-                self._wake.set()
-                continue
+        await write_when_woken(self._wake, partial(asyncio.sleep, _GATHER_SECONDS), self._write_some, _RETRY_SECONDS)
+
+    async def _write_some(self) -> bool:
+        began, rows = time.monotonic(), len(self._queue)
+        async with self._turn:
+            self._tell()
+            is_written = await self._write_batch()
+        if is_written:
             pause = self._pace.took(time.monotonic() - began, rows)
             if pause:
                 await asyncio.sleep(pause)
             if self._queue:
                 self._wake.set()
-
-    async def _write_some(self) -> bool:
-        async with self._turn:
-            self._tell()
-            return await self._write_batch()
+        return is_written
 
     async def flush(self) -> bool:
         """Write everything queued; False when the store is away (the rest stays queued)."""

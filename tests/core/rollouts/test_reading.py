@@ -54,7 +54,7 @@ def test_what_is_stored_is_read_again(plan: object) -> None:
     ("document", "at", "says"),
     [
         ([], "plan", "must be an object"),
-        ({"step": []}, "plan", "did you mean 'steps'"),
+        ({"step": []}, "plan", "did you mean steps"),
         ({"steps": []}, "steps", "at least one"),
         ({"steps": [{"percentage": 10}, {"percentage": 10}]}, "steps[1].percentage", "above the step before"),
         ({"steps": [{"percentage": 101}]}, "steps[0].percentage", "from 0 to 100"),

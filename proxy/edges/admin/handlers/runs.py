@@ -7,9 +7,9 @@ from proxy.core.calls.outcomes import outcome_document
 from proxy.core.calls.run_filter import RunFilter, filter_document
 from proxy.core.calls.runs import attempt_document, run_document
 from proxy.core.errors import BadInput
+from proxy.core.nearest import nearest_of
 from proxy.core.releasing.releases import CANDIDATE, STABLE
 from proxy.core.times import parse_period
-from proxy.core.wrong_values import nearest_of
 from proxy.edges.admin.answers.lists import Listed
 from proxy.edges.admin.answers.runs import JudgedRun, Quarantined, RunShown
 from proxy.edges.admin.ask_and_answer import AdminAnswer, Ask, Streamed
