@@ -6,6 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "proxy"
+TESTS = ROOT / "tests"
 #: Where classes have names that somebody else gave.
 IN_WORDS_OF_OTHERS = {
     "simulator": "a program of its own: what it imitates has the names that it has at its provider",
@@ -24,10 +25,10 @@ def has_words_of_others(path: Path) -> bool:
     return any(path.is_relative_to(PACKAGE / folder) for folder in IN_WORDS_OF_OTHERS)
 
 
-def classes() -> dict[str, list[str]]:
+def classes(folder: Path) -> dict[str, list[str]]:
     """Where each name of a class stands."""
     found: dict[str, list[str]] = defaultdict(list)
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         if not has_words_of_others(path):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.ClassDef):
@@ -36,7 +37,7 @@ def classes() -> dict[str, list[str]]:
 
 
 def test_a_class_name_stands_once() -> None:
-    twice = {name: places for name, places in classes().items() if len(places) > 1}
+    twice = {name: places for name, places in classes(PACKAGE).items() if len(places) > 1}
     unexplained = {name: places for name, places in twice.items() if name not in TWICE}
     assert unexplained == {}, "give one of them a better name, or a true reason in TWICE"
     assert TWICE.keys() <= twice.keys(), "a reason for what does not stand twice any more"
@@ -44,3 +45,7 @@ def test_a_class_name_stands_once() -> None:
 
 def test_a_folder_with_words_of_others_is_there() -> None:
     assert [folder for folder in IN_WORDS_OF_OTHERS if not (PACKAGE / folder).is_dir()] == []
+
+
+def test_a_fake_stands_once_and_a_stage_of_tests_has_a_name_of_its_own() -> None:
+    assert {name: places for name, places in classes(TESTS).items() if len(places) > 1} == {}, "share it, or name it"

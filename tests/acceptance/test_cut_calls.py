@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from tests.harness import CLAUDE, MODEL, Deployment, deployed
-from tests.hostile.conversation import Client, split_answers
+from tests.hostile.conversation import HostileClient, split_answers
 from tests.hostile.provider import STREAM_HEAD, Kind, Provider, chunked, playing, says
 
 OPENAI_STREAM, ANTHROPIC_STREAM = Kind("openai", is_streamed=True), Kind("anthropic", is_streamed=True)
@@ -144,7 +144,7 @@ async def cut_after(tmp_path: Path, provider: Provider, kind: Kind, head: bytes,
         await running.operator.agent("support", "one", model=MODEL)
         await running.operator.agent("claude", "one", model=CLAUDE)
         host, port = running.server.traffic_url.removeprefix("http://").split(":")
-        client = await Client.connect((host, int(port)))
+        client = await HostileClient.connect((host, int(port)))
         await client.send(kind.said("stall", asks_usage=asks))
         while sum(len(said.body) for said in split_answers(bytes(client.raw))[0]) < (shown if asks else len(EVENT)):
             assert await client.read_some()

@@ -23,7 +23,7 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-class Provider:
+class EventProvider:
     """Answers each call with an event and then another; ends the body after that, or never."""
 
     def __init__(self, last: bytes, *, coding: bytes = b"", ends: bool = False) -> None:
@@ -47,7 +47,7 @@ class Provider:
 
 
 @asynccontextmanager
-async def calling(home: Path, provider: Provider) -> AsyncIterator[tuple[Deployment, Any]]:
+async def calling(home: Path, provider: EventProvider) -> AsyncIterator[tuple[Deployment, Any]]:
     async with upstream(provider.serve) as server:
         url = f"http://127.0.0.1:{server.port}"
         providers = {name: {"wire": name, "base_url": url} for name in ("openai", "anthropic")}
@@ -70,7 +70,7 @@ async def read_and_leave(deployment: Deployment, path: str, until: bytes) -> Non
 async def test_a_client_that_closes_after_the_last_event_was_answered_in_full(
     home: Path, path: str, last: bytes
 ) -> None:
-    provider = Provider(last)
+    provider = EventProvider(last)
     async with calling(home, provider) as (deployment, _):
         await read_and_leave(deployment, path, last)
         run = (await deployment.operator.runs(1))[0]
@@ -81,14 +81,14 @@ async def test_a_client_that_closes_after_the_last_event_was_answered_in_full(
 
 
 async def test_a_compressed_stream_ends_with_its_last_event_too(home: Path) -> None:
-    async with calling(home, Provider(DONE, coding=b"gzip")) as (deployment, _):
+    async with calling(home, EventProvider(DONE, coding=b"gzip")) as (deployment, _):
         # What a compressed stream ends with is a sum and a length that only this body has.
         await read_and_leave(deployment, "/v1/completions", gzip.compress(DELTA + DONE)[-8:])
         assert (await deployment.operator.runs(1))[0]["result"] == "ok"
 
 
 async def test_before_the_last_event_the_client_has_left(home: Path) -> None:
-    provider = Provider(b'data: {"type":"response.in_progress"}\n\n')
+    provider = EventProvider(b'data: {"type":"response.in_progress"}\n\n')
     async with calling(home, provider) as (deployment, _):
         await read_and_leave(deployment, "/v1/completions", DELTA)
         run = (await deployment.operator.runs(1))[0]
@@ -98,7 +98,7 @@ async def test_before_the_last_event_the_client_has_left(home: Path) -> None:
 
 
 async def test_the_rest_is_drained_so_that_the_providers_connection_is_used_again(home: Path) -> None:
-    async with calling(home, Provider(DONE, ends=True)) as (deployment, server):
+    async with calling(home, EventProvider(DONE, ends=True)) as (deployment, server):
         for number in range(1, 4):
             await read_and_leave(deployment, "/v1/completions", DONE)
             assert {run["result"] for run in await deployment.operator.runs(number)} == {"ok"}

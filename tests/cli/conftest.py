@@ -11,7 +11,10 @@ import pytest
 from aiohttp import web
 from typer.testing import CliRunner
 
+from proxy.cli.admin_client import AdminClient
 from proxy.cli.app import app
+from tests.cli.repository import Repository
+from tests.harness import Deployment
 
 TOKEN = "token-of-the-test"
 
@@ -95,3 +98,9 @@ def switchback(admin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         return result
 
     return run
+
+
+@pytest.fixture
+async def repository(deployment: Deployment, tmp_path: Path) -> Repository:
+    token = deployment.server.admin_token_path.read_text().strip()
+    return Repository(deployment, tmp_path / "agents", AdminClient(deployment.server.admin_url, token))

@@ -1,6 +1,7 @@
 """The command in a terminal of its own: a pty, with somebody who answers what it asks."""
 
 import asyncio
+import io
 import os
 import pty
 import select
@@ -13,6 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _SECONDS = 60.0
+
+
+class Terminal(io.StringIO):
+    """A screen that this process writes to itself."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True)

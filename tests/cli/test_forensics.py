@@ -1,7 +1,6 @@
 """The verbs that look back: what was served, what ran, what was said about it, and whether the record of it holds."""
 
 import asyncio
-import io
 import os
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from proxy.cli.downloads import save
 from proxy.cli.failures import CommandFailed
 from proxy.cli.showing import Show
 from proxy.core.proof.audit import NO_PREVIOUS, AuditDraft, seal
+from tests.cli.terminal import Terminal
 
 SERVED = {
     "label": "prod",
@@ -172,10 +172,6 @@ async def test_a_server_that_breaks_the_connection_is_exit_code_1(switchback: An
 
 
 def test_a_terminal_sees_a_progress_bar_and_nothing_harmful(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     hostile = '{"user":"\N{RIGHT-TO-LEFT OVERRIDE}\x9b31m"}\n'.encode()
     out, err = Terminal(), Terminal()
     monkeypatch.setattr(sys, "stdout", out)

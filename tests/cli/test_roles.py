@@ -8,7 +8,7 @@ import typer
 
 from proxy.edges.admin.routes import ROUTES, Route
 from tests.cli.test_app import COMMANDS, OFFLINE
-from tests.cli.test_verbs import CHANGE, READ, Case
+from tests.cli.test_verbs import CHANGE, READ, VerbCase
 
 BY_OPERATION = {route.operation: route for route in ROUTES}
 #: What a command is for, where it is not one of the cases that are tried against a stand-in.
@@ -55,7 +55,7 @@ OPERATIONS = {
 }
 
 
-def _route_of(case: Case) -> Route:
+def _route_of(case: VerbCase) -> Route:
     def matches(route: Route) -> bool:
         pattern = re.sub(r"\{[^}]+\}", "[^/]+", route.path)
         return route.method == case.method and re.fullmatch(pattern, case.path) is not None
@@ -63,7 +63,7 @@ def _route_of(case: Case) -> Route:
     return next(route for route in ROUTES if matches(route))
 
 
-def _path_of(case: Case) -> tuple[str, ...]:
+def _path_of(case: VerbCase) -> tuple[str, ...]:
     paths = (path for path, _ in COMMANDS if case.line.split()[: len(path)] == list(path))
     return max(paths, key=len)
 

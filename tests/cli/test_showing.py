@@ -10,6 +10,7 @@ import pytest
 from proxy.cli.caps import CAPS
 from proxy.cli.runs import RUNS, SPARE
 from proxy.cli.showing import Show, clean, clean_block, dollars, member, print_table
+from tests.cli.terminal import Terminal
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]no[/bold] :smile: \x9b2J\u202eevil\x7f\r\nnext"
 HARMFUL = "\x1b\x07\x9b\x7f\r\u202e\x08\x00"
@@ -89,10 +90,6 @@ async def test_lines_in_a_pipe_end_without_blanks(switchback, admin, line):
 
 
 def test_what_names_an_item_stays_in_one_piece_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch):
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     out = Terminal()
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setenv("TERM", "dumb")

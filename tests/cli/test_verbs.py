@@ -81,7 +81,7 @@ def _page(*items: Any) -> dict[str, Any]:
 
 
 @dataclass
-class Case:
+class VerbCase:
     """One command line, the exchange it makes, and words a person then sees."""
 
     line: str
@@ -95,67 +95,67 @@ class Case:
 
 
 READ = [
-    Case("agents list", "GET", "/agents", _page(AGENT), ["a", "2"], query={"limit": "500"}),
-    Case("agents show a", "GET", "/agents/a", AGENT, ["r1 running: 90% v1, 10% v2"]),
-    Case(
+    VerbCase("agents list", "GET", "/agents", _page(AGENT), ["a", "2"], query={"limit": "500"}),
+    VerbCase("agents show a", "GET", "/agents/a", AGENT, ["r1 running: 90% v1, 10% v2"]),
+    VerbCase(
         "agents releases a --label prod", "GET", "/agents/a/releases", _page(RELEASE), ["rollout_started", "10% v2", "ann"],
         query={"limit": "50", "label": "prod"},
     ),
-    Case(
+    VerbCase(
         "versions list a", "GET", "/agents/a/versions", _page({"version": 2, "version_id": "f" * 64, "serves": SERVES}),
         ["f" * 12, "prod 10% (r1), staging, fallback of sw_1"],
     ),
-    Case("versions show a 2", "GET", "/agents/a/versions/2", {"version": 2, "prompt": {"text": "Hi\nyou"}}, ["Hi\nyou"]),
-    Case("rollout list a", "GET", "/agents/a/rollouts", _page(ROLLOUT), ["r1", "90% v1, 10% v2"]),
-    Case("rollout show a r1", "GET", "/agents/a/rollouts/r1", ROLLOUT, ["90% v1, 10% v2"]),
-    Case("kill --list", "GET", "/switches", _page(SWITCH), ["sw_1", "agent a", "2026-11-20 14:03:00Z"]),
-    Case("plans list", "GET", "/plans", _page(PLAN), ["cautious", "5 % → 50 %, then wait; guarded by errors"]),
-    Case("plans show cautious", "GET", "/plans/cautious", PLAN, ["plan.at_end", "wait"]),
-    Case("caps list", "GET", "/caps", _page(CAP), ["$50.000000", "$1.500000"]),
-    Case(
+    VerbCase("versions show a 2", "GET", "/agents/a/versions/2", {"version": 2, "prompt": {"text": "Hi\nyou"}}, ["Hi\nyou"]),
+    VerbCase("rollout list a", "GET", "/agents/a/rollouts", _page(ROLLOUT), ["r1", "90% v1, 10% v2"]),
+    VerbCase("rollout show a r1", "GET", "/agents/a/rollouts/r1", ROLLOUT, ["90% v1, 10% v2"]),
+    VerbCase("kill --list", "GET", "/switches", _page(SWITCH), ["sw_1", "agent a", "2026-11-20 14:03:00Z"]),
+    VerbCase("plans list", "GET", "/plans", _page(PLAN), ["cautious", "5 % → 50 %, then wait; guarded by errors"]),
+    VerbCase("plans show cautious", "GET", "/plans/cautious", PLAN, ["plan.at_end", "wait"]),
+    VerbCase("caps list", "GET", "/caps", _page(CAP), ["$50.000000", "$1.500000"]),
+    VerbCase(
         "runs list --agent a --version 2 --result error --from 2026-11-20T00:00:00Z", "GET", "/runs", _page(RUN),
         ["run_1", "a@2", "$0.000120"],
         query={"limit": "50", "agent": "a", "version": "2", "result": "error", "from": "2026-11-20T00:00:00Z"},
     ),
-    Case("runs show run_1", "GET", "/runs/run_1", RUN, ["tokens.input", "12"]),
-    Case("audit list --limit 5", "GET", "/audit", _page(ENTRY), ["label.moved", "2026-09-21 "], query={"limit": "5"}),
-    Case("audit head", "GET", "/audit/head", {"number": 9, "hash": "ab"}, ["ab"]),
-    Case("status", "GET", "/status", {"revision": 4, "store": {"up": True}}, ["store.up", "yes"]),
+    VerbCase("runs show run_1", "GET", "/runs/run_1", RUN, ["tokens.input", "12"]),
+    VerbCase("audit list --limit 5", "GET", "/audit", _page(ENTRY), ["label.moved", "2026-09-21 "], query={"limit": "5"}),
+    VerbCase("audit head", "GET", "/audit/head", {"number": 9, "hash": "ab"}, ["ab"]),
+    VerbCase("status", "GET", "/status", {"revision": 4, "store": {"up": True}}, ["store.up", "yes"]),
 ]  # fmt: skip
 
 CHANGE = [
-    Case(
+    VerbCase(
         "agents create a --description Routes --no-allow-latest", "POST", "/agents", AGENT, ["created a"],
         {"agent": "a", "description": "Routes", "allow_latest": False, "why": "no reason given"}, status=201,
     ),
-    Case(
+    VerbCase(
         "agents update a --default-label staging --why tests", "PATCH", "/agents/a", AGENT, ["changed a"],
         {"default_label": "staging", "why": "tests"},
     ),
-    Case("agents archive a --why old", "POST", "/agents/a/archive", AGENT, ["archived a"], {"why": "old"}),
-    Case("agents unarchive a --why back", "POST", "/agents/a/unarchive", AGENT, ["a is in service again"], {"why": "back"}),
-    Case(
+    VerbCase("agents archive a --why old", "POST", "/agents/a/archive", AGENT, ["archived a"], {"why": "old"}),
+    VerbCase("agents unarchive a --why back", "POST", "/agents/a/unarchive", AGENT, ["a is in service again"], {"why": "back"}),
+    VerbCase(
         "label a prod 2 --why good --if-release 3", "PUT", "/agents/a/labels/prod", MOVED,
         ["prod serves version 2 now (release 4)"], {"version": 2, "why": "good", "if_release": 3},
     ),
-    Case(
+    VerbCase(
         "label a prod 2", "PUT", "/agents/a/labels/prod", UNCHANGED,
         ["nothing changed: prod serves version 2 already"], {"version": 2, "why": "no reason given"},
     ),
-    Case(
+    VerbCase(
         "label a old --delete --why tidy", "DELETE", "/agents/a/labels/old", {"label": "old", "removed": True},
         ["removed the label old"], query={"why": "tidy"},
     ),
-    Case(
+    VerbCase(
         "rollback a", "POST", "/agents/a/rollback", {**MOVED, "version": 1, "undoes": 3},
         ["undone: release 3", "prod serves version 1 to everyone now (release 4)"], {"why": "no reason given"},
     ),
-    Case(
+    VerbCase(
         "rollback a --label prod --undoes 3 --to 1 --why wrong", "POST", "/agents/a/rollback", {**UNCHANGED, "undoes": None},
         ["nothing changed: prod serves version 2 already", "prod serves version 2"],
         {"label": "prod", "undoes": 3, "to": 1, "why": "wrong"},
     ),
-    Case(
+    VerbCase(
         "rollout start a --candidate 2 --percentage 12.5 --eligible plan=pro", "POST",
         "/agents/a/rollouts", ROLLOUT, ["rollout r1 runs on prod: 90% v1, 10% v2", "switchback rollback a --label prod"],
         {
@@ -163,26 +163,26 @@ CHANGE = [
             "eligible": {"plan": "pro"},
         }, status=201,
     ),
-    Case(
+    VerbCase(
         "rollout set-percentage a r1 --percentage 25", "POST", "/agents/a/rollouts/r1/set-percentage", ROLLOUT, ["r1"],
         {"percentage": 25, "why": "no reason given"},
     ),
-    Case(
+    VerbCase(
         "rollout promote a r1", "POST", "/agents/a/rollouts/r1/promote", {**ROLLOUT, "state": "promoted"},
         ["r1 promoted; prod serves version 2, everyone"], {"why": "no reason given"},
     ),
-    Case(
+    VerbCase(
         "rollout abort a r1", "POST", "/agents/a/rollouts/r1/abort", {**ROLLOUT, "state": "aborted"},
         ["r1 aborted; prod serves version 1, everyone"], {"why": "no reason given"},
     ),
-    Case(
+    VerbCase(
         "kill --agent a --version 2 --tag plan=pro --why bad --cut-streams", "POST", "/switches", SWITCH,
         ["switch sw_1 is on: block for agent a", "switchback restore sw_1"],
         {
             "scope": {"agent": "a", "version": 2, "tag": "plan=pro"}, "mode": "block", "why": "bad", "cut_streams": True,
         }, status=201,
     ),
-    Case(
+    VerbCase(
         "kill --agent a --mode reply --reply Soon --expires 2030-01-01T00:00:00Z --why bad", "POST", "/switches", SWITCH,
         ["sw_1"],
         {
@@ -190,8 +190,8 @@ CHANGE = [
             "cut_streams": False,
         }, status=201,
     ),
-    Case("restore sw_1 --why over", "DELETE", "/switches/sw_1", SWITCH, ["switch sw_1 is off"], query={"why": "over"}),
-    Case(
+    VerbCase("restore sw_1 --why over", "DELETE", "/switches/sw_1", SWITCH, ["switch sw_1 is off"], query={"why": "over"}),
+    VerbCase(
         "caps set --agent a --user * --limit 50 --why budget", "POST", "/caps", CAP,
         ["cap cap_1: agent a: $50.000000 per day, then block"],
         {
@@ -199,14 +199,14 @@ CHANGE = [
             "why": "budget",
         }, status=201,
     ),
-    Case(
+    VerbCase(
         "caps change cap_1 --limit 0.5 --at-limit warn", "PUT", "/caps/cap_1", CAP, ["the limit is $50"],
         {"limit": 0.5, "at_limit": "warn", "why": "no reason given"},
     ),
-    Case(
+    VerbCase(
         "plans delete cautious --why old", "DELETE", "/plans/cautious", PLAN, ["plan cautious is gone"], query={"why": "old"}
     ),
-    Case(
+    VerbCase(
         "rollout start a --candidate 2 --percentage 5 --pin ann=candidate --pin a=b=stable", "POST", "/agents/a/rollouts",
         ROLLOUT, ["rollout r1 runs on prod"], status=201,
         body={
@@ -214,16 +214,16 @@ CHANGE = [
             "why": "no reason given",
         },
     ),
-    Case(
+    VerbCase(
         "rollout start a --candidate 2 --plan cautious", "POST", "/agents/a/rollouts", ROLLOUT, ["rollout r1 runs on prod"],
         {"label": "prod", "candidate": 2, "plan": "cautious", "why": "no reason given"}, status=201,
     ),
-    Case("caps end cap_1", "DELETE", "/caps/cap_1", CAP, ["cap_1 is gone"], query={"why": "no reason given"}),
+    VerbCase("caps end cap_1", "DELETE", "/caps/cap_1", CAP, ["cap_1 is gone"], query={"why": "no reason given"}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("case", READ + CHANGE, ids=lambda case: case.line)
-async def test_a_verb_asks_the_server_once_and_tells_what_came_of_it(switchback, admin, case: Case):
+async def test_a_verb_asks_the_server_once_and_tells_what_came_of_it(switchback, admin, case: VerbCase):
     admin.answer(case.method, case.path, case.answer, case.status)
     result = await switchback(*case.line.split())
     assert result.exit_code == 0, result.output
@@ -238,7 +238,7 @@ async def test_a_verb_asks_the_server_once_and_tells_what_came_of_it(switchback,
 
 
 @pytest.mark.parametrize("case", READ + CHANGE, ids=lambda case: case.line)
-async def test_json_gives_programs_the_servers_document_and_nothing_else(switchback, admin, case: Case):
+async def test_json_gives_programs_the_servers_document_and_nothing_else(switchback, admin, case: VerbCase):
     admin.answer(case.method, case.path, case.answer, case.status)
     result = await switchback(*case.line.split(), "--json")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -247,7 +247,7 @@ async def test_json_gives_programs_the_servers_document_and_nothing_else(switchb
 
 
 @pytest.mark.parametrize("case", [case for case in READ if "items" in case.answer], ids=lambda case: case.line)
-async def test_an_empty_list_says_so_in_words(switchback, admin, case: Case):
+async def test_an_empty_list_says_so_in_words(switchback, admin, case: VerbCase):
     admin.answer(case.method, case.path, _page())
     result = await switchback(*case.line.split())
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1)

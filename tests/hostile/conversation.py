@@ -47,7 +47,7 @@ class Talk(NamedTuple):
     hung: bool
 
 
-class Client:
+class HostileClient:
     """One connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,7 +57,7 @@ class Client:
         self.is_closed = False
 
     @classmethod
-    async def connect(cls, address: tuple[str, int], *, receive_buffer_bytes: int | None = None) -> "Client":
+    async def connect(cls, address: tuple[str, int], *, receive_buffer_bytes: int | None = None) -> "HostileClient":
         sock = socket.socket()
         sock.setblocking(False)
         if receive_buffer_bytes is not None:
@@ -119,7 +119,7 @@ async def converse(
     address: tuple[str, int], script: Script, last: bytes = b"", *, deadline_seconds: float = DEADLINE_SECONDS
 ) -> Talk:
     """Follow the script, then say `last`, then listen until the server closes."""
-    client = await Client.connect(address)
+    client = await HostileClient.connect(address)
     hung = False
     is_head = script[0].startswith(b"HEAD ") if isinstance(script[0], bytes) else False
     try:
@@ -135,7 +135,7 @@ async def converse(
     return Talk(answers, len(said) - len(answers), rest, client.was_reset, hung)
 
 
-async def _follow(client: Client, script: Script, is_head: bool) -> None:
+async def _follow(client: HostileClient, script: Script, is_head: bool) -> None:
     wanted = 0
     for step in script:
         match step:
@@ -156,7 +156,7 @@ async def _follow(client: Client, script: Script, is_head: bool) -> None:
                 client.reset()
 
 
-async def _send_and_listen(client: Client, data: bytes) -> None:
+async def _send_and_listen(client: HostileClient, data: bytes) -> None:
     """Read while sending, as a server may answer before it has read everything."""
     sending = asyncio.ensure_future(client.send(data))
     try:
@@ -173,7 +173,7 @@ async def _send_and_listen(client: Client, data: bytes) -> None:
         await asyncio.gather(sending, return_exceptions=True)
 
 
-def _count(client: Client, is_head: bool) -> int:
+def _count(client: HostileClient, is_head: bool) -> int:
     said, _ = split_answers(bytes(client.raw), is_head=is_head)
     return sum(answer.is_complete for answer in said)
 

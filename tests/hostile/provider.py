@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from proxy.simulator.app import Simulator
 from tests.harness import CLAUDE, MODEL
-from tests.hostile.conversation import Client, Said, split_answers
+from tests.hostile.conversation import HostileClient, Said, split_answers
 from tests.http1.scripted import Upstream, reset, upstream
 
 #: Some of every length that UTF-8 has.
@@ -78,7 +78,7 @@ async def recorded(kind: Kind) -> Recorded:
     simulator = Simulator()
     await simulator.start()
     host, port = simulator.url.removeprefix("http://").split(":")
-    client = await Client.connect((host, int(port)))
+    client = await HostileClient.connect((host, int(port)))
     await client.send(kind.said(f"{TEXT} [[simulate: events=3]]", prefix="", connection=""))
     while not ((said := split_answers(bytes(client.raw))[0]) and said[0].is_complete):
         assert await client.read_some()

@@ -14,7 +14,7 @@ import pytest
 
 from proxy.simulator.recording import Call as Received
 from tests.harness import PATIENCE_SECONDS, eventually
-from tests.hostile.conversation import Client, split_answers
+from tests.hostile.conversation import HostileClient, split_answers
 from tests.hostile.provider import KINDS, STREAM_HEAD, STREAMS, Kind, Provider, chunked, playing
 from tests.hostile.stage import PATIENT, Stage, staged
 
@@ -81,7 +81,7 @@ async def at_once(work: Sequence[Awaitable[None]]) -> None:
     await asyncio.gather(*(one(piece) for piece in work))
 
 
-async def leave(client: Client, *, by_reset: bool) -> None:
+async def leave(client: HostileClient, *, by_reset: bool) -> None:
     if by_reset:
         client.reset()
     await client.close()
@@ -91,13 +91,13 @@ async def test_a_client_that_leaves_at_any_byte_of_its_request_costs_nothing(sta
     said = numbered(OPENAI_STREAM, 1)
 
     async def one(size: int) -> None:
-        client = await Client.connect(stage.address)
+        client = await HostileClient.connect(stage.address)
         await client.send(said[:size])
         await leave(client, by_reset=size % 2 == 0)
 
     await at_once([one(size) for size in range(len(said))])
     assert (stage.heard, stage.simulator.record.received) == ([], 0)
-    client = await Client.connect(stage.address)
+    client = await HostileClient.connect(stage.address)
     await client.send(said)
     await client.read_to_end()
     await client.close()
@@ -117,7 +117,7 @@ async def test_a_client_that_leaves_while_its_provider_is_dialled_costs_nothing(
         return await resolve(host, port)
 
     dialler._resolver = slow
-    client = await Client.connect(stage.address)
+    client = await HostileClient.connect(stage.address)
     await client.send(numbered(OPENAI_STREAM, 1))
     await asyncio.wait_for(dialling.wait(), PATIENCE_SECONDS)
     client.reset()
@@ -134,14 +134,14 @@ async def test_a_client_that_leaves_while_its_provider_is_dialled_costs_nothing(
 async def test_a_client_that_leaves_at_any_byte_of_its_answer_is_recorded_and_charged_once(
     stage: Stage, kind: Kind, by_reset: bool
 ) -> None:
-    first = await Client.connect(stage.address)
+    first = await HostileClient.connect(stage.address)
     await first.send(numbered(kind, 0, "events=3"))
     await first.read_to_end()
     await first.close()
     length = len(first.raw)
 
     async def one(number: int, size: int) -> None:
-        client = await Client.connect(stage.address)
+        client = await HostileClient.connect(stage.address)
         await client.send(numbered(kind, number, "events=3"))
         await client.read_at_least(size)
         await leave(client, by_reset=by_reset)
@@ -154,7 +154,7 @@ async def test_a_client_that_leaves_at_any_byte_of_its_answer_is_recorded_and_ch
 
 async def test_a_client_that_closes_its_sending_side_after_the_call_is_taken_for_gone(stage: Stage) -> None:
     async def one(number: int) -> None:
-        client = await Client.connect(stage.address)
+        client = await HostileClient.connect(stage.address)
         await client.send(numbered(OPENAI_STREAM, number, "events=3; event_delay_ms=1"))
         client.half_close()
         await client.read_to_end()
@@ -171,7 +171,7 @@ async def test_clients_that_ask_for_much_and_leave_get_only_what_was_begun(stage
     depth = 8
 
     async def one(number: int) -> None:
-        client = await Client.connect(stage.address)
+        client = await HostileClient.connect(stage.address)
         calls = [numbered(OPENAI_WHOLE, number * depth + at, connection="") for at in range(depth)]
         await client.send(b"".join(calls))
         wanted = number % (depth + 1)
@@ -215,7 +215,7 @@ async def test_clients_that_never_read_slow_their_provider_down_and_are_dropped(
     provider.parts["endless"] = endless
     async with staged(tmp_path / "home", provider=provider, cap_usd=1000) as stage:
         before = resident_bytes()
-        silent = [await Client.connect(stage.address, receive_buffer_bytes=4096) for _ in range(clients)]
+        silent = [await HostileClient.connect(stage.address, receive_buffer_bytes=4096) for _ in range(clients)]
         for client in silent:
             client.read_nothing()
             await client.send(kind.said("endless"))
@@ -244,7 +244,7 @@ async def test_a_slow_reader_of_a_fast_provider_gets_every_byte(tmp_path: Path, 
 
     provider.parts["fast"] = fast
     async with staged(tmp_path / "home", provider=provider) as stage:
-        client = await Client.connect(stage.address, receive_buffer_bytes=4096)
+        client = await HostileClient.connect(stage.address, receive_buffer_bytes=4096)
         await client.send(OPENAI_STREAM.said("fast"))
         await client.read_to_end()
         (said,), rest = split_answers(bytes(client.raw))
@@ -272,12 +272,12 @@ class Leaver:
         self.said = numbered(chance.choice(STREAMS if "stall" in orders else KINDS), number, orders)
         self._cut = chance.choice((None, None, None, chance.randrange(len(self.said))))
         self._reads = chance.choice((0, 1, chance.randrange(certain_bytes), chance.randrange(certain_bytes)))
-        self._leaving: Callable[[Client], object] = chance.choice(
-            (Client.reset, Client.half_close, lambda client: None)
+        self._leaving: Callable[[HostileClient], object] = chance.choice(
+            (HostileClient.reset, HostileClient.half_close, lambda client: None)
         )
 
     async def visit(self, address: tuple[str, int]) -> None:
-        client = await Client.connect(address)
+        client = await HostileClient.connect(address)
         await client.send(self.said[: self._cut])
         if self._cut is None:
             await client.read_at_least(self._reads)

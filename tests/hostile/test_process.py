@@ -20,7 +20,7 @@ import pytest
 
 from proxy.simulator.app import Simulator
 from tests.harness import PATIENCE_SECONDS, Operator, eventually, signalled_until_gone
-from tests.hostile.conversation import Client, Said, split_answers
+from tests.hostile.conversation import HostileClient, Said, split_answers
 from tests.hostile.provider import KINDS, Kind
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
@@ -31,7 +31,7 @@ DESCRIPTORS = 64
 STREAM = Kind("openai", is_streamed=True)
 
 
-class Served:
+class HostedProxy:
     """A running process of the proxy and its provider."""
 
     def __init__(self, process: asyncio.subprocess.Process, urls: list[str], home: Path, operator: Operator) -> None:
@@ -39,16 +39,16 @@ class Served:
         self.traffic, self.admin = urls
         self.home = home
         self.operator = operator
-        self.clients: list[Client] = []
+        self.clients: list[HostileClient] = []
 
     @property
     def address(self) -> tuple[str, int]:
         host, port = self.traffic.removeprefix("http://").split(":")
         return host, int(port)
 
-    async def connect(self) -> Client:
+    async def connect(self) -> HostileClient:
         """A client that is closed with the process at the latest. Raises OSError."""
-        client = await Client.connect(self.address)
+        client = await HostileClient.connect(self.address)
         self.clients.append(client)
         return client
 
@@ -105,7 +105,7 @@ async def simulator(nothing_leaks: None) -> AsyncIterator[Simulator]:
 
 
 @asynccontextmanager
-async def serving(home: Path, simulator: Simulator, *prefix: str, workers: int = 1) -> AsyncIterator[Served]:
+async def serving(home: Path, simulator: Simulator, *prefix: str, workers: int = 1) -> AsyncIterator[HostedProxy]:
     """A process with the agent `support`, and a cap that nothing reaches."""
     config = home.with_suffix(".yaml")
     content = {
@@ -132,7 +132,7 @@ async def serving(home: Path, simulator: Simulator, *prefix: str, workers: int =
             operator = Operator(urls[1], (home / "admin-token").read_text().strip(), session)
             await operator.agent("support", "one")
             await operator.post("/caps", scope={}, window="day", unit="usd", limit=1000, why="a test")
-            served = Served(process, urls, home, operator)
+            served = HostedProxy(process, urls, home, operator)
             try:
                 yield served
             finally:
@@ -144,9 +144,9 @@ async def serving(home: Path, simulator: Simulator, *prefix: str, workers: int =
         await process.communicate()
 
 
-async def open_streams(served: Served, simulator: Simulator, ends: int, stalls: int) -> list[Client]:
+async def open_streams(served: HostedProxy, simulator: Simulator, ends: int, stalls: int) -> list[HostileClient]:
     """Streams of which the provider holds back the rest: of the first ones until released, of the others for good."""
-    clients: list[Client] = []
+    clients: list[HostileClient] = []
     for number in range(ends + stalls):
         orders = "delay_ms=400; events=4; event_delay_ms=100" if number < ends else "stall_after_events=2"
         client = await served.connect()
@@ -161,7 +161,7 @@ def error_code(said: Said) -> str:
     return orjson.loads(said.body.rstrip().rpartition(b"data: ")[2])["error"]["code"]
 
 
-async def read_all(clients: list[Client]) -> list[Said | None]:
+async def read_all(clients: list[HostileClient]) -> list[Said | None]:
     """What each was answered in the end."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         await asyncio.gather(*(client.read_to_end() for client in clients))
@@ -241,13 +241,13 @@ def limited_to(descriptors: int, *, kind: str = "") -> tuple[str, ...]:
     return ("bash", "-c", f'ulimit -{kind}n {descriptors}; exec "$@"', "bash")
 
 
-async def is_well(served: Served) -> bool:
+async def is_well(served: HostedProxy) -> bool:
     """Whether health and the admin API answer."""
     healthy = [await served.status_of(path) for path in ("/livez", "/readyz", "/metrics")]
     return healthy == [200, 200, 200] and len((await served.operator.get("/agents"))["items"]) == 1
 
 
-async def one_call(served: Served) -> int:
+async def one_call(served: HostedProxy) -> int:
     """The status of a call on a connection of its own; 0 where it was not answered."""
     client = await served.connect()
     await client.send(KINDS[0].said("hello"))
@@ -296,7 +296,7 @@ async def test_a_crowd_at_the_admin_port_takes_nothing_from_calls_and_keeps_no_o
 ) -> None:
     async with serving(tmp_path / "home", simulator, *limited_to(2 * DESCRIPTORS), workers=workers) as served:
         host, port = served.admin.removeprefix("http://").split(":")
-        crowd = [await Client.connect((host, int(port))) for _ in range(4 * DESCRIPTORS)]
+        crowd = [await HostileClient.connect((host, int(port))) for _ in range(4 * DESCRIPTORS)]
         served.clients += crowd
         for client in crowd:
             await client.send(b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nX: ")

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from tests.harness import PATIENCE_SECONDS, eventually
-from tests.hostile.conversation import Client, Said, converse
+from tests.hostile.conversation import HostileClient, Said, converse
 from tests.hostile.provider import (
     KINDS,
     STREAM_HEAD,
@@ -162,7 +162,7 @@ async def test_a_stream_without_end_stops_when_its_client_leaves(stage: Stage, p
         return False
 
     provider.parts["endless"] = endless
-    client = await Client.connect(stage.address)
+    client = await HostileClient.connect(stage.address)
     await client.send(kind.said("endless"))
     await client.read_at_least(1_000_000)
     await client.close()

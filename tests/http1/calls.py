@@ -9,6 +9,19 @@ GET_10 = b"GET / HTTP/1.0\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
 
 
+class ReadBodies:
+    """What a parser tells of: the bodies of the requests that it read."""
+
+    def __init__(self):
+        self.bodies = []
+
+    def request_ready(self, call, *, http10, keep_alive):
+        self.bodies.append(call.body)
+
+    def continue_wanted(self):
+        pass
+
+
 class Held:
     """A handler that says when it runs and waits until it may go on."""
 

@@ -15,6 +15,7 @@ from proxy.http1.reply import HttpReply
 from proxy.http1.request_head import RequestRefused
 from proxy.http1.request_parser import RequestParser
 from tests.harness import eventually
+from tests.http1.calls import ReadBodies
 
 MEGABYTE = 1024 * 1024
 
@@ -150,17 +151,9 @@ async def test_small_bodies_are_counted_as_well(server: Server) -> None:
 
 
 def test_a_body_in_tiny_chunks_takes_little_more_than_its_size() -> None:
-    bodies: list[bytes] = []
-
-    class Sink:
-        def request_ready(self, call, *, http10, keep_alive):
-            bodies.append(call.body)
-
-        def continue_wanted(self):
-            pass
-
+    read = ReadBodies()
     budget = BodyBudget(1 << 30)
-    parser = RequestParser(Sink(), ListenerLimits(), lambda: 0.0, budget)
+    parser = RequestParser(read, ListenerLimits(), lambda: 0.0, budget)
     parser.feed(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
     piece = b"2\r\nab\r\n" * 1000
     tracemalloc.start()
@@ -173,45 +166,31 @@ def test_a_body_in_tiny_chunks_takes_little_more_than_its_size() -> None:
     assert budget.used_bytes == 400_000
     assert peak < 5 * 400_000
     parser.feed(b"0\r\n\r\n")
-    assert bodies == [b"ab" * 200_000]
+    assert read.bodies == [b"ab" * 200_000]
 
 
 @pytest.mark.parametrize("size", [1, 2, 4095, 4096, 70_000])
 def test_a_body_in_pieces_of_any_size_is_whole(size: int) -> None:
-    bodies: list[bytes] = []
-
-    class Sink:
-        def request_ready(self, call, *, http10, keep_alive):
-            bodies.append(call.body)
-
-        def continue_wanted(self):
-            pass
-
+    read = ReadBodies()
     sent = bytes(range(256)) * 800
-    parser = RequestParser(Sink(), ListenerLimits(), lambda: 0.0, BodyBudget(1 << 30))
+    parser = RequestParser(read, ListenerLimits(), lambda: 0.0, BodyBudget(1 << 30))
     parser.feed(head(len(sent)))
     for at in range(0, len(sent), size):
         parser.feed(sent[at : at + size])
-    assert bodies == [sent]
+    assert read.bodies == [sent]
 
 
 def test_a_body_that_breaks_off_gives_back_what_it_held() -> None:
-    class Sink:
-        def request_ready(self, call, *, http10, keep_alive):
-            raise AssertionError
-
-        def continue_wanted(self):
-            pass
-
+    read = ReadBodies()
     budget = BodyBudget(1000)
-    parser = RequestParser(Sink(), ListenerLimits(), lambda: 0.0, budget)
+    parser = RequestParser(read, ListenerLimits(), lambda: 0.0, budget)
     parser.feed(head(5000) + bytes(900))
     assert budget.used_bytes == 900
     with pytest.raises(RequestRefused) as refused:
         parser.feed(bytes(200))
     assert refused.value.status == 503
     parser.close()
-    assert budget.used_bytes == 0
+    assert (budget.used_bytes, read.bodies) == (0, [])
 
 
 class _Paused(asyncio.Transport):
@@ -252,7 +231,7 @@ class _Silent(_Paused):
 async def test_a_read_full_of_tiny_chunks_is_taken_in_several_turns():
     bodies = []
 
-    class Sink:
+    class BusyListener:
         budget, draining, turn = BodyBudget(1 << 30), False, Turn()
 
         def call_ready(self, call, reply):
@@ -262,7 +241,7 @@ async def test_a_read_full_of_tiny_chunks_is_taken_in_several_turns():
             return True
 
     transport = _Paused()
-    connection = ClientConnection(Sink(), ListenerLimits(), asyncio.get_running_loop())
+    connection = ClientConnection(BusyListener(), ListenerLimits(), asyncio.get_running_loop())
     connection.connection_made(transport)
     connection.data_received(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
     connection.data_received(b"2\r\nab\r\n" * 30_000 + b"0\r\n\r\n")

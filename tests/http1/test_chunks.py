@@ -53,7 +53,7 @@ def test_what_is_written_otherwise_or_is_not_one_chunk_is_not_taken_for_one(read
     assert only_chunk(read) is None
 
 
-class Transport:
+class BreakableTransport:
     """Takes what is written, and remembers that it was broken."""
 
     is_aborted = False
@@ -89,7 +89,7 @@ class Pool:
         pass
 
 
-class HttpReply:
+class KeptReply:
     """Keeps what is passed on; a chunk that is passed on as it came has to be that piece."""
 
     writable = True
@@ -119,11 +119,11 @@ class Relayed:
     def __init__(self, reads: list[bytes]) -> None:
         self._reads = reads
         self.pool = Pool()
-        self.reply = HttpReply()
+        self.reply = KeptReply()
         self.outcome = "open"
 
     async def run(self) -> None:
-        transport = Transport()
+        transport = BreakableTransport()
         origin = Origin.parse("http://provider")
         connection = UpstreamConnection(origin, self.pool, UpstreamLimits(), asyncio.get_running_loop())
         connection.connection_made(cast("asyncio.Transport", transport))
@@ -195,7 +195,7 @@ def test_a_body_with_a_length_is_never_taken_for_chunks() -> None:
         pool = Pool()
         origin = Origin.parse("http://provider")
         connection = UpstreamConnection(origin, pool, UpstreamLimits(), asyncio.get_running_loop())
-        connection.connection_made(cast("asyncio.Transport", Transport()))
+        connection.connection_made(cast("asyncio.Transport", BreakableTransport()))
         first = connection.begin(b"GET / HTTP/1.1\r\n\r\n", b"", head_only=False)
         for read in (HEAD + in_chunk(b"abc"), in_chunk(b"def"), LAST):
             connection.data_received(read)

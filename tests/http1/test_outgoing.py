@@ -10,7 +10,7 @@ from proxy.http1.outgoing import Outgoing, Turn
 LARGE = b"x" * 16 * 1024
 
 
-class Transport:
+class SlowTransport:
     """Takes what is written, and as much of it as it is told to."""
 
     def __init__(self) -> None:
@@ -27,8 +27,8 @@ class Transport:
         return self.waiting
 
 
-def connection(turn: Turn) -> tuple[Outgoing, Transport]:
-    transport = Transport()
+def connection(turn: Turn) -> tuple[Outgoing, SlowTransport]:
+    transport = SlowTransport()
     outgoing = Outgoing(turn)
     outgoing.transport = cast("asyncio.Transport", transport)
     return outgoing, transport

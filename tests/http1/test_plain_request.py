@@ -36,7 +36,7 @@ def request(first=FIRST, lines=LINES, body=BODY):
     return b"\r\n".join((first, *lines, b"", body))
 
 
-class Sink:
+class SeenRequests:
     def __init__(self):
         self.seen = []
 
@@ -49,7 +49,7 @@ class Sink:
 
 def parsed(data, limits=LIMITS):
     """All that llhttp makes of these bytes, and of a further request behind them."""
-    sink = Sink()
+    sink = SeenRequests()
     parser = RequestParser(sink, limits, lambda: 0.0, BodyBudget(1 << 30))
     try:
         parser.feed(data)

@@ -64,7 +64,7 @@ async def test_a_request_that_a_new_connection_took_is_not_said_to_have_found_a_
         assert (error.reason, error.request_sent, error.connection_kept) == ("early_close", True, False)
 
 
-class Provider:
+class BlockingProvider:
     """A server that closes its first connection in a way of its own once it has answered, without a loop that would see more.
     Its side is blocking, so that the order of what happens on the wire is known."""
 
@@ -109,7 +109,7 @@ async def test_a_connection_closed_before_the_request_came_is_known_to_have_take
 ):
     """The close arrives in the turn of the loop in which the next request is made: nobody has read it yet."""
     loop = asyncio.get_running_loop()
-    provider = Provider(server_tls() if scheme == "https" else None)
+    provider = BlockingProvider(server_tls() if scheme == "https" else None)
     origin = Origin.parse(f"{scheme}://localhost:{provider.port}")
 
     async def local(host, port):

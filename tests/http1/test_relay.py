@@ -52,7 +52,7 @@ def test_any_body_in_any_pieces_passes_unchanged(chunks, sizes):
     """The answer alone, without sockets: whatever pieces it is given, the reply gets the same bytes in order."""
     written = []
 
-    class HttpReply:
+    class WrittenReply:
         writable = True
         write = staticmethod(written.append)
 
@@ -71,7 +71,7 @@ def test_any_body_in_any_pieces_passes_unchanged(chunks, sizes):
     async def scenario():
         answer = HttpAnswer(Source(), asyncio.get_running_loop().create_future(), 10**6)
         answer.status = 200
-        relaying = asyncio.ensure_future(answer.relay(HttpReply()))
+        relaying = asyncio.ensure_future(answer.relay(WrittenReply()))
         await asyncio.sleep(0)
         read = []
         for number, chunk in enumerate(chunks):

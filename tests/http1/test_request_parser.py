@@ -6,6 +6,7 @@ from proxy.http1.body_budget import BodyBudget
 from proxy.http1.limits import ListenerLimits
 from proxy.http1.request_head import RequestRefused
 from proxy.http1.request_parser import RequestParser
+from tests.http1.calls import ReadBodies
 from tests.http1.hostile_requests import TABLE
 
 
@@ -23,20 +24,13 @@ def test_hostile_request_split_at_every_byte(row):
 
 
 def feed_bytewise(sent):
-    bodies, statuses = [], []
-
-    class Sink:
-        def request_ready(self, call, *, http10, keep_alive):
-            bodies.append(call.body)
-
-        def continue_wanted(self):
-            pass
-
-    parser = RequestParser(Sink(), ListenerLimits(), lambda: 0.0, BodyBudget(1 << 30))
+    statuses = []
+    read = ReadBodies()
+    parser = RequestParser(read, ListenerLimits(), lambda: 0.0, BodyBudget(1 << 30))
     try:
         for byte in sent:
             parser.feed(bytes([byte]))
     except RequestRefused as refused:
         statuses.append(refused.status)
     parser.close()
-    return statuses, bodies
+    return statuses, read.bodies

@@ -192,7 +192,7 @@ async def test_a_body_nobody_claims_is_not_buffered_without_end():
 async def test_framing_that_comes_apart_from_its_bytes_is_not_taken_for_framing_without_end():
     """A long stream whose line ends come in segments of their own: there is a body byte between any two of them."""
 
-    class Transport(asyncio.Transport):
+    class SilentTransport(asyncio.Transport):
         def write(self, data):
             pass
 
@@ -202,7 +202,7 @@ async def test_framing_that_comes_apart_from_its_bytes_is_not_taken_for_framing_
     async with Client() as client:
         loop = asyncio.get_running_loop()
         connection = UpstreamConnection(Origin.parse("http://a"), client._pool, UpstreamLimits(), loop)
-        connection.connection_made(Transport())
+        connection.connection_made(SilentTransport())
         answer = connection.begin(b"", b"", head_only=False)
         for part in [STREAM, *[b"1\r\nx", b"\r\n"] * 20_000, b"0\r\n\r\n"]:
             connection.get_buffer(-1)[: len(part)] = part

@@ -42,7 +42,7 @@ APPEND_ONLY = {
 USERS = [f"user-{number}" for number in range(40)]
 
 
-class Refused(Exception):
+class RefusedOrder(Exception):
     """The model says that this is not allowed now."""
 
 
@@ -75,7 +75,7 @@ class LabelModel:
 
 
 @dataclass
-class Model:
+class HistoryModel:
     """Two agents as a person with a notebook would keep them."""
 
     contents: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in AGENTS})
@@ -88,7 +88,7 @@ class Model:
         if contents and contents[-1] == text:
             return
         if not parent_is_newest:
-            raise Refused
+            raise RefusedOrder
         contents.append(text)
 
     def label(self, agent: str, label: str, version: int) -> None:
@@ -96,7 +96,7 @@ class Model:
         self._exists(agent, version)
         found = self.labels[agent].get(label)
         if found is not None and found.split is not None:
-            raise Refused
+            raise RefusedOrder
         found = self.labels[agent].setdefault(label, LabelModel())
         if not found.trail or found.trail[-1] != version:
             found.trail.append(version)
@@ -105,7 +105,7 @@ class Model:
     def delete(self, agent: str, label: str) -> None:
         found = self._set(agent, label)
         if found.split is not None or label == "prod":
-            raise Refused
+            raise RefusedOrder
         del self.labels[agent][label]
 
     def start(self, agent: str, label: str, candidate: int, buckets: int) -> None:
@@ -113,7 +113,7 @@ class Model:
         self._exists(agent, candidate)
         found = self._set(agent, label)
         if found.split is not None or found.trail[-1] == candidate:
-            raise Refused
+            raise RefusedOrder
         found.split = Split(found.trail[-1], candidate, buckets)
         found.taken_back = False
 
@@ -144,13 +144,13 @@ class Model:
                 self._back(found, to)
         elif not found.taken_back:
             if len(found.trail) < 2:
-                raise Refused
+                raise RefusedOrder
             self._back(found, found.trail[-2])
 
     def archive(self, agent: str) -> None:
         self._in_service(agent)
         if any(label.split is not None for label in self.labels[agent].values()):
-            raise Refused
+            raise RefusedOrder
         self.archived.add(agent)
 
     def _back(self, found: LabelModel, version: int) -> None:
@@ -163,22 +163,22 @@ class Model:
 
     def _in_service(self, agent: str) -> None:
         if agent in self.archived:
-            raise Refused
+            raise RefusedOrder
 
     def _exists(self, agent: str, version: int) -> None:
         if version > len(self.contents[agent]):
-            raise Refused
+            raise RefusedOrder
 
     def _set(self, agent: str, label: str) -> LabelModel:
         self._in_service(agent)
         if label not in self.labels[agent]:
-            raise Refused
+            raise RefusedOrder
         return self.labels[agent][label]
 
     def _split(self, agent: str, label: str) -> Split:
         split = self._set(agent, label).split
         if split is None:
-            raise Refused
+            raise RefusedOrder
         return split
 
 
@@ -247,7 +247,7 @@ class Checker:
     """Compares the two after each step, and remembers what was."""
 
     world: World
-    model: Model
+    model: HistoryModel
     rows: dict[str, dict[Any, tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(dict))
     #: What each label served from a moment on, by the model.
     past: dict[tuple[str, str], dict[int, dict[int, int] | None]] = field(default_factory=lambda: defaultdict(dict))
@@ -341,7 +341,7 @@ def test_a_random_history_is_served_told_and_proved_alike(history: list[tuple[tu
 
 async def play(history: list[tuple[tuple[Any, ...], int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        world, model = World(Path(folder) / "switchback.db"), Model()
+        world, model = World(Path(folder) / "switchback.db"), HistoryModel()
         checker = Checker(world, model)
         await world.open()
         try:
@@ -362,12 +362,12 @@ async def play(history: list[tuple[tuple[Any, ...], int]]) -> None:
     assert world.clock.now >= NOON
 
 
-async def both(world: World, model: Model, step: str, said: list[Any]) -> None:
+async def both(world: World, model: HistoryModel, step: str, said: list[Any]) -> None:
     """The same order to both: both take it, or both refuse it."""
     is_refused_by_model = is_refused = False
     try:
         getattr(model, step)(*said)
-    except Refused:
+    except RefusedOrder:
         is_refused_by_model = True
     try:
         await getattr(world, step)(*said)

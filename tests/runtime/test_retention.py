@@ -20,11 +20,11 @@ CAPS = [cap("all", limit_amount=10**9), cap("each", window="minute", limit_amoun
 BOUND = HoldBound(nanodollars=1_000, tokens=100)
 
 
-class Recorder:
+class NoRunsWaiting:
     queue_length = 0
 
 
-class Told(list[tuple[str, dict[str, object]]]):
+class ToldEvents(list[tuple[str, dict[str, object]]]):
     def __call__(self, event: str, **members: object) -> None:
         self.append((event, members))
 
@@ -52,15 +52,15 @@ async def spent(store: SqliteStore) -> dict[CounterKey, int]:
 
 
 def given(
-    store: SqliteStore, clock: Clock, ledger: SpendLedger, told: Told, **rules: int
-) -> tuple[Retention, Recorder]:
-    recorder = Recorder()
+    store: SqliteStore, clock: Clock, ledger: SpendLedger, told: ToldEvents, **rules: int
+) -> tuple[Retention, NoRunsWaiting]:
+    recorder = NoRunsWaiting()
     kept = RetentionRules(**{"runs_days": 400, "holds_days": 7, **rules})
     return Retention(store, ledger, recorder, kept, clock, told), recorder
 
 
 async def test_counters_come_to_the_same_while_calls_go_on_and_old_holds_become_sums(store):
-    clock, told = Clock(NOON), Told()
+    clock, told = Clock(NOON), ToldEvents()
     ledger = SpendLedger(store, clock)
     retention, _ = given(store, clock, ledger, told)
     writing = asyncio.ensure_future(ledger.run())
@@ -99,7 +99,7 @@ async def _calls(ledger: SpendLedger, numbers: range) -> None:
 
 async def test_runs_older_than_the_rule_go_and_younger_ones_stay(store):
     clock = Clock(NOON + 10 * DAY)
-    retention, _ = given(store, clock, SpendLedger(store, clock), Told(), runs_days=5)
+    retention, _ = given(store, clock, SpendLedger(store, clock), ToldEvents(), runs_days=5)
     await store.record_runs(
         [run(f"r{number:03}", started_at_microseconds=NOON + number * DAY // 100) for number in range(1_000)], []
     )
@@ -115,7 +115,7 @@ async def test_a_wall_clock_that_leaps_ahead_prunes_nothing(store):
             return NOON
 
     clock = Leaping(NOON)
-    retention, _ = given(store, clock, SpendLedger(store, clock), Told())
+    retention, _ = given(store, clock, SpendLedger(store, clock), ToldEvents())
     await store.record_runs([run("r1"), run("r2")], [])
     clock.now += 10_000 * DAY
     assert (await retention.round()).runs_pruned == 0
@@ -124,7 +124,7 @@ async def test_a_wall_clock_that_leaps_ahead_prunes_nothing(store):
 
 async def test_nothing_is_done_while_runs_wait_to_be_recorded(store):
     clock = Clock(NOON + 500 * DAY)
-    retention, recorder = given(store, clock, SpendLedger(store, clock), Told())
+    retention, recorder = given(store, clock, SpendLedger(store, clock), ToldEvents())
     await store.record_runs([run("r1"), run("r2")], [])
     recorder.queue_length = 5_000
     waiting = asyncio.ensure_future(retention.round())
@@ -146,5 +146,7 @@ async def test_while_the_ledger_cannot_be_written_no_sum_is_carried(store):
     await ledger.write()
     writing.cancel()
     clock.now += 30 * DAY
-    retention = Retention(store, Away(), Recorder(), RetentionRules(runs_days=400, holds_days=7), clock, Told())
+    retention = Retention(
+        store, Away(), NoRunsWaiting(), RetentionRules(runs_days=400, holds_days=7), clock, ToldEvents()
+    )
     assert (await retention.round()).holds_carried == 0

@@ -31,7 +31,7 @@ reopening = st.tuples(st.just("reopen"), st.just([]))
 
 
 @dataclass
-class Model:
+class LedgerModel:
     """Three dictionaries: what is held, what is spent, what is leased."""
 
     held: dict[tuple[str, CounterKey], int] = field(default_factory=dict)
@@ -87,7 +87,7 @@ def test_sums_are_those_of_a_simple_model(steps):
 
 async def _play(steps) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        store, model = SqliteStore(Path(folder) / "switchback.db"), Model()
+        store, model = SqliteStore(Path(folder) / "switchback.db"), LedgerModel()
         await store.open()
         try:
             async with audited(store) as change:
@@ -102,7 +102,7 @@ async def _play(steps) -> None:
             await store.close()
 
 
-async def _step(store: SqliteStore, model: Model, verb: str, rows) -> None:
+async def _step(store: SqliteStore, model: LedgerModel, verb: str, rows) -> None:
     match verb:
         case "place":
             holds = [Hold(name, key, CAPS[key.cap].unit, amount, NOON) for name, key, amount in rows]
@@ -136,7 +136,7 @@ async def _step(store: SqliteStore, model: Model, verb: str, rows) -> None:
             await store.open()
 
 
-async def _carry(store: SqliteStore, model: Model, settled_before: int) -> None:
+async def _carry(store: SqliteStore, model: LedgerModel, settled_before: int) -> None:
     carried, after = 0, None
     while True:
         step = await store.carry_sums(settled_before, after)

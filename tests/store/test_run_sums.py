@@ -85,7 +85,7 @@ def told(rng: random.Random, number: int, runs: Sequence[Run]) -> Outcome:
     )
 
 
-class History:
+class SumsHistory:
     """A store and, beside it, every run and outcome that is or was in it."""
 
     def __init__(self, database: Path, seed: int) -> None:
@@ -234,7 +234,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_steps")
 @pytest.mark.parametrize("seed", range(12))
 async def test_sums_are_what_counting_again_comes_to_after_any_history(database, seed):
-    history = History(database, seed)
+    history = SumsHistory(database, seed)
     await history.store.open()
     try:
         await history.record()
@@ -256,7 +256,7 @@ async def test_sums_are_what_counting_again_comes_to_after_any_history(database,
 @pytest.mark.usefixtures("small_steps")
 @pytest.mark.parametrize("seed", range(3))
 async def test_any_window_is_counted_to_the_microsecond_while_its_runs_are_there(database, seed):
-    history = History(database, seed)
+    history = SumsHistory(database, seed)
     await history.store.open()
     try:
         for _ in range(20):
@@ -281,7 +281,7 @@ async def test_any_window_is_counted_to_the_microsecond_while_its_runs_are_there
 @pytest.mark.usefixtures("small_steps")
 @pytest.mark.parametrize("by_hour", [True, False])
 async def test_what_is_asked_for_narrowly_is_the_part_of_all_that_it_names(database, by_hour):
-    history = History(database, 5)
+    history = SumsHistory(database, 5)
     await history.store.open()
     try:
         for _ in range(30):
@@ -323,7 +323,7 @@ async def test_where_runs_are_gone_the_whole_hour_is_told_and_the_window_says_so
 
 @pytest.mark.usefixtures("small_steps")
 async def test_what_is_not_filled_yet_is_said_and_the_newest_comes_first(database):
-    history = History(database, 1)
+    history = SumsHistory(database, 1)
     await history.store.open()
     try:
         runs = [run(f"r{n}", started_at_microseconds=MIDNIGHT + n * 60_000_000) for n in range(70)]

@@ -12,7 +12,7 @@ from proxy.core.releasing.releases import Release, RollbackPlan, check_versions_
 from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout
 
 
-class Story:
+class ReleaseStory:
     """The `prod` label of one agent and its ledger, as release rows would build them."""
 
     def __init__(self, *versions: int) -> None:
@@ -82,85 +82,85 @@ class Story:
         return plan
 
 
-def moves_nothing(story: Story, plan: RollbackPlan) -> bool:
+def moves_nothing(story: ReleaseStory, plan: RollbackPlan) -> bool:
     return plan.undoes is None and plan.version == story.serves and plan.rollout is None and plan.reason != ""
 
 
-class TestWithoutARollout:
+class TestReleasesWithoutARollout:
     def test_the_version_served_before_serves_again(self):
-        plan = Story(1, 2).plan()
+        plan = ReleaseStory(1, 2).plan()
         assert (plan.undoes, plan.version, plan.rollout) == (2, 1, None)
 
     def test_releases_of_the_same_version_are_passed_over(self):
-        assert Story(1, 2, 2, 2).plan().version == 1
+        assert ReleaseStory(1, 2, 2, 2).plan().version == 1
 
     def test_the_newest_earlier_version_is_chosen_not_the_oldest(self):
-        assert Story(1, 2, 3).plan().version == 2
+        assert ReleaseStory(1, 2, 3).plan().version == 2
 
     def test_a_named_release_in_force_is_undone(self):
-        assert Story(1, 2).plan(undoes=2).version == 1
+        assert ReleaseStory(1, 2).plan(undoes=2).version == 1
 
     def test_a_named_release_no_longer_in_force_moves_nothing_and_says_so(self):
-        story = Story(1, 2, 3)
+        story = ReleaseStory(1, 2, 3)
         plan = story.plan(undoes=2)
         assert moves_nothing(story, plan)
         assert "release 2" in plan.reason
 
     def test_a_named_release_that_never_was_is_an_error(self):
         with pytest.raises(NotFound) as refused:
-            Story(1, 2).plan(undoes=7)
+            ReleaseStory(1, 2).plan(undoes=7)
         assert refused.value.code == "release_not_found"
 
     @pytest.mark.parametrize("versions", [(1,), (2, 2)])
     def test_with_nothing_to_go_back_to_it_says_so(self, versions):
         with pytest.raises(Conflict) as refused:
-            Story(*versions).plan()
+            ReleaseStory(*versions).plan()
         assert refused.value.code == "nothing_to_roll_back"
 
     def test_a_label_never_set_is_an_error(self):
         with pytest.raises(NotFound) as refused:
-            Story().plan()
+            ReleaseStory().plan()
         assert refused.value.code == "label_not_set"
 
     def test_a_label_deleted_since_is_an_error(self):
-        story = Story(1, 2)
+        story = ReleaseStory(1, 2)
         with pytest.raises(NotFound):
             plan_rollback(replace(story.state, labels={}), "prod", story.history, undoes=None, to=None)
 
 
 class TestTwice:
     def test_two_people_who_say_roll_back_mean_the_same_release(self):
-        story = Story(1, 2, 3)
+        story = ReleaseStory(1, 2, 3)
         assert story.roll_back().version == 2
         assert moves_nothing(story, story.roll_back())
         assert story.serves == 2
 
     def test_two_people_who_name_the_release_they_saw_move_it_once(self):
-        story = Story(1, 2, 3)
+        story = ReleaseStory(1, 2, 3)
         story.roll_back(undoes=3)
         assert moves_nothing(story, story.roll_back(undoes=3))
         assert story.serves == 2
 
     def test_a_rollback_that_is_named_goes_further_back(self):
-        story = Story(1, 2, 3)
+        story = ReleaseStory(1, 2, 3)
         story.roll_back()
         assert story.roll_back(undoes=4).version == 1
 
     def test_an_undone_release_is_never_gone_back_to(self):
-        story = Story(1, 2)
+        story = ReleaseStory(1, 2)
         story.roll_back()
         story.move(3)
         assert story.roll_back().version == 1
 
     def test_a_version_released_again_after_its_rollback_counts_again(self):
-        story = Story(1, 2)
+        story = ReleaseStory(1, 2)
         story.roll_back()
         story.move(2)
         story.move(3)
         assert story.roll_back().version == 2
 
     def test_a_new_release_after_a_rollback_can_be_rolled_back_without_naming_it(self):
-        story = Story(1, 2)
+        story = ReleaseStory(1, 2)
         story.roll_back()
         story.move(3)
         assert story.roll_back().undoes == 4
@@ -168,67 +168,67 @@ class TestTwice:
 
 class TestToAVersion:
     def test_that_version_serves_whether_or_not_it_did_before(self):
-        plan = Story(1, 2).plan(to=7)
+        plan = ReleaseStory(1, 2).plan(to=7)
         assert (plan.undoes, plan.version) == (2, 7)
 
     def test_it_is_allowed_right_after_a_rollback(self):
-        story = Story(1, 2, 3)
+        story = ReleaseStory(1, 2, 3)
         story.roll_back()
         assert story.roll_back(to=1).version == 1
 
     def test_the_version_that_serves_already_moves_nothing(self):
-        story = Story(1, 2)
+        story = ReleaseStory(1, 2)
         assert moves_nothing(story, story.plan(to=2))
 
     def test_it_works_where_there_is_nothing_earlier(self):
-        assert Story(2).plan(to=1).version == 1
+        assert ReleaseStory(2).plan(to=1).version == 1
 
     def test_a_release_no_longer_in_force_wins_over_it(self):
-        story = Story(1, 2, 3)
+        story = ReleaseStory(1, 2, 3)
         assert moves_nothing(story, story.plan(undoes=2, to=1))
 
 
 class TestDuringARollout:
     def test_it_ends_the_rollout_and_stable_serves_everyone(self):
-        story = Story(1)
+        story = ReleaseStory(1)
         started = story.start(2)
         plan = story.plan()
         assert (plan.undoes, plan.version, plan.rollout) == (started, 1, story.rollout)
 
     def test_stable_serves_even_where_an_earlier_version_differs(self):
-        story = Story(1, 2)
+        story = ReleaseStory(1, 2)
         story.start(3)
         assert story.plan().version == 2
 
     def test_it_ends_a_rollout_right_after_a_rollback(self):
-        story = Story(1, 2)
+        story = ReleaseStory(1, 2)
         story.roll_back()
         started = story.start(3)
         assert (story.plan().undoes, story.plan().version) == (started, 1)
 
     def test_a_share_that_grew_meanwhile_does_not_stop_it(self):
-        story = Story(1)
+        story = ReleaseStory(1)
         started = story.start(2)
         grown = story.grow(25_000)
         plan = story.plan(undoes=started)
         assert (plan.undoes, plan.version, plan.rollout) == (grown, 1, story.rollout)
 
     def test_a_release_from_before_the_rollout_is_no_longer_in_force(self):
-        story = Story(1, 2)
+        story = ReleaseStory(1, 2)
         story.start(3)
         plan = story.plan(undoes=2)
         assert plan.undoes is None
         assert plan.rollout is None
 
     def test_another_version_may_be_named(self):
-        story = Story(1, 2)
+        story = ReleaseStory(1, 2)
         story.start(3)
         plan = story.plan(to=1)
         assert (plan.version, plan.rollout) == (1, story.rollout)
 
     @pytest.mark.parametrize("named", [True, False])
     def test_a_second_rollback_moves_nothing(self, named):
-        story = Story(1)
+        story = ReleaseStory(1)
         started = story.start(2)
         undoes = started if named else None
         story.roll_back(undoes)
@@ -236,14 +236,14 @@ class TestDuringARollout:
         assert story.serves == 1
 
     def test_a_share_of_everybody_is_still_only_a_share(self):
-        story = Story(1)
+        story = ReleaseStory(1)
         story.start(2, BUCKETS)
         assert story.plan().version == 1
 
 
 class TestAfterARollout:
     def test_that_was_promoted_the_version_before_it_serves_again(self):
-        story = Story(1)
+        story = ReleaseStory(1)
         story.start(2)
         story.grow(50_000)
         promoted = story.end("promoted")
@@ -251,19 +251,19 @@ class TestAfterARollout:
         assert (plan.undoes, plan.version, plan.rollout) == (promoted, 1, None)
 
     def test_that_was_promoted_its_shares_are_no_longer_in_force(self):
-        story = Story(1)
+        story = ReleaseStory(1)
         started = story.start(2)
         story.end("promoted")
         assert moves_nothing(story, story.plan(undoes=started))
 
     def test_that_was_aborted_naming_its_shares_moves_nothing(self):
-        story = Story(1, 2)
+        story = ReleaseStory(1, 2)
         started = story.start(3)
         story.end("aborted")
         assert moves_nothing(story, story.plan(undoes=started))
 
     def test_the_shares_of_an_ended_rollout_are_not_versions_to_go_back_to(self):
-        story = Story(1)
+        story = ReleaseStory(1)
         story.start(2)
         story.end("aborted")
         story.move(3)
@@ -272,7 +272,7 @@ class TestAfterARollout:
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=8))
 def test_a_rollback_without_names_goes_to_the_last_other_version_or_says_there_is_none(versions):
-    story = Story(*versions)
+    story = ReleaseStory(*versions)
     earlier = [version for version in versions if version != versions[-1]]
     if earlier:
         assert story.plan().version == earlier[-1]
@@ -283,7 +283,7 @@ def test_a_rollback_without_names_goes_to_the_last_other_version_or_says_there_i
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=8), st.integers(1, 8))
 def test_a_rollback_that_names_a_release_never_moves_twice(versions, undoes):
-    story = Story(*versions)
+    story = ReleaseStory(*versions)
     try:
         story.roll_back(undoes)
     except (NotFound, Conflict):

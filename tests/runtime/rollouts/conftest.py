@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.rollouts.stage import Stage, staged
+from tests.runtime.rollouts.stage import RolloutStage, staged
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path) -> AsyncIterator[RolloutStage]:
     async with staged(tmp_path) as made:
         yield made

@@ -26,7 +26,7 @@ PLAN = {
 }
 
 
-class Stage:
+class RolloutStage:
     """An agent whose label `prod` is rolled out from version 1 to 2."""
 
     def __init__(self, made: Commands) -> None:
@@ -110,7 +110,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(folder: Path) -> AsyncIterator[Stage]:
+async def staged(folder: Path) -> AsyncIterator[RolloutStage]:
     async with commands(folder) as made:
         await made.releases.create_agent("ana", Agent(name="triage"), "")
         for number in (1, 2):
@@ -119,7 +119,7 @@ async def staged(folder: Path) -> AsyncIterator[Stage]:
             )
             await made.releases.create_version("ana", "triage", draft)
         await made.releases.move_label("ana", "triage", "prod", 1, "first")
-        stage = Stage(made)
+        stage = RolloutStage(made)
         yield stage
         assert stage.errors == []
 

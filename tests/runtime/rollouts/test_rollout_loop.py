@@ -15,10 +15,10 @@ from proxy.runtime.releasing.run_commands import OutcomeDraft
 from proxy.runtime.rollouts.applying import CONTROLLER, Applying
 from proxy.runtime.rollouts.judged import JudgedRollout
 from tests.edges.admin.composition import commands
-from tests.runtime.rollouts.stage import PLAN, Stage, worse
+from tests.runtime.rollouts.stage import PLAN, RolloutStage, worse
 
 
-async def test_a_worse_candidate_is_taken_back_with_its_evidence_in_ledger_audit_and_log(stage: Stage) -> None:
+async def test_a_worse_candidate_is_taken_back_with_its_evidence_in_ledger_audit_and_log(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     await stage.tick(60, 540, worse)
     assert (stage.running(), stage.version()) == (None, 1)
@@ -37,7 +37,7 @@ async def test_a_worse_candidate_is_taken_back_with_its_evidence_in_ledger_audit
     assert shown["code"] == "worse"
 
 
-async def test_a_candidate_that_is_no_worse_is_ramped_and_promoted(stage: Stage) -> None:
+async def test_a_candidate_that_is_no_worse_is_ramped_and_promoted(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     shares: list[int] = []
     for _ in range(60):
@@ -58,7 +58,7 @@ async def test_a_candidate_that_is_no_worse_is_ramped_and_promoted(stage: Stage)
     assert {row.who for row in (await stage.releases())[:2]} == {CONTROLLER}
 
 
-async def test_a_step_waits_for_its_time_its_runs_and_its_users_and_says_so(stage: Stage) -> None:
+async def test_a_step_waits_for_its_time_its_runs_and_its_users_and_says_so(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     await stage.tick(60, 540)
     shown = await stage.loop.standing("triage", "r1")
@@ -71,7 +71,7 @@ async def test_a_step_waits_for_its_time_its_runs_and_its_users_and_says_so(stag
     assert rollout.step == 1
 
 
-async def test_what_comes_before_the_loop_meets_a_rollout_is_counted(stage: Stage) -> None:
+async def test_what_comes_before_the_loop_meets_a_rollout_is_counted(stage: RolloutStage) -> None:
     rollout = await stage.start(PLAN | {"guards": {"errors": {}, "outcome.validation": {}}})
     stage.loop = stage.new_loop()
     early = stage.runs(30, 270, worse)
@@ -87,7 +87,7 @@ async def test_what_comes_before_the_loop_meets_a_rollout_is_counted(stage: Stag
     assert seen == {"errors": 60, "outcome.validation": 1}
 
 
-async def test_a_restart_goes_on_with_the_evidence_and_the_clock_of_before(stage: Stage) -> None:
+async def test_a_restart_goes_on_with_the_evidence_and_the_clock_of_before(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     for _ in range(3):
         await stage.tick(12, 108, lambda arm: 0.08)
@@ -104,7 +104,7 @@ async def test_a_restart_goes_on_with_the_evidence_and_the_clock_of_before(stage
     assert stage.running() is None
 
 
-async def test_what_a_person_ended_is_not_ended_again(stage: Stage) -> None:
+async def test_what_a_person_ended_is_not_ended_again(stage: RolloutStage) -> None:
     rollout = await stage.start(PLAN)
     stage.loop.finished(stage.runs(60, 540, worse))
     await stage.made.rollouts.abort("ana", "triage", rollout.id, "no need")
@@ -116,7 +116,7 @@ async def test_what_a_person_ended_is_not_ended_again(stage: Stage) -> None:
     assert [row.kind for row in await stage.releases()][:2] == ["rollout_started", "aborted"]
 
 
-async def test_two_operators_and_the_controller_move_a_share_once(stage: Stage) -> None:
+async def test_two_operators_and_the_controller_move_a_share_once(stage: RolloutStage) -> None:
     rollout = await stage.start(PLAN)
     await stage.made.rollouts.set_percentage("ana", "triage", rollout.id, 25, "faster")
     with pytest.raises(Conflict) as refused:
@@ -128,7 +128,7 @@ async def test_two_operators_and_the_controller_move_a_share_once(stage: Stage) 
     assert (shown["plan_step"], shown["step"]) == (1, 1)
 
 
-async def test_a_paused_rollout_does_not_grow_and_is_still_taken_back(stage: Stage) -> None:
+async def test_a_paused_rollout_does_not_grow_and_is_still_taken_back(stage: RolloutStage) -> None:
     rollout = await stage.start(PLAN)
     await stage.made.rollouts.pause("ana", "triage", rollout.id, "lunch")
     await stage.tick(60, 540, seconds=600)
@@ -143,7 +143,7 @@ async def test_a_paused_rollout_does_not_grow_and_is_still_taken_back(stage: Sta
         await stage.made.rollouts.resume("ana", "triage", rollout.id, "too late")
 
 
-async def test_what_is_refused_or_holds_is_told_once_and_done_as_soon_as_it_may_be(stage: Stage) -> None:
+async def test_what_is_refused_or_holds_is_told_once_and_done_as_soon_as_it_may_be(stage: RolloutStage) -> None:
     await stage.start({**PLAN, "steps": PLAN["steps"][:1]})
     protection = Protection(agent="triage", label="prod", evaluation_required=True)
     await stage.made.proposals.protect("ana", protection, "")
@@ -160,7 +160,7 @@ async def test_what_is_refused_or_holds_is_told_once_and_done_as_soon_as_it_may_
     assert (stage.running(), stage.version()) == (None, 2)
 
 
-async def test_what_people_did_after_they_ended_a_rollout_is_not_undone(stage: Stage) -> None:
+async def test_what_people_did_after_they_ended_a_rollout_is_not_undone(stage: RolloutStage) -> None:
     rollout = await stage.start(PLAN)
     stage.loop.finished(stage.runs(60, 540, worse))
     seen = stage.made.live.current
@@ -177,7 +177,7 @@ async def test_what_people_did_after_they_ended_a_rollout_is_not_undone(stage: S
     assert stage.version() == 2
 
 
-async def test_each_share_of_a_plan_is_its_step_whatever_floats_make_of_it(stage: Stage) -> None:
+async def test_each_share_of_a_plan_is_its_step_whatever_floats_make_of_it(stage: RolloutStage) -> None:
     step = {"min_duration": "1m", "min_runs": 0, "min_users": 0}
     shares = [7, 14, 28, 29, 57]
     await stage.start({"steps": [{"percentage": share} | step for share in shares], "guards": {"errors": {}}})
@@ -191,7 +191,7 @@ async def test_each_share_of_a_plan_is_its_step_whatever_floats_make_of_it(stage
     assert stage.version() == 2
 
 
-async def test_what_is_known_at_the_end_is_what_is_shown_of_it(stage: Stage) -> None:
+async def test_what_is_known_at_the_end_is_what_is_shown_of_it(stage: RolloutStage) -> None:
     rollout = await stage.start(PLAN)
     await stage.tick(20, 180)
     await stage.made.rollouts.abort("ana", "triage", rollout.id, "no need")
@@ -202,7 +202,7 @@ async def test_what_is_known_at_the_end_is_what_is_shown_of_it(stage: Stage) -> 
     assert shown["decision"]["metrics"][0]["candidate"]["runs"] == 20
 
 
-async def test_a_resumed_rollout_goes_on(stage: Stage) -> None:
+async def test_a_resumed_rollout_goes_on(stage: RolloutStage) -> None:
     rollout = await stage.start(PLAN)
     await stage.made.rollouts.pause("ana", "triage", rollout.id, "lunch")
     await stage.made.rollouts.resume("ana", "triage", rollout.id, "back")
@@ -212,14 +212,14 @@ async def test_a_resumed_rollout_goes_on(stage: Stage) -> None:
     assert again.step == 1
 
 
-async def test_a_verdict_while_the_store_is_away_takes_effect_all_the_same(stage: Stage) -> None:
+async def test_a_verdict_while_the_store_is_away_takes_effect_all_the_same(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     stage.made.standby.presence.lost(Unavailable("store_unavailable", "gone for a test"))
     await stage.tick(60, 540, worse)
     assert (stage.running(), stage.version()) == (None, 1)
 
 
-async def test_a_share_does_not_grow_while_the_store_is_away_and_grows_when_it_is_back(stage: Stage) -> None:
+async def test_a_share_does_not_grow_while_the_store_is_away_and_grows_when_it_is_back(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     stage.made.standby.presence.lost(Unavailable("store_unavailable", "gone for a test"))
     await stage.tick(60, 540, seconds=90)
@@ -233,7 +233,7 @@ async def test_a_share_does_not_grow_while_the_store_is_away_and_grows_when_it_i
     assert grown.step == 1
 
 
-async def test_a_fixed_share_stays_until_somebody_moves_it_and_is_guarded(stage: Stage) -> None:
+async def test_a_fixed_share_stays_until_somebody_moves_it_and_is_guarded(stage: RolloutStage) -> None:
     plan = plan_document(fixed_share(10, {}, {}))
     await stage.start(plan)
     await stage.tick(60, 540, seconds=86_400)
@@ -246,7 +246,7 @@ async def test_a_fixed_share_stays_until_somebody_moves_it_and_is_guarded(stage:
 
 async def test_a_rollout_whose_plan_cannot_be_read_touches_no_other(tmp_path: Path) -> None:
     async with commands(tmp_path) as made:
-        stage = Stage(made)
+        stage = RolloutStage(made)
         for agent in ("first", "triage"):
             await made.releases.create_agent("ana", Agent(name=agent), "")
             for number in (1, 2):

@@ -4,7 +4,7 @@ from typing import Any
 
 from proxy.core.times import rfc3339
 from tests.edges.admin.composition import AN_HOUR, NOON
-from tests.runtime.rollouts.stage import PLAN, Stage, worse
+from tests.runtime.rollouts.stage import PLAN, RolloutStage, worse
 
 IN_AN_HOUR = NOON + AN_HOUR
 LATER = {**PLAN, "schedule": {"not_before": rfc3339(IN_AN_HOUR)}}
@@ -14,19 +14,19 @@ FROZEN_SOON = {
 }
 
 
-async def shown(stage: Stage, rollout: str = "r1") -> Any:
+async def shown(stage: RolloutStage, rollout: str = "r1") -> Any:
     found = await stage.loop.standing("triage", rollout)
     assert found is not None
     return found
 
 
-def share(stage: Stage) -> int:
+def share(stage: RolloutStage) -> int:
     rollout = stage.running()
     assert rollout is not None
     return rollout.arms[1].share_buckets
 
 
-async def test_a_rollout_that_starts_too_early_gives_nobody_the_candidate_until_it_may(stage: Stage) -> None:
+async def test_a_rollout_that_starts_too_early_gives_nobody_the_candidate_until_it_may(stage: RolloutStage) -> None:
     await stage.start(LATER)
     assert share(stage) == 0
     told = await shown(stage)
@@ -46,7 +46,7 @@ async def test_a_rollout_that_starts_too_early_gives_nobody_the_candidate_until_
     assert kinds == [("rollout_started", "ana", 0), ("share_changed", "rollout-controller", 10_000)]
 
 
-async def test_it_waits_over_a_restart_and_begins_once(stage: Stage) -> None:
+async def test_it_waits_over_a_restart_and_begins_once(stage: RolloutStage) -> None:
     await stage.start(LATER)
     await stage.loop.keep()
     stage.made.clock.now = IN_AN_HOUR + 1
@@ -58,7 +58,7 @@ async def test_it_waits_over_a_restart_and_begins_once(stage: Stage) -> None:
 
 
 async def test_a_clock_that_is_set_back_takes_no_share_away_and_one_that_jumps_ahead_gives_the_first_only(
-    stage: Stage,
+    stage: RolloutStage,
 ) -> None:
     await stage.start(LATER)
     stage.made.clock.now = IN_AN_HOUR + 30 * 24 * AN_HOUR
@@ -70,7 +70,7 @@ async def test_a_clock_that_is_set_back_takes_no_share_away_and_one_that_jumps_a
     assert (await shown(stage))["decision"]["schedule"]["by"] == "not_before"
 
 
-async def test_whoever_sets_a_share_by_hand_overrules_the_schedule_also_with_none(stage: Stage) -> None:
+async def test_whoever_sets_a_share_by_hand_overrules_the_schedule_also_with_none(stage: RolloutStage) -> None:
     rollout = await stage.start(LATER)
     await stage.made.rollouts.set_percentage("ana", "triage", rollout.id, 1, "I am watching")
     await stage.tick()
@@ -80,7 +80,7 @@ async def test_whoever_sets_a_share_by_hand_overrules_the_schedule_also_with_non
     assert share(stage) == 0
 
 
-async def test_a_freeze_keeps_share_and_promotion_and_everything_goes_on_behind_it(stage: Stage) -> None:
+async def test_a_freeze_keeps_share_and_promotion_and_everything_goes_on_behind_it(stage: RolloutStage) -> None:
     await stage.start({**PLAN, "schedule": FROZEN_SOON})
     await stage.tick(60, 540, seconds=1799)
     assert share(stage) == 50_000
@@ -94,14 +94,14 @@ async def test_a_freeze_keeps_share_and_promotion_and_everything_goes_on_behind_
     assert stage.version() == 2
 
 
-async def test_a_worse_candidate_is_taken_back_in_a_freeze(stage: Stage) -> None:
+async def test_a_worse_candidate_is_taken_back_in_a_freeze(stage: RolloutStage) -> None:
     await stage.start({**PLAN, "schedule": FROZEN_SOON})
     await stage.tick(5, 45, seconds=2000)
     await stage.tick(100, 900, worse)
     assert (stage.running(), stage.version()) == (None, 1)
 
 
-async def test_what_waits_to_begin_is_aborted_and_rolled_back_at_once(stage: Stage) -> None:
+async def test_what_waits_to_begin_is_aborted_and_rolled_back_at_once(stage: RolloutStage) -> None:
     first = await stage.start(LATER)
     await stage.made.rollouts.abort("ana", "triage", first.id, "not needed")
     assert stage.running() is None
@@ -110,7 +110,7 @@ async def test_what_waits_to_begin_is_aborted_and_rolled_back_at_once(stage: Sta
     assert stage.running() is None
 
 
-async def test_a_paused_rollout_does_not_begin_when_its_time_comes(stage: Stage) -> None:
+async def test_a_paused_rollout_does_not_begin_when_its_time_comes(stage: RolloutStage) -> None:
     rollout = await stage.start(LATER)
     await stage.made.rollouts.pause("ana", "triage", rollout.id, "wait for Bob")
     await stage.tick(seconds=7200)
@@ -120,7 +120,7 @@ async def test_a_paused_rollout_does_not_begin_when_its_time_comes(stage: Stage)
     assert share(stage) == 10_000
 
 
-async def test_waiting_to_begin_takes_no_time_of_the_first_step(stage: Stage) -> None:
+async def test_waiting_to_begin_takes_no_time_of_the_first_step(stage: RolloutStage) -> None:
     """Nor is it a step that was inconclusive for too long."""
     await stage.start({**LATER, "max_step_duration": "10m", "on_inconclusive": "rollback"})
     await stage.tick(seconds=3599)

@@ -7,10 +7,10 @@ import msgspec
 from proxy.core.calls.run_filter import RunName
 from proxy.core.calls.runs import Run
 from proxy.runtime.releasing.run_commands import OutcomeDraft
-from tests.runtime.rollouts.stage import PLAN, Stage, worse
+from tests.runtime.rollouts.stage import PLAN, RolloutStage, worse
 
 
-async def test_conversations_that_keep_their_arm_over_a_step_are_no_wrong_split(stage: Stage) -> None:
+async def test_conversations_that_keep_their_arm_over_a_step_are_no_wrong_split(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     await stage.tick(60, 540, seconds=61)
     await stage.tick()
@@ -20,7 +20,7 @@ async def test_conversations_that_keep_their_arm_over_a_step_are_no_wrong_split(
     assert stage.version() == 2
 
 
-async def test_a_number_tells_a_rate_of_outcomes_nothing(stage: Stage) -> None:
+async def test_a_number_tells_a_rate_of_outcomes_nothing(stage: RolloutStage) -> None:
     await stage.start(PLAN | {"guards": {"errors": {}, "outcome.quality": {"kind": "rate"}}})
     runs = stage.runs(60, 540, lambda arm: 0.0)
     stage.loop.finished(runs)
@@ -33,7 +33,7 @@ async def test_a_number_tells_a_rate_of_outcomes_nothing(stage: Stage) -> None:
     assert (shown["phase"], shown["code"]) == ("holding", "silent_metric")
 
 
-async def test_no_traffic_changes_nothing(stage: Stage) -> None:
+async def test_no_traffic_changes_nothing(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     for _ in range(5):
         await stage.tick(seconds=3600)
@@ -45,7 +45,7 @@ async def test_no_traffic_changes_nothing(stage: Stage) -> None:
     assert "no traffic yet" in shown["sentence"]
 
 
-async def test_one_user_alone_convicts_nobody(stage: Stage) -> None:
+async def test_one_user_alone_convicts_nobody(stage: RolloutStage) -> None:
     await stage.start(PLAN | {"hard_triggers": []})
     for _ in range(20):
         runs = stage.runs(50, 450, worse)
@@ -58,21 +58,21 @@ def _with(run: Run, **members: Any) -> Run:
     return msgspec.structs.replace(run, **members)
 
 
-async def test_an_outage_that_hits_both_arms_convicts_nobody_by_no_rule(stage: Stage) -> None:
+async def test_an_outage_that_hits_both_arms_convicts_nobody_by_no_rule(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     for _ in range(10):
         await stage.tick(10, 90, lambda arm: 0.6, seconds=1)
     assert stage.running() is not None
 
 
-async def test_a_hard_trigger_ends_it_at_once(stage: Stage) -> None:
+async def test_a_hard_trigger_ends_it_at_once(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     await stage.tick(25, 0, lambda arm: 1.0, seconds=1)
     assert stage.running() is None
     assert "above the limit of 50%" in (await stage.releases())[0].why
 
 
-async def test_outcomes_that_come_late_take_the_candidate_back(stage: Stage) -> None:
+async def test_outcomes_that_come_late_take_the_candidate_back(stage: RolloutStage) -> None:
     await stage.start(PLAN | {"guards": {"errors": {}, "outcome.validation": {}}})
     runs = stage.runs(60, 540, lambda arm: 0.0)
     stage.loop.finished(runs)
@@ -89,7 +89,7 @@ async def test_outcomes_that_come_late_take_the_candidate_back(stage: Stage) -> 
     assert (await stage.releases())[0].why.startswith("candidate outcome.validation 30 of 60 against 0 of 540")
 
 
-async def test_an_outcome_that_is_never_reported_holds_the_rollout(stage: Stage) -> None:
+async def test_an_outcome_that_is_never_reported_holds_the_rollout(stage: RolloutStage) -> None:
     await stage.start(PLAN | {"guards": {"errors": {}, "outcome.validation": {}}})
     await stage.tick(60, 540, seconds=90)
     rollout = stage.running()
@@ -100,7 +100,7 @@ async def test_an_outcome_that_is_never_reported_holds_the_rollout(stage: Stage)
     assert (shown["phase"], shown["code"]) == ("holding", "silent_metric")
 
 
-async def test_latency_is_held_against_what_stable_did_before(stage: Stage) -> None:
+async def test_latency_is_held_against_what_stable_did_before(stage: RolloutStage) -> None:
     await stage.made.store.record_runs(
         [
             Run(
@@ -135,7 +135,7 @@ async def test_latency_is_held_against_what_stable_did_before(stage: Stage) -> N
 INCIDENTS = PLAN | {"hard_triggers": [{"metric": "outcome.incident.high"}]}
 
 
-async def test_an_incident_of_at_least_the_severity_takes_the_candidate_back_at_once(stage: Stage) -> None:
+async def test_an_incident_of_at_least_the_severity_takes_the_candidate_back_at_once(stage: RolloutStage) -> None:
     await stage.start(INCIDENTS)
     runs = stage.runs(3, 27, lambda arm: 0.0)
     stage.loop.finished(runs)
@@ -154,7 +154,7 @@ async def test_an_incident_of_at_least_the_severity_takes_the_candidate_back_at_
     assert why == "candidate outcome.incident.high 1 of 1: above the limit of 100%; rolled back"
 
 
-async def test_an_incident_counts_by_whatever_its_run_was_named(stage: Stage) -> None:
+async def test_an_incident_counts_by_whatever_its_run_was_named(stage: RolloutStage) -> None:
     await stage.start(INCIDENTS)
     runs = [_with(run, conversation=f"c-{run.id}") for run in stage.runs(3, 27, lambda arm: 0.0)]
     stage.loop.finished(runs)

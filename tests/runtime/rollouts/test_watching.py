@@ -9,18 +9,18 @@ import pytest
 
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Run
-from tests.runtime.rollouts.stage import PLAN, Stage, staged, worse
+from tests.runtime.rollouts.stage import PLAN, RolloutStage, staged, worse
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path) -> AsyncIterator[RolloutStage]:
     async with staged(tmp_path) as made:
         await made.made.store.record_runs(_label_runs(made, 200, 10, "before"), [])
         made.made.clock.now += 1_000_000
         yield made
 
 
-def _label_runs(stage: Stage, count: int, errors: int, name: str) -> list[Run]:
+def _label_runs(stage: RolloutStage, count: int, errors: int, name: str) -> list[Run]:
     """Runs of the label while no rollout is on it."""
     run = Run(
         id="",
@@ -35,14 +35,14 @@ def _label_runs(stage: Stage, count: int, errors: int, name: str) -> list[Run]:
     return [msgspec.structs.replace(failed if n < errors else run, id=f"{name}_{n}") for n in range(count)]
 
 
-async def _taken_back(stage: Stage) -> None:
+async def _taken_back(stage: RolloutStage) -> None:
     await stage.start(PLAN | {"watch": "30m"})
     await stage.tick(60, 540, worse)
     assert stage.running() is None
     await stage.tick()
 
 
-async def _watched(stage: Stage, count: int, errors: int) -> dict[str, object]:
+async def _watched(stage: RolloutStage, count: int, errors: int) -> dict[str, object]:
     stage.loop.finished(_label_runs(stage, count, errors, "after"))
     await stage.tick(seconds=1801)
     shown = await stage.loop.watch("triage", "r1")
@@ -50,7 +50,7 @@ async def _watched(stage: Stage, count: int, errors: int) -> dict[str, object]:
     return shown
 
 
-async def test_errors_as_before_are_a_cure(stage: Stage) -> None:
+async def test_errors_as_before_are_a_cure(stage: RolloutStage) -> None:
     await _taken_back(stage)
     shown = await _watched(stage, 300, 15)
     assert shown["state"] == "cured"
@@ -59,14 +59,14 @@ async def test_errors_as_before_are_a_cure(stage: Stage) -> None:
     assert [line["state"] for line in stage.log if line["event"] == "rollout_watched"] == ["cured"]
 
 
-async def test_errors_that_stay_have_another_cause(stage: Stage) -> None:
+async def test_errors_that_stay_have_another_cause(stage: RolloutStage) -> None:
     await _taken_back(stage)
     shown = await _watched(stage, 300, 120)
     assert (shown["state"], shown["metric"]) == ("not_cured", "errors")
     assert [line["level"] for line in stage.log if line["event"] == "rollout_watched"] == ["warning"]
 
 
-async def test_answers_that_stay_slow_have_another_cause(stage: Stage) -> None:
+async def test_answers_that_stay_slow_have_another_cause(stage: RolloutStage) -> None:
     await _taken_back(stage)
     slow = [msgspec.structs.replace(run, duration_microseconds=900_000) for run in _label_runs(stage, 300, 15, "slow")]
     stage.loop.finished(slow)
@@ -76,12 +76,12 @@ async def test_answers_that_stay_slow_have_another_cause(stage: Stage) -> None:
     assert (shown["state"], shown["metric"]) == ("not_cured", "latency")
 
 
-async def test_too_little_traffic_is_said(stage: Stage) -> None:
+async def test_too_little_traffic_is_said(stage: RolloutStage) -> None:
     await _taken_back(stage)
     assert (await _watched(stage, 10, 5))["state"] == "not_enough_traffic"
 
 
-async def test_a_watch_goes_on_after_a_restart(stage: Stage) -> None:
+async def test_a_watch_goes_on_after_a_restart(stage: RolloutStage) -> None:
     await _taken_back(stage)
     stage.loop.finished(_label_runs(stage, 200, 10, "first"))
     await stage.tick(seconds=60)
@@ -93,14 +93,14 @@ async def test_a_watch_goes_on_after_a_restart(stage: Stage) -> None:
     assert str(shown["sentence"]).startswith("cured: errors 15 of 300 since")
 
 
-async def test_a_candidate_that_was_promoted_is_not_watched(stage: Stage) -> None:
+async def test_a_candidate_that_was_promoted_is_not_watched(stage: RolloutStage) -> None:
     rollout = await stage.start(PLAN)
     await stage.made.rollouts.promote("ana", "triage", rollout.id, "good")
     await stage.tick()
     assert await stage.loop.watch("triage", "r1") is None
 
 
-async def test_a_new_rollout_ends_the_watch_with_what_is_known(stage: Stage) -> None:
+async def test_a_new_rollout_ends_the_watch_with_what_is_known(stage: RolloutStage) -> None:
     await _taken_back(stage)
     stage.loop.finished(_label_runs(stage, 100, 5, "after"))
     await stage.start(PLAN)
@@ -109,7 +109,7 @@ async def test_a_new_rollout_ends_the_watch_with_what_is_known(stage: Stage) -> 
     assert shown["state"] == "cured"
 
 
-async def test_a_kept_watch_that_cannot_be_read_is_told_and_stops_nothing(stage: Stage) -> None:
+async def test_a_kept_watch_that_cannot_be_read_is_told_and_stops_nothing(stage: RolloutStage) -> None:
     await _taken_back(stage)
     kept = await stage.made.store.evidence("triage", "r1")
     assert kept is not None
@@ -135,7 +135,7 @@ def _told(run: Run, value: bool | float, name: str = "escalated") -> Outcome:
     )
 
 
-async def _reported(stage: Stage, runs: list[Run], outcomes: list[Outcome]) -> None:
+async def _reported(stage: RolloutStage, runs: list[Run], outcomes: list[Outcome]) -> None:
     await stage.made.store.record_runs(runs, [])
     await stage.made.store.record_outcomes(outcomes)
     stage.loop.finished(runs)
@@ -147,7 +147,7 @@ ASKED = PLAN | {"watch": "30m", "signals": {"outcome.escalated": {}, "outcome.sc
 
 
 @pytest.mark.parametrize(("escalated", "state"), [(120, "not_cured"), (4, "cured")])
-async def test_outcomes_are_watched_before_during_and_after(stage: Stage, escalated: int, state: str) -> None:
+async def test_outcomes_are_watched_before_during_and_after(stage: RolloutStage, escalated: int, state: str) -> None:
     before = [one for one in _label_runs(stage, 200, 10, "before") if one.id.startswith("before_")]
     await stage.made.store.record_outcomes([_told(run, n < 4) for n, run in enumerate(before)])
     await stage.start(ASKED)
@@ -175,7 +175,7 @@ async def test_outcomes_are_watched_before_during_and_after(stage: Stage, escala
         assert "outcome.escalated 120 of 200 since" in shown["sentence"]
 
 
-async def test_what_is_told_late_of_the_candidates_runs_is_theirs(stage: Stage) -> None:
+async def test_what_is_told_late_of_the_candidates_runs_is_theirs(stage: RolloutStage) -> None:
     await stage.start(ASKED)
     await stage.tick(60, 540, worse)
     await stage.tick()

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from msgspec.structs import astuple
 
+from proxy.core.errors import Unavailable
 from proxy.core.scopes import CallFacts, Scope
 from proxy.core.spending.caps import Cap, CounterKey
 from proxy.core.spending.ledger import LedgerWrites, SettledBatch, Settlement
@@ -62,6 +63,11 @@ class Rows:
     batches: dict[tuple[CounterKey, str], SettledBatch] = field(default_factory=dict)
     leases: dict[CounterKey, int] = field(default_factory=dict)
     away: bool = False
+
+    async def write_ledger(self, writes: LedgerWrites) -> None:
+        if self.away:
+            raise Unavailable("store_unavailable", "away")
+        self.commit(writes)
 
     def commit(self, writes: LedgerWrites) -> None:
         for hold in writes.holds:

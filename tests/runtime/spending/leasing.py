@@ -13,7 +13,7 @@ from tests.runtime.spending.given import FACTS, Rows
 
 
 @dataclass
-class Disk(Rows):
+class SlowDisk(Rows):
     """A store. It may refuse, take its time (before or after the commit), or commit and not say so."""
 
     loses_answer: bool = False

@@ -7,7 +7,6 @@ import pytest
 
 from proxy.core.errors import CapReached, Unavailable
 from proxy.core.spending.caps import Cap, CounterKey
-from proxy.core.spending.ledger import LedgerWrites
 from proxy.runtime.spending.holding import HoldBound
 from proxy.runtime.spending.ledger import HoldTicket, SpendLedger
 from tests.runtime.spending.given import FACTS, SECOND, Clock, Rows, cap
@@ -16,14 +15,6 @@ HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 ONE = HoldBound(nanodollars=1, tokens=1)
 CALLS = cap(2, unit="calls")
-
-
-class Disk:
-    def __init__(self) -> None:
-        self.rows = Rows()
-
-    async def write_ledger(self, writes: LedgerWrites) -> None:
-        self.rows.commit(writes)
 
 
 async def spend(ledger: SpendLedger, one: Cap = CALLS) -> None:
@@ -49,7 +40,7 @@ def load(ledger: SpendLedger, one: Cap, spent: Mapping[CounterKey, int], start: 
 @pytest.mark.parametrize("step", [HOUR, DAY, 2 * DAY - HOUR])
 async def test_a_clock_set_back_stays_in_the_newest_window(step: int) -> None:
     clock = Clock()
-    ledger = SpendLedger(Disk(), clock)
+    ledger = SpendLedger(Rows(), clock)
     await spend(ledger)
     await spend(ledger)
     newest = ledger.window_of(CALLS)
@@ -66,7 +57,7 @@ async def test_a_clock_set_back_stays_in_the_newest_window(step: int) -> None:
 
 async def test_after_a_restart_the_ledgers_newest_window_counts_on() -> None:
     clock = Clock()
-    ledger = SpendLedger(Disk(), clock)
+    ledger = SpendLedger(Rows(), clock)
     today = ledger.window_of(CALLS)
     load(ledger, CALLS, {CounterKey("c", today): 1, CounterKey("c", today + DAY): 2}, today)
     assert ledger.window_of(CALLS) == today + DAY
@@ -76,7 +67,7 @@ async def test_after_a_restart_the_ledgers_newest_window_counts_on() -> None:
 
 async def test_a_clock_that_jumped_years_ahead_shuts_no_cap_when_it_is_put_right() -> None:
     clock = Clock()
-    ledger = SpendLedger(Disk(), clock)
+    ledger = SpendLedger(Rows(), clock)
     await spend(ledger)
     await spend(ledger)
     today = ledger.window_of(CALLS)
@@ -102,20 +93,20 @@ async def test_a_clock_that_jumped_years_ahead_shuts_no_cap_when_it_is_put_right
 @pytest.mark.parametrize(("charged", "most"), [(0, 1000), (400, 600), (1000, 0), (5000, 0)])
 async def test_what_crashes_charged_is_taken_off_the_next_lease(charged: int, most: int) -> None:
     wide = cap(64_000)
-    disk = Disk()
+    disk = Rows()
     ledger = SpendLedger(disk, Clock())
     key = CounterKey("c", ledger.window_of(wide))
     ledger.load(wide, key, charged, charged)
     assert ledger.counter(key).charged == charged
     ticket = ledger.hold("x", (wide,), FACTS, HoldBound(nanodollars=300, tokens=1))
     await placed(ledger, ticket)
-    assert disk.rows.leases.get(key, 0) == most
+    assert disk.leases.get(key, 0) == most
     ticket.close()
 
 
 async def test_a_lease_lasts_a_minute_at_the_rate_seen() -> None:
     wide = cap(10**9)
-    clock, disk = Clock(), Disk()
+    clock, disk = Clock(), Rows()
     ledger = SpendLedger(disk, clock)
     key = CounterKey("c", ledger.window_of(wide))
     for second in range(25):
@@ -128,4 +119,4 @@ async def test_a_lease_lasts_a_minute_at_the_rate_seen() -> None:
         clock.now += SECOND
         ledger.prune((wide,), clock.now)
         assert await ledger.write()
-    assert 60 * 1000 <= disk.rows.leases[key] <= wide.limit_amount // 64
+    assert 60 * 1000 <= disk.leases[key] <= wide.limit_amount // 64

@@ -14,15 +14,15 @@ from proxy.core.spending.leases import LEASE_SHARE
 from proxy.runtime.spending.holding import Spent
 from proxy.runtime.spending.ledger import SpendLedger
 from tests.runtime.spending.given import FACTS, SECOND, Call, Clock, cap
-from tests.runtime.spending.leasing import Disk, bound
+from tests.runtime.spending.leasing import SlowDisk, bound
 
 
-class History:
+class LeaseHistory:
     """A ledger in use, and beside it what is true."""
 
     def __init__(self, limit: int, left: int) -> None:
         """Of the limit, `left` is not spent yet."""
-        self.disk, self.clock, self.cap = Disk(), Clock(), cap(limit)
+        self.disk, self.clock, self.cap = SlowDisk(), Clock(), cap(limit)
         self.ledger = SpendLedger(self.disk, self.clock)
         key = CounterKey("c", window_start("day", self.clock.now))
         self.before = limit - left
@@ -120,7 +120,7 @@ def test_at_no_moment_would_a_crash_lose_spend_or_charge_past_the_limit(
     chance: random.Random, limit: int, left: int
 ) -> None:
     async def play() -> None:
-        played = History(limit, min(left, limit))
+        played = LeaseHistory(limit, min(left, limit))
         for _ in range(120):
             verb = "away" if chance.random() < 0.02 else chance.choice(VERBS)
             await played.step(verb, chance.randint(1, 9))

@@ -14,11 +14,11 @@ from proxy.runtime.spending import writer
 from proxy.runtime.spending.holding import Spent
 from proxy.runtime.spending.ledger import SpendLedger
 from tests.runtime.spending.given import FACTS, SECOND, Clock, cap, held, settled_in
-from tests.runtime.spending.leasing import Disk, bound, placed
+from tests.runtime.spending.leasing import SlowDisk, bound, placed
 
 
 async def test_the_first_call_waits_for_its_row_and_the_next_ones_wait_for_nothing() -> None:
-    disk, wide = Disk(), cap(10_000)
+    disk, wide = SlowDisk(), cap(10_000)
     ledger = SpendLedger(disk, Clock())
     first = ledger.hold("1", [wide], FACTS, bound())
     assert not first.is_durable
@@ -31,7 +31,7 @@ async def test_the_first_call_waits_for_its_row_and_the_next_ones_wait_for_nothi
 
 
 async def test_a_call_on_a_lease_is_written_once_and_settled() -> None:
-    disk, wide = Disk(), cap(10_000)
+    disk, wide = SlowDisk(), cap(10_000)
     ledger = SpendLedger(disk, Clock())
     await placed(ledger, [wide], "1")
     ticket = await placed(ledger, [wide], "2")
@@ -43,7 +43,7 @@ async def test_a_call_on_a_lease_is_written_once_and_settled() -> None:
 
 
 async def test_a_cap_of_which_one_call_holds_more_than_the_share_has_no_lease() -> None:
-    disk, narrow = Disk(), cap(10 * LEASE_SHARE - 1)
+    disk, narrow = SlowDisk(), cap(10 * LEASE_SHARE - 1)
     ledger = SpendLedger(disk, Clock())
     for number in range(5):
         await placed(ledger, [narrow], str(number))
@@ -52,7 +52,7 @@ async def test_a_cap_of_which_one_call_holds_more_than_the_share_has_no_lease() 
 
 
 async def test_calls_in_flight_need_no_row_before_they_end() -> None:
-    disk, few = Disk(away=True), cap(2, unit="in_flight")
+    disk, few = SlowDisk(away=True), cap(2, unit="in_flight")
     ledger = SpendLedger(disk, Clock())
     ticket = ledger.hold("1", [few], FACTS, bound())
     assert ticket.is_durable
@@ -63,7 +63,7 @@ async def test_calls_in_flight_need_no_row_before_they_end() -> None:
 
 
 async def test_a_write_that_may_have_happened_is_repeated_as_it_was_whatever_ended_since() -> None:
-    disk, wide = Disk(), cap(10_000)
+    disk, wide = SlowDisk(), cap(10_000)
     ledger = SpendLedger(disk, Clock())
     await placed(ledger, [wide], "0")
     tickets = [await placed(ledger, [wide], str(number)) for number in range(1, 5)]
@@ -84,7 +84,7 @@ async def test_a_write_that_may_have_happened_is_repeated_as_it_was_whatever_end
 
 
 async def test_a_stop_gives_every_lease_back() -> None:
-    disk, wide = Disk(), cap(10_000)
+    disk, wide = SlowDisk(), cap(10_000)
     ledger = SpendLedger(disk, Clock())
     for number in range(3):
         (await placed(ledger, [wide], str(number))).settle(Spent(nanodollars=1))
@@ -95,7 +95,7 @@ async def test_a_stop_gives_every_lease_back() -> None:
 
 
 async def test_a_stop_begins_no_lease_for_what_came_last() -> None:
-    disk, wide = Disk(), cap(10_000)
+    disk, wide = SlowDisk(), cap(10_000)
     ledger = SpendLedger(disk, Clock())
     waiting = asyncio.ensure_future(ledger.hold("1", [wide], FACTS, bound()).place())
     await asyncio.sleep(0)
@@ -105,7 +105,7 @@ async def test_a_stop_begins_no_lease_for_what_came_last() -> None:
 
 
 async def test_a_lease_nobody_needs_any_more_is_given_back() -> None:
-    disk, clock, wide = Disk(), Clock(), cap(10_000)
+    disk, clock, wide = SlowDisk(), Clock(), cap(10_000)
     ledger = SpendLedger(disk, clock)
     for number in range(3):
         (await placed(ledger, [wide], str(number))).settle(Spent(nanodollars=1))
@@ -117,7 +117,7 @@ async def test_a_lease_nobody_needs_any_more_is_given_back() -> None:
 
 
 async def test_a_window_that_is_over_and_a_cap_that_is_gone_give_their_leases_back_and_are_forgotten() -> None:
-    disk, clock, wide, gone = Disk(), Clock(), cap(10_000), cap(10_000, cap_id="gone")
+    disk, clock, wide, gone = SlowDisk(), Clock(), cap(10_000), cap(10_000, cap_id="gone")
     ledger = SpendLedger(disk, clock)
     for number in range(2):
         (await placed(ledger, [wide, gone], str(number))).settle(Spent(nanodollars=1))
@@ -137,7 +137,7 @@ async def test_a_window_that_is_over_and_a_cap_that_is_gone_give_their_leases_ba
 
 
 async def test_a_call_that_is_long_open_gets_a_row_of_its_own() -> None:
-    disk, clock, wide = Disk(), Clock(), cap(10_000)
+    disk, clock, wide = SlowDisk(), Clock(), cap(10_000)
     ledger = SpendLedger(disk, clock)
     await placed(ledger, [wide], "1")
     long_call = await placed(ledger, [wide], "2")
@@ -153,7 +153,7 @@ async def test_a_call_that_is_long_open_gets_a_row_of_its_own() -> None:
 
 
 async def test_while_the_store_is_away_a_lease_is_used_up_and_its_rows_follow_later() -> None:
-    disk, wide = Disk(), cap(10_000)
+    disk, wide = SlowDisk(), cap(10_000)
     ledger = SpendLedger(disk, Clock())
     await placed(ledger, [wide], "first")
     disk.away = True
@@ -174,7 +174,7 @@ async def test_while_the_store_is_away_a_lease_is_used_up_and_its_rows_follow_la
 
 
 async def test_a_call_is_taken_again_as_soon_as_the_store_is_back() -> None:
-    disk, wide = Disk(away=True), cap(10_000)
+    disk, wide = SlowDisk(away=True), cap(10_000)
     ledger = SpendLedger(disk, Clock())
     flusher = asyncio.ensure_future(ledger.run())
     with pytest.raises(Unavailable):
@@ -188,7 +188,7 @@ async def test_a_cap_that_only_warns_lets_calls_pass_while_the_store_is_away_and
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(writer, "_MAX_WAITING", 5)
-    disk, soft = Disk(away=True), cap(10_000, at_limit="warn")
+    disk, soft = SlowDisk(away=True), cap(10_000, at_limit="warn")
     ledger = SpendLedger(disk, Clock())
     flusher = asyncio.ensure_future(ledger.run())
     for number in range(12):
@@ -204,7 +204,7 @@ async def test_a_cap_that_only_warns_lets_calls_pass_while_the_store_is_away_and
 
 
 async def test_of_a_hard_and_a_soft_cap_the_hard_one_decides_while_the_store_is_away() -> None:
-    ledger = SpendLedger(Disk(away=True), Clock())
+    ledger = SpendLedger(SlowDisk(away=True), Clock())
     caps = [cap(10_000, at_limit="warn"), cap(10_000, cap_id="hard")]
     for number in range(2):
         with pytest.raises(Unavailable):
@@ -213,7 +213,7 @@ async def test_of_a_hard_and_a_soft_cap_the_hard_one_decides_while_the_store_is_
 
 
 async def test_near_the_limit_what_becomes_a_row_leaves_the_lease() -> None:
-    disk, clock, narrow = Disk(), Clock(), cap(640)
+    disk, clock, narrow = SlowDisk(), Clock(), cap(640)
     ledger = SpendLedger(disk, clock)
     key = CounterKey("c", window_start("day", clock.now))
     disk.rows["before", key] = (637, 637)

@@ -20,7 +20,7 @@ BOUND = HoldBound(nanodollars=10, tokens=100)
 
 
 @dataclass
-class Rows:
+class WrittenLedger:
     """The ledger's rows as a store would keep them; `away` makes it refuse."""
 
     holds: dict[tuple[object, ...], Hold] = field(default_factory=dict)
@@ -58,13 +58,13 @@ async def run(ledger: SpendLedger, caps: Sequence[Cap], attempt: str = "1", spen
 
 
 async def test_a_call_without_caps_writes_nothing() -> None:
-    rows = Rows()
+    rows = WrittenLedger()
     await run(SpendLedger(rows, Clock()), [])
     assert rows.writes == 0
 
 
 async def test_a_hold_is_durable_before_the_call_goes_on_and_settled_after() -> None:
-    rows = Rows()
+    rows = WrittenLedger()
     ledger = SpendLedger(rows, Clock())
     flusher = asyncio.ensure_future(ledger.run())
     async with held(ledger.hold("1", [cap(100)], FACTS, BOUND)) as hold:
@@ -81,7 +81,7 @@ async def test_a_hold_is_durable_before_the_call_goes_on_and_settled_after() -> 
 async def test_a_call_that_ends_without_settling_is_charged_in_full_only_if_it_was_sent(
     sent: bool, charged: int
 ) -> None:
-    rows = Rows()
+    rows = WrittenLedger()
     ledger = SpendLedger(rows, Clock())
     flusher = asyncio.ensure_future(ledger.run())
     with pytest.raises(ValueError, match="boom"):
@@ -94,7 +94,7 @@ async def test_a_call_that_ends_without_settling_is_charged_in_full_only_if_it_w
 
 
 async def test_of_two_caps_a_refusal_by_the_second_leaves_the_first_untouched() -> None:
-    ledger = SpendLedger(Rows(), Clock())
+    ledger = SpendLedger(WrittenLedger(), Clock())
     wide, narrow = cap(limit=1000, cap_id="wide"), cap(limit=5, cap_id="narrow")
     with pytest.raises(CapReached):
         ledger.hold("1", [wide, narrow], FACTS, BOUND)
@@ -103,7 +103,7 @@ async def test_of_two_caps_a_refusal_by_the_second_leaves_the_first_untouched() 
 
 @pytest.mark.parametrize("unit", ["usd", "tokens"])
 async def test_what_cannot_be_bounded_is_refused_under_a_hard_cap_and_passes_a_soft_one(unit: str) -> None:
-    rows = Rows()
+    rows = WrittenLedger()
     ledger = SpendLedger(rows, Clock())
     unbounded = HoldBound(nanodollars=None, tokens=None, unbounded_because="nobody knows")
     with pytest.raises(CapReached) as caught:
@@ -113,7 +113,7 @@ async def test_what_cannot_be_bounded_is_refused_under_a_hard_cap_and_passes_a_s
 
 
 async def test_a_soft_cap_warns_and_lets_pass() -> None:
-    ledger = SpendLedger(Rows(), Clock())
+    ledger = SpendLedger(WrittenLedger(), Clock())
     warned: list[tuple[Cap, CounterKey]] = []
     ledger.on_warning = lambda *told: warned.append(told)
     soft = cap(limit=5, at_limit="warn")
@@ -122,7 +122,7 @@ async def test_a_soft_cap_warns_and_lets_pass() -> None:
 
 
 async def test_calls_in_flight_are_freed_at_the_end_and_refused_with_a_short_wait() -> None:
-    ledger = SpendLedger(Rows(), Clock())
+    ledger = SpendLedger(WrittenLedger(), Clock())
     one = cap(1, unit="in_flight")
     flusher = asyncio.ensure_future(ledger.run())
     async with held(ledger.hold("1", [one], FACTS, BOUND)):
@@ -134,7 +134,7 @@ async def test_calls_in_flight_are_freed_at_the_end_and_refused_with_a_short_wai
 
 
 async def test_each_user_has_a_counter_of_its_own_under_a_cap_for_each() -> None:
-    ledger = SpendLedger(Rows(), Clock())
+    ledger = SpendLedger(WrittenLedger(), Clock())
     each = cap(limit=10, user="*")
     await run(ledger, [each], spent=Spent(nanodollars=10))
     with pytest.raises(CapReached):
@@ -145,7 +145,7 @@ async def test_each_user_has_a_counter_of_its_own_under_a_cap_for_each() -> None
 
 async def test_a_new_window_begins_at_nothing_and_old_counters_are_forgotten() -> None:
     clock = Clock()
-    ledger = SpendLedger(Rows(), clock)
+    ledger = SpendLedger(WrittenLedger(), clock)
     daily = cap(limit=10)
     await run(ledger, [daily], spent=Spent(nanodollars=10))
     clock.now += 24 * 3_600_000_000
@@ -155,7 +155,7 @@ async def test_a_new_window_begins_at_nothing_and_old_counters_are_forgotten() -
 
 
 async def test_when_the_ledger_cannot_be_written_a_capped_call_is_refused_and_holds_nothing() -> None:
-    rows = Rows(away=True)
+    rows = WrittenLedger(away=True)
     ledger = SpendLedger(rows, Clock())
     with pytest.raises(Unavailable) as caught:
         await run(ledger, [cap(100)])
@@ -164,7 +164,7 @@ async def test_when_the_ledger_cannot_be_written_a_capped_call_is_refused_and_ho
 
 
 async def test_settlements_that_could_not_be_written_are_written_later() -> None:
-    rows = Rows()
+    rows = WrittenLedger()
     ledger = SpendLedger(rows, Clock())
     flusher = asyncio.ensure_future(ledger.run())
     async with held(ledger.hold("1", [cap(100)], FACTS, BOUND)) as hold:
@@ -179,7 +179,7 @@ async def test_settlements_that_could_not_be_written_are_written_later() -> None
 
 
 async def test_a_waiting_call_that_is_cancelled_holds_nothing_afterwards() -> None:
-    rows = Rows()
+    rows = WrittenLedger()
     ledger = SpendLedger(rows, Clock())
 
     async def call() -> None:
@@ -207,7 +207,7 @@ def test_no_history_of_parallel_calls_passes_the_cap_and_counters_equal_the_rows
     calls: list[tuple[int, str, int]], limit: int
 ) -> None:
     async def history() -> None:
-        rows = Rows()
+        rows = WrittenLedger()
         ledger = SpendLedger(rows, Clock())
         one = cap(limit=limit)
         flusher = asyncio.ensure_future(ledger.run())

@@ -19,7 +19,7 @@ from tests.runtime.spending.given import Clock, cap
 MANY = 100_000
 
 
-class NoStore:
+class UnwrittenLedger:
     """For a ledger that is never written."""
 
     async def write_ledger(self, writes: Any) -> None:
@@ -27,7 +27,7 @@ class NoStore:
 
 
 def ledger_of(clock: Clock) -> SpendLedger:
-    return SpendLedger(NoStore(), clock)
+    return SpendLedger(UnwrittenLedger(), clock)
 
 
 def amounts(standing: CapStanding) -> list[int]:

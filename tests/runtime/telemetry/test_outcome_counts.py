@@ -25,7 +25,7 @@ def told(run: str, name: str, value: Any = None, severity: Any = None) -> Outcom
     )
 
 
-class Told:
+class CountedOutcomes:
     """Counts over runs named after their version; versions above 2 are not reached any more."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ def line(version: str, name: str, value: str, count: float) -> str:
 
 
 async def test_facts_are_counted_for_the_version_of_their_run_and_handed_on() -> None:
-    stage = Told()
+    stage = CountedOutcomes()
     outcomes = [
         told("1", "validation", True),
         told("1", "validation", False),
@@ -88,14 +88,14 @@ async def test_facts_are_counted_for_the_version_of_their_run_and_handed_on() ->
 
 
 async def test_names_without_end_are_counted_together() -> None:
-    stage = Told()
+    stage = CountedOutcomes()
     await stage.counts.reported([told("1", f"name-{number}", True) for number in range(60)])
     assert len(stage.lines) == 51
     assert line("1", "other", "true", 10.0) in stage.lines
 
 
 async def test_facts_whose_runs_cannot_be_looked_up_fail_nobody_and_are_counted_once_with_the_next() -> None:
-    stage = Told()
+    stage = CountedOutcomes()
     stage.is_away = True
     await stage.counts.reported([told("1", "validation", True)])
     assert stage.lines == set()

@@ -24,7 +24,7 @@ class Steps:
         return answer
 
 
-class Recorder:
+class WaitingRuns:
     """One number of waiting runs after the other, then none."""
 
     def __init__(self, waiting: list[int]) -> None:
@@ -36,7 +36,7 @@ class Recorder:
 
 
 async def finished(store: Steps, told: list[BaseException], waiting: list[int]) -> None:
-    task = asyncio.ensure_future(Summing(store, Recorder(waiting), told.append, 0.001).run())
+    task = asyncio.ensure_future(Summing(store, WaitingRuns(waiting), told.append, 0.001).run())
     try:
         await asyncio.wait_for(store.done.wait(), PATIENCE_SECONDS)
     finally:

@@ -43,7 +43,7 @@ SOFT = Cap(
 )
 
 
-class Receiver:
+class Mailbox:
     """Takes what is sent, or nothing."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class SlowFile(OutboxFile):
 
 def webhooks(
     made: Commands,
-    receiver: Receiver,
+    receiver: Mailbox,
     file: OutboxFile,
     *endpoints: Endpoint,
     errors: list[BaseException] | None = None,
@@ -105,7 +105,7 @@ async def lived(these: Webhooks, until: Any = None) -> None:
 
 
 async def test_an_endpoint_that_goes_and_comes_back_is_told_nothing_of_the_time_between(tmp_path: Path) -> None:
-    receiver, file = Receiver(), OutboxFile(tmp_path / "webhooks.json")
+    receiver, file = Mailbox(), OutboxFile(tmp_path / "webhooks.json")
     async with commands(tmp_path) as made:
         await lived(webhooks(made, receiver, file, OPS))
         await webhooks(made, receiver, file).run()
@@ -118,7 +118,7 @@ async def test_an_endpoint_that_goes_and_comes_back_is_told_nothing_of_the_time_
 
 
 async def test_what_happened_just_before_the_stop_is_told_after_the_next_start(tmp_path: Path) -> None:
-    receiver, file = Receiver(), OutboxFile(tmp_path / "webhooks.json")
+    receiver, file = Mailbox(), OutboxFile(tmp_path / "webhooks.json")
     async with commands(tmp_path) as made:
         receiver.is_up = False
         first = webhooks(made, receiver, file, OPS)
@@ -130,7 +130,7 @@ async def test_what_happened_just_before_the_stop_is_told_after_the_next_start(t
 
 
 async def test_a_write_that_the_stop_interrupts_is_waited_for_and_the_newest_is_kept(tmp_path: Path) -> None:
-    receiver, file = Receiver(), SlowFile(tmp_path / "webhooks.json")
+    receiver, file = Mailbox(), SlowFile(tmp_path / "webhooks.json")
     async with commands(tmp_path) as made:
         these = webhooks(made, receiver, file, OPS)
         running = asyncio.create_task(these.run())
@@ -146,7 +146,7 @@ async def test_a_write_that_the_stop_interrupts_is_waited_for_and_the_newest_is_
 
 
 async def test_one_that_never_began_leaves_what_is_kept_as_it_is(tmp_path: Path) -> None:
-    receiver, file = Receiver(), OutboxFile(tmp_path / "webhooks.json")
+    receiver, file = Mailbox(), OutboxFile(tmp_path / "webhooks.json")
     async with commands(tmp_path) as made:
         await lived(webhooks(made, receiver, file, OPS))
         kept = file.read()
@@ -167,7 +167,7 @@ async def test_a_cap_warns_once_of_each_window_that_counted_also_where_it_comes_
     tmp_path: Path, window: Any, counters: list[tuple[int, str]], told: int
 ) -> None:
     async with commands(tmp_path) as made:
-        receiver = Receiver()
+        receiver = Mailbox()
         these = webhooks(made, receiver, OutboxFile(tmp_path / "webhooks.json"), OPS)
         cap = Cap(**{name: getattr(SOFT, name) for name in SOFT.__dataclass_fields__} | {"window": window})
         for start, part in counters:

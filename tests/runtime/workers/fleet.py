@@ -28,7 +28,7 @@ from tests.runtime.spending.given import SECOND, Clock, Rows, settled_in
 
 
 @dataclass
-class Disk(Rows):
+class CheckedRows(Rows):
     """A store that also says by what each attempt was settled."""
 
     settled_by: dict[str, str] = field(default_factory=dict)
@@ -130,7 +130,7 @@ class Fleet:
     """An owner and its workers."""
 
     def __init__(self, *caps: Cap) -> None:
-        self.disk, self.clock = Disk(), Clock()
+        self.disk, self.clock = CheckedRows(), Clock()
         self.errors: list[BaseException] = []
         self.tasks = TaskSet(self.errors.append)
         self.live = LiveSnapshot(self.disk)

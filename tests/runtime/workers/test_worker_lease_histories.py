@@ -22,7 +22,7 @@ class WorkersCall(Call):
     worker: Worker = field(kw_only=True)
 
 
-class History:
+class WorkerLeaseHistory:
     """A fleet in use, and beside it what is true."""
 
     def __init__(self, limit: int, left: int) -> None:
@@ -153,7 +153,7 @@ def test_at_no_moment_is_less_counted_than_workers_did_nor_more_than_the_limit(
     chance = random.Random(seed)
 
     async def play() -> None:
-        played = History(limit, min(left if left % 3 else limit, limit))
+        played = WorkerLeaseHistory(limit, min(left if left % 3 else limit, limit))
         try:
             for _ in range(workers):
                 await played.fleet.start_worker()
