@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
-from proxy.cli.failures import EXIT_CONFLICT, EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, CommandFailed
+from proxy.cli.admin_answers import Document, code_of, document_of, refused, warnings_of
+from proxy.cli.failures import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, CommandFailed
 from proxy.cli.lost_answers import QUESTION_SECONDS, AnswerLost, what_became
-
-Document = dict[str, Any]
 
 DEFAULT_URL = "http://127.0.0.1:8101"
 API_PREFIX = "/api/v1"
@@ -29,8 +28,6 @@ API_PREFIX = "/api/v1"
 MARKER = "switchback-admin"
 #: The name of a change, by which it can be asked about.
 CHANGE_ID_HEADER = "Switchback-Change-Id"
-#: A fault of the server's own, which leaves open what was written.
-_FAILED_STATUS = 500
 _MARKER_BYTES = 64 * 1024
 TIMEOUT_SECONDS = 30.0
 _MAX_ANSWER_BYTES = 256 * 1024 * 1024
@@ -39,16 +36,6 @@ _PIECE_BYTES = 64 * 1024
 #: A quarantine of a million runs and a proof of a million versions take minutes; they go on however long nobody listens.
 LONG_TIMEOUT_SECONDS = 3600.0
 _STARTING = "start it with `switchback serve`, or name another one with --admin-url or SWITCHBACK_ADMIN_URL"
-#: What a refusal means on the command line, by its code.
-_HINTS = {
-    "unauthorized": "name the token file of the server you speak to with --token-file",
-    "token_expired": "here that is `switchback tokens create`; name its file with --token-file",
-    "evaluation_required": "here that is --evaluation ID",
-    "nothing_to_roll_back": "here that is --to VERSION",
-}
-#: The same where the store is away, by the member that would help.
-_HINTS_AWAY = {"to": "here that is --to VERSION", "undoes": "here that is --undoes RELEASE"}
-_JOURNALLED = "this is in force and kept in the journal; it enters store and audit log when the store can take it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +121,11 @@ class AdminClient:
         change_id = None if method == "GET" else f"chg_{secrets.token_hex(16)}"
         try:
             status, content = self._exchange(method, self._target(path, _asked(query)), data, patience, change_id)
-            document = _document(content)
+            document = document_of(content)
             if 200 <= status < 300 and (document is not None or not content):
-                self.warnings += _warnings(document or {})
+                self.warnings += warnings_of(document or {})
                 return status, document or {}
-            raise self._refused(status, document)
+            raise refused(self.origin, status, document)
         except AnswerLost as lost:
             if change_id is None:
                 raise
@@ -167,8 +154,8 @@ class AdminClient:
             with answer:
                 if answer.status != 200:
                     with self._explained(patience):
-                        refusal = _document(answer.read(_MAX_ANSWER_BYTES))
-                    raise self._refused(answer.status, refusal)
+                        refusal = document_of(answer.read(_MAX_ANSWER_BYTES))
+                    raise refused(self.origin, answer.status, refusal)
                 count, head = answer.headers.get("Switchback-Count", ""), answer.headers.get("Switchback-Audit-Head")
                 yield Download(_pieces(answer), int(count) if count.isdecimal() else None, head)
 
@@ -214,9 +201,9 @@ class AdminClient:
         ):
             connection.request("GET", self._prefix, None, {"Accept": "application/json"})
             with connection.getresponse() as answer:
-                document = _document(answer.read(_MARKER_BYTES))
+                document = document_of(answer.read(_MARKER_BYTES))
         if document is None or document.get("api") != MARKER:
-            code = _code_of(document)
+            code = code_of(document)
             detail = "that is its port for LLM calls" if code == "admin_api_elsewhere" else "no token was sent"
             raise CommandFailed(
                 f"{self.origin} does not answer like the admin API (status {answer.status}): {detail}; check --admin-url",
@@ -266,22 +253,6 @@ class AdminClient:
             ) from None
         except (OSError, UnicodeError) as error:
             raise failure(f"cannot reach {self.origin} ({_reason(error)}): {_STARTING}", EXIT_UNREACHABLE) from None
-
-    def _refused(self, status: int, document: Document | None) -> CommandFailed:
-        code = _code_of(document)
-        if document is None or code is None:
-            problem = f"{self.origin} does not answer like the admin API (status {status}); check --admin-url"
-            may_have_it = status >= 500 or status < 300
-            return (AnswerLost if may_have_it else CommandFailed)(problem, EXIT_FAILED, status=status)
-        detail = str(document.get("detail") or document.get("title") or f"status {status}")
-        hint = _HINTS_AWAY.get(str(document.get("param"))) if code == "store_unavailable" else _HINTS.get(code)
-        if hint is not None:
-            detail += f"; {hint}"
-        found: Any = document.get("findings")
-        findings = cast("list[Document]", found) if isinstance(found, list) else ()
-        if status == _FAILED_STATUS:
-            return AnswerLost(detail, EXIT_FAILED, code, status=status)
-        return CommandFailed(detail, EXIT_CONFLICT if status == 409 else 1, code, status=status, findings=findings)
 
 
 def connect(
@@ -343,44 +314,12 @@ def _asked(query: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: words[value] if isinstance(value, bool) else value for name, value in said.items()}
 
 
-def _warnings(document: Document) -> list[str]:
-    """What an answer says beside its result."""
-    found: list[str] = []
-    stragglers = document.get("stragglers")
-    if isinstance(stragglers, list) and stragglers:
-        names = ", ".join(str(name) for name in cast("list[Any]", stragglers))
-        found.append(f"not confirmed yet by {names}: calls they take may still see what was before")
-    if document.get("journalled") is True:
-        found.append(_JOURNALLED)
-    several = document.get("warnings")
-    if isinstance(several, list):
-        found += [f"warning: {said}" for said in cast("list[Any]", several)]
-    if isinstance(document.get("warning"), str):
-        found.append(f"warning: {document['warning']}")
-    return found
-
-
 def _pieces(answer: http.client.HTTPResponse) -> Iterator[bytes]:
     try:
         while piece := answer.read(_PIECE_BYTES):
             yield piece
     except (http.client.HTTPException, OSError):
         raise CommandFailed("the server broke the download off: what came is not everything") from None
-
-
-def _document(content: bytes) -> Document | None:
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return cast("Document", value) if isinstance(value, dict) else None
-
-
-def _code_of(document: Document | None) -> str | None:
-    """The stable code of a refusal: of the admin API, or in the shape that LLM calls are refused in."""
-    error: Any = document if document is None or "error" not in document else document["error"]
-    code = cast("Document", error).get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, str) else None
 
 
 def _reason(error: OSError | UnicodeError) -> str:

@@ -95,8 +95,8 @@ def export_directory(
     if label is not None:
         _check_label(label)
     # Heavy, as above.
+    from proxy.cli.agent_export import export_agents  # noqa: PLC0415
     from proxy.cli.agent_files import BadAgentFiles  # noqa: PLC0415
-    from proxy.cli.sync import export_agents  # noqa: PLC0415
 
     try:
         written = export_agents(api, directory, agent or [], label)

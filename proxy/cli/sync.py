@@ -12,12 +12,10 @@ from typing import Any, Literal, Protocol, cast
 
 from proxy.cli.admin_client import segment
 from proxy.cli.agent_files import AgentFile
-from proxy.cli.agent_writing import write_agent
 from proxy.cli.failures import EXIT_CHANGED, EXIT_CONFLICT, EXIT_FAILED, EXIT_UNKNOWN, EXIT_UNREACHABLE, CommandFailed
 from proxy.cli.plan_sync import PlanFile, PlanOutcome, read_plans_and_agents, sync_plan
 from proxy.cli.protected_moves import is_proposal, with_evidence
 from proxy.core.errors import BadInput
-from proxy.core.names import check_agent_name
 from proxy.core.versions.components import COMPONENT_KINDS, Bundle, parse_bundle
 from proxy.core.versions.new_versions import check_new_version, says_the_same
 
@@ -30,7 +28,7 @@ NOT_FROM_GIT = "not_from_git"
 _NO_GIT = "the newest version did not come from git"
 #: Settings of the agent itself that a file may state.
 _SETTINGS = ("description", "default_label", "allow_latest", "unapplied")
-_ALL = 1_000_000
+ALL_ITEMS = 1_000_000
 
 
 class Api(Protocol):
@@ -269,7 +267,7 @@ class _Sync:
         """What a move would come to; `path` is that of the agent, None where it would be new."""
         if serving == outcome.version:
             return replace(outcome, label="unchanged")
-        rules: list[Document] = [] if path is None else self.api.items(f"{path}/protections", _ALL)["items"]
+        rules: list[Document] = [] if path is None else self.api.items(f"{path}/protections", ALL_ITEMS)["items"]
         rule = next((rule for rule in rules if rule.get("label") == self.label), Document())
         if rule.get("evaluation_required") and not file.evaluations:
             return replace(outcome, label="refused", label_reason=_evaluation_missing(file))
@@ -327,37 +325,6 @@ def sync(
             raise
         raise _told_without_a_server(files, failed) from None
     return SyncReport(outcomes=outcomes, plans=set_plans, dry_run=dry_run, label=label, git_commit=git_commit)
-
-
-def export_agents(client: Api, directory: Path, agents: list[str], label: str | None) -> list[Document]:
-    """Write agents (all that are not archived where none is named) into folders of `directory`, each by its name.
-
-    The newest version is written, or the one `label` points to; an agent that has no version yet is written without one.
-    Answers `{agent, version, folder}` for each, without folder for an agent that is left out because it has no such label.
-    Raises BadAgentFiles, CommandFailed.
-    """
-    names = agents or [
-        item["agent"] for item in client.items("/agents", _ALL)["items"] if not item.get("archived", False)
-    ]
-    return [_export_one(client, directory, name, label) for name in names]
-
-
-def _export_one(client: Api, directory: Path, name: str, label: str | None) -> Document:
-    agent = client.get(f"/agents/{segment(name)}")
-    # The name becomes a folder: it is checked here although a server said it.
-    folder = directory / check_agent_name(agent["agent"])
-    if folder.is_symlink():
-        raise CommandFailed(f"{folder}: is a symbolic link, which is not followed")
-    number = agent.get("newest_version")
-    if label is not None:
-        labels = cast("list[Document]", agent.get("labels") or [])
-        number = next((item["version"] for item in labels if item.get("label") == label), None)
-        # Written without its version it would say that the agent shall have none.
-        if number is None:
-            return {"agent": agent["agent"], "version": None, "folder": None}
-    version = None if number is None else client.get(f"/agents/{segment(name)}/versions/{number}")
-    write_agent(folder, agent, version)
-    return {"agent": agent["agent"], "version": number, "folder": str(folder)}
 
 
 def _bundle(version: Mapping[str, Any]) -> Bundle:

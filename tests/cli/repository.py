@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from proxy.cli import git_verbs
 from proxy.cli.admin_client import AdminClient
 from proxy.cli.admin_command import new_group
-from proxy.cli.sync import SyncReport, export_agents, sync
+from proxy.cli.agent_export import export_agents
+from proxy.cli.sync import SyncReport, sync
 from tests.harness import Deployment
 
 

@@ -19,11 +19,11 @@ kill switch took 6 s to be in force, behind a long batch of runs or a change tha
 
 import asyncio
 from asyncio import FIRST_COMPLETED
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from proxy.core.errors import Conflict, NotFound, Refusal, Unavailable
 from proxy.core.proof.emergency import AbortOrder, JournalEntry, RollbackOrder, SwitchOrder, explicit
@@ -35,21 +35,12 @@ from proxy.runtime.state.change_log import ChangeLog
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.state.memory_change import MemoryChange, beyond_memory
 from proxy.runtime.state.ordered_changes import note_effect
-from proxy.runtime.state.slow_store import (
-    ANSWER_SECONDS,
-    BEGIN_SECONDS,
-    LONGEST_COMMIT_SECONDS,
-    ChangeTurn,
-    StoreTooSlow,
-    begun,
-    to_the_end,
-)
+from proxy.runtime.state.slow_store import ANSWER_SECONDS
 from proxy.runtime.state.standby import STORE_SLOW, STORE_UNAVAILABLE, Standby
-from proxy.runtime.state.work import EmergencyWork, NothingChanged, Work, note_not_applied
+from proxy.runtime.state.transactions import PATIENCE_SECONDS, Transactions
+from proxy.runtime.state.work import EmergencyWork, Work, note_not_applied
 from proxy.store.ports.changes import ChangeStore
 
-#: A store that has not begun a change by then is not waited for: a kill switch cannot wait for another program's lock.
-_PATIENCE_SECONDS = 1.0
 #: So long an emergency action, in force already, waits for the store before it is written into the journal too.
 _STORE_SECONDS = 0.4
 
@@ -61,8 +52,6 @@ def _nothing() -> None:
     """Nobody is told."""
 
 
-#: What becomes of a change once it is committed.
-Committed = Callable[[Work, SnapshotChanges], None]
 CarryOut = Callable[[EmergencyWork, Order], Awaitable[Result]]
 
 
@@ -78,13 +67,12 @@ class Changes:
         log: ChangeLog | None = None,
     ) -> None:
         """Without `standby` emergency commands are ordinary ones; without `log` nothing is said of changes."""
-        self._store = store
         self._live = live
         self._clock = clock
         self._standby = standby
         self._log = log or ChangeLog(bytes.__len__, clock)
-        self._turn = ChangeTurn()
         self._tasks = TaskSet(_told_to_the_waiting)
+        self._transactions = Transactions(store, self._tasks, standby, self._log, lambda: self._in_store.revision)
         #: What the store holds, while something in force is on its way to it; None: what is in force.
         self._stored: Snapshot | None = None
 
@@ -102,6 +90,10 @@ class Changes:
     def _in_store(self) -> Snapshot:
         return self._stored or self._live.current
 
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Nobody else changes anything in the store meanwhile."""
+        return self._transactions.turn()
+
     async def close(self) -> None:
         """Give up what is still waiting for the store."""
         await self._tasks.close()
@@ -112,10 +104,10 @@ class Changes:
         changes before this one take longer than `patience_seconds`."""
         self.check_present()
         until = asyncio.get_running_loop().time() + ANSWER_SECONDS
-        async with self._ordinary_turn(patience_seconds):
+        async with self._transactions.ordinary_turn(patience_seconds):
             self.check_present()
             now = self._clock.now_microseconds()
-            async with self._transaction(now, then=partial(self._committed, agent), until=until) as work:
+            async with self._transactions.transaction(now, then=partial(self._committed, agent), until=until) as work:
                 yield work
                 if work.has_effect:
                     self._check_nothing_came_between(agent)
@@ -152,20 +144,11 @@ class Changes:
         return result
 
     @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None]:
-        """Nobody else changes anything in the store meanwhile."""
-        await self._turn.acquire_in_any_case()
-        try:
-            yield
-        finally:
-            self._turn.release()
-
-    @asynccontextmanager
     async def repeating(self, entry: JournalEntry) -> AsyncGenerator[Work]:
         """A change that takes a journalled action over into the store, with its own time and evidence. The caller has the
         turn and calls `reloaded` when everything is taken over."""
         evidence = entry.evidence_again()
-        async with self._transaction(entry.at_microseconds, evidence=evidence) as work:
+        async with self._transactions.transaction(entry.at_microseconds, evidence=evidence) as work:
             yield work
 
     def reloaded(self, snapshot: Snapshot) -> None:
@@ -205,7 +188,7 @@ class Changes:
         if standby.presence.is_away:
             raise refusal
         try:
-            async with self.begin(order.agent, _PATIENCE_SECONDS) as work:
+            async with self.begin(order.agent, PATIENCE_SECONDS) as work:
                 return await carry_out(work, order)
         except Unavailable as unavailable:
             if unavailable.code not in (STORE_UNAVAILABLE, STORE_SLOW):
@@ -240,7 +223,7 @@ class Changes:
         self, standby: Standby, entry: JournalEntry, kind: type[Order], carry_out: CarryOut[Order, Result]
     ) -> Result | None:
         """The result as the store has it; None where entering it is left to takeover.py. Raises what the store's rules say."""
-        async with self.turn():
+        async with self._transactions.turn():
             oldest = next(iter(standby.journal.entries), None)
             if oldest is None or oldest.id != entry.id or standby.presence.is_away:
                 return None
@@ -249,7 +232,7 @@ class Changes:
             evidence = [oldest.evidence()] if standby.journal.is_in_file(oldest) else []
             then = partial(self._entered, standby, oldest)
             try:
-                async with self._transaction(oldest.at_microseconds, evidence=evidence, then=then) as work:
+                async with self._transactions.transaction(oldest.at_microseconds, evidence=evidence, then=then) as work:
                     result = await carry_out(work, order)
                     if not work.has_effect:
                         raise Conflict("nothing_moved", "the store had moved on; nothing was changed in it")
@@ -266,7 +249,7 @@ class Changes:
         """The store's rules refuse it: it is in force no longer, and the audit log says so."""
         then = partial(self._entered, standby, entry)
         try:
-            async with self._transaction(entry.at_microseconds, then=then) as work:
+            async with self._transactions.transaction(entry.at_microseconds, then=then) as work:
                 await note_not_applied(work, entry, refusal.message)
         except Unavailable:
             # Takeover finds it in the journal, and does the same.
@@ -286,64 +269,6 @@ class Changes:
         standby.known_good.committed(before, after, entry.order.agent, [] if is_known else work.rows)
         self._show(after)
 
-    # Changes
-
-    @asynccontextmanager
-    async def _ordinary_turn(self, patience_seconds: float | None) -> AsyncGenerator[None]:
-        """The turn, with nothing on its way to the store. Raises Unavailable where that takes too long."""
-        while True:
-            await self._turn.acquire(patience_seconds)
-            if self._standby is None or not self._standby.journal.entries or self._standby.presence.is_away:
-                break
-            self._turn.release()
-            try:
-                async with asyncio.timeout(_PATIENCE_SECONDS):
-                    await self._standby.journal.emptied()
-            except TimeoutError:
-                raise StoreTooSlow from None
-        try:
-            yield
-        finally:
-            self._turn.release()
-
-    @asynccontextmanager
-    async def _transaction(
-        self,
-        now: int,
-        *,
-        evidence: Sequence[Mapping[str, Any]] = (),
-        then: Committed | None = None,
-        until: float | None = None,
-    ) -> AsyncGenerator[Work]:
-        """`until`: the moment by which the caller is answered, and told the truth."""
-        stack = AsyncExitStack()
-        try:
-            longest, patience = (None, _PATIENCE_SECONDS) if until is None else (LONGEST_COMMIT_SECONDS, BEGIN_SECONDS)
-            change = await begun(self._store.change(longest), stack, self._tasks, patience)
-            async with stack:
-                work = Work(change, now, evidence)
-                yield work
-                if not work.has_effect:
-                    raise NothingChanged
-                await self._to_the_end(self._commit(stack.pop_all(), work, then), until)
-        except NothingChanged:
-            return
-        except Unavailable as refusal:
-            is_away = refusal.code == STORE_UNAVAILABLE and not isinstance(refusal, StoreTooSlow)
-            if self._standby is not None and is_away:
-                self._standby.presence.lost(refusal)
-            raise
-
-    async def _commit(self, stack: AsyncExitStack, work: Work, then: Committed | None) -> None:
-        told: Callable[[], object] = _nothing
-        async with stack:
-            if then is not None:
-                # After the work's own writes, so that it sees them.
-                told = partial(then, work, await work.change.changes_since(self._in_store.revision))
-        told()
-        note_effect()
-        self._log.committed(work.entries)
-
     def _committed(self, agent: str | None, work: Work, changes: SnapshotChanges) -> None:
         """An ordinary change is in the store."""
         before = self._in_store
@@ -351,20 +276,6 @@ class Changes:
         if self._standby is not None:
             self._standby.known_good.committed(before, after, agent, work.rows)
         self._show(after)
-
-    async def _to_the_end(self, commit: Coroutine[Any, Any, None], until: float | None) -> None:
-        committing = self._tasks.spawn(commit, "committing a change")
-        try:
-            await to_the_end(committing, until)
-        finally:
-            if not committing.done():
-                self._turn.left_to(committing)
-                committing.add_done_callback(self._ended_late)
-
-    def _ended_late(self, committing: asyncio.Task[None]) -> None:
-        error = None if committing.cancelled() else committing.exception()
-        if isinstance(error, Unavailable) and error.code == STORE_UNAVAILABLE and self._standby is not None:
-            self._standby.presence.lost(error)
 
     def _show(self, stored: Snapshot) -> None:
         """Put in force what the store holds, with what is on its way to it over it."""
