@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from proxy.simulator.app import Simulator
 from tests.harness import Deployment, deployed
 
 settings.register_profile("suite", derandomize=True, deadline=None)
@@ -133,3 +134,12 @@ async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
     """A fresh deployment with default settings."""
     async with deployed(tmp_path / "home") as running:
         yield running
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    """A provider, which stops with the test."""
+    running = Simulator()
+    await running.start()
+    yield running
+    await running.stop()

@@ -18,14 +18,6 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    running = Simulator()
-    await running.start()
-    yield running
-    await running.stop()
-
-
 @pytest.fixture(params=["http", "https"])
 async def over_either(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

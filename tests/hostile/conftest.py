@@ -8,6 +8,7 @@ import pytest
 import uvloop
 
 from tests.harness import eventually
+from tests.hostile.provider import Provider, playing
 from tests.hostile.stage import open_descriptors, staged
 
 
@@ -45,3 +46,10 @@ async def nothing_leaks(warm: None) -> AsyncIterator[None]:
     except TimeoutError:
         assert asyncio.all_tasks() - allowed == set()
         assert open_descriptors() == descriptors
+
+
+@pytest.fixture
+async def provider(nothing_leaks: None) -> AsyncIterator[Provider]:
+    """A provider whose answers are scripted byte by byte."""
+    async with playing() as one:
+        yield one

@@ -15,7 +15,7 @@ import pytest
 from proxy.simulator.recording import Call as Received
 from tests.harness import PATIENCE_SECONDS, eventually
 from tests.hostile.conversation import HostileClient, split_answers
-from tests.hostile.provider import KINDS, STREAM_HEAD, STREAMS, Kind, Provider, chunked, playing
+from tests.hostile.provider import KINDS, STREAM_HEAD, STREAMS, Kind, Provider, chunked
 from tests.hostile.stage import PATIENT, Stage, staged
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
@@ -186,12 +186,6 @@ async def test_clients_that_ask_for_much_and_leave_get_only_what_was_begun(stage
 def resident_bytes() -> int:
     """Memory of this process, which is proxy, provider and clients together."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
-
-@pytest.fixture
-async def provider(nothing_leaks: None) -> AsyncIterator[Provider]:
-    async with playing() as one:
-        yield one
 
 
 @pytest.mark.parametrize("kind", STREAMS, ids=lambda kind: kind.name)

@@ -16,7 +16,6 @@ from tests.hostile.provider import (
     Kind,
     Provider,
     chunked,
-    playing,
     recorded,
     says,
     whole,
@@ -28,12 +27,6 @@ from tests.hostile.test_providers import ask, settled
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
 EVENTS_LINE = b"content-type: text/event-stream\r\n"
-
-
-@pytest.fixture
-async def provider(nothing_leaks: None) -> AsyncIterator[Provider]:
-    async with playing() as one:
-        yield one
 
 
 @pytest.fixture

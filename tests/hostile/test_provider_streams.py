@@ -20,7 +20,6 @@ from tests.hostile.provider import (
     Kind,
     Provider,
     chunked,
-    playing,
     recorded,
     says,
     whole,
@@ -35,12 +34,6 @@ OPENAI_STREAM = Kind("openai", is_streamed=True)
 #: Whether the caller itself asks for the usage of a stream; else the proxy does, and takes that event out.
 ASKING = [(kind, asks) for kind in STREAMS for asks in ((True, False) if kind.wire == "openai" else (True,))]
 ASKING_IDS = [f"{kind.wire}, usage {'asked for' if asks else 'taken out'}" for kind, asks in ASKING]
-
-
-@pytest.fixture
-async def provider(nothing_leaks: None) -> AsyncIterator[Provider]:
-    async with playing() as one:
-        yield one
 
 
 @pytest.fixture

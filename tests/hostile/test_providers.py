@@ -23,7 +23,6 @@ from tests.hostile.provider import (
     Kind,
     Provider,
     chunked,
-    playing,
     recorded,
     says,
     whole,
@@ -37,12 +36,6 @@ CUTS = 200
 AT_ONCE = 12
 TIMEOUTS = {**PATIENT, "connect_seconds": 5, "first_byte_seconds": 0.5, "stream_idle_seconds": 0.5, "drain_seconds": 2}
 UNENDING = {**TIMEOUTS, "first_byte_seconds": 30, "stream_idle_seconds": 30}
-
-
-@pytest.fixture
-async def provider(nothing_leaks: None) -> AsyncIterator[Provider]:
-    async with playing() as one:
-        yield one
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A running simulator, and a client that shows the bytes: what SDKs hide, these tests look at."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,14 +46,6 @@ class RawAnswer:
 
 
 Send = Callable[..., Awaitable[RawAnswer]]
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    simulator = Simulator()
-    await simulator.start()
-    yield simulator
-    await simulator.stop()
 
 
 @pytest.fixture

@@ -12,14 +12,6 @@ MODEL = "gpt-4.1-mini"
 
 
 @pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    running = Simulator()
-    await running.start()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
 async def app(simulator: Simulator) -> AsyncIterator[AsyncOpenAI]:
     async with AsyncOpenAI(base_url=f"{simulator.url}/v1", api_key="sk-x", max_retries=0) as client:
         yield client

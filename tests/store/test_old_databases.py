@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import stat
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -85,14 +85,6 @@ async def opened(database: Path, known: dict[int, str] | None = None) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    running = Simulator()
-    await running.start()
-    yield running
-    await running.stop()
 
 
 @pytest.fixture

@@ -19,15 +19,7 @@ class StubProvider:
         self._wires = wires
 
     def send(
-        self,
-        provider: Provider,
-        method: str,
-        target: bytes,
-        headers: Headers,
-        body: bytes,
-        reply: Reply,
-        *,
-        anew: bool,
+        self, provider: Provider, method: str, target: bytes, headers: Headers, body: bytes, reply: Reply, *, anew: bool
     ) -> Awaitable[Answer]:
         """The answer of whoever would be asked."""
         del headers, reply, anew

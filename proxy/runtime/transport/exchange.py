@@ -103,13 +103,5 @@ class Sends(Protocol):
     """Who calls providers; upstream.py has what its errors mean."""
 
     def send(
-        self,
-        provider: Provider,
-        method: str,
-        target: bytes,
-        headers: Headers,
-        body: bytes,
-        reply: Reply,
-        *,
-        anew: bool,
+        self, provider: Provider, method: str, target: bytes, headers: Headers, body: bytes, reply: Reply, *, anew: bool
     ) -> Awaitable[Answer]: ...

@@ -55,15 +55,7 @@ class Upstream:
         self._origins: dict[str, Origin] = {}
 
     def send(
-        self,
-        provider: Provider,
-        method: str,
-        target: bytes,
-        headers: Headers,
-        body: bytes,
-        reply: Reply,
-        *,
-        anew: bool,
+        self, provider: Provider, method: str, target: bytes, headers: Headers, body: bytes, reply: Reply, *, anew: bool
     ) -> Awaitable[Answer]:
         """Send one attempt for the client behind `reply`, `anew` on a new connection; what is awaited is the answer, whose head is
         there then.
