@@ -1,4 +1,4 @@
-"""A deployment to be hostile to: the whole proxy with short deadlines, and everything needed to hold it to account.
+"""A deployment to be hostile to: the whole proxy, with short deadlines where they are waited for, and everything needed to hold it to account.
 
 Counted independently of each other: what the listener handed to the conductor (`heard`), what was recorded (`runs`), what
 the provider received. Nothing of the proxy is replaced; its listener's calls are counted on their way to the conductor.
@@ -22,7 +22,7 @@ from tests.harness import CLAUDE, MODEL, PATIENCE_SECONDS, Deployment, deployed,
 
 PROMPT = "Be kind."
 BODY_LIMIT_BYTES = 1024 * 1024
-#: Long enough for a busy machine to send a head in several pieces, short enough to be waited for.
+#: For those who wait for a deadline: long enough for a busy machine to send a head in several pieces, short enough to be waited for.
 QUICK = {
     "request_head_seconds": 0.8,
     "request_body_idle_seconds": 0.8,
@@ -31,11 +31,8 @@ QUICK = {
     "slow_reader_seconds": 1.0,
     "drain_seconds": 2,
 }
-#: For those who wait for none of these: a busy machine may stop a client in the middle of its head.
-PATIENT = dict.fromkeys(
-    ("request_head_seconds", "request_body_idle_seconds", "request_body_seconds", "keep_alive_seconds"),
-    PATIENCE_SECONDS,
-)
+#: For everybody else: a busy machine may stop a client in the middle of its head, or of its answer.
+PATIENT = dict.fromkeys(QUICK, PATIENCE_SECONDS) | {"drain_seconds": 2}
 
 
 class Stage:
@@ -154,8 +151,9 @@ async def staged(
     cap_usd: float | None = None,
     **changes: Any,
 ) -> AsyncIterator[Stage]:
-    """A stage; `provider` is anything with a `url`, by default a simulator of its own."""
-    changes = {"limits": {"body_bytes": BODY_LIMIT_BYTES}, "timeouts": QUICK | dict(timeouts)} | changes
+    """A stage; `provider` is anything with a `url`, by default a simulator of its own. `timeouts`: QUICK for who waits for a deadline of
+    clients, [PATIENT]."""
+    changes = {"limits": {"body_bytes": BODY_LIMIT_BYTES}, "timeouts": PATIENT | dict(timeouts)} | changes
     complaints: list[Any] = []
 
     def log(lines: bytes) -> None:

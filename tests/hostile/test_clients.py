@@ -16,7 +16,7 @@ from proxy.simulator.recording import Call as Received
 from tests.harness import PATIENCE_SECONDS, eventually
 from tests.hostile.conversation import HostileClient, split_answers
 from tests.hostile.provider import KINDS, STREAM_HEAD, STREAMS, Kind, Provider, chunked
-from tests.hostile.stage import PATIENT, Stage, staged
+from tests.hostile.stage import Stage, staged
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
@@ -28,7 +28,7 @@ OPENAI_WHOLE, OPENAI_STREAM = KINDS[0], KINDS[1]
 
 @pytest.fixture
 async def stage(tmp_path: Path, nothing_leaks: None) -> AsyncIterator[Stage]:
-    async with staged(tmp_path / "home", cap_usd=1000, timeouts=PATIENT) as one:
+    async with staged(tmp_path / "home", cap_usd=1000) as one:
         yield one
 
 
@@ -207,7 +207,8 @@ async def test_clients_that_never_read_slow_their_provider_down_and_are_dropped(
             return False
 
     provider.parts["endless"] = endless
-    async with staged(tmp_path / "home", provider=provider, cap_usd=1000) as stage:
+    hasty = {"slow_reader_seconds": 1.0}
+    async with staged(tmp_path / "home", provider=provider, cap_usd=1000, timeouts=hasty) as stage:
         before = resident_bytes()
         silent = [await HostileClient.connect(stage.address, receive_buffer_bytes=4096) for _ in range(clients)]
         for client in silent:

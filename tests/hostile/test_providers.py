@@ -27,14 +27,14 @@ from tests.hostile.provider import (
     says,
     whole,
 )
-from tests.hostile.stage import PATIENT, Stage, staged
+from tests.hostile.stage import Stage, staged
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
 #: Places at which a provider closes; it resets at every byte.
 CUTS = 200
 AT_ONCE = 12
-TIMEOUTS = {**PATIENT, "connect_seconds": 5, "first_byte_seconds": 0.5, "stream_idle_seconds": 0.5, "drain_seconds": 2}
+TIMEOUTS = {"connect_seconds": 5, "first_byte_seconds": 0.5, "stream_idle_seconds": 0.5, "drain_seconds": 2}
 UNENDING = {**TIMEOUTS, "first_byte_seconds": 30, "stream_idle_seconds": 30}
 
 

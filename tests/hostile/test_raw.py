@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.hostile.account import Account, accounts_of, check_account, in_lanes
 from tests.hostile.case import Case
 from tests.hostile.raw_cases import CASES, DUPLICATES
-from tests.hostile.stage import staged
+from tests.hostile.stage import QUICK, staged
 
 _LANES = 4
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def accounts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Account]:
     async def lane(number: int, home: Path) -> dict[str, Account]:
-        async with staged(home / str(number)) as stage:
+        async with staged(home / str(number), timeouts=QUICK) as stage:
             return await accounts_of(stage, CASES[number::_LANES])
 
     home = tmp_path_factory.mktemp("raw")

@@ -13,7 +13,7 @@ from proxy.simulator.app import Simulator
 from tests.hostile.account import Account, accounts_of, check_account, in_lanes
 from tests.hostile.case import Case
 from tests.hostile.raw_cases import CASES
-from tests.hostile.stage import staged
+from tests.hostile.stage import QUICK, staged
 from tests.nginx.server import nginx
 
 _LANES = 4
@@ -29,7 +29,7 @@ async def accounts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Accoun
         try:
             async with (
                 nginx(home / f"nginx{number}", simulator.url.removeprefix("http://")) as provider,
-                staged(home / str(number), provider=provider) as stage,
+                staged(home / str(number), provider=provider, timeouts=QUICK) as stage,
             ):
                 stage.simulator = simulator
                 return await accounts_of(stage, CASES[number::_LANES])

@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.hostile.account import Account, accounts_of, check_books, in_lanes
 from tests.hostile.case import Case
 from tests.hostile.raw_cases import CASES
-from tests.hostile.stage import staged
+from tests.hostile.stage import QUICK, staged
 from tests.nginx.server import nginx
 
 _LANES = 4
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.nginx, pytest.mark.asyncio(loop_scope="module")]
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def accounts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Account]:
     async def lane(number: int, home: Path) -> dict[str, Account]:
-        async with staged(home / str(number)) as stage:
+        async with staged(home / str(number), timeouts=QUICK) as stage:
             behind = "{}:{}".format(*stage.address)
             async with nginx(home / f"nginx{number}", behind) as front:
                 return await accounts_of(stage, CASES[number::_LANES], front)
