@@ -63,7 +63,7 @@ async def test_a_body_that_drips_is_refused_in_the_end():
 
 
 async def test_an_idle_connection_is_closed_without_a_word():
-    async with serving(limits=ListenerLimits(keep_alive_seconds=SHORT)) as served:
+    async with serving(limits=ListenerLimits(keep_alive_seconds=5 * SHORT)) as served:
         fresh, used = await served.connect(), await served.connect()
         used.send(GET)
         assert (await used.answer())[0] == 200
@@ -115,7 +115,7 @@ async def test_a_client_that_never_reads_the_rest_of_a_finished_answer_is_droppe
 
 
 async def test_a_client_that_reads_slowly_is_not_dropped():
-    size, deadline = 16_000_000, 20 * SHORT
+    size, deadline = 16_000_000, 10 * SHORT
     handler = streaming(b"x" * size, length=size)
     async with serving(handler, ListenerLimits(no_progress_seconds=deadline)) as served:
         client = await served.connect(limit=65_536)

@@ -146,7 +146,7 @@ async def test_a_request_is_not_sent_again_after_a_timeout():
                 return
             writer.write(OK)
 
-    async with upstream(script) as server, Client(UpstreamLimits(first_byte_seconds=SHORT)) as client:
+    async with upstream(script) as server, Client(UpstreamLimits(first_byte_seconds=5 * SHORT)) as client:
         await client.ask(server)
         assert (await failure(client.ask(server))).reason == "first_byte_timeout"
         assert len(server.requests) == 2

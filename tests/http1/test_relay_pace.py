@@ -72,10 +72,10 @@ async def test_a_slow_client_gets_everything_in_the_end():
 
 async def test_a_client_that_never_reads_is_dropped_and_its_upstream_with_it():
     sent = []
-    limits = ListenerLimits(no_progress_seconds=2 * SHORT)
+    limits = ListenerLimits(no_progress_seconds=8 * SHORT)
     async with (
         upstream(endless(sent)) as server,
-        Client(UpstreamLimits(idle_seconds=SHORT)) as client,
+        Client(UpstreamLimits(idle_seconds=4 * SHORT)) as client,
         serving(relay := Relay(client, server), limits) as served,
     ):
         caller = await served.connect(limit=1000)

@@ -18,7 +18,7 @@ from tests.harness import PATIENCE_SECONDS
 
 FEW = 6
 PATIENT = AdminLimits(connections=FEW, head_seconds=600, keep_alive_seconds=600, no_progress_seconds=600)
-HASTY = AdminLimits(connections=FEW, head_seconds=0.2, keep_alive_seconds=0.3, no_progress_seconds=0.4)
+HASTY = AdminLimits(connections=FEW, head_seconds=0.5, keep_alive_seconds=0.5, no_progress_seconds=0.5)
 SECRET = "CANARY-7c1f-" + TOKEN
 HEAD = b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n"
 ASKING = HEAD + f"Authorization: Bearer {TOKEN}\r\n\r\n".encode()
