@@ -4,10 +4,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.testing
 from aiohttp import web
 from typer.testing import CliRunner
 
@@ -15,6 +17,9 @@ from proxy.cli.admin_client import AdminClient
 from proxy.cli.app import app
 from tests.cli.repository import Repository
 from tests.harness import Deployment
+
+# All verbs take a twentieth of a second to be put together, which a runner does anew for every line.
+typer.testing._get_command = cache(typer.testing._get_command)
 
 TOKEN = "token-of-the-test"
 
