@@ -133,7 +133,7 @@ async def test_waiting_to_begin_takes_no_time_of_the_first_step(stage: RolloutSt
 SHADOWED = {**PLAN, "shadow": {"percentage": 100, "cap_usd": 1, "min_duration": "1m", "min_runs": 0, "min_users": 0}}
 
 
-async def test_a_shadow_waits_for_the_schedule_and_waiting_takes_none_of_its_time(stage: Stage) -> None:
+async def test_a_shadow_waits_for_the_schedule_and_waiting_takes_none_of_its_time(stage: RolloutStage) -> None:
     impatient = {"max_step_duration": "10m", "on_inconclusive": "rollback"}
     await stage.start({**SHADOWED, **impatient, "schedule": LATER["schedule"]})
     await stage.tick(seconds=3500)
@@ -150,7 +150,7 @@ async def test_a_shadow_waits_for_the_schedule_and_waiting_takes_none_of_its_tim
     assert (await shown(stage))["plan_step"] == 1
 
 
-async def test_a_freeze_stops_the_clock_of_a_shadow_that_has_begun(stage: Stage) -> None:
+async def test_a_freeze_stops_the_clock_of_a_shadow_that_has_begun(stage: RolloutStage) -> None:
     await stage.start({**SHADOWED, "schedule": FROZEN_SOON})
     stage.made.clock.now += 30 * 1_000_000
     await stage.loop.tick()

@@ -235,7 +235,7 @@ async def test_a_call_that_left_while_it_waited_for_its_row_leaves_nothing_to_co
     """Such as a copy that the stop of the server breaks off while the store is away."""
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
-    disk = Disk(away=True)
+    disk = SlowDisk(away=True)
     ledger = SpendLedger(disk, Clock())
     waiting = asyncio.ensure_future(ledger.hold("1", [cap(10_000)], FACTS, bound()).place())
     await asyncio.sleep(0)
