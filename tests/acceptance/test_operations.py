@@ -202,6 +202,21 @@ async def test_a_member_of_a_wrong_kind_is_the_providers_to_judge_where_nobody_c
     assert await code_of(agent, "/v1/chat/completions", body) == "agent_disabled"
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
+async def test_an_odd_tier_is_the_providers_to_judge_where_nobody_counts(agent: Deployment, path: str) -> None:
+    body = {"model": MODEL, "messages": [], "service_tier": 5}
+    async with agent.post(path, body) as answer:
+        await answer.read()
+    assert agent.simulator.calls[-1].json == body
+    # Not where something would have to be taken out of it, and not where somebody has to know what it costs.
+    taken = len(agent.simulator.calls)
+    for ours in ({"model": "agent:support"}, {"switchback": {"user": "ann"}}):
+        assert await code_of(agent, path, {**body, **ours}) == "wrong_kind"
+    await agent.operator.post("/caps", scope={}, window="day", unit="usd", limit=5, at_limit="block", why="cap")
+    assert await code_of(agent, path, body) == "wrong_kind"
+    assert len(agent.simulator.calls) == taken
+
+
 async def test_a_refusal_names_the_agent_whatever_was_wrong_with_the_call(agent: Deployment) -> None:
     chat = "/a/support/v1/chat/completions"
     for body, headers in (

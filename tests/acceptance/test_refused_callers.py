@@ -168,6 +168,8 @@ async def test_a_key_in_a_header_of_another_service_goes_on(deployment: Deployme
             {b"upgrade": b"HTTP/1.1", b"connection": b"upgrade"},
         ),
         (sent(b"/v9/x", *UPGRADE, method=b"GET"), 426, {b"upgrade": b"HTTP/1.1", b"connection": b"upgrade"}),
+        (sent(b"/", *UPGRADE, method=b"GET"), 426, {b"upgrade": b"HTTP/1.1", b"connection": b"upgrade"}),
+        (sent(SUPPORT + b"/v1", *UPGRADE, method=b"GET"), 426, {b"upgrade": b"HTTP/1.1", b"connection": b"upgrade"}),
         (sent(CHAT, b"X-Api-Key: sb_x"), 401, {b"www-authenticate": b"Bearer"}),
         (sent(CHAT, method=b"TRACE"), 405, {b"allow": b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}),
     ],

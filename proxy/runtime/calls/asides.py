@@ -60,8 +60,9 @@ class Asides:
         self._routes = routes
 
     def answer(self, call: Call, reply: Reply) -> bool:
-        """Answer what is no call; False for a call, of which nothing was answered."""
-        if call.method in _ASKING and is_base_url(call.target):
+        """Answer what is no call; False for a call, of which nothing was answered. A WebSocket at a base URL is
+        one that is refused."""
+        if call.method in _ASKING and is_base_url(call.target) and not _asks_for_websocket(call):
             origin = _field_of(call.headers, b"origin")
             answer_base_url(reply, b"" if origin is None else self._origins.lines(origin))
         elif _is_preflight(call):
@@ -98,6 +99,10 @@ def _answer_preflight(call: Call, reply: Reply, origins: Origins, wire: Wire | N
 def _is_preflight(call: Call) -> bool:
     """Whether a browser asks if a page may call."""
     return call.method == "OPTIONS" and _field_of(call.headers, b"access-control-request-method") is not None
+
+
+def _asks_for_websocket(call: Call) -> bool:
+    return b"websocket" in (_field_of(call.headers, b"upgrade") or b"").lower()
 
 
 def _field_of(headers: Headers, name: bytes) -> bytes | None:

@@ -83,7 +83,12 @@ def _injected(
         wire_version=None if version is None else version.decode("latin-1"),
         asks_usage=is_counted and resolved.lane.provider.takes_stream_options,
     )
-    return asked.route.wire.inject(request, plan)
+    try:
+        return asked.route.wire.inject(request, plan)
+    except BadInput:
+        if asked.caller.agent is not None or is_counted or request.claims.switchback is not None:
+            raise
+        return _unjudged(call, request)
 
 
 def _unjudged(call: Call, request: RequestFacts | None) -> Injection:

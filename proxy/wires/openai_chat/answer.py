@@ -71,6 +71,8 @@ class _Completions:
                 self._read_message(choice.index, message)
             if choice.finish_reason is not None:
                 self._read_finish(choice.index, choice.finish_reason)
+                if choice.error:
+                    self.facts.error_type = error_type_of(choice.error)
         return completion
 
     def _frame(self, data: bytes) -> Completion | None:
@@ -148,7 +150,7 @@ class _Completions:
 class ChatEvents(_Completions):
     """Reads the events of one stream (an EventReader)."""
 
-    __slots__ = ("_has_whole_usage", "_last")
+    __slots__ = ("_has_whole_usage", "_last", "_running", "_text_bytes")
 
     builds_parts: bool = True
     answer_member: bytes = b""
@@ -157,11 +159,17 @@ class ChatEvents(_Completions):
         super().__init__()
         self._last: Completion | None = None
         self._has_whole_usage = False
+        #: A usage that was told while the answer was written, and how much text there was then.
+        self._running: Usage | None = None
+        self._text_bytes = 0
 
     def read_event(self, data: bytes) -> bool:
         """Read one event; whether it is the usage chunk: `choices` is empty and `usage` is not null."""
         if len(data) < 16 and data.strip() == _DONE:
             self.facts.is_complete = True
+            if self.facts.usage is None and self._text_bytes == self.facts.output_bytes:
+                # Nothing was written behind it, so it was the last.
+                self.facts.usage = self._running
             return False
         if self.facts.is_complete:
             return False
@@ -176,6 +184,8 @@ class ChatEvents(_Completions):
         # A running usage only counts once the answer is through, else a broken stream would look exactly metered.
         if self._has_whole_usage and (not completion.choices or self.facts.finish is not None):
             self.facts.usage = self.facts.told_usage
+        elif self._has_whole_usage:
+            self._running, self._text_bytes = self.facts.told_usage, self.facts.output_bytes
         return is_usage_chunk
 
     def only_text(self) -> tuple[bytes, str] | None:

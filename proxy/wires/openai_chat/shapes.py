@@ -67,6 +67,8 @@ class Choice(msgspec.Struct, gc=False):
     delta: Message | None = None
     message: Message | None = None
     finish_reason: Any = None
+    #: Of one answer that failed behind a gateway, beside a finish reason that says so.
+    error: Any = None
 
 
 class Frame(msgspec.Struct, gc=False):
@@ -102,6 +104,7 @@ class PlainChoice(msgspec.Struct, gc=False):
     message: PlainMessage
     finish_reason: str
     delta: None = None
+    error: None = None
 
 
 class PlainCompletion(msgspec.Struct, gc=False):

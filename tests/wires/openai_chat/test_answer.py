@@ -251,6 +251,25 @@ def test_of_several_usages_the_largest_counts_hold() -> None:
     assert facts.usage == Usage(input_tokens=20, cached_tokens=5, output_tokens=30, reasoning_tokens=2)
 
 
+def test_a_running_usage_is_the_last_where_nothing_was_written_behind_it() -> None:
+    told = chat_chunk({"content": "xyz"}, usage={"prompt_tokens": 5, "completion_tokens": 2})
+    end = chat_chunk({}, finish="stop")
+    assert facts_of(chat_stream(told, end)).usage == Usage(input_tokens=5, output_tokens=2)
+    assert facts_of(chat_stream(told, chat_chunk({"content": "more"}), end)).usage is None
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_error_of_one_answer_is_an_error(streamed: bool) -> None:
+    choice = {"index": 0, "finish_reason": "error", "error": {"code": 502, "message": "x", "type": "bad_gateway"}}
+    body = {"model": "m", "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
+    if streamed:
+        facts = facts_of(chat_stream({**body, "choices": [{**choice, "delta": {"content": ""}}]}))
+    else:
+        choice["message"] = {"role": "assistant", "content": ""}
+        facts = body_facts(json.dumps({**body, "choices": [choice]}).encode())
+    assert facts.error_type == "bad_gateway"
+
+
 def test_a_running_usage_counts_only_once_the_answer_is_through() -> None:
     running = [chat_chunk({"content": "x"}, usage={"prompt_tokens": 5, "completion_tokens": count}) for count in (1, 2)]
     reader = WIRE.answer_reader(streamed=True, removes_usage_event=False)
