@@ -15,8 +15,8 @@ from typing import Any, cast
 import msgspec
 
 from proxy.core.versions.components import NEUTRAL_PARAMETERS, Bundle
-from proxy.wires.anthropic_messages.model_rules import refused_members
-from proxy.wires.anthropic_messages.thinking import fit_to_bound, fit_to_model
+from proxy.wires.anthropic_messages.model_rules import most_output, refused_members
+from proxy.wires.anthropic_messages.thinking import fit_to_bound, fit_to_model, fit_together
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.items import JsonItems, parse_items
 from proxy.wires.json.members import JsonMembers
@@ -40,6 +40,8 @@ from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
 _WITHOUT_SAMPLING_SINCE = "2026-10-21"
 #: Efforts of this wire under their neutral names; others (`none`) do not exist here.
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+#: What does not go with everything that a caller may send.
+_GOING_TOGETHER = ("temperature", "top_p", "tool_choice")
 #: Where each neutral parameter lives: a member, and a member inside it.
 _PLACES: dict[str, tuple[str, str | None]] = {
     "temperature": ("temperature", None),
@@ -58,21 +60,29 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
     edits.remove("switchback")
     model = final_model(bundle, request.model)
     dropped: tuple[str, ...] = ()
+    most: int | None = None
     if bundle is not None:
         written = _written_model(bundle, model or "", plan.wire_version)
         if model is not None and model != request.model:
             edits.set("model", written.name)
             dropped = drop_members(edits, refused_members(model, is_strict=_is_strict(plan.wire_version)))
             dropped += fit_to_model(edits, model)
+            most = most_output(model)
         set_extra(edits, written)
         _set_prompt(edits, bundle, plan.variables)
         dropped = joined_names(dropped, set_parameters(edits, written.parameters))
         set_tools(edits, bundle, request.tool_names, _tool_shape)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
+    if bound is not None and most is not None and bound > most:
+        bound, dropped = most, joined_names(dropped, ("max_tokens",))
     if bound is not None and bound != request.max_output_tokens:
         edits.set("max_tokens", b"%d" % bound)
     if bound is not None and (bound != request.max_output_tokens or (bundle and "thinking" in bundle.model.extra)):
         dropped = joined_names(dropped, fit_to_bound(edits, bound))
+    if bundle is not None and (
+        model != request.model or not bundle.model.parameters.keys().isdisjoint(_GOING_TOGETHER)
+    ):
+        dropped = joined_names(dropped, fit_together(edits, model or "", bundle.model.parameters))
     return Injection(
         body=edits.render(),
         model=model,

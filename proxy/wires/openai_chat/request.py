@@ -31,6 +31,8 @@ from proxy.wires.json.members import JsonMembers, parse_members
 from proxy.wires.json.values import RawJson, decode, first_byte, json_text, wrong_kind
 from proxy.wires.openai_chat.input import TextMessage, text_messages
 from proxy.wires.openai_chat.model_rules import needs_newer_bound, refused_members
+from proxy.wires.shared.openai_models import most_output
+from proxy.wires.shared.openai_parameters import fit_effort
 from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
 from proxy.wires.shared.version_parts import (
     FLAG,
@@ -93,12 +95,14 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
     edits.remove("switchback")
     model = final_model(bundle, request.model)
     dropped: tuple[str, ...] = ()
+    most: int | None = None
     messages_are_text = False
     if bundle is not None:
         written = _written_model(bundle, model or "")
         if model is not None and model != request.model:
             edits.set("model", written.name)
-            dropped = drop_members(edits, refused_members(model))
+            most = most_output(model)
+            dropped = drop_members(edits, refused_members(model)) + fit_effort(edits, model, "reasoning_effort")
             if needs_newer_bound(model):
                 _rename_bound(edits)
         set_extra(edits, written)
@@ -106,6 +110,8 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         dropped = joined_names(dropped, set_parameters(edits, written.parameters))
         _set_tools(edits, bundle, request.tool_names)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
+    if bound is not None and most is not None and bound > most:
+        bound, dropped = most, joined_names(dropped, (_bound_member(edits),))
     if bound is not None and bound != request.max_output_tokens:
         edits.set(_bound_member(edits), b"%d" % bound)
     asks_usage = request.streamed and plan.asks_usage and _ask_for_usage(edits)

@@ -22,11 +22,12 @@ from proxy.core.versions.components import NEUTRAL_PARAMETERS, Bundle
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.escapes import may_hold
 from proxy.wires.json.items import leading_spans
-from proxy.wires.json.members import JsonMembers, parse_members
+from proxy.wires.json.members import JsonMembers
 from proxy.wires.json.values import COMMA, RawJson, decode, first_byte, json_text, past, wrong_kind
 from proxy.wires.openai_responses.model_rules import refused_members
 from proxy.wires.shared.large_answers import has_too_many_parts
-from proxy.wires.shared.openai_models import refuses_effort
+from proxy.wires.shared.openai_models import most_output
+from proxy.wires.shared.openai_parameters import fit_inside
 from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
 from proxy.wires.shared.version_parts import (
     FLAG,
@@ -73,11 +74,13 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         edits.remove("prompt")
     model = final_model(bundle, request.model)
     dropped: tuple[str, ...] = ()
+    most: int | None = None
     if bundle is not None:
         written = _written_model(bundle, model or "")
         if model is not None and model != request.model:
             edits.set("model", written.name)
-            dropped = drop_members(edits, refused_members(model)) + _fit_text(edits, model)
+            most = most_output(model)
+            dropped = drop_members(edits, refused_members(model)) + fit_inside(edits, model)
         set_extra(edits, written)
         _set_prompt(edits, bundle, plan.variables)
         if names_prompt:
@@ -85,6 +88,8 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         dropped = joined_names(dropped, set_parameters(edits, written.parameters))
         set_tools(edits, bundle, request.tool_names, _tool_shape)
     bound = output_bound(bundle, request.max_output_tokens, plan.output_ceiling)
+    if bound is not None and most is not None and bound > most:
+        bound, dropped = most, joined_names(dropped, ("max_output_tokens",))
     if bound is not None and bound != request.max_output_tokens:
         edits.set("max_output_tokens", b"%d" % bound)
     return Injection(
@@ -102,19 +107,6 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
 def _is_made_later(edits: MemberEdits) -> bool:
     raw = edits.given("background") if edits.has("background") else None
     return raw is not None and decode(raw, FLAG, "background", "true or false") is True
-
-
-def _fit_text(edits: MemberEdits, model: str) -> tuple[str, ...]:
-    """Take out what the version's model refuses inside of `text`; the name of that."""
-    raw = edits.given("text") if refuses_effort(model) and edits.has("text") else None
-    if raw is None:
-        return ()
-    inside = MemberEdits(parse_members(raw, "text"))
-    if not inside.has("verbosity"):
-        return ()
-    inside.remove("verbosity")
-    edits.set("text", inside.render())
-    return ("verbosity",)
 
 
 class _Leading(msgspec.Struct, gc=False):

@@ -86,28 +86,32 @@ def test_parameters_go_in_under_the_wires_own_names(body: str, parameters: dict[
     assert injected(body, {"model": {"parameters": parameters}}, wire_version=OLD) == expected
 
 
+BOTH = ("temperature", "top_p")
+
+
 @pytest.mark.parametrize(
-    ("model", "wire_version", "is_dropped"),
+    ("model", "wire_version", "dropped"),
     [
-        ("claude-sonnet-4-5", OLD, False),
-        ("claude-sonnet-4-5", None, False),
-        ("claude-sonnet-4-5", NEW, True),
-        ("claude-sonnet-4-5", "2027-01-01", True),
-        ("claude-opus-4-7", OLD, True),
-        ("claude-opus-4-8-20260601", OLD, True),
-        ("claude-sonnet-5", None, True),
-        ("claude-haiku-5-5", OLD, True),
-        ("us.anthropic.claude-opus-5-v1:0", OLD, True),
-        ("claude-opus-4-1", OLD, False),
+        ("claude-sonnet-4-0", OLD, ()),
+        ("claude-sonnet-4-5", OLD, ("top_p",)),
+        ("claude-sonnet-4-5", None, ("top_p",)),
+        ("claude-sonnet-4-5", NEW, BOTH),
+        ("claude-sonnet-4-5", "2027-01-01", BOTH),
+        ("claude-opus-4-7", OLD, BOTH),
+        ("claude-opus-4-8-20260601", OLD, BOTH),
+        ("claude-sonnet-5", None, BOTH),
+        ("claude-haiku-5-5", OLD, BOTH),
+        ("us.anthropic.claude-opus-5-v1:0", OLD, BOTH),
+        ("claude-opus-4-1", OLD, ("top_p",)),
     ],
 )
 def test_sampling_parameters_are_left_out_where_they_are_refused(
-    model: str, wire_version: str | None, is_dropped: bool
+    model: str, wire_version: str | None, dropped: tuple[str, ...]
 ) -> None:
     version = {"model": {"name": model, "parameters": {"temperature": 0.2, "top_p": {"default": 0.9}}}}
     answer = inject(b'{"model":"m","max_tokens":5}', version, wire_version=wire_version)
-    assert answer.dropped_parameters == (("temperature", "top_p") if is_dropped else ())
-    assert ("temperature" in json.loads(answer.body)) is not is_dropped
+    assert answer.dropped_parameters == dropped
+    assert {*BOTH} - json.loads(answer.body).keys() == {*dropped}
 
 
 def test_a_default_that_yields_to_the_caller_is_not_reported_as_dropped() -> None:
@@ -187,7 +191,16 @@ BUDGET = '"thinking":{"type":"enabled","budget_tokens":2000,"display":"omitted"}
     [
         ("claude-opus-4-7", SAMPLING, {}, ("temperature", "top_p", "top_k")),
         ("us.anthropic.claude-opus-4-7-v1:0", '"top_k":5', {}, ("top_k",)),
-        ("claude-sonnet-4-5", SAMPLING, {"temperature": 1, "top_p": 0.9, "top_k": 5}, ()),
+        ("claude-sonnet-4-5", SAMPLING, {"temperature": 1, "top_k": 5}, ("top_p",)),
+        ("claude-sonnet-4-5", '"top_p":0.9', {"top_p": 0.9}, ()),
+        ("claude-3-5-haiku-20241022", SAMPLING, {"temperature": 1, "top_p": 0.9, "top_k": 5}, ()),
+        ("claude-sonnet-4-5", f"{SAMPLING},{BUDGET}", {"temperature": 1, "thinking": {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}}, ("top_p", "top_k")),
+        ("claude-opus-4@20250514", '"thinking":{"type":"adaptive"},"speed":"fast"', {}, ("speed", "thinking")),
+        ("anthropic/claude-3.7-sonnet", '"thinking":{"type":"adaptive"}', {}, ("thinking",)),
+        ("claude-opus-4-5", '"output_config":{"effort":"max"}', {"output_config": {"effort": "high"}}, ("output_config.effort",)),
+        ("claude-opus-4-6", '"output_config":{"effort":"max"},"speed":"fast"', {"output_config": {"effort": "max"}, "speed": "fast"}, ()),
+        ("claude-sonnet-4-0", '"output_config":{"format":{}}', {"output_config": {}}, ("output_config.format",)),
+        ("claude-sonnet-4-5", '"output_config":{"format":{}}', {"output_config": {"format": {}}}, ()),
         ("claude-opus-4-7", BUDGET, {"thinking": {"type": "adaptive", "display": "omitted"}}, ("thinking.budget_tokens",)),
         ("claude-opus-4-7", '"thinking":{"type":"disabled"}', {"thinking": {"type": "disabled"}}, ()),
         ("claude-sonnet-4-5", BUDGET, {"thinking": {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}}, ()),
@@ -201,9 +214,49 @@ BUDGET = '"thinking":{"type":"enabled","budget_tokens":2000,"display":"omitted"}
 def test_what_the_versions_model_refuses_of_the_callers_is_left_out_and_reported(
     model: str, callers: str, left: dict[str, Any], dropped: tuple[str, ...]
 ) -> None:
-    body = f'{{"model":"claude-x","max_tokens":9000,{callers}}}'
+    body = f'{{"model":"claude-x","max_tokens":4000,{callers}}}'
     answer = inject(body.encode(), {"model": {"name": model}}, wire_version=OLD)
-    assert json.loads(answer.body) == {"model": model, "max_tokens": 9000, **left}
+    assert json.loads(answer.body) == {"model": model, "max_tokens": 4000, **left}
+    assert answer.dropped_parameters == dropped
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "most"),
+    [
+        ("claude-3-haiku-20240307", 64_000, 4_096),
+        ("claude-3-5-haiku-20241022", 64_000, 8_192),
+        ("us.anthropic.claude-opus-4-1-20250805-v1:0", 64_000, 32_000),
+        ("claude-opus-4", 64_000, 32_000),
+        ("claude-sonnet-4-5", 128_000, 64_000),
+        ("claude-sonnet-4-5", 64_000, 64_000),
+        ("claude-opus-5", 200_000, 200_000),
+    ],
+)
+def test_a_bound_beyond_what_the_versions_model_writes_is_lowered_and_reported(
+    model: str, asked: int, most: int
+) -> None:
+    answer = inject(b'{"model":"claude-x","max_tokens":%d}' % asked, {"model": {"name": model}})
+    assert (json.loads(answer.body)["max_tokens"], answer.max_output_tokens) == (most, most)
+    assert answer.dropped_parameters == (() if asked == most else ("max_tokens",))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "callers", "left", "dropped"),
+    [
+        ({"temperature": 0.2}, BUDGET, {"thinking"}, ("temperature",)),
+        ({"tool_choice": "required"}, BUDGET, {"thinking"}, ("tool_choice",)),
+        ({"tool_choice": "auto"}, BUDGET, {"thinking", "tool_choice"}, ()),
+        ({"temperature": 0.2}, '"thinking":{"type":"disabled"}', {"thinking", "temperature"}, ()),
+        ({"temperature": 0.2}, '"top_p":0.9', {"temperature"}, ("top_p",)),
+        ({"top_p": 0.9}, '"temperature":0.2', {"top_p"}, ("temperature",)),
+    ],
+)
+def test_what_the_version_sets_goes_together_with_what_the_caller_sends(
+    parameters: dict[str, Any], callers: str, left: set[str], dropped: tuple[str, ...]
+) -> None:
+    body = f'{{"model":"claude-sonnet-4-5","max_tokens":9000,{callers}}}'
+    answer = inject(body.encode(), {"model": {"name": "claude-sonnet-4-5", "parameters": parameters}}, wire_version=OLD)
+    assert json.loads(answer.body).keys() - {"model", "max_tokens"} == left
     assert answer.dropped_parameters == dropped
 
 
