@@ -23,6 +23,7 @@ from proxy.runtime.calls.routing import Routes
 from proxy.settings import Settings, load_settings
 from proxy.simulator.app import Simulator
 from proxy.wires.families import FAMILIES
+from tests.acceptance.test_listening import SERVED
 from tests.harness import Deployment, deployed, ended
 
 ROOT = Path(__file__).parent.parent
@@ -218,6 +219,18 @@ async def test_the_image_is_healthy_while_the_server_is_ready(deployment: Deploy
     assert await checked() == 0
     await deployment.server.stop()
     assert await checked() != 0
+
+
+async def test_the_image_is_healthy_over_tls_too(tmp_path: Path) -> None:
+    words = json.loads((ROOT / "Dockerfile").read_text().split("CMD ", 1)[1].splitlines()[0])
+    async with deployed(
+        tmp_path / "home", admin={"listen": "127.0.0.1:0", "tls": {"certificate": SERVED}}
+    ) as deployment:
+        script = words[2].replace("8101", str(urlsplit(deployment.server.admin_url).port))
+        check = await asyncio.create_subprocess_exec(sys.executable, words[1], script, stderr=subprocess.DEVNULL)
+        async with ended(check):
+            await check.communicate()
+        assert check.returncode == 0
 
 
 def test_the_compose_file_serves_this_machine_alone_with_settings_that_hold() -> None:

@@ -139,7 +139,8 @@ def failures_explained(as_json: bool = False, warnings: Sequence[str] = ()) -> G
     `warnings` is what was collected until then beside results; it is told in any case.
     """
     try:
-        yield
+        with _files_named():
+            yield
     except CommandFailed as failed:
         if as_json:
             note_json({**failed.document(), **({"warnings": list(warnings)} if warnings else {})})
@@ -152,6 +153,20 @@ def failures_explained(as_json: bool = False, warnings: Sequence[str] = ()) -> G
         _note_all(warnings)
         raise
     _note_all(warnings)
+
+
+@contextmanager
+def _files_named() -> Generator[None]:
+    """What the system says of a file that the command line names, as a failure with its name; without a name it is of standard
+    output, which app.py explains."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+        problem = f"{name}: cannot be used: {error.strerror or type(error).__name__}"
+        raise CommandFailed(problem, EXIT_USAGE) from None
 
 
 def _note_all(warnings: Sequence[str]) -> None:

@@ -94,7 +94,7 @@ def verify(
     """
     with failures_explained(as_json):
         proof = _proof(head, file, admin_url, token_file)
-        Show(as_json).document(proof, *_proof_lines(proof))
+        Show(as_json).document(proof, *proof_lines(proof))
     if not proof.get("ok"):
         raise typer.Exit(EXIT_FAILED)
 
@@ -111,7 +111,8 @@ def _proof(head: str | None, file: Path | None, admin_url: str | None, token_fil
     return api.get("/audit/verify", asked, timeout_seconds=LONG_TIMEOUT_SECONDS)
 
 
-def _proof_lines(proof: Document) -> list[str]:
+def proof_lines(proof: Document) -> list[str]:
+    """A verdict in words: of an export, or of the whole record, which names the row."""
     head = cast("Document", proof.get("head") or {})
     if proof.get("ok"):
         return [f"ok: {proof.get('entries')} entries hold, the head is {head.get('number')}:{head.get('hash')}"]

@@ -6,6 +6,7 @@ import typer
 
 from proxy.cli.admin_command import PlainCommand, example_text
 from proxy.cli.failures import EXIT_CODES
+from proxy.core.wrong_values import nearest_of
 
 EXIT_CODES_PAGE = "exit-codes"
 
@@ -36,6 +37,8 @@ def _help_of(context: typer.Context, words: list[str]) -> str:
     for number, word in enumerate(words):
         command = getattr(place.command, "commands", {}).get(word)
         if command is None:
-            raise typer.BadParameter(f"there is no command {' '.join(words[: number + 1])!r}, nor such a page")
+            known = [*getattr(place.command, "commands", {}), *([] if number else [EXIT_CODES_PAGE])]
+            near = nearest_of(word, known)
+            raise typer.BadParameter(f"there is no command {' '.join(words[: number + 1])!r}, nor such a page{near}")
         place = typer.Context(command, info_name=word, parent=place)
     return place.get_help()

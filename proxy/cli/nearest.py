@@ -44,6 +44,17 @@ def warn_of_slips(api: AdminClient, asked: Mapping[str, Any]) -> None:
             api.warnings.append(f"warning: {problem}")
 
 
+def warn_of_own_name(api: AdminClient, name: str) -> None:
+    """Where an outcome was told under a name of one's own that is nearly one that reports and rollouts read, say so: nobody would
+    look for it there."""
+    # Here, so that no other verb waits for this module.
+    from proxy.core.calls.outcomes import FIXED_NAMES  # noqa: PLC0415
+
+    hint = None if name in FIXED_NAMES else _nearest(name, list(FIXED_NAMES))
+    if hint is not None:
+        api.warnings.append(f"warning: {name!r} is a name of your own; {hint}")
+
+
 def _slip(api: AdminClient, asked: Mapping[str, Any]) -> str | None:
     run, agent, name = asked.get("run"), asked.get("agent"), asked.get("name")
     if run is not None and (missing := _missing(api, f"/runs/{segment(run)}", "run_not_found", asked)):

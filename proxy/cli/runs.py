@@ -12,7 +12,7 @@ from proxy.cli.admin_client import LONG_TIMEOUT_SECONDS, AdminClient, Document, 
 from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
 from proxy.cli.downloads import Output, save
 from proxy.cli.failures import EXIT_FAILED, EXIT_USAGE, CommandFailed
-from proxy.cli.nearest import warn_of_slips
+from proxy.cli.nearest import warn_of_own_name, warn_of_slips
 from proxy.cli.run_filters import Quarantined, by_run_filters
 from proxy.cli.short_ids import run_by_id, whole_run_id
 from proxy.cli.showing import Columns, Show, dollars, member, moment, print_table, say, shown_value
@@ -258,7 +258,7 @@ def record_outcome(
         if not told["items"]:
             raise CommandFailed("there is no such run", EXIT_FAILED, "run_not_found")
         made = cast("Document", told["items"][0])
-        show.document(made, f"recorded {made.get('name')} of {made.get('run')}")
-        return
-    made = run_by_id(api, run, lambda one: api.post(f"/runs/{segment(one)}/outcomes", body))
+    else:
+        made = run_by_id(api, run, lambda one: api.post(f"/runs/{segment(one)}/outcomes", body))
     show.document(made, f"recorded {made.get('name')} of {made.get('run')}")
+    warn_of_own_name(api, name)

@@ -77,10 +77,13 @@ def moment(path: str) -> Callable[[Document], object]:
 
 
 def dollars(amount: object) -> str:
-    """An amount in dollars, with the digits that small sums need."""
+    """An amount in dollars, with the digits that small sums need: `$50.00`, `$0.000014`."""
     if not isinstance(amount, int | float):
         return ""
-    return f"${amount:,.2f}" if amount >= 100 else f"${amount:.6f}"
+    if amount >= 100:
+        return f"${amount:,.2f}"
+    whole, _, part = f"{amount:.6f}".partition(".")
+    return f"${whole}.{part.rstrip('0'):0<2}"
 
 
 def shown_value(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Where the command begins: quiet on Ctrl-C from its first moment, also while it is still being imported.
+"""Where the command begins: quiet on Ctrl-C from its first moment, also while it is still being imported and put together.
 
 Afterwards a Ctrl-C is an exception again, which Typer ends with the same exit code.
 """
@@ -17,8 +17,7 @@ def main() -> None:
     # What takes its time.
     from proxy.cli.app import main as run  # noqa: PLC0415
 
-    signal.signal(signal.SIGINT, usual)
-    run()
+    run(ready=lambda: signal.signal(signal.SIGINT, usual))
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

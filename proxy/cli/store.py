@@ -21,6 +21,7 @@ from proxy.cli.admin_command import (
     failures_explained,
     new_group,
 )
+from proxy.cli.audit import proof_lines
 from proxy.cli.failures import EXIT_CONFLICT, EXIT_FAILED, EXIT_USAGE, CommandFailed
 from proxy.cli.showing import Show, note
 
@@ -161,12 +162,12 @@ def _explained(work: Any) -> dict[str, Any]:
 
 def _lines(found: dict[str, Any]) -> list[str]:
     head, audit = found["audit_head"], found["audit"]
+    if found["revision"] is None and not found["findings"]:
+        return ["EMPTY: nothing was ever made in it"]
     about = (
         f"schema {found['schema_version']}, revision {found['revision']}, audit head {head['number']}:{head['hash']}"
     )
     if found["ok"]:
         return [f"ok: {about}"]
     lines = [f"DAMAGED: {finding}" for finding in found["findings"]]
-    if audit is not None and not audit["ok"]:
-        lines.append(f"BROKEN: {audit['first_broken']}")
-    return [*(lines or ["EMPTY: nothing was ever made in it"]), about]
+    return [*lines, *([] if audit is None or audit["ok"] else proof_lines(audit)), about]

@@ -97,6 +97,20 @@ async def test_the_first_event_of_a_series_is_counted_and_alerted_too(tmp_path: 
     assert {"switchback_rollbacks_total", "switchback_outcomes_total", "switchback_worker_restarts_total"} <= checked
 
 
+def test_versions_of_different_agents_are_never_added_up() -> None:
+    """A number is one agent's: version 2 of one has nothing to do with version 2 of another."""
+    expressions = [
+        target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"] for target in panel.get("targets", ())
+    ]
+    groups = [
+        set(re.findall(r"\w+", group))
+        for expression in [*expressions, *(rule["expr"] for rule in rules())]
+        for group in re.findall(r"\b(?:by|on) \(([^)]*)\)", expression)
+    ]
+    assert [group for group in groups if "version" in group and "agent" not in group] == []
+    assert sum("version" in group for group in groups) > 10
+
+
 async def test_every_alert_says_how_bad_and_what() -> None:
     assert len({rule["alert"] for rule in rules()}) == len(rules())
     for rule in rules():

@@ -132,6 +132,9 @@ def test_help_of_words_is_that_of_the_command_they_name():
     assert "exit-codes" in CliRunner().invoke(app, ["help", "--help"]).stdout
     wrong = CliRunner().invoke(app, ["help", "rollout", "strt"])
     assert (wrong.exit_code, "there is no command 'rollout strt'" in wrong.stderr) == (2, True)
+    for words, meant in ((["rollout", "strat"], "start"), (["rolout"], "rollout"), (["exit-code"], "exit-codes")):
+        slipped = CliRunner().invoke(app, ["help", *words])
+        assert (slipped.exit_code, f"did you mean {meant}?" in slipped.stderr) == (2, True)
 
 
 def test_the_version_is_told():
@@ -168,7 +171,7 @@ def test_help_and_admin_verbs_start_without_the_heavy_libraries(line, spared):
     "script",
     [
         "import sys; from proxy.cli.app import main; sys.argv[1:] = ['--help']; main()",
-        "import sys; from proxy.cli import app; app.app = lambda prog_name: sys.stdout.write('a table'); app.main()",
+        "import sys; from proxy.cli import app; app.typer.main.get_command = lambda _: lambda prog_name: sys.stdout.write('a table'); app.main()",
     ],
 )
 def test_a_reader_that_has_seen_enough_is_met_without_a_word(script):

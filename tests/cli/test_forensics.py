@@ -270,6 +270,18 @@ TOLD = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("scor", "score"), ("escalate", "escalated"), ("score", None), ("tickets-closed", None)]
+)
+async def test_an_outcome_under_a_name_that_is_nearly_one_that_is_read_says_so(
+    admin: Any, switchback: Any, name: str, meant: str | None
+) -> None:
+    admin.answer("POST", "/runs/run_1/outcomes", {"name": name, "run": "run_1"}, 201)
+    done = await switchback("outcome", "run_1", "--name", name, "--value", "1")
+    assert done.exit_code == 0
+    assert done.stderr == ("" if meant is None else f"warning: '{name}' is a name of your own; did you mean {meant}?\n")
+
+
 async def test_outcomes_are_listed_by_what_they_are_about(admin: Any, switchback: Any) -> None:
     served = {"agent": "a", "version": 8, "label": "prod", "arm": None}
     admin.answer("GET", "/outcomes", {"items": [{**told, **served} for told in TOLD[::-1]], "next": None})

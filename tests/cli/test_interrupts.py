@@ -32,6 +32,29 @@ def test_while_it_is_imported(module: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+_WHILE_PUT_TOGETHER = """
+import os, signal, sys, typer.main
+
+usual = typer.main.get_command
+
+def interrupted(app):
+    os.kill(os.getpid(), signal.SIGINT)
+    return usual(app)
+
+typer.main.get_command = interrupted
+sys.argv = ["switchback", "status"]
+from proxy.cli.start import main
+main()
+"""
+
+
+def test_while_it_is_put_together() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _WHILE_PUT_TOGETHER], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 @pytest.mark.parametrize("line", ["status", "kill --agent a --why bad", "serve --config {settings}"])
 async def test_while_it_waits_for_a_server(line: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """One that takes the connection and says nothing; of `serve` it is a settings file that nobody writes."""

@@ -72,7 +72,16 @@ async def test_json_is_ascii_and_loses_nothing(switchback, admin):
 
 
 @pytest.mark.parametrize(
-    ("amount", "shown"), [(None, ""), (0, "$0.000000"), (0.000123, "$0.000123"), (1234.5, "$1,234.50")]
+    ("amount", "shown"),
+    [
+        (None, ""),
+        (0, "$0.00"),
+        (0.000123, "$0.000123"),
+        (0.5, "$0.50"),
+        (50, "$50.00"),
+        (12.345, "$12.345"),
+        (1234.5, "$1,234.50"),
+    ],
 )
 def test_small_sums_keep_their_digits(amount, shown):
     assert dollars(amount) == shown

@@ -127,7 +127,10 @@ async def test_what_is_no_sound_database_is_never_restored(
     before = (home / "switchback.db").read_bytes()
     fault(file)
     await switchback("store", "check", file, exit_code=1)
-    await switchback("store", "restore", file, exit_code=1)
+    told = await switchback("store", "restore", file, exit_code=1)
+    # Of the file that was named, and no advice to do what was just done.
+    assert file.name in told["message"]
+    assert "stop Switchback" not in told["message"]
     assert (home / "switchback.db").read_bytes() == before
     assert (home / "switchback.db-identity").exists()
 
@@ -191,3 +194,36 @@ async def test_what_is_no_file_is_said_to_be_none(home, tmp_path, monkeypatch: p
         assert told["code"] == "store_unavailable"
         assert told["message"].endswith(("is not a file", "there is no such file"))
     assert not (home / "switchback.db").exists()
+
+
+async def test_a_check_tells_people_which_row_is_broken_and_that_a_file_is_empty(home, tmp_path, simulator: Simulator):
+    file, nothing = tmp_path / "monday.db", tmp_path / "nothing.db"
+    async with deployed(home, simulator=simulator) as first:
+        await first.operator.agent("support", "one")
+        await backed_up(first, file)
+    file.write_bytes(file.read_bytes().replace(b"label.moved", b"label.maved", 1))
+    nothing.touch()
+    broken, empty_file = [
+        await asyncio.to_thread(CliRunner().invoke, app, ["store", "check", str(name)]) for name in (file, nothing)
+    ]
+    assert (broken.exit_code, empty_file.exit_code) == (1, 1)
+    assert broken.stdout.startswith("BROKEN: audit number ")
+    assert "the entry was changed" in broken.stdout
+    assert "{" not in broken.stdout
+    assert empty_file.stdout == "EMPTY: nothing was ever made in it\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["store check", "store restore", "sync", "diff a 1 --file", "plans set p"],
+)
+async def test_a_file_that_the_system_takes_for_none_is_named(monkeypatch: pytest.MonkeyPatch, words: str):
+    """Standard output has nothing to do with it."""
+    monkeypatch.setenv("SWITCHBACK_TOKEN", "sb_x")
+    monkeypatch.setenv("SWITCHBACK_ADMIN_URL", "http://127.0.0.1:1")
+    name = "n" * 300
+    told = await switchback(*words.split(), name, exit_code=2)
+    assert told["code"] == "usage"
+    assert name in told["message"]
+    assert "File name too long" in told["message"]
+    assert "output" not in told["message"]

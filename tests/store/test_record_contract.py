@@ -94,6 +94,8 @@ class TestRuns:
             (RunFilter(trace_id="t"), ["r4", "r3"]),
             (RunFilter(trace_id="t", agent="other"), ["r3"]),
             (RunFilter(result="error"), ["r1"]),
+            (RunFilter(kind="drill"), ["r2"]),
+            (RunFilter(agent="support", kind="live"), ["r5", "r4", "r1"]),
             (RunFilter(from_microseconds=NOON + 2, to_microseconds=NOON + 4), ["r3", "r2"]),
         ],
     )
@@ -102,7 +104,7 @@ class TestRuns:
         await store.record_runs(
             [
                 run("r1", user="u1", result="error", started_at_microseconds=NOON + 1),
-                run("r2", user="u1", conversation="c1", started_at_microseconds=NOON + 2),
+                run("r2", user="u1", conversation="c1", kind="drill", started_at_microseconds=NOON + 2),
                 run("r3", agent="other", trace_id="t", started_at_microseconds=NOON + 3),
                 run("r4", version=2, rollout="r1", arm="candidate", **found_by, started_at_microseconds=NOON + 4),
                 run("r5", release=3, started_at_microseconds=NOON + 5),

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypedDict, get_args
 from proxy.core.errors import BadInput
 from proxy.core.shapes import Moment, VersionNumber, Who, Why
 from proxy.core.times import rfc3339
+from proxy.core.wrong_values import in_words, nearest_of
 
 Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -81,7 +82,7 @@ def check_outcome(name: str, value: Any, severity: str | None) -> tuple[OutcomeV
     if (name == _INCIDENT) != (severity is not None):
         raise _bad("severity", f"belongs to an incident, and an incident has one: {', '.join(SEVERITIES)}")
     if severity is not None and severity not in SEVERITIES:
-        raise _bad("severity", f"must be one of {', '.join(SEVERITIES)}")
+        raise _bad("severity", f"must be {in_words(SEVERITIES)}{nearest_of(severity, SEVERITIES)}")
     return value, severity
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypedDict, cast, get_args
 
-from proxy.core.calls.runs import RunResult
+from proxy.core.calls.runs import RunKind, RunResult
 from proxy.core.shapes import Moment, ReleaseNumber, TraceId, VersionNumber
 from proxy.core.times import rfc3339
 
@@ -23,6 +23,8 @@ class RunFilter:
     request_id: str | None = None
     trace_id: str | None = None
     result: RunResult | None = None
+    #: Asked for by the proxy itself; people see runs of every kind.
+    kind: RunKind | None = None
     quarantined: bool | None = None
     from_microseconds: int | None = None
     to_microseconds: int | None = None

@@ -15,6 +15,7 @@ from proxy.core.canonical import content_hash
 from proxy.core.errors import BadInput
 from proxy.core.versions.prompts import VARIABLE_NAME, Template, parse_template
 from proxy.core.versions.validators import Validator, read_validators
+from proxy.core.wrong_values import nearest_of
 
 ComponentKind = Literal["prompt", "model", "tools", "retrieval", "policy"]
 COMPONENT_KINDS: tuple[ComponentKind, ...] = get_args(ComponentKind)
@@ -232,7 +233,9 @@ def _parse_model(content: Mapping[str, Any]) -> Model:
     for key, value in given.items():
         path = f"model.parameters.{key}"
         if key not in NEUTRAL_PARAMETERS:
-            raise _bad(path, f"is not one of {', '.join(NEUTRAL_PARAMETERS)}; raw members of a wire go to `extra`")
+            near = nearest_of(key, NEUTRAL_PARAMETERS)
+            what = f"is not one of {', '.join(NEUTRAL_PARAMETERS)}; raw members of a wire go to `extra`{near}"
+            raise _bad(path, what)
         parameters[key] = _parse_parameter(path, key, value)
     for key in extra:
         if key in _NEVER_EXTRA:

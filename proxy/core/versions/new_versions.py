@@ -88,7 +88,7 @@ def _check_policy(policy: Any) -> None:
         if key == RECORDED and not isinstance(value, Mapping):
             raise _bad("policy.recorded", "must be an object")
         if key not in POLICY_KEYS:
-            hint = did_you_mean(key, POLICY_KEYS) or f"there are {', '.join(POLICY_KEYS)}"
+            hint = did_you_mean(key, POLICY_KEYS) or f"there are {', '.join(POLICY_KEYS)}."
             raise _bad(f"policy.{key}", f"is unknown; {hint} What is only written down goes to policy.recorded")
     check_validators(cast("Mapping[Any, Any]", policy).get("validators"))
 

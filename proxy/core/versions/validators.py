@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
 
 from proxy.core.errors import BadInput
+from proxy.core.wrong_values import nearest_of
 
 ValidatorKind = Literal["json", "json_schema", "regex", "not_regex", "max_chars"]
 KINDS: Final[tuple[ValidatorKind, ...]] = get_args(ValidatorKind)
@@ -79,7 +80,7 @@ def _read(item: Any, at: str) -> Validator:
         case "max_chars":
             raise _bad(f"{at}.{kind}", "must be a whole number of at least 1")
         case _:
-            raise _bad(at, f"is unknown; there are {', '.join(KINDS)}")
+            raise _bad(at, f"is unknown; there are {', '.join(KINDS)}{nearest_of(kind, KINDS)}")
 
 
 def _check_pattern(pattern: str, at: str) -> None:

@@ -20,6 +20,7 @@ from proxy.core.snapshot import Unapplied
 from proxy.core.spending.caps import CAP_DIMENSIONS, AtLimit, CapUnit, CapWindow
 from proxy.core.switches import SWITCH_DIMENSIONS, SwitchMode
 from proxy.core.tokens import Role
+from proxy.core.versions.validators import MAX_PATTERN, MAX_VALIDATORS
 from proxy.core.versions.versions import ModelDocument, PromptDocument, ToolsDocument
 from proxy.edges.admin.contract.schemas import member_schema, partial_schema
 
@@ -36,6 +37,24 @@ Prompt = Annotated[_Any, _or_null(partial_schema(PromptDocument, or_null=True))]
 Model = Annotated[_Any, _or_null(partial_schema(ModelDocument, or_null=True))]
 Tools = Annotated[_Any, _or_null(partial_schema(ToolsDocument, or_null=True))]
 Retrieval = Annotated[_Any, _or_null({"type": "object", "description": "any members"})]
+_PATTERN = {"type": "string", "minLength": 1, "maxLength": MAX_PATTERN}
+_VALIDATOR = {
+    "anyOf": [
+        {"type": "string", "enum": ["json"]},
+        {
+            "type": "object",
+            "properties": {
+                "json_schema": {"type": "object"},
+                "regex": _PATTERN,
+                "not_regex": _PATTERN,
+                "max_chars": {"type": "integer", "minimum": 1},
+            },
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+        },
+    ]
+}
 Policy = Annotated[
     _Any,
     _or_null(
@@ -44,6 +63,12 @@ Policy = Annotated[
             "properties": {
                 "max_output_tokens": {"type": ["integer", "null"], "minimum": 1},
                 "max_tool_calls": {"type": ["integer", "null"], "minimum": 0},
+                "validators": {
+                    "type": ["array", "null"],
+                    "items": _VALIDATOR,
+                    "maxItems": MAX_VALIDATORS,
+                    "description": "what finished answers are judged by",
+                },
                 "recorded": {"type": "object", "description": "what is only written down"},
             },
             "additionalProperties": False,

@@ -118,7 +118,7 @@ ROUTES: tuple[Route, ...] = (
           refusals=("agent_exists", "bad_name")),
     Route("GET", _AGENT, "get_agent", "One agent and what its labels serve", "viewer", agents.get_agent, "The agent"),
     Route("PATCH", _AGENT, "update_agent", "Change an agent's description or defaults", "author", agents.update_agent,
-          "The agent as it now is", AgentChangesBody, refusals=("bad_name", "role_insufficient")),
+          "The agent as it now is", AgentChangesBody, refusals=("bad_name", "label_not_set", "role_insufficient")),
     Route("POST", _AGENT + "/archive", "archive_agent", "Take an agent out of service", "admin", agents.archive_agent,
           "The agent as it now is", ReasonBody, refusals=("rollout_running",)),
     Route("POST", _AGENT + "/unarchive", "unarchive_agent", "Put an archived agent back in service", "admin",

@@ -85,8 +85,7 @@ class PreflightSource:
             return None
 
     async def _of_runs(self, agent: str) -> RecentCalls:
-        runs = (await self._store.runs(RunFilter(agent=agent), None, _RUNS_SEEN)).items
-        live = [run for run in runs if run.kind == "live"]
+        live = (await self._store.runs(RunFilter(agent=agent, kind="live"), None, _RUNS_SEEN)).items
         spoken = {run.wire: self._families[run.wire] for run in live if run.wire in self._families}
         return RecentCalls(
             families=frozenset(spoken.values()),

@@ -86,7 +86,7 @@ class ReleaseCommands:
     ) -> Agent:
         """Change description, default_label, allow_latest, unapplied. Raises NotFound(`agent_not_found`), and
         Forbidden(`role_insufficient`) where calls would leave the label they follow for another one: who writes versions does
-        not decide what is served."""
+        not decide what is served. NotFound(`label_not_set`) where they would leave it for none."""
         if "default_label" in changed:
             check_label_name(changed["default_label"])
         async with self._changes.begin(name) as work:
@@ -100,6 +100,7 @@ class ReleaseCommands:
                 is_protected = await work.change.protection(name, before.default_label) is not None
                 leads_calls = before.default_label in state.labels or after.default_label in state.labels
                 check_role(role, "admin" if is_protected or leads_calls else "author")
+                _check_leads_somewhere(state, after.default_label)
             await work.change.update_agent(after)
             documents = agent_document(before), agent_document(after)
             await work.audit(who, "agent.updated", f"agents/{name}", why, *documents)
@@ -308,6 +309,19 @@ async def roll_back_now(work: EmergencyWork, order: RollbackOrder) -> Moved:
     subject = f"agents/{agent}/labels/{label}"
     await work.audit(order.who, "label.rolled_back", subject, order.why, before, release_document(row), order.evidence)
     return Moved(True, label, plan.version, row.number, row=row)
+
+
+def _check_leads_somewhere(state: AgentState, label: str) -> None:
+    """Raises NotFound(`label_not_set`) where calls that are served now would follow a label that serves nothing."""
+    now = state.agent.default_label
+    if now not in state.labels or label in state.labels:
+        return
+    raise NotFound(
+        "label_not_set",
+        f"the label {label!r} of agent {state.agent.name!r} is not set, and each call that names no label, which now follows {now!r}, "
+        f"would be refused; set it first{nearest_of(label, list(state.labels))}",
+        param="default_label",
+    )
 
 
 async def _new_bundle(components: Mapping[str, Any]) -> Bundle:

@@ -16,7 +16,7 @@ from pathlib import Path
 from proxy.core.errors import BadInput, Refusal, Unavailable
 from proxy.core.proof.record_proof import RecordProof, begin_proof
 from proxy.store.sqlite.opening.backup import write_through
-from proxy.store.sqlite.opening.failures import file_failure, refusal_of
+from proxy.store.sqlite.opening.failures import DatabaseFailed, file_failure, refusal_of
 from proxy.store.sqlite.opening.identity_file import IdentityFile
 from proxy.store.sqlite.opening.inspection import Inspection, findings, inspect, is_older, opened_untouched
 from proxy.store.sqlite.opening.migrate import migrations
@@ -54,11 +54,11 @@ def check(file: Path) -> CheckedDatabase:
     """Look through a database, with the log beside it if it has one; neither is changed. A link to one has its log where the
     file itself is, as SQLite has it.
 
-    Raises Unavailable: `store_foreign`, `store_too_new`, `store_unavailable`.
+    Raises Unavailable: `store_foreign`, `store_too_new`, `store_damaged`, `store_unavailable`.
     """
     _check_is_file(file)
     file = file.resolve()
-    with _readable(file, with_log=_has_log(file)) as plain:
+    with _damage_told(file), _readable(file, with_log=_has_log(file)) as plain:
         return _checked(plain)
 
 
@@ -98,7 +98,7 @@ def restore(
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     place = database.resolve()
     fresh = free_name(place, "restoring", stamp)
-    with _readable(source, with_log=bool(with_log)) as plain:
+    with _damage_told(source), _readable(source, with_log=bool(with_log)) as plain:
         checked = _checked(plain)
         if checked.findings:
             raise Unavailable("store_damaged", f"{source.name} is damaged: {checked.findings[0]}")
@@ -147,6 +147,20 @@ def _readable(file: Path, *, with_log: bool) -> Generator[sqlite3.Connection]:
         raise refusal_of(error) from error
     except OSError as error:
         raise file_failure(error) from error
+
+
+@contextmanager
+def _damage_told(file: Path) -> Generator[None]:
+    """What a server would say of its own store, said of a file that is only looked at. Raises Unavailable(`store_damaged`)."""
+    try:
+        yield
+    except DatabaseFailed as failed:
+        if not failed.is_damage:
+            raise
+        name = getattr(failed.__cause__, "sqlite_errorname", "")
+        what = "is no database" if name == "SQLITE_NOTADB" else "is damaged, or not all of it is there"
+        told = f"{file}: {what} ({name}); a whole one is put in place with `switchback store restore FILE`"
+        raise Unavailable("store_damaged", told) from failed
 
 
 def _check_is_file(file: Path) -> None:

@@ -38,3 +38,8 @@ def test_what_reports_could_not_read_is_refused(name: str, value: object, severi
     with pytest.raises(BadInput) as refused:
         check_outcome(name, value, severity)
     assert (refused.value.code, refused.value.param) == ("bad_outcome", param)
+
+
+def test_a_misspelt_severity_is_told_with_the_nearest() -> None:
+    with pytest.raises(BadInput, match=r"must be low, medium, high or critical; did you mean high\?"):
+        check_outcome("incident", None, "hihg")

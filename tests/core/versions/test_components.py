@@ -139,3 +139,8 @@ def test_a_mistake_is_named_by_its_path(components: dict[str, Any], path: str) -
 )
 def test_a_tool_is_known_by_its_name_else_by_its_type(item: dict[str, Any], name: str | None) -> None:
     assert tool_name(item) == name
+
+
+def test_a_misspelt_parameter_is_told_with_the_nearest() -> None:
+    with pytest.raises(BadInput, match=r"did you mean temperature\?"):
+        parse_bundle({"model": {"parameters": {"temprature": 1}}})

@@ -323,3 +323,39 @@ async def test_an_unpriced_model_is_found_where_a_hard_cap_in_dollars_counts_it(
     assert (await agent.post("/caps", cap)).status == 201
     found = (await agent.get("/agents/a/versions/2/preflight"))["findings"]
     assert [finding["code"] for finding in found] == (["model_unpriced"] if is_found else [])
+
+
+async def test_what_calls_were_like_is_known_whatever_the_proxy_itself_called_since(agent: Admin) -> None:
+    """A drill makes hundreds of calls, a shadow one for each of a share; none is a caller's."""
+    await called(agent)
+    own = [
+        Run(
+            id=f"run_{kind}_{number}",
+            agent="a",
+            kind=kind,
+            started_at_microseconds=NOON + 1 + number,
+            duration_microseconds=1,
+            wire="anthropic_messages",
+            status=200,
+            sent_variables=("name",),
+        )
+        for kind in ("drill", "shadow")
+        for number in range(150)
+    ]
+    await agent.commands.store.record_runs(own, [])
+    await version(agent, 2, prompt=NEEDY, model={"provider": "anthropic", "name": "claude-opus-4-5"})
+    assert codes(await move(agent, 2)) == ["wire_not_spoken", "variable_not_sent"]
+
+
+async def test_calls_are_not_led_from_a_label_that_serves_to_one_that_does_not(agent: Admin) -> None:
+    before = await agent.audited()
+    refused = await agent.call("PATCH", "/agents/a", {"default_label": "stagin"})
+    assert (refused.status, refused.code) == (404, "label_not_set")
+    assert await agent.audited() == before
+    assert (await agent.call("PUT", "/agents/a/labels/staging", {"version": 1})).status == 200
+    refused = await agent.call("PATCH", "/agents/a", {"default_label": "stagin"})
+    assert refused["detail"].endswith("set it first; did you mean staging?")
+    assert (await agent.call("PATCH", "/agents/a", {"default_label": "staging"})).status == 200
+    # Where nothing is served yet, nothing is lost.
+    assert (await agent.post("/agents", {"agent": "b"})).status == 201
+    assert (await agent.call("PATCH", "/agents/b", {"default_label": "live"})).status == 200

@@ -3,8 +3,10 @@
 import re
 from typing import Any
 
+import jsonschema
 import pytest
 
+from proxy.core.versions.new_versions import POLICY_KEYS
 from proxy.edges.admin.admin_app import build_admin_app
 from proxy.edges.admin.openapi import with_description
 from proxy.edges.admin.routes import API_PREFIX, ROUTES, Route
@@ -109,6 +111,17 @@ async def test_the_description_is_complete_and_its_references_lead_somewhere(adm
     runs = document["paths"]["/api/v1/runs"]["get"]["parameters"]
     assert next(item for item in runs if item["name"] == "limit")["schema"]["maximum"] == 500
     assert {item["name"] for item in runs} >= {"agent", "from", "to", "result", "limit", "cursor"}
+
+
+async def test_the_description_has_every_key_that_a_policy_may_have(admin: Admin) -> None:
+    schemas = (await admin.get("/openapi.json")).content["components"]["schemas"]
+    described, _ = schemas["VersionBody"]["properties"]["policy"]["anyOf"]
+    assert described["properties"].keys() == set(POLICY_KEYS)
+    policy = {"validators": ["json", {"regex": "^x"}, {"max_chars": 3}, {"json_schema": {"type": "object"}}]}
+    jsonschema.Draft202012Validator(described).validate(policy)
+    assert not jsonschema.Draft202012Validator(described).is_valid({"validators": [{"regx": "x"}]})
+    assert (await admin.post("/agents", {"agent": "a"})).status == 201
+    assert (await admin.post("/agents/a/versions", {"policy": policy})).status == 201
 
 
 @pytest.mark.parametrize(

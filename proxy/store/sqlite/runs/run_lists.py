@@ -1,5 +1,5 @@
 """Runs by page, newest first, and their number: by the index of what is asked for, or by segments for those of one owner and
-for what is asked of a lane (version, release, rollout, arm, result).
+for what is asked of a lane (version, release, rollout, arm, result, kind).
 
 Segments are made in run_segments.py. Other lists are in lists.py, cursors in paging.py.
 
@@ -227,6 +227,7 @@ def _of_lane(wanted: RunFilter) -> tuple[str, list[Any]]:
         ("rollout = ?", wanted.rollout),
         ("arm = ?", wanted.arm),
         ("result = ?", wanted.result),
+        ("kind = ?", wanted.kind),
     )
 
 
