@@ -6,7 +6,7 @@ import typer
 
 from proxy.cli.admin_command import PlainCommand, example_text
 from proxy.cli.failures import EXIT_CODES
-from proxy.core.wrong_values import nearest_of
+from proxy.core.nearest import nearest_of
 
 EXIT_CODES_PAGE = "exit-codes"
 

@@ -50,7 +50,7 @@ def warn_of_own_name(api: AdminClient, name: str) -> None:
     # Here, so that no other verb waits for this module.
     from proxy.core.calls.outcomes import FIXED_NAMES  # noqa: PLC0415
 
-    hint = None if name in FIXED_NAMES else _nearest(name, list(FIXED_NAMES))
+    hint = None if name in FIXED_NAMES else did_you_mean(name, FIXED_NAMES)
     if hint is not None:
         api.warnings.append(f"warning: {name!r} is a name of your own; {hint}")
 

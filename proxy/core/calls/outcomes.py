@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args
 
 from proxy.core.errors import BadInput
+from proxy.core.nearest import nearest_of
 from proxy.core.shapes import Moment, VersionNumber, Who, Why
 from proxy.core.times import rfc3339
-from proxy.core.wrong_values import in_words, nearest_of
+from proxy.core.wrong_values import in_words
 
 Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)

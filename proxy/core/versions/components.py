@@ -13,9 +13,9 @@ from typing import Any, Literal, cast, get_args
 
 from proxy.core.canonical import content_hash
 from proxy.core.errors import BadInput
+from proxy.core.nearest import nearest_of
 from proxy.core.versions.prompts import VARIABLE_NAME, Template, parse_template
 from proxy.core.versions.validators import Validator, read_validators
-from proxy.core.wrong_values import nearest_of
 
 ComponentKind = Literal["prompt", "model", "tools", "retrieval", "policy"]
 COMPONENT_KINDS: tuple[ComponentKind, ...] = get_args(ComponentKind)

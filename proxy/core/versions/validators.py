@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
 
 from proxy.core.errors import BadInput
-from proxy.core.wrong_values import nearest_of
+from proxy.core.nearest import nearest_of
 
 ValidatorKind = Literal["json", "json_schema", "regex", "not_regex", "max_chars"]
 KINDS: Final[tuple[ValidatorKind, ...]] = get_args(ValidatorKind)
