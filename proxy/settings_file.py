@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import yaml
 
+from proxy.core.characters import NoText, file_text
+
 _MAX_FILE_BYTES = 1024 * 1024
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -30,9 +32,24 @@ class _StrictLoader(yaml.SafeLoader):
             raise yaml.YAMLError("aliases (*name) are not supported")
         return super().compose_node(parent, index)
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] untyped in types-PyYAML
+        try:
+            built: Any = super().construct_object(node, deep)  # pyright: ignore[reportUnknownMemberType] untyped in types-PyYAML
+            if isinstance(built, str) and not built.isascii():
+                built.encode()
+        except (ValueError, LookupError, AttributeError, TypeError):
+            # What it is may be a secret, and is not shown.
+            kind = "text" if node.tag.endswith(":str") else node.tag.rpartition(":")[2]
+            raise yaml.YAMLError(
+                f"what stands there is no valid {kind} (line {node.start_mark.line + 1}); put texts in quotes"
+            ) from None
+        return built
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.YAMLError(f"a key must be a text (line {key_node.start_mark.line + 1})")
             key: Any = self.construct_object(key_node, deep=True)  # pyright: ignore[reportUnknownMemberType] untyped in types-PyYAML
             if key in seen:
                 raise yaml.YAMLError(f"the key {key!r} occurs twice (line {key_node.start_mark.line + 1})")
@@ -41,21 +58,34 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def load_yaml(text: str) -> Any:
-    """One YAML document, read strictly. Raises yaml.YAMLError."""
-    return yaml.load(text, _StrictLoader)  # noqa: S506 a SafeLoader, made stricter
+    """One YAML document, read strictly; a BOM before it is none of it. Raises yaml.YAMLError alone, in one sentence with the line."""
+    text = text.removeprefix("\ufeff")
+    try:
+        return yaml.load(text, _StrictLoader)  # noqa: S506 a SafeLoader, made stricter
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deep") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise yaml.YAMLError(f"the character U+{ord(text[error.position]):04X} is not allowed (line {line})") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        said = ", ".join(filter(None, (error.context, error.problem)))
+        raise yaml.YAMLError(said if mark is None else f"{said} (line {mark.line + 1})") from None
 
 
 def file_content(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
+        with path.open("rb") as file:
+            read = file.read(_MAX_FILE_BYTES + 1)
+        if len(read) > _MAX_FILE_BYTES:
             raise SettingsError([f"{path}: larger than {_MAX_FILE_BYTES} bytes"])
-        content = load_yaml(path.read_text(encoding="utf-8-sig"))
+        content = load_yaml(file_text(read))
     except OSError as error:
         raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise SettingsError([f"{path}: is not UTF-8"]) from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise SettingsError([f"{path}: is not valid YAML: {' '.join(str(error).split())}"]) from None
+    except NoText as reason:
+        raise SettingsError([f"{path}: {reason}"]) from None
+    except yaml.YAMLError as error:
+        raise SettingsError([f"{path}: is not valid YAML: {error}"]) from None
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "webhook_settings": {"core"},
     # The part of the composition root that tells others of changes.
     "webhook_parts": {"core", "store", "runtime", "edges", "settings", "webhook_settings"},
-    "settings_file": set(),
+    "settings_file": {"core"},
     # How a process is told to stop, whichever one it is.
     "stop_signals": set(),
     "data_plane": {"core", "http1", "runtime"},

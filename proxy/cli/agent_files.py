@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from proxy.core.characters import NoText, file_text
 from proxy.core.errors import BadInput
 from proxy.core.names import check_agent_name, check_label_name
 from proxy.core.nearest import did_you_mean
@@ -151,9 +152,9 @@ def load_mapping(path: Path, directory: Path, shown: str, wanted: str) -> Docume
 
     text = _text(path, directory, _MAX_FILE_BYTES, shown)
     try:
-        content = load_yaml(text.removeprefix("\ufeff"))
-    except (YAMLError, RecursionError, ValueError) as error:
-        raise BadAgentFiles([f"{shown}: is not valid YAML: {' '.join(str(error).split())}"]) from None
+        content = load_yaml(text)
+    except YAMLError as error:
+        raise BadAgentFiles([f"{shown}: is not valid YAML: {error}"]) from None
     if not isinstance(content, dict):
         raise BadAgentFiles([f"{shown}: must be a mapping {wanted}"])
     return cast("Document", content)
@@ -174,9 +175,9 @@ def _text(path: Path, inside: Path, limit_bytes: int, shown: str) -> str:
     if len(content) > limit_bytes:
         raise BadAgentFiles([f"{shown}: is larger than {limit_bytes} bytes"])
     try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadAgentFiles([f"{shown}: is not UTF-8 (byte {error.start})"]) from None
+        return file_text(content)
+    except NoText as reason:
+        raise BadAgentFiles([f"{shown}: {reason}"]) from None
 
 
 def _settings(content: Document, problems: list[str]) -> Document:

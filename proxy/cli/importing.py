@@ -16,6 +16,7 @@ from proxy.cli.admin_command import admin_command
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.git_verbs import all_told
 from proxy.cli.showing import Show, say_block
+from proxy.cli.strict_json import strict_json
 from proxy.cli.version_body import read_text
 
 
@@ -93,8 +94,8 @@ def told_format(content: str, file_name: str) -> ImportFormat:
     if file_name.endswith(".prompt"):
         return ImportFormat.LITELLM
     try:
-        value: Any = json.loads(content.removeprefix("\ufeff"))
-    except (ValueError, RecursionError):
+        value: Any = strict_json(content)
+    except ValueError:
         return ImportFormat.LITELLM if content.lstrip("\ufeff").startswith("---") else ImportFormat.OPENAI
     while isinstance(value, list) and value:
         value = cast("list[Any]", value)[0]

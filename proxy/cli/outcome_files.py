@@ -2,8 +2,7 @@
 
 import csv
 import io
-import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -13,11 +12,24 @@ from proxy.cli.admin_client import AdminClient, Document
 from proxy.cli.admin_command import admin_command
 from proxy.cli.failures import EXIT_FAILED, EXIT_USAGE, CommandFailed
 from proxy.cli.showing import Show
+from proxy.cli.strict_json import strict_json
 from proxy.cli.version_body import json_or_text, read_text
 
 _AT_ONCE = 1_000
 _SHOWN = 20
-MEMBERS = ("run", "request_id", "trace_id", "conversation", "agent", "name", "value", "severity", "why")
+_NAMINGS = ("run", "request_id", "trace_id", "conversation")
+#: What the server takes of the members that are texts.
+_LONGEST = {
+    "run": 100,
+    "request_id": 128,
+    "trace_id": 32,
+    "conversation": 512,
+    "agent": 64,
+    "name": 64,
+    "severity": 64,
+    "why": 2000,
+}
+MEMBERS = (*_NAMINGS, "agent", "name", "value", "severity", "why")
 
 
 def register(outcomes: typer.Typer) -> None:
@@ -68,35 +80,76 @@ def _json_lines(file: Path) -> Iterator[Document]:
     for number, line in enumerate(read_text(file).removeprefix("\ufeff").split("\n"), start=1):
         if not line.strip():
             continue
+        at = f"{file}, line {number}"
         try:
-            fact = json.loads(line)
-        except ValueError:
-            fact = None
+            fact = strict_json(line)
+        except ValueError as error:
+            # Each line is a document of its own: the place in it is all that its reader can tell.
+            raise CommandFailed(f"{at}: is no JSON object: {error}", EXIT_USAGE) from None
         if not isinstance(fact, dict):
-            raise CommandFailed(f"{file}, line {number}: is no JSON object", EXIT_USAGE)
-        yield _checked(cast("Document", fact), f"{file}, line {number}")
+            raise CommandFailed(f"{at}: is no JSON object", EXIT_USAGE)
+        _check_names(cast("Document", fact), at)
+        yield _checked(cast("Document", fact), at)
 
 
 def _csv(file: Path) -> Iterator[Document]:
     """Empty cells say nothing; a value that is no JSON is a text, as with `switchback outcome`."""
-    rows = csv.DictReader(io.StringIO(read_text(file).removeprefix("\ufeff"), newline=""), strict=True)
+    rows = csv.reader(io.StringIO(read_text(file).removeprefix("\ufeff"), newline=""), strict=True)
+    names: list[str] | None = None
     try:
         for row in rows:
             at = f"{file}, line {rows.line_num}"
-            if None in row or None in row.values():
-                raise CommandFailed(f"{at}: has not as many cells as the first line", EXIT_USAGE)
-            fact: Document = {name: cell for name, cell in row.items() if cell != ""}
-            if "value" in fact:
-                fact["value"] = json_or_text(fact["value"])
-            yield _checked(fact, at)
+            if names is None:
+                names = row
+                # What ends in a comma, as spreadsheets write it, has a column without a name, and nothing in it.
+                _check_names(list(filter(None, names)), at)
+            elif row:
+                yield _checked(_fact(names, row, at), at)
     except csv.Error as error:
         raise CommandFailed(f"{file}, line {rows.line_num}: {error}", EXIT_USAGE) from None
+    if names is None:
+        raise CommandFailed(f"{file}: is empty; its first line must say the names of its columns", EXIT_USAGE)
+
+
+def _fact(names: Sequence[str], row: Sequence[str], at: str) -> Document:
+    if len(row) != len(names):
+        raise CommandFailed(f"{at}: has not as many cells as the first line", EXIT_USAGE)
+    fact: Document = {name: cell for name, cell in zip(names, row, strict=True) if cell != ""}
+    if "" in fact:
+        raise CommandFailed(f"{at}: has a cell in a column without a name", EXIT_USAGE)
+    if "value" in fact:
+        fact["value"] = json_or_text(fact["value"])
+    return fact
+
+
+def _check_names(names: Collection[str], at: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name not in MEMBERS:
+            raise CommandFailed(f"{at}: has no {name!r}; known: {', '.join(MEMBERS)}", EXIT_USAGE)
+        if name in seen:
+            raise CommandFailed(f"{at}: {name!r} occurs twice", EXIT_USAGE)
+        seen.add(name)
+    if "name" not in seen:
+        raise CommandFailed(f"{at}: does not say which fact it is (`name`)", EXIT_USAGE)
 
 
 def _checked(fact: Document, at: str) -> Document:
-    unknown = [name for name in fact if name not in MEMBERS]
-    if unknown:
-        raise CommandFailed(f"{at}: has no {unknown[0]!r}; known: {', '.join(MEMBERS)}", EXIT_USAGE)
+    """What the server would refuse is refused here, before anything is sent."""
+    # Heavy: only this verb checks facts on this side.
+    from proxy.core.calls.outcomes import check_outcome  # noqa: PLC0415
+    from proxy.core.errors import BadInput  # noqa: PLC0415
+
     if "name" not in fact:
         raise CommandFailed(f"{at}: does not say which fact it is (`name`)", EXIT_USAGE)
+    for member, most in _LONGEST.items():
+        text = fact.get(member)
+        if text is not None and not (isinstance(text, str) and len(text) <= most and (text or member == "why")):
+            raise CommandFailed(f"{at}: {member} must be a text of at most {most} characters", EXIT_USAGE)
+    if sum(fact.get(naming) is not None for naming in _NAMINGS) != 1:
+        raise CommandFailed(f"{at}: must name its run by one of {', '.join(_NAMINGS)}", EXIT_USAGE)
+    try:
+        check_outcome(fact["name"], fact.get("value"), fact.get("severity"))
+    except BadInput as bad:
+        raise CommandFailed(f"{at}: {bad.message}", EXIT_USAGE) from None
     return fact

@@ -36,8 +36,8 @@ def read_plan_file(path: Path) -> Document:
     from proxy.settings_file import load_yaml  # noqa: PLC0415
 
     try:
-        content = load_yaml(read_text(path).removeprefix("\ufeff"))
-    except (YAMLError, ValueError) as error:
+        content = load_yaml(read_text(path))
+    except YAMLError as error:
         raise CommandFailed(f"{path} is no YAML or JSON: {error}", EXIT_USAGE) from None
     if not isinstance(content, dict):
         raise CommandFailed(f"{path} holds no plan: it must be an object with steps, guards, …", EXIT_USAGE)

@@ -4,7 +4,6 @@ Only shapes are made here; whether they are allowed is the server's to say. File
 a prompt. Counterpart: `versions.py`, which has the options.
 """
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,8 @@ from typing import Any, cast
 
 from proxy.cli.admin_client import Document
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
+from proxy.cli.strict_json import strict_json
+from proxy.core.characters import NoText, file_text
 from proxy.core.errors import BadInput
 from proxy.core.versions.recorded import COUNTED_POLICY, ENFORCED_POLICY, JUDGED_POLICY, RECORDED
 from proxy.core.versions.validators import check_validators
@@ -156,31 +157,26 @@ def read_text(path: Path) -> str:
     """A file (or `-`, standard input) as UTF-8, every byte kept. Raises CommandFailed."""
     try:
         content = sys.stdin.buffer.read() if path == _STANDARD_INPUT else path.read_bytes()
-        return content.decode("utf-8")
+        return file_text(content)
     except OSError as error:
         raise CommandFailed(f"{path}: cannot be read: {error.strerror}", EXIT_USAGE) from None
-    except UnicodeDecodeError:
-        raise CommandFailed(f"{path}: is not UTF-8", EXIT_USAGE) from None
+    except NoText as reason:
+        raise CommandFailed(f"{path}: {reason}", EXIT_USAGE) from None
 
 
 def json_or_text(value: str) -> Any:
     """What a word of the command line says: JSON, or where it is none the text itself."""
     try:
-        return json.loads(value, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        return strict_json(value)
+    except ValueError:
         return value
-
-
-def _refuse_constant(name: str) -> None:
-    """NaN and Infinity, which Python reads and JSON has not."""
-    raise ValueError(f"{name} is no number that JSON has")
 
 
 def read_json(path: Path) -> Any:
     """A JSON file. Raises CommandFailed."""
     try:
-        return json.loads(read_text(path), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        return strict_json(read_text(path))
+    except ValueError as error:
         raise CommandFailed(f"{path}: is not JSON: {error}", EXIT_USAGE) from None
 
 

@@ -9,6 +9,8 @@ of direction, which reorder it; and what takes no room at all (zero-width, joine
         in a label of a metric, a terminal, CSV                         replaced; CSV also defuses what begins like a formula
         in JSON answers                                                 as it is; the command prints JSON in ASCII
 
+A file that people write has to be UTF-8 (`file_text`), or is refused with the line where it is not.
+
 A reason is not refused for its characters: it comes with kill switches and rollbacks, which have to be in force at once.
 """
 
@@ -59,3 +61,28 @@ def _escape(found: re.Match[str]) -> str:
         return character
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+class NoText(ValueError):
+    """The bytes are no text; the message goes on from the name of the file."""
+
+
+def file_text(content: bytes) -> str:
+    """The text, every byte of it kept, a BOM too. Raises NoText.
+
+    A NUL is in no text that people write: it comes of a binary file, or of UTF-16 without its mark.
+    """
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise NoText("is not UTF-8 but UTF-16: save it as UTF-8")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NoText(f"is not UTF-8 (line {_line_at(content, error.start)})") from None
+    nul = content.find(b"\0")
+    if nul >= 0:
+        raise NoText(f"holds a NUL byte (line {_line_at(content, nul)}): is it UTF-16, or no text?")
+    return text
+
+
+def _line_at(content: bytes, position: int) -> int:
+    return content.count(b"\n", 0, position) + 1

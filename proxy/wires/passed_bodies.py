@@ -22,7 +22,7 @@ from proxy.wires.shared.json_wire import TOOL_MARKS, look_for
 from proxy.wires.shared.metadata_user import user_and_conversation
 from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.shared.tool_names import offered_tools
-from proxy.wires.shared.version_parts import FLAG, TEXT, read_model, read_switchback_member
+from proxy.wires.shared.version_parts import FLAG, read_identifier, read_model, read_switchback_member
 from proxy.wires.wire import RequestFacts, WireFamily
 
 OUR_MEMBER: Final = "switchback"
@@ -134,7 +134,6 @@ def _subject(members: JsonMembers, family: WireFamily) -> tuple[str | None, str 
     """User and conversation."""
     if family == "anthropic":
         metadata = members.given("metadata")
-        user_id = None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
+        user_id = None if metadata is None else read_identifier(parse_members(metadata, "metadata"), "user_id")
         return user_and_conversation(user_id)
-    users = (members.decoded(name, TEXT, "a text") for name in _USER_MEMBERS)
-    return next((user for user in users if user is not None), None), None
+    return next(filter(None, (read_identifier(members, name) for name in _USER_MEMBERS)), None), None

@@ -76,7 +76,7 @@ def test_a_directory_may_be_one_agent_or_hold_many_at_any_depth(tmp_path: Path) 
     [
         b"",
         b"no end",
-        "日本 👩‍👩‍👧 e\u0301 \x1b[31m\x00 \u2028".encode(),
+        "日本 👩‍👩‍👧 e\u0301 \x1b[31m \u2028".encode(),
         b"x\n" * 500_000,
     ],
     ids=["empty", "no final line end", "unicode", "a megabyte"],
@@ -137,16 +137,40 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, problem: str
     assert problems_of(tmp_path) == [f"agent.yaml: {problem}"]
 
 
-@pytest.mark.parametrize("text", ["- a", "a: &x 1\nb: *x", "agent: [", "\x00", "!!python/object:os.system {}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "- a",
+        "a: &x 1\nb: *x",
+        "agent: [",
+        "\x00",
+        "!!python/object:os.system {}",
+        "agent: a\n? [b]\n: c",
+        "agent: 2026-13-45",
+        "agent: !!bool x",
+        "agent: !!int ''",
+        "agent: !!timestamp x",
+        "[" * 5_000,
+    ],
+)
 def test_what_is_no_plain_mapping_is_refused(tmp_path: Path, text: str) -> None:
     write(tmp_path, text)
     (problem,) = problems_of(tmp_path)
     assert problem.startswith("agent.yaml: ")
 
 
-def test_a_prompt_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, "agent: a\nprompt: {file: prompt.md}", b"ok \xff")
-    assert problems_of(tmp_path) == ["agent.yaml: prompt.file: prompt.md: is not UTF-8 (byte 3)"]
+@pytest.mark.parametrize(
+    ("prompt", "problem"),
+    [
+        (b"ok\r\nno \xff", "is not UTF-8 (line 2)"),
+        ("ok".encode("utf-16"), "is not UTF-8 but UTF-16: save it as UTF-8"),
+        ("ok".encode("utf-16-le"), "holds a NUL byte (line 1): is it UTF-16, or no text?"),
+    ],
+)
+def test_a_prompt_that_is_not_utf8_is_refused(tmp_path: Path, prompt: bytes, problem: str) -> None:
+    write(tmp_path, "agent: a\nprompt: {file: prompt.md}", prompt)
+    assert problems_of(tmp_path) == [f"agent.yaml: prompt.file: prompt.md: {problem}"]
 
 
 def test_an_empty_directory_and_a_missing_one_are_told_apart(tmp_path: Path) -> None:

@@ -157,6 +157,8 @@ async def test_a_prompt_can_come_through_standard_input(switchback, agent):
         (("--prompt-file", "binary"), "is not UTF-8"),
         (("--tools-file", "broken.json"), "is not JSON"),
         (("--tools-file", "number.json"), "must be a list of tools"),
+        (("--tools-file", "twice.json"), "is not JSON: the member 'mode' occurs twice"),
+        (("--tools-file", "deep.json"), "is not JSON: it is nested too deep"),
         (("--policy-file", "list.json"), "must be a JSON object"),
         (("--policy", "max_tool_calls"), "--policy is written NAME=VALUE"),
         (("--parameter", "=1"), "--parameter is written NAME=VALUE"),
@@ -167,6 +169,8 @@ async def test_what_cannot_be_read_is_told_before_anything_is_sent(switchback, a
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "number.json").write_text("7")
+    (tmp_path / "twice.json").write_text('{"mode": "merge", "mode": "replace"}')
+    (tmp_path / "deep.json").write_text("[" * 100_000)
     (tmp_path / "list.json").write_text(json.dumps([]))
     result = await switchback("versions", "create", "a", *options)
     assert (result.exit_code, {asked.method for asked in agent.asked} - {"GET"}) == (2, set())

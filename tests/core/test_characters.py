@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.characters import escaped_json, is_plain, plain, plain_text
+from proxy.core.characters import NoText, escaped_json, file_text, is_plain, plain, plain_text
 from proxy.core.errors import BadInput
 from proxy.core.versions.new_versions import MAX_MODEL_NAME, MAX_PLACEHOLDERS, check_new_version
 from proxy.runtime.process.line_writer import LineWriter
@@ -120,3 +120,25 @@ def test_a_policy_of_a_new_version_holds_nothing_that_nobody_reads(policy: objec
     with pytest.raises(BadInput) as refused:
         check_new_version({"policy": policy})
     assert (refused.value.param, hint in refused.value.message) == (param, True)
+
+
+@pytest.mark.parametrize("text", ["", "a\r\nb", "\ufeffa", "\u00e9\U0001f600", "\x1b[1m"])
+def test_every_byte_of_a_text_is_kept(text: str) -> None:
+    assert file_text(text.encode()) == text
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"a\nb\n\xe9", "is not UTF-8 (line 3)"),
+        (b"\xed\xa0\x80", "is not UTF-8 (line 1)"),
+        (b"a\n\0", "holds a NUL byte (line 2): is it UTF-16, or no text?"),
+        ("a\n".encode("utf-16-be"), "holds a NUL byte (line 1): is it UTF-16, or no text?"),
+        ("a".encode("utf-16"), "is not UTF-8 but UTF-16: save it as UTF-8"),
+        (b"\xfe\xff\0a", "is not UTF-8 but UTF-16: save it as UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_told_with_its_line(content: bytes, problem: str) -> None:
+    with pytest.raises(NoText) as told:
+        file_text(content)
+    assert str(told.value) == problem

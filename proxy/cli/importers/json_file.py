@@ -1,16 +1,16 @@
 """Reads the JSON a user saved: one object, strictly. Shared by the formats that are JSON."""
 
-import json
 from typing import Any, cast
 
 from proxy.cli.importers.imported import CannotImport, Document
+from proxy.cli.strict_json import strict_json
 
 
 def read_object(content: str, file_name: str) -> Document:
     """The object in `content`, or the only one of a list. Raises CannotImport."""
     try:
-        value: Any = json.loads(content.removeprefix("\ufeff"), object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError) as error:
+        value: Any = strict_json(content)
+    except ValueError as error:
         raise CannotImport(f"{file_name}: is not JSON: {error}") from None
     if isinstance(value, dict) and set(cast("Document", value)) <= {"data", "meta", "object"} and "data" in value:
         value = cast("Document", value)["data"]
@@ -22,10 +22,3 @@ def read_object(content: str, file_name: str) -> Document:
     if not isinstance(value, dict):
         raise CannotImport(f"{file_name}: is not a JSON object")
     return cast("Document", value)
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> Document:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member occurs twice")
-    return found

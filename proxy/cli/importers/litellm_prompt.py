@@ -47,8 +47,8 @@ def _parts(text: str, file_name: str) -> tuple[Document, str]:
         return {}, text
     try:
         front: Any = load_yaml(match[1])
-    except (YAMLError, RecursionError, ValueError) as error:
-        raise CannotImport(f"{file_name}: its front matter is not YAML: {' '.join(str(error).split())}") from None
+    except YAMLError as error:
+        raise CannotImport(f"{file_name}: its front matter is not YAML: {error}") from None
     if front is not None and not isinstance(front, dict):
         raise CannotImport(f"{file_name}: its front matter is not a mapping")
     members = cast("dict[Any, Any]", front or {})

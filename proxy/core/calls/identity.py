@@ -238,6 +238,8 @@ def _version_number(text: str) -> int:
 
 
 def _identifier(name: str, value: str | None) -> str | None:
+    # As around a header's value: blanks make nobody another.
+    value = value and value.strip()
     if not value:
         return None
     if len(value) > _MAX_ID_CHARACTERS:
@@ -311,6 +313,8 @@ class _Member:
 
     def text(self, key: str) -> str | None:
         value = self._content.get(key)
+        if key != "agent" and isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
         if value is not None and not isinstance(value, str):
             raise BadInput("bad_switchback_member", f"switchback.{key} must be a text", param=f"switchback.{key}")
         return value or None

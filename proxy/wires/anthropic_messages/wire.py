@@ -27,7 +27,7 @@ from proxy.wires.shared.tool_names import offered_tools
 from proxy.wires.shared.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
-    TEXT,
+    read_identifier,
     read_model,
     read_switchback_member,
     read_whole_number,
@@ -71,7 +71,7 @@ _ERROR_TYPES: Final = {
 def _facts(members: JsonMembers) -> RequestFacts:
     model = read_model(members)
     metadata = members.given("metadata") if "metadata" in members.values else None
-    user_id = None if metadata is None else parse_members(metadata, "metadata").decoded("user_id", TEXT, "a text")
+    user_id = None if metadata is None else read_identifier(parse_members(metadata, "metadata"), "user_id")
     user, conversation = user_and_conversation(user_id)
     return RequestFacts(
         claims=BodyClaims(

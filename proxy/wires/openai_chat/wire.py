@@ -24,7 +24,7 @@ from proxy.wires.shared.request_bounds import RequestBounds, is_dense
 from proxy.wires.shared.tool_names import offered_tools
 from proxy.wires.shared.version_parts import (
     FLAG,
-    TEXT,
+    read_identifier,
     read_model,
     read_switchback_member,
     read_whole_number,
@@ -56,7 +56,7 @@ _AUDIO_PART: Final = b'"input_audio"'
 
 def _facts(members: JsonMembers) -> RequestFacts:
     model = read_model(members)
-    user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
+    user = read_identifier(members, "safety_identifier") or read_identifier(members, "user")
     return RequestFacts(
         claims=BodyClaims(model=model, user=user, switchback=read_switchback_member(members)),
         model=model,

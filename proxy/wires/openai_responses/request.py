@@ -35,6 +35,7 @@ from proxy.wires.shared.version_parts import (
     ToolName,
     drop_members,
     final_model,
+    identifier_text,
     ignored_variables,
     joined_names,
     labels_of,
@@ -234,16 +235,18 @@ def _tool_shape(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class _Conversation(msgspec.Struct, gc=False):
-    id: str | None = None
+    id: str | int | None = None
 
 
-_conversation: msgspec.json.Decoder[str | _Conversation | None] = msgspec.json.Decoder(str | _Conversation | None)
+_conversation: msgspec.json.Decoder[str | int | _Conversation | None] = msgspec.json.Decoder(
+    str | int | _Conversation | None
+)
 
 
 def conversation_of(members: JsonMembers) -> str | None:
     """The conversation that the provider keeps, by its id. Raises BadInput(`wrong_kind`)."""
     given = members.decoded("conversation", _conversation, "an id, or an object with one")
-    return given.id if isinstance(given, _Conversation) else given
+    return identifier_text(given.id if isinstance(given, _Conversation) else given)
 
 
 #: A prompt here declares fewer, and a decoder takes 20 ms for a megabyte of small ones.

@@ -44,7 +44,7 @@ from proxy.wires.shared.tool_names import offered_tools
 from proxy.wires.shared.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
-    TEXT,
+    read_identifier,
     read_model,
     read_switchback_member,
     read_whole_number,
@@ -71,7 +71,7 @@ _CONVERSATION: Final = "input"
 
 def _facts(members: JsonMembers) -> RequestFacts:
     model = read_model(members)
-    user = members.decoded("safety_identifier", TEXT, "a text") or members.decoded("user", TEXT, "a text")
+    user = read_identifier(members, "safety_identifier") or read_identifier(members, "user")
     conversation = conversation_of(members)
     nested = nested_tool_names(members)
     tool_names = offered_tools(members).union(nested) if nested else offered_tools(members)

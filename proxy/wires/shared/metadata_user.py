@@ -6,7 +6,7 @@ user, everybody would be somebody else each time. Any other text is the user.
 """
 
 import re
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import orjson
 
@@ -36,6 +36,10 @@ def user_and_conversation(user_id: str | None) -> tuple[str | None, str | None]:
 
 
 def _first(members: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    return next(
-        (cast("str", members[name]) for name in names if isinstance(members.get(name), str) and members[name]), None
-    )
+    return next(filter(None, (_text(members.get(name)) for name in names)), None)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else None

@@ -27,6 +27,7 @@ _MAX_SWITCHBACK_BYTES = 1024 * 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 TEXT: JsonDecoder[str | None] = msgspec.json.Decoder(str | None)
+_IDENTIFIER: JsonDecoder[str | int | None] = msgspec.json.Decoder(str | int | None)
 FLAG: JsonDecoder[bool | None] = msgspec.json.Decoder(bool | None)
 WHOLE_NUMBER: JsonDecoder[int | None] = msgspec.json.Decoder(int | None)
 OBJECT: JsonDecoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
@@ -40,6 +41,17 @@ def read_model(members: JsonMembers) -> str | None:
     if len(model) > _MAX_MODEL_CHARACTERS or (not model.isprintable() and _CONTROL.search(model)):
         raise wrong_kind("model", f"a text of at most {_MAX_MODEL_CHARACTERS} characters")
     return model
+
+
+def read_identifier(members: JsonMembers, name: str) -> str | None:
+    """An id of the caller's: a text, or a whole number, which stands for its digits; None where there is none, or an empty one. Raises
+    BadInput(`wrong_kind`) for anything else: `42.0` has more than one spelling, and `true` is nobody."""
+    return identifier_text(members.decoded(name, _IDENTIFIER, "a text or a whole number"))
+
+
+def identifier_text(given: str | int | None) -> str | None:
+    """As `read_identifier`, of what was decoded already."""
+    return (str(given) if isinstance(given, int) else given) or None
 
 
 def read_whole_number(members: JsonMembers, name: str, least: int, most: int) -> int | None:

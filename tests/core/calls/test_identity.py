@@ -114,6 +114,15 @@ def test_an_identifier_that_is_too_long_or_holds_a_control_character_is_refused(
     assert refused(user=user) == "bad_identifier"
 
 
+def test_a_number_is_its_digits_and_blanks_around_make_nobody_another() -> None:
+    assert caller(member={"user": 42, "conversation": 0}).user == caller(headers={"switchback-user": "42"}).user == "42"
+    assert caller(member={"conversation": 0}).conversation == "0"
+    assert caller(user=" ann\u00a0").user == caller(headers={"switchback-user": "ann"}).user == "ann"
+    assert caller(user=" \t ").user is None
+    for odd in (True, 4.0, [], {}):
+        assert refused(member={"user": odd}) == "bad_switchback_member"
+
+
 def test_tags_and_variables_come_from_header_and_member() -> None:
     who = caller(
         headers={"switchback-tags": "tenant=acme, channel=web=1", "switchback-variables": '{"a":"x","n":1.5,"b":true}'},

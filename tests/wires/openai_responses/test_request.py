@@ -233,7 +233,7 @@ def test_tools_inside_of_others_and_in_the_conversation_are_seen() -> None:
 def test_a_conversation_that_the_provider_keeps_is_the_callers(sent: str) -> None:
     claims = WIRE.read(f'{{"input":"hi","conversation":{sent},"user":"u","safety_identifier":"s"}}'.encode()).claims
     assert (claims.conversation, claims.user) == ("conv_1", "s")
-    assert refusal_of('{"model":"m","conversation":7}') == ("wrong_kind", "conversation")
+    assert refusal_of('{"model":"m","conversation":true}') == ("wrong_kind", "conversation")
 
 
 def test_a_response_made_in_the_background_is_bounded_by_nothing() -> None:

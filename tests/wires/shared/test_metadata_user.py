@@ -26,8 +26,10 @@ DEVICE, ACCOUNT, SESSION = "ab" * 32, "6f1c0e0e-1111-4222-8333-444455556666", "0
         ("user_a_account_b", ("user_a_account_b", None)),
         ("{not json", ("{not json", None)),
         ({"name": "Ada"}, ('{"name": "Ada"}', None)),
-        ({"session_id": 7, "device_id": ["x"]}, ('{"session_id": 7, "device_id": ["x"]}', None)),
-        ("", ("", None)),
+        ({"session_id": True, "device_id": ["x"]}, ('{"session_id": true, "device_id": ["x"]}', None)),
+        ({"session_id": 7, "account_uuid": 42, "device_id": DEVICE}, ("42", "7")),
+        ({"session_id": 7.5, "account_uuid": 0}, ("0", None)),
+        ('{"account_uuid": "\\ud800"}', ('{"account_uuid": "\\ud800"}', None)),
     ],
 )
 def test_account_or_device_is_the_user_and_the_session_the_conversation(
