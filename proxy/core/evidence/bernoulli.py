@@ -81,7 +81,7 @@ def _log_choose(n: int, k: int) -> float:
 def log_sum_exp(logs: Sequence[float]) -> float:
     """ln of the sum of the exponentials, without leaving the range of floats."""
     top = max(logs)
-    return top + math.log(sum(math.exp(log - top) for log in logs))
+    return top + math.log(sum([math.exp(log - top) for log in logs]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,9 @@ only with many runs and clusters, and never on rates, where it errs too often.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from operator import mul
 from typing import Final, NamedTuple
 
-from proxy.core.evidence.clustering import CLUSTERS, add_cells
+from proxy.core.evidence.clustering import CLUSTERS, ComputedOnce, add_cells
 
 #: The mixture's width for log ratios, and for scores in standard deviations.
 TAU_RATIO: Final = 0.3
@@ -44,28 +42,28 @@ class StepSums:
         add_cells(sums, more)
         return StepSums(sums)
 
-    @cached_property
+    @ComputedOnce
     def total(self) -> Sums:
-        return Sums(
-            math.fsum([sums.numerator for sums in self.by_cluster.values()]),
-            math.fsum([sums.denominator for sums in self.by_cluster.values()]),
-        )
+        if not self.by_cluster:
+            return Sums(0.0, 0.0)
+        numerators, denominators = zip(*self.by_cluster.values(), strict=True)
+        return Sums(math.fsum(numerators), math.fsum(denominators))
 
-    @cached_property
-    def occupied(self) -> frozenset[int]:
-        """The clusters that have something to divide by."""
-        return frozenset([cluster for cluster, sums in self.by_cluster.items() if sums.denominator > 0])
+    @ComputedOnce
+    def occupied(self) -> int:
+        """The clusters that have something to divide by, a bit for each."""
+        return sum([1 << cluster for cluster, (_, denominator) in self.by_cluster.items() if denominator > 0])
 
-    @cached_property
+    @ComputedOnce
     def ratio(self) -> float:
         return self.total.numerator / self.total.denominator
 
-    @cached_property
+    @ComputedOnce
     def residuals(self) -> list[float]:
         """The numerator of each cluster beyond that of the arm's ratio."""
         ratio, residuals = self.ratio, [0.0] * CLUSTERS
-        for cluster, sums in self.by_cluster.items():
-            residuals[cluster] = sums.numerator - ratio * sums.denominator
+        for cluster, (numerator, denominator) in self.by_cluster.items():
+            residuals[cluster] = numerator - ratio * denominator
         return residuals
 
 
@@ -116,14 +114,18 @@ def _estimate(
     effect: float, scaled: Sequence[tuple[float, StepSums]], steps: Sequence[tuple[StepSums, StepSums]]
 ) -> Estimate | None:
     """`scaled`: each arm of each step, and by how much one unit of its numerator moves the effect."""
-    clusters = frozenset[int]().union(*(candidate.occupied for candidate, _ in steps))
-    if len(clusters) < 2:
+    occupied = 0
+    for candidate, _ in steps:
+        occupied |= candidate.occupied
+    clusters = occupied.bit_count()
+    if clusters < 2:
         return None
-    scales = [scale for scale, _ in scaled]
-    influences = zip(*(arm.residuals for _, arm in scaled), strict=True)
-    spread = CLUSTERS / (CLUSTERS - 1) * sum([sum(map(mul, scales, one)) ** 2 for one in influences])
-    variance = spread * (1 + 2 / (len(clusters) - 1))
-    return Estimate(effect, variance, len(clusters)) if variance > 0 else None
+    influences = [0.0] * CLUSTERS
+    for scale, arm in scaled:
+        influences = [before + scale * residual for before, residual in zip(influences, arm.residuals, strict=True)]
+    spread = CLUSTERS / (CLUSTERS - 1) * sum([influence * influence for influence in influences])
+    variance = spread * (1 + 2 / (clusters - 1))
+    return Estimate(effect, variance, clusters) if variance > 0 else None
 
 
 def log_e(effect: float, variance: float, tau: float, tolerated_effect: float = 0.0) -> float:

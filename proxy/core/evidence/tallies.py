@@ -8,11 +8,10 @@ a hundred times is no hundred witnesses.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final, Literal, TypeVar
 
 from proxy.core.evidence.bernoulli import Arms, MarginEvidence, OddsEvidence, log_sum_exp
-from proxy.core.evidence.clustering import ClusterCount, StepClusters, add_cells, design_effect, non_empty
+from proxy.core.evidence.clustering import ClusterCount, ComputedOnce, StepClusters, add_cells, design_effect, non_empty
 from proxy.core.evidence.ratio import (
     LEAST_CANDIDATE_CLUSTERS as LEAST_RATIO_CLUSTERS,
 )
@@ -34,36 +33,42 @@ SIDES: Final[tuple[Side, Side]] = ("candidate", "stable")
 RUNS_COUNTED_PER_USER: Final = 2
 #: A rate acts only when so many clusters of the candidate have runs.
 LEAST_RATE_CLUSTERS: Final = 10
-_NOTHING: Final[Mapping[int, ClusterCount]] = {}
+_NOTHING: Final = StepClusters()
 
 
 @dataclass(slots=True)
 class Tick:
-    """One metric's runs of one tick: by (step in which the run started, side, cluster)."""
+    """One metric's runs of one tick: by (step in which the run started, side), then cluster."""
 
-    counts: dict[tuple[int, Side, int], ClusterCount] = field(
-        default_factory=dict[tuple[int, "Side", int], ClusterCount]
+    counts: dict[tuple[int, Side], dict[int, ClusterCount]] = field(
+        default_factory=dict[tuple[int, "Side"], dict[int, ClusterCount]]
     )
-    sums: dict[tuple[int, Side, int], Sums] = field(default_factory=dict[tuple[int, "Side", int], Sums])
+    sums: dict[tuple[int, Side], dict[int, Sums]] = field(default_factory=dict[tuple[int, "Side"], dict[int, Sums]])
 
     def count(self, step: int, side: Side, cluster: int, *, is_bad: bool) -> None:
         """Count one run of a rate."""
-        key: tuple[int, Side, int] = (step, side, cluster)
+        cells = self.counts.get((step, side))
+        if cells is None:
+            cells = self.counts[step, side] = {}
         more = ClusterCount(1, int(is_bad))
-        before = self.counts.get(key)
-        self.counts[key] = more if before is None else before.plus(more)
+        before = cells.get(cluster)
+        cells[cluster] = more if before is None else before.plus(more)
 
     def add(self, step: int, side: Side, cluster: int, numerator: float, denominator: float) -> None:
         """Add one run of a ratio."""
-        key: tuple[int, Side, int] = (step, side, cluster)
+        cells = self.sums.get((step, side))
+        if cells is None:
+            cells = self.sums[step, side] = {}
         more = Sums(numerator, denominator)
-        before = self.sums.get(key)
-        self.sums[key] = more if before is None else before.plus(more)
+        before = cells.get(cluster)
+        cells[cluster] = more if before is None else before.plus(more)
 
     def merge(self, other: "Tick") -> None:
         """Add what another process counted in the same tick."""
-        add_cells(self.counts, other.counts)
-        add_cells(self.sums, other.sums)
+        for place, counts in other.counts.items():
+            add_cells(self.counts.setdefault(place, {}), counts)
+        for place, sums in other.sums.items():
+            add_cells(self.sums.setdefault(place, {}), sums)
 
 
 @dataclass(frozen=True)
@@ -78,14 +83,13 @@ class RateTally:
     def close(self, tick: Tick) -> "RateTally":
         """The tally with one more tick in it: each step that has runs in it is a block."""
         odds, margin, steps = self.odds, self.margin, dict(self.steps)
-        counted = by_step(tick.counts)
-        for step in sorted({step for step, _ in counted}):
-            block = _block(counted, step)
-            odds = odds.after(block)
-            margin = None if margin is None else margin.after(block)
-        for key, more in counted.items():
+        for key, more in tick.counts.items():
             before = steps.get(key)
             steps[key] = StepClusters(more) if before is None else before.plus(more)
+        for step in sorted({step for step, _ in tick.counts}):
+            block = _block(self.steps, steps, step)
+            odds = odds.after(block)
+            margin = None if margin is None else margin.after(block)
         return RateTally(odds, margin, steps)
 
     def runs(self, side: Side) -> int:
@@ -100,18 +104,18 @@ class RateTally:
         """One side's counts by step."""
         return self._sides[side]
 
-    @cached_property
+    @ComputedOnce
     def _sides(self) -> dict[Side, dict[int, StepClusters]]:
         sides: dict[Side, dict[int, StepClusters]] = {side: {} for side in SIDES}
         for (step, side), counts in self.steps.items():
             sides[side][step] = counts
         return sides
 
-    @cached_property
+    @ComputedOnce
     def deff(self) -> float:
         return design_effect(self.of("candidate").values(), self.of("stable").values())
 
-    @cached_property
+    @ComputedOnce
     def is_active(self) -> bool:
         """Whether there are clusters enough for it to act."""
         return non_empty(self.of("candidate").values()) >= LEAST_RATE_CLUSTERS
@@ -120,7 +124,7 @@ class RateTally:
         """ln of the evidence that the candidate is worse; 0 while it may not act."""
         return self._log_e
 
-    @cached_property
+    @ComputedOnce
     def _log_e(self) -> float:
         return self.odds.log_e(self.deff) if self.is_active else 0.0
 
@@ -129,13 +133,14 @@ class RateTally:
         return self.margin.log_e(self.deff) if self.margin is not None and self.is_active else 0.0
 
 
-def _block(counted: Mapping[tuple[int, Side], Mapping[int, ClusterCount]], step: int) -> Arms:
-    ours, theirs = counted.get((step, "candidate")) or _NOTHING, counted.get((step, "stable")) or _NOTHING
+def _block(
+    before: Mapping[tuple[int, Side], StepClusters], after: Mapping[tuple[int, Side], StepClusters], step: int
+) -> Arms:
+    """What came to a step between two states of it."""
+    ours, theirs = after.get((step, "candidate"), _NOTHING), after.get((step, "stable"), _NOTHING)
+    our_past, their_past = before.get((step, "candidate"), _NOTHING), before.get((step, "stable"), _NOTHING)
     return Arms(
-        sum([count.runs for count in ours.values()]),
-        sum([count.bad for count in ours.values()]),
-        sum([count.runs for count in theirs.values()]),
-        sum([count.bad for count in theirs.values()]),
+        ours.runs - our_past.runs, ours.bad - our_past.bad, theirs.runs - their_past.runs, theirs.bad - their_past.bad
     )
 
 
@@ -151,7 +156,7 @@ class RatioTally:
     def close(self, tick: Tick, candidate_runs: int) -> "RatioTally":
         """The tally with one more tick in it, of which so many runs were the candidate's."""
         steps = dict(self.steps)
-        for key, more in by_step(tick.sums).items():
+        for key, more in tick.sums.items():
             steps[key] = steps.get(key, StepSums()).plus(more)
         return RatioTally(self.deviation, self.candidate_runs + candidate_runs, steps)
 
@@ -167,7 +172,7 @@ class RatioTally:
         """The effect so far; positive is worse."""
         return self._estimate
 
-    @cached_property
+    @ComputedOnce
     def _estimate(self) -> Estimate | None:
         if self.deviation is not None:
             return estimate_mean_difference(self.paired(), self.deviation)

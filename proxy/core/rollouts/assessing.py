@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from proxy.core.evidence.ratio import TAU_RATIO, interval
-from proxy.core.evidence.tallies import SIDES, RateTally, RatioTally
+from proxy.core.evidence.tallies import RateTally, RatioTally
 from proxy.core.rollouts.evidence import Evidence, MetricEvidence
 from proxy.core.rollouts.plan import MEASURED, Guard, HardTrigger, Plan, Step
 
@@ -170,8 +170,7 @@ def pooled_log_odds(rate: RateTally) -> tuple[float, float] | None:
 
 
 def _paired(rate: RateTally) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """((runs, bad) of the candidate, of stable) for each step."""
-    candidate, stable = ({step: (counts.runs, counts.bad) for step, counts in rate.of(side).items()} for side in SIDES)
-    return [
-        (candidate.get(step, (0, 0)), stable.get(step, (0, 0))) for step in sorted(candidate.keys() | stable.keys())
-    ]
+    """((runs, bad) of the candidate, of stable) for each step that has both."""
+    candidate, stable = rate.of("candidate"), rate.of("stable")
+    both = sorted(candidate.keys() & stable.keys())
+    return [((candidate[step].runs, candidate[step].bad), (stable[step].runs, stable[step].bad)) for step in both]

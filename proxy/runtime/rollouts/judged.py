@@ -42,6 +42,8 @@ class JudgedRollout:
         self._counter = RolloutCounter(rollout.salt, plan, tallies)
         self._looked_at = at_microseconds
         self._waited = False
+        #: The last one since the start; before it, what was kept of the one before is in `progress`.
+        self._decision: Decision | None = None
         self.watch = Watch() if self.progress.watch is None else read_watch(self.progress.watch)
         self._pairs = CopiedPairs()
         #: What was last said of it in the log; what stays as it is is said once.
@@ -172,7 +174,16 @@ class JudgedRollout:
             code=decision.code,
             sentence=told,
             decided_at_microseconds=now_microseconds,
-            decision=decision_document(decision),
+        )
+        self._decision = decision
+
+    @property
+    def shown(self) -> Progress:
+        """The progress with every number of the last decision, which are written down only for somebody who looks."""
+        return (
+            self.progress
+            if self._decision is None
+            else replace(self.progress, decision=decision_document(self._decision))
         )
 
     def kept(self, now_microseconds: int) -> KeptEvidence:
@@ -180,7 +191,7 @@ class JudgedRollout:
         return KeptEvidence(
             agent=self.rollout.agent,
             rollout=self.rollout.id,
-            progress=progress_document(replace(self.progress, watch=kept_watch(self.watch))),
+            progress=progress_document(replace(self.shown, watch=kept_watch(self.watch))),
             tallies=tallies_document(self._counter.tallies),
             updated_at_microseconds=now_microseconds,
         )

@@ -157,7 +157,7 @@ class RolloutLoop:
         """How far a rollout has come and what was decided last, for people; of one that ended, as it was kept."""
         judged = self._judged.get((agent, rollout_id))
         if judged is not None:
-            document = progress_document(judged.progress)
+            document = progress_document(judged.shown)
         else:
             kept = await self._parts.store.evidence(agent, rollout_id)
             if kept is None:

@@ -56,6 +56,50 @@ def test_few_clusters_do_not_act_however_bad_they_are() -> None:
     assert RateTally().close(_tick(1, 0.9, 0.05, clusters=9)).log_e() == 0.0
 
 
+_CELLS = st.dictionaries(
+    st.integers(0, 63), st.integers(0, 30).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
+)
+
+
+def _plain_effect(arms: list[list[dict[int, tuple[int, int]]]]) -> float:
+    """The formula as it is written: residuals of each cluster, squared, beside what independent runs would give."""
+    found = 1.0
+    for steps in arms:
+        expected, residuals = 0.0, [0.0] * 64
+        for step in steps:
+            runs, bad = (sum(cell[index] for cell in step.values()) for index in (0, 1))
+            rate = bad / runs if runs else 0.0
+            expected += runs * rate * (1 - rate)
+            for cluster, (n, k) in step.items():
+                residuals[cluster] += k - n * rate
+        if expected > 0:
+            found = max(found, 64 / 63 * math.fsum(residual**2 for residual in residuals) / expected)
+    return found
+
+
+@given(st.lists(st.lists(st.lists(_CELLS, min_size=1, max_size=3), max_size=3), min_size=2, max_size=2))
+def test_what_is_kept_of_clusters_tick_by_tick_gives_the_plain_design_effect(
+    arms: list[list[list[dict[int, tuple[int, int]]]]],
+) -> None:
+    kept, plain = [], []
+    for steps in arms:
+        kept.append([])
+        plain.append([])
+        for ticks in steps:
+            step, total = StepClusters(), dict[int, tuple[int, int]]()
+            for tick in ticks:
+                step = step.plus({cluster: ClusterCount(*cell) for cluster, cell in tick.items()})
+                for cluster, (n, k) in tick.items():
+                    had = total.get(cluster, (0, 0))
+                    total[cluster] = (had[0] + n, had[1] + k)
+            again = StepClusters({cluster: ClusterCount(*cell) for cluster, cell in total.items()})
+            assert (step, step.runs, step.bad, step.occupied) == (again, again.runs, again.bad, again.occupied)
+            assert step.occupied.bit_count() == sum(n > 0 for n, _ in total.values())
+            kept[-1].append(step)
+            plain[-1].append(total)
+    assert design_effect(*kept) == pytest.approx(_plain_effect(plain), rel=1e-9)
+
+
 def test_users_who_fail_together_weigh_less_than_strangers_who_do() -> None:
     together = [StepClusters({c: ClusterCount(10, 10 if c < 4 else 0) for c in range(40)})]
     spread = [StepClusters({c: ClusterCount(10, 1) for c in range(40)})]
