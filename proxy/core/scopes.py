@@ -4,7 +4,7 @@ A scope names any of a fixed set of dimensions; it matches a call when every nam
 everything. `user: "*"` (caps only) matches every call with a user and counts each user apart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypedDict, cast
 
@@ -40,6 +40,8 @@ class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     tools: frozenset[str] = frozenset()
     #: What this model was seen to answer as.
     model_answered: str | None = None
+    #: Models that it brings beside the one that answers: of a tool, or that take over where that one refuses.
+    further_models: frozenset[str] = frozenset()
     #: Which model is asked, and with which tools, stands where nobody looked: it may be any.
     model_is_unseen: bool = False
     #: Nothing of the body is known, so that user and tags may be any as well.
@@ -91,7 +93,7 @@ class Scope:
             and (self.tag is None or facts.tags.get(self.tag[0]) == self.tag[1])
             and (self.model is None or _is_named(self.model, facts))
             and (self.provider is None or self.provider == facts.provider)
-            and (self.tool is None or self.tool in facts.tools)
+            and (self.tool is None or is_offered(self.tool, facts.tools))
         )
 
     def overlaps(self, other: "Scope") -> bool:
@@ -152,6 +154,11 @@ def parse_scope(content: Any, allowed: tuple[str, ...]) -> Scope:
     return Scope(**values)
 
 
+def is_offered(named: str, tools: Collection[str]) -> bool:
+    """Whether a tool of that name, in any case, is among these."""
+    return named in tools or named.casefold() in {tool.casefold() for tool in tools}
+
+
 def _dimension(name: str, value: Any) -> Any:
     if name == "version":
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -173,9 +180,11 @@ def _bad(path: str, problem: str) -> BadInput:
 
 def _is_named(named: str, facts: CallFacts) -> bool:
     answered = facts.model_answered
-    return means_model(named, facts.provider, facts.model) or (
-        answered is not None and means_model(named, facts.provider, answered)
-    )
+    if means_model(named, facts.provider, facts.model):
+        return True
+    if answered is not None and means_model(named, facts.provider, answered):
+        return True
+    return any(means_model(named, facts.provider, model) for model in facts.further_models)
 
 
 def _plainly(scope: Scope) -> Scope:

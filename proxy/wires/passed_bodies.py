@@ -21,7 +21,7 @@ from proxy.wires.json.values import WHITESPACE
 from proxy.wires.shared.json_wire import TOOL_MARKS, look_for
 from proxy.wires.shared.metadata_user import user_and_conversation
 from proxy.wires.shared.request_bounds import RequestBounds
-from proxy.wires.shared.tool_names import offered_tools
+from proxy.wires.shared.tool_names import further_models, offered_tools
 from proxy.wires.shared.version_parts import FLAG, read_identifier, read_model, read_switchback_member
 from proxy.wires.wire import RequestFacts, WireFamily
 
@@ -69,7 +69,7 @@ def _facts(members: JsonMembers, family: WireFamily) -> RequestFacts | None:
     try:
         _BOUNDS.check(members)
         model = read_model(members)
-        tools = offered_tools(members)
+        tools, further = offered_tools(members), further_models(members)
         user, conversation = _subject(members, family)
         streamed = members.decoded("stream", FLAG, "true or false") or False
     except BadInput:
@@ -84,6 +84,7 @@ def _facts(members: JsonMembers, family: WireFamily) -> RequestFacts | None:
         max_output_tokens=None,
         tool_names=tools,
         document=members,
+        further_models=further,
     )
 
 

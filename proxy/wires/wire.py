@@ -26,6 +26,7 @@ WireFamily = Literal["openai", "anthropic"]
 OperationKind = Literal["generates", "embeds", "counts", "free", "unknown"]
 #: The content type of server-sent events, the framing of most wires.
 EVENT_STREAM: Final = b"text/event-stream"
+_NO_MODELS: Final[frozenset[str]] = frozenset()
 _NONE: Final[Mapping[str, str]] = {}
 _AS_THEY_CAME: Final[Mapping[bytes, bytes | None]] = {}
 
@@ -99,6 +100,8 @@ class RequestFacts:
     max_output_tokens: int | None
     tool_names: frozenset[str]
     document: Any
+    #: Models that it brings beside `model`.
+    further_models: frozenset[str]
 
     def __init__(
         self,
@@ -110,6 +113,7 @@ class RequestFacts:
         max_output_tokens: int | None,
         tool_names: frozenset[str],
         document: Any,
+        further_models: frozenset[str] = _NO_MODELS,
     ) -> None:
         self.claims = claims
         self.model = model
@@ -118,6 +122,7 @@ class RequestFacts:
         self.max_output_tokens = max_output_tokens
         self.tool_names = tool_names
         self.document = document
+        self.further_models = further_models
 
 
 @dataclass(init=False, slots=True)

@@ -156,6 +156,43 @@ async def test_a_switch_on_the_answered_name_stops_the_asked_one(agent: Deployme
     assert await code_of(agent, "/v1/chat/completions", body) == "agent_disabled"
 
 
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/v1/responses", {"input": "hi", "tools": [{"type": "image_generation", "model": "gpt-image-1"}]}),
+        ("/v1/responses/compact", {"input": "hi", "tools": [{"type": "image_generation", "model": "GPT-Image-1"}]}),
+        ("/v1/messages", {"messages": [], "max_tokens": 5, "fallbacks": [{"model": "gpt-image-1"}]}),
+        ("/v1/messages", {"messages": [], "max_tokens": 5, "fallbacks": [{"m\\u006fdel": "gpt-image-1"}]}),
+        ("/v1/messages/count_tokens", {"messages": [], "tools": [{"name": "a", "type": "advisor_1", "model": "gpt-image-1"}]}),
+    ],
+)  # fmt: skip
+async def test_a_switch_meets_a_model_that_a_call_brings_beside_the_one_it_asks(
+    agent: Deployment, path: str, more: dict[str, Any]
+) -> None:
+    body = orjson.dumps({"model": MODEL, **more}).replace(b"\\\\", b"\\")
+    await agent.operator.post("/switches", scope={"model": "gpt-image-1"}, mode="block", why="stop")
+    assert await code_of(agent, path, body) == "agent_disabled"
+    assert (
+        await code_of(agent, path, body.replace(b"mage-1", b"mage-2").replace(b"Image", b"image")) != "agent_disabled"
+    )
+
+
+async def test_a_switch_meets_a_model_that_a_version_brings(agent: Deployment) -> None:
+    tools = {"mode": "merge", "items": [{"type": "image_generation", "model": "gpt-image-1"}]}
+    await agent.operator.agent("painter", "Paint.", tools=tools)
+    await agent.operator.post("/switches", scope={"model": "gpt-image-1"}, mode="block", why="stop")
+    assert await code_of(agent, "/a/painter/v1/responses", {"input": "hi"}) == "agent_disabled"
+    assert await code_of(agent, "/a/support/v1/responses", {"model": MODEL, "input": "hi"}) is None
+
+
+async def test_a_switch_on_a_tool_meets_it_in_any_case(agent: Deployment) -> None:
+    switch = await agent.operator.post("/switches", scope={"tool": "Refund"}, mode="block", why="stop")
+    assert "did you mean" not in str(switch["warnings"])
+    tools = [{"type": "function", "function": {"name": "refund"}}]
+    body = {"model": MODEL, "messages": [], "tools": tools}
+    assert await code_of(agent, "/v1/chat/completions", body) == "agent_disabled"
+
+
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/a/support", "/a/support/", "/a/support/v1"])
 async def test_a_base_url_answers_without_a_run(agent: Deployment, path: str) -> None:
     for method in ("GET", "HEAD"):

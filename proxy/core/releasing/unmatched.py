@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from proxy.core.model_names import means_model
 from proxy.core.nearest import did_you_mean
-from proxy.core.scopes import Scope
+from proxy.core.scopes import Scope, is_offered
 from proxy.core.snapshot import AgentState, Snapshot
 from proxy.core.versions.components import Bundle
 from proxy.core.versions.tool_labels import labels_of_version
@@ -41,7 +41,7 @@ def _tool(scope: Scope, snapshot: Snapshot) -> str:
         return ""
     states = [state for name, state in snapshot.agents.items() if scope.agent in (None, name)]
     offered = {label for bundle in _bundles(states) for label in labels_of_version(bundle)}
-    if scope.tool in offered:
+    if is_offered(scope.tool, offered):
         return ""
     near = _near(scope.tool, offered)
     return (

@@ -37,6 +37,8 @@ _PREVIEW: Final = "_preview"
 _PREVIEWS: Final = frozenset({"computer_use_preview", "web_search_preview"})
 #: Members that offer tools or choose one; and the one that asks for a search by being there.
 NAMING_MEMBERS: Final = ("tools", "functions", "mcp_servers", "tool_choice", "function_call")
+#: Members whose items may each name a model of their own.
+BRINGING_MEMBERS: Final = ("tools", "fallbacks")
 SEARCH_MEMBER: Final = "web_search_options"
 SEARCH: Final = "web_search"
 
@@ -67,6 +69,22 @@ def without_issue(labels: Iterable[str]) -> list[str]:
     """What else they are called: without the date of issue, without being a preview."""
     undated = [plain for label in labels if (plain := _DATE.sub("", label)) != label]
     return undated + [label.removesuffix(_PREVIEW) for label in (*labels, *undated) if label in _PREVIEWS]
+
+
+def models_in(value: Any) -> list[str]:
+    """The models that a list brings, of tools or of what takes over: what an item calls its `model`."""
+    if not isinstance(value, Sequence):
+        return []
+    items = cast("Sequence[Any]", value)
+    named = [cast("Mapping[str, Any]", item).get("model") for item in items if isinstance(item, Mapping)]
+    return [name for name in named if isinstance(name, str) and name]
+
+
+def models_of_version(bundle: Bundle) -> frozenset[str]:
+    """The models that a version brings beside its own."""
+    extra = bundle.model.extra
+    lists = (list(bundle.tools.items), *(extra[member] for member in BRINGING_MEMBERS if member in extra))
+    return frozenset(name for one in lists for name in models_in(one))
 
 
 def labels_of_version(bundle: Bundle) -> frozenset[str]:

@@ -20,7 +20,7 @@ from proxy.core.rollouts.shadow import ShadowStep, shadow_step
 from proxy.core.scopes import CallFacts, Scope
 from proxy.core.snapshot import Snapshot
 from proxy.core.spending.caps import Cap
-from proxy.core.versions.tool_labels import labels_of_version
+from proxy.core.versions.tool_labels import labels_of_version, models_of_version
 from proxy.core.versions.validators import Validator
 from proxy.runtime.calls.routing import Route
 from proxy.runtime.providers import Provider, Providers
@@ -88,6 +88,9 @@ class Lane:
         facts = self.facts
         offered = None if request is None else request.tool_names
         model = facts.model or (request.model if request is not None else None) or ""
+        further = facts.further_models
+        if request is not None and request.further_models:
+            further |= request.further_models
         return CallFacts(
             agent=facts.agent,
             provider=facts.provider,
@@ -100,6 +103,7 @@ class Lane:
             tags=caller.tags,
             tools=facts.tools | offered if offered else facts.tools,
             model_answered=self.answered_as.get(model),
+            further_models=further,
             model_is_unseen=self.may_hide and (request is None or not model),
             body_is_unseen=self.may_hide and request is None,
         )
@@ -237,6 +241,7 @@ def _facts(
         tags={},
         tools=labels_of_version(version.bundle),
         model_answered=answered_as.get(model),
+        further_models=models_of_version(version.bundle),
     )
 
 

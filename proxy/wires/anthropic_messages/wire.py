@@ -23,7 +23,7 @@ from proxy.wires.shared.answer_reading import StreamReader, WholeReader
 from proxy.wires.shared.json_wire import JsonWire
 from proxy.wires.shared.metadata_user import user_and_conversation
 from proxy.wires.shared.request_bounds import RequestBounds, is_dense
-from proxy.wires.shared.tool_names import offered_tools
+from proxy.wires.shared.tool_names import further_models, offered_tools
 from proxy.wires.shared.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
@@ -84,6 +84,7 @@ def _facts(members: JsonMembers) -> RequestFacts:
         max_output_tokens=read_whole_number(members, "max_tokens", 0, MAX_OUTPUT_TOKENS),
         tool_names=offered_tools(members),
         document=members,
+        further_models=further_models(members),
     )
 
 

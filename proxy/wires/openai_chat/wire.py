@@ -21,7 +21,7 @@ from proxy.wires.shared.answer_reading import StreamReader, WholeReader
 from proxy.wires.shared.json_wire import JsonWire
 from proxy.wires.shared.openai_errors import error_of
 from proxy.wires.shared.request_bounds import RequestBounds, is_dense
-from proxy.wires.shared.tool_names import offered_tools
+from proxy.wires.shared.tool_names import further_models, offered_tools
 from proxy.wires.shared.version_parts import (
     FLAG,
     read_identifier,
@@ -65,6 +65,7 @@ def _facts(members: JsonMembers) -> RequestFacts:
         max_output_tokens=read_output_bound(members),
         tool_names=offered_tools(members),
         document=members,
+        further_models=further_models(members),
     )
 
 

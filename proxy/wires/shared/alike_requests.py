@@ -195,6 +195,7 @@ class AlikeRequests:
             choices=facts.choices,
             max_output_tokens=facts.max_output_tokens,
             tool_names=facts.tool_names,
+            further_models=facts.further_models,
             document=AlikeRequest(body, known, conversation),
         )
 

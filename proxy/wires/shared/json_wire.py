@@ -11,12 +11,12 @@ from proxy.core.steps import Steps
 from proxy.wires.json.members import JsonMembers, parse_in_steps, parse_members
 from proxy.wires.shared.alike_requests import AlikeRequests, Style
 from proxy.wires.shared.request_bounds import RequestBounds
-from proxy.wires.shared.tool_names import MARKS
+from proxy.wires.shared.tool_names import MARKS, MODEL_MARK
 from proxy.wires.wire import NO_HEAD, BilledApart, Injection, InjectionPlan, RequestFacts, RequestHead
 
 #: A member, and bytes that are looked for in it.
 Mark = tuple[str, bytes]
-TOOL_MARKS: Final = tuple(("tools", words) for words in MARKS)
+TOOL_MARKS: Final = tuple(("tools", words) for words in (*MARKS, MODEL_MARK))
 
 
 def look_for(members: JsonMembers, marks: Sequence[Mark]) -> Steps[None]:

@@ -1,4 +1,5 @@
-"""Under which names a request offers tools, beside the one name that each tool in its list goes by.
+"""Under which names a request offers tools, beside the one name that each tool in its list goes by, and which models it brings beside the
+one that it asks.
 
 Belongs here: what servers of tools are allowed to bring, tools that stand outside of the list, and the types of a provider's own tools
 without their date. A switch that names any of these stops the call. Does not belong here: the names themselves, in order, by which tools
@@ -11,7 +12,15 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.core.versions.tool_labels import NAMING_MEMBERS, SEARCH, SEARCH_MEMBER, labels_in, without_issue
+from proxy.core.versions.tool_labels import (
+    BRINGING_MEMBERS,
+    NAMING_MEMBERS,
+    SEARCH,
+    SEARCH_MEMBER,
+    labels_in,
+    models_in,
+    without_issue,
+)
 from proxy.wires.json.members import JsonMembers
 from proxy.wires.json.values import wrong_kind
 from proxy.wires.shared.large_answers import has_too_many_parts
@@ -23,6 +32,9 @@ _SERVERS: Final = "mcp_servers"
 #: Members that say which tool is to be used, of those that are offered, or of what the provider has stored or brings itself.
 _CHOOSING: Final = ("tool_choice", "function_call")
 _OFFERING: Final = frozenset({*NAMING_MEMBERS, SEARCH_MEMBER})
+_BRINGING: Final = frozenset(BRINGING_MEMBERS)
+#: Only where this stands an item may name a model.
+MODEL_MARK: Final = b'"model"'
 _NO_NAMES: Final[frozenset[str]] = frozenset()
 _anything: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
 
@@ -47,14 +59,31 @@ def offered_tools(members: JsonMembers) -> frozenset[str]:
     return frozenset((*names, *without_issue(names)))
 
 
+def further_models(members: JsonMembers) -> frozenset[str]:
+    """The models that a body brings beside the one it asks. Raises BadInput(`wrong_kind`) for a list that takes too long to read."""
+    values = members.values
+    if _BRINGING.isdisjoint(values):
+        return _NO_NAMES
+    names: list[str] = []
+    for member in BRINGING_MEMBERS:
+        if member in values and members.may_mention(member, MODEL_MARK):
+            names += models_in(_decoded(members, member))
+    return frozenset(names)
+
+
 def _labels_in(members: JsonMembers, member: str) -> list[str]:
+    return labels_in(_decoded(members, member))
+
+
+def _decoded(members: JsonMembers, member: str) -> Any:
+    """A member's value; None where it is not there or no JSON."""
     raw = members.given(member)
     if raw is None:
-        return []
+        return None
     if has_too_many_parts(bytes(raw)):
         # What cannot be looked through in time may offer anything.
         raise wrong_kind(member, "one of fewer parts")
     try:
-        return labels_in(_anything.decode(raw))
+        return _anything.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return []
+        return None
