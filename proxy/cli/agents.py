@@ -48,9 +48,13 @@ AGENTS: Columns = {
 
 
 def arms_text(document: Document) -> str:
-    """The arms of a rollout or release: `90% v1, 10% v2`."""
+    """The arms of a rollout or release: `90% v1, 10% v2`; those with names of their own bear them: `60% v1, b 20% v2, c 20% v3`."""
     arms = cast("list[Document]", document.get("arms") or [])
-    return ", ".join(f"{arm.get('percentage', 0):g}% v{arm.get('version')}" for arm in arms)
+    return ", ".join(f"{_arm_name(arm)}{arm.get('percentage', 0):g}% v{arm.get('version')}" for arm in arms)
+
+
+def _arm_name(arm: Document) -> str:
+    return "" if arm.get("name") in ("stable", "candidate", None) else f"{arm['name']} "
 
 
 def _serves(release: Document) -> str:

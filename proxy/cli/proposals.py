@@ -10,6 +10,7 @@ import typer
 
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_command, new_group
+from proxy.cli.agents import arms_text
 from proxy.cli.diff_view import print_diff
 from proxy.cli.protected_moves import Evaluations, Force, with_evidence
 from proxy.cli.showing import Columns, Show, member, moment
@@ -24,6 +25,8 @@ def _what(proposal: Document) -> str:
     label, version = proposal.get("label"), proposal.get("version")
     match proposal.get("action"):
         case "start_rollout":
+            if proposal.get("arms"):
+                return f"of {label} {arms_text(proposal)}"
             return f"{proposal.get('percentage', 0):g}% of {label} to version {version}"
         case "promote":
             return f"promote {proposal.get('rollout')}: {label} to version {version}"

@@ -89,6 +89,8 @@ def simulated(api: AdminClient, asked: Rehearsed) -> tuple[dict[str, Any], list[
         assumed = read_assumptions(asked.assume)
     except BadInput as error:
         raise CommandFailed(error.message, EXIT_USAGE) from None
+    if chosen.arms:
+        raise CommandFailed("arms of fixed shares cannot be rehearsed: there are no steps to live through", EXIT_USAGE)
     recorded = None if asked.since is None else _recorded(api, asked.agent, asked.since)
     earliest = max(time.time_ns() // 1000, chosen.schedule.not_before_microseconds or 0)
     deadline = time.monotonic() + asked.most_seconds

@@ -1,9 +1,11 @@
 """How a rollout is shown to people: the last decision as a sentence, the metrics it rests on, and its plan in short."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from proxy.cli.admin_client import Document
+
+_STATES: Final = {"running": "goes on", "holding": "holds", "taken_out": "taken out"}
 
 
 def rollout_lines(found: Document) -> dict[str, object]:
@@ -15,19 +17,30 @@ def rollout_lines(found: Document) -> dict[str, object]:
     lines: dict[str, object] = {"plan": plan_text(cast("Document", plan))}
     if isinstance(progress, dict):
         told = cast("Document", progress)
-        lines |= {"phase": told.get("phase"), "decided": told.get("sentence")}
+        lines["phase"] = told.get("phase")
+        if not told.get("arms"):
+            lines["decided"] = told.get("sentence")
         decision = cast("Document | None", told.get("decision"))
         closed = cast("Document | None", (decision or {}).get("schedule"))
         if closed:
             until = closed.get("until") or "no moment that is known"
             lines["schedule"] = f"lets nothing grow ({closed.get('by')}) until {until}"
-        for metric in cast("list[Document]", (decision or {}).get("metrics") or []):
-            if metric.get("role") != "hard_trigger":
-                lines[str(metric.get("metric"))] = _metric_text(metric)
+        lines |= _metric_lines(decision)
+        for name, arm in cast("dict[str, Document]", told.get("arms") or {}).items():
+            lines[f"arm {name}"] = (
+                f"version {arm.get('version')}, {_STATES.get(str(arm.get('state')))}: {arm.get('sentence')}"
+            )
+            lines |= _metric_lines(cast("Document | None", arm.get("decision")), f"arm {name} ")
     watch = found.get("watch")
     if isinstance(watch, dict):
         lines |= _watch_lines(cast("Document", watch))
     return lines
+
+
+def _metric_lines(decision: Document | None, of: str = "") -> dict[str, object]:
+    """What each guard and signal says."""
+    metrics = cast("list[Document]", (decision or {}).get("metrics") or [])
+    return {f"{of}{one.get('metric')}": _metric_text(one) for one in metrics if one.get("role") != "hard_trigger"}
 
 
 def _watch_lines(watch: Document) -> dict[str, object]:
@@ -56,12 +69,16 @@ def plan_text(plan: Document) -> str:
     """A plan in short: the name it came from, shares, end and guards."""
     steps = cast("list[Document]", plan.get("steps") or [])
     shares = " → ".join(f"{step.get('percentage'):g} %" for step in steps)
+    arms = cast("dict[str, float]", plan.get("arms") or {})
+    if arms:
+        shares = ", ".join(f"{name} {share:g} %" for name, share in arms.items()) + " until somebody moves them"
     shadow = plan.get("shadow")
     if isinstance(shadow, dict):
         shares = f"copies of {cast('Document', shadow).get('percentage'):g} % in the shadow → {shares}"
     guards = ", ".join(cast("dict[str, Any]", plan.get("guards") or {}))
     name = f"{plan['name']}: " if plan.get("name") else ""
-    return f"{name}{shares}, then {plan.get('at_end')}; guarded by {guards}"
+    then = "" if arms else f", then {plan.get('at_end')}"
+    return f"{name}{shares}{then}; guarded by {guards}"
 
 
 def _metric_text(metric: Document) -> str:

@@ -3,6 +3,7 @@
 Taking a rollout back is `switchback rollback`, the one control point. Counterpart: `/agents/{agent}/rollouts`.
 """
 
+from contextlib import suppress
 from typing import Annotated, cast
 
 import typer
@@ -16,7 +17,7 @@ from proxy.cli.protected_moves import Evaluations, Force, is_proposal, waiting_l
 from proxy.cli.rollout_view import rollout_lines
 from proxy.cli.showing import Columns, Show, member, moment
 
-commands = new_group(no_args_is_help=True, help="Give a share of a label's traffic to another version.")
+commands = new_group(no_args_is_help=True, help="Give shares of a label's traffic to other versions.")
 
 ROLLOUTS: Columns = {
     "ROLLOUT": member("id"),
@@ -35,8 +36,9 @@ RolloutId = Annotated[
     typer.Argument(metavar="ROLLOUT", help="Its id, such as r3 [the one that runs, where there is only one]."),
 ]
 Percentage = Annotated[
-    float, typer.Option(metavar="NUMBER", min=0, max=100, help="The candidate's share of the traffic, 0 to 100.")
+    float, typer.Option(metavar="NUMBER", min=0, max=100, help="The arm's share of the traffic, 0 to 100.")
 ]
+ArmName = Annotated[str | None, typer.Option("--arm", metavar="NAME", help="Which arm, where there are several.")]
 
 
 @admin_command(
@@ -44,13 +46,23 @@ Percentage = Annotated[
     "start",
     'switchback rollout start support-triage --candidate 8 --why "canary"',
     "switchback rollout start support-triage --candidate 8 --plan cautious",
+    "switchback rollout start support-triage --arm b=8:20 --arm c=9:20",
     role="operator",
 )
 def start_rollout(
     api: AdminClient,
     show: Show,
     agent: AgentName,
-    candidate: Annotated[int, typer.Option(metavar="VERSION", min=1, help="The version that is tried.")],
+    candidate: Annotated[
+        int | None, typer.Option(metavar="VERSION", min=1, help="The version that is tried, or several by --arm.")
+    ] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VERSION:PERCENT",
+            help="A version with a fixed share and a name of its own, once for each; without :PERCENT where the plan has the shares.",
+        ),
+    ] = None,
     percentage: Annotated[
         float | None,
         typer.Option(metavar="NUMBER", min=0, max=100, help="A fixed share, kept until somebody moves it."),
@@ -63,18 +75,28 @@ def start_rollout(
     pin: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="USER=ARM", help="This user always gets candidate, or stable, and is no evidence; once for each."
+            metavar="USER=ARM",
+            help="This user always gets that arm, such as stable, and is no evidence; once for each.",
         ),
     ] = None,
     evaluation: Evaluations = None,
     force: Force = False,
     why: Why = NO_REASON,
 ) -> None:
-    """Give a candidate version a growing share of users; it is judged by evidence and taken back where it is worse.
+    """Give a candidate version a growing share of users, or several versions fixed ones; each is judged by evidence and taken back
+    where it is worse than what the label serves.
 
     The same user always gets the same version.
     """
-    body: Document = {"label": label, "candidate": candidate, "why": why}
+    if (candidate is None) == (not arm):
+        raise CommandFailed(
+            "say which version: --candidate VERSION, or --arm NAME=VERSION:PERCENT for each", EXIT_USAGE
+        )
+    body: Document = {"label": label, "why": why}
+    if candidate is not None:
+        body["candidate"] = candidate
+    if arm:
+        body["arms"] = [_arm(text) for text in arm]
     if percentage is not None:
         body["percentage"] = percentage
     if plan is not None:
@@ -140,10 +162,13 @@ def set_percentage(
     agent: AgentName,
     percentage: Percentage,
     rollout: RolloutId = None,
+    arm: ArmName = None,
     why: Why = NO_REASON,
 ) -> None:
-    """Change the candidate's share. Users who have the candidate keep it when the share grows."""
-    after = api.post(f"{_path(api, agent, rollout)}/set-percentage", {"percentage": percentage, "why": why})
+    """Change the candidate's share, or that of another arm. Users who have it keep it when the share grows, and no user goes from one
+    such arm to another."""
+    body: Document = {"percentage": percentage, "why": why} | ({} if arm is None else {"arm": arm})
+    after = api.post(f"{_path(api, agent, rollout)}/set-percentage", body)
     show.document(after, f"{agent}: rollout {after.get('id')} on {after.get('label')}: {arms_text(after)}")
 
 
@@ -155,13 +180,16 @@ def promote(
     show: Show,
     agent: AgentName,
     rollout: RolloutId = None,
+    arm: ArmName = None,
     evaluation: Evaluations = None,
     force: Force = False,
     why: Why = NO_REASON,
 ) -> None:
-    """End a rollout well: the label points to the candidate, everyone gets it."""
+    """End a rollout well: the label points to the version of the candidate, or of the arm that is named; everyone gets it."""
     body: Document = {"why": why, "force": True} if force else {"why": why}
-    _finish(api, show, agent, rollout, "promote", "candidate", with_evidence(body, evaluation))
+    if arm is not None:
+        body["arm"] = arm
+    _finish(api, show, agent, rollout, "promote", arm, with_evidence(body, evaluation))
 
 
 @admin_command(commands, "abort", 'switchback rollout abort support-triage --why "not needed"', role="operator")
@@ -175,13 +203,17 @@ def _turn(api: AdminClient, show: Show, agent: str, rollout: str | None, verb: s
     show.document(after, f"{agent}: rollout {after.get('id')} on {after.get('label')} is {after.get('state')}")
 
 
-def _finish(api: AdminClient, show: Show, agent: str, rollout: str | None, verb: str, arm: str, body: Document) -> None:
+def _finish(
+    api: AdminClient, show: Show, agent: str, rollout: str | None, verb: str, arm: str | None, body: Document
+) -> None:
+    """`arm` None: the only one beside stable."""
     ended = api.post(f"{_path(api, agent, rollout)}/{verb}", body)
     if is_proposal(ended):
         show.document(ended, *waiting_lines(agent, ended))
         return
     arms = cast("list[Document]", ended.get("arms") or [])
-    serving = next((other.get("version") for other in arms if other.get("name") == arm), "?")
+    meant = [other for other in arms if other.get("name") == arm or (arm is None and other.get("name") != "stable")]
+    serving = meant[0].get("version") if meant else "?"
     show.document(
         ended,
         f"{agent}: rollout {ended.get('id')} {ended.get('state')}; {ended.get('label')} serves version {serving}, everyone",
@@ -224,9 +256,22 @@ def _last_text(agent: str, listed: list[Document]) -> str:
 
 def _pinned(pair: str) -> tuple[str, str]:
     user, separator, arm = pair.rpartition("=")
-    if not separator or not user or arm not in ("candidate", "stable"):
-        raise CommandFailed(f"--pin is written USER=candidate or USER=stable, not {pair!r}", EXIT_USAGE)
+    if not separator or not user or not arm:
+        raise CommandFailed(f"--pin is written USER=ARM, such as ann=candidate or ann=stable, not {pair!r}", EXIT_USAGE)
     return user, arm
+
+
+def _arm(text: str) -> Document:
+    name, separator, rest = text.partition("=")
+    version, colon, share = rest.partition(":")
+    if separator and name and version.isascii() and version.isdecimal():
+        arm: Document = {"name": name, "version": int(version)}
+        if not colon:
+            return arm
+        with suppress(ValueError):
+            if 0 <= float(share) <= 100:
+                return {**arm, "percentage": float(share)}
+    raise CommandFailed(f"--arm is written NAME=VERSION:PERCENT, such as b=8:20, not {text!r}", EXIT_USAGE)
 
 
 def _tag(pair: str) -> tuple[str, str]:

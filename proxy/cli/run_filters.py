@@ -19,7 +19,7 @@ _FILTERS = (
     ("version", "--version", int, "Served by this version."),
     ("release", "--release", int, "Under this release."),
     ("rollout", "--rollout", str, "In this rollout."),
-    ("arm", "--arm", str, "stable or candidate."),
+    ("arm", "--arm", str, "stable, candidate, or an arm of the agent's by its name."),
     ("user", "--user", str, "Of this user."),
     ("conversation", "--conversation", str, "Of this conversation."),
     ("request_id", "--request-id", str, "That the provider's answer named so (x-request-id, request-id)."),

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.resolving import resolve
 from proxy.core.errors import Refusal
+from proxy.core.releasing.arms import RolloutDraft, candidate_arm
 from proxy.core.releasing.timeline import served_at
 from proxy.core.snapshot import Agent
 from proxy.runtime.releasing.release_commands import ReleaseCommands, VersionDraft
-from proxy.runtime.releasing.release_rows import RolloutDraft
 from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.live_snapshot import LiveSnapshot
@@ -212,7 +212,7 @@ class World:
         await self.releases.delete_label("ann", agent, label, "")
 
     async def start(self, agent: str, label: str, candidate: int, buckets: int) -> None:
-        draft = RolloutDraft(label=label, candidate=candidate, percentage=buckets / 1000)
+        draft = RolloutDraft(label=label, arms=candidate_arm(candidate, buckets / 1000))
         await self.rollouts.start_rollout("ann", agent, draft, "")
 
     async def share(self, agent: str, label: str, buckets: int) -> None:

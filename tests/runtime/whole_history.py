@@ -1,11 +1,11 @@
 """A history in which every kind of change occurs that the audit log tells of."""
 
+from proxy.core.releasing.arms import RolloutDraft, candidate_arm
 from proxy.core.releasing.protection import Protection
 from proxy.core.snapshot import Agent
 from proxy.core.tokens import AdminCaller
 from proxy.runtime.releasing.limit_commands import CapDraft, SwitchDraft
 from proxy.runtime.releasing.release_commands import VersionDraft
-from proxy.runtime.releasing.release_rows import RolloutDraft
 from tests.edges.admin.composition import Commands
 from tests.store.given import run
 
@@ -32,12 +32,12 @@ async def told(control: Commands) -> None:
     evidence = [{"kind": "evaluation", "id": "e1"}]
     await releases.move_label("ann", "a", "prod", 1, "first", evidence=evidence)
     await releases.move_label("ann", "a", "staging", 3, "")
-    started = await rollouts.start_rollout("bob", "a", RolloutDraft(label="prod", candidate=2, percentage=10), "try")
+    started = await rollouts.start_rollout("bob", "a", RolloutDraft(label="prod", arms=candidate_arm(2, 10)), "try")
     await rollouts.set_percentage("bob", "a", started.id, 50, "more")
     await rollouts.promote("bob", "a", started.id, "good")
     await releases.rollback("bob", "a", "prod", "bad")
     await releases.delete_label("ann", "a", "staging", "over")
-    again = await rollouts.start_rollout("bob", "a", RolloutDraft(label="prod", candidate=3, percentage=1), "again")
+    again = await rollouts.start_rollout("bob", "a", RolloutDraft(label="prod", arms=candidate_arm(3, 1)), "again")
     await rollouts.abort("bob", "a", again.id, "no")
     await guarded(control)
     for name in ("cautious", "quick"):
@@ -61,7 +61,7 @@ async def guarded(control: Commands) -> None:
         await releases.create_version("ann", "b", draft)
     await releases.move_label("ann", "b", "prod", 1, "")
     eligible = {"tenant": "acme"}
-    ramp = RolloutDraft(label="prod", candidate=2, percentage=10, eligible=eligible)
+    ramp = RolloutDraft(label="prod", arms=candidate_arm(2, 10), eligible=eligible)
     await rollouts.start_rollout("bob", "b", ramp, "")
     await releases.rollback("bob", "b", "prod", "bad")
     again = await rollouts.start_rollout("bob", "b", ramp, "retry")

@@ -6,7 +6,7 @@ from typing import Any
 
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.proof.audit import AuditDraft
-from proxy.core.releasing.releases import Release, split, whole
+from proxy.core.releasing.releases import Release, whole
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import Agent, Rollout
 from proxy.core.spending.caps import Cap, CapUnit, CounterKey
@@ -15,6 +15,7 @@ from proxy.core.switches import Switch
 from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.versions import Version
 from proxy.store.sqlite import SqliteStore
+from tests.two_arms import split
 
 NOON = 1_700_000_000_000_000
 MINUTE = 60_000_000

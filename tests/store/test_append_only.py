@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from proxy.core.releasing.releases import split
 from tests.store.given import an_agent, audited, release
+from tests.two_arms import split
 
 APPEND_ONLY = ("components", "versions", "releases", "release_arms", "audit")
 #: A column of each table that an author of lies would like to change.

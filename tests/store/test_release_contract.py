@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from proxy.core.errors import Conflict, NotFound
-from proxy.core.releasing.releases import split
 from tests.store.given import NOON, a_rollout, an_agent, audited, release, rollout
+from tests.two_arms import split
 
 
 class TestReleases:

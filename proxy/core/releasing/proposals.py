@@ -28,9 +28,10 @@ class Proposal:
     action: ProposalAction
     label: str
     before: int | None
+    #: Of a rollout with several arms the first one's.
     version: int
     if_release: int
-    #: What else the action needs: `percentage` and `eligible` of a rollout to start, `rollout` to promote.
+    #: What else the action needs: `percentage` or `arms`, `eligible` and `plan` of a rollout to start, `rollout` to promote.
     order: Mapping[str, Any] = field(default_factory=dict[str, Any])
     proposed_by: str
     why: str
@@ -40,6 +41,11 @@ class Proposal:
     decided_by: str | None = None
     decided_why: str | None = None
     decided_at_microseconds: int | None = None
+
+    @property
+    def versions(self) -> list[int]:
+        """Every version that would get traffic."""
+        return [arm["version"] for arm in self.order.get("arms", ())] or [self.version]
 
     def decided(self, state: ProposalState, who: str, why: str, at_microseconds: int) -> "Proposal":
         """The proposal as it is from now on."""
@@ -84,10 +90,20 @@ def check_may_reject(proposal: Proposal, caller: AdminCaller) -> None:
         raise role_insufficient(caller.role, ["operator"], "; authors take back their own proposals only")
 
 
+class ProposedArm(TypedDict):
+    """An arm of a rollout that is proposed."""
+
+    name: str
+    version: VersionNumber
+    percentage: Share
+
+
 class ProposedOrder(TypedDict, total=False):
-    """What else the action needs: `percentage`, `eligible` and `plan` of a rollout to start, `rollout` to promote."""
+    """What else the action needs: `percentage`, or the `arms` with fixed shares, `eligible` and `plan` of a rollout to start,
+    `rollout` to promote."""
 
     percentage: Share
+    arms: list[ProposedArm]
     eligible: dict[str, str]
     plan: JsonObject | None
     rollout: str

@@ -66,13 +66,6 @@ def whole(version: int) -> tuple[Arm, ...]:
     return (Arm(STABLE, version, ((0, BUCKETS),)),)
 
 
-def split(stable: int, candidate: int, candidate_buckets: int) -> tuple[Arm, ...]:
-    """Two arms by the prefix rule: the candidate holds the first buckets, so that growth moves nobody back."""
-    stable_ranges = ((candidate_buckets, BUCKETS),) if candidate_buckets < BUCKETS else ()
-    candidate_ranges = ((0, candidate_buckets),) if candidate_buckets else ()
-    return (Arm(STABLE, stable, stable_ranges), Arm(CANDIDATE, candidate, candidate_ranges))
-
-
 def plan_rollback(
     state: AgentState,
     label: str,

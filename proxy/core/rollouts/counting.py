@@ -21,7 +21,6 @@ from proxy.core.rollouts.plan import Guard, Plan
 
 #: Users remembered within one tick; beyond it new ones are not counted, whatever their runs were like.
 _USERS_A_TICK: Final = 50_000
-_SIDES: Final[Mapping[str, Side]] = {CANDIDATE: "candidate", STABLE: "stable"}
 
 
 @dataclass(slots=True)
@@ -40,10 +39,11 @@ class Tallies:
 
 
 class RolloutCounter:
-    """Counts one rollout's runs."""
+    """Counts one rollout's runs: those of one of its arms, and of stable."""
 
-    def __init__(self, salt: str, plan: Plan, tallies: Tallies) -> None:
+    def __init__(self, salt: str, plan: Plan, tallies: Tallies, arm: str = CANDIDATE) -> None:
         self.tallies = tallies
+        self._sides: Mapping[str, Side] = {arm: "candidate", STABLE: "stable"}
         self._salt = salt
         self._plan = plan
         # A guard's or signal's own tolerance goes before that of a trigger, which has none.
@@ -54,7 +54,7 @@ class RolloutCounter:
 
     def count(self, run: Run) -> None:
         """Count one finished run that this rollout decided."""
-        side = _SIDES.get(run.arm or "")
+        side = self._sides.get(run.arm or "")
         unit = run.user or run.conversation
         if side is None or unit is None or run.step is None or not counts(run):
             return
@@ -73,7 +73,7 @@ class RolloutCounter:
     def count_outcome(self, run: Run, metric: str, value: bool | float) -> None:
         """Count what people reported about a run: true or false as bad or not, a number as a score; a number tells a rate
         nothing. It belongs to the step in which the run began, and to the tick in which it came."""
-        guard, side, unit = self._guards.get(metric), _SIDES.get(run.arm or ""), run.user or run.conversation
+        guard, side, unit = self._guards.get(metric), self._sides.get(run.arm or ""), run.user or run.conversation
         if guard is None or side is None or unit is None or run.step is None or not counts(run):
             return
         if guard.kind == "rate" and not isinstance(value, bool):

@@ -15,6 +15,7 @@ from typing import Literal
 from proxy.core.evidence.sample_ratio import HOLD_LOG_E
 from proxy.core.evidence.sample_ratio import log_e as sample_ratio_log_e
 from proxy.core.evidence.weighing import cause, combined_log_e
+from proxy.core.releasing.releases import CANDIDATE
 from proxy.core.rollouts.assessing import Assessment, Verdict, assess
 from proxy.core.rollouts.evidence import Evidence
 from proxy.core.rollouts.plan import Plan, Step
@@ -34,12 +35,16 @@ class Standing:
     state: State
     step: int
     seconds_in_step: float
-    #: The candidate's share as it is, which people may have set; None: the step's own.
+    #: The candidate's share as it is, which people may have set, of what it and stable have; None: the step's own.
     candidate_share: float | None = None
     #: Why the schedule lets nothing grow now (a freeze, outside business hours); None: it may.
     not_now: Closed | None = None
     #: Whether the candidate ever had the first step's share; one that begins outside its schedule has none yet.
     has_begun: bool = True
+    #: The arm that is held against stable, for the sentences.
+    arm: str = CANDIDATE
+    #: Whether other arms go on where this one is taken out.
+    has_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,27 @@ from proxy.core.evidence.clustering import ClusterCount, StepClusters
 from proxy.core.evidence.distinct import DistinctCount
 from proxy.core.evidence.ratio import StepSums, Sums
 from proxy.core.evidence.tallies import RateTally, RatioTally, Side, by_step
+from proxy.core.releasing.releases import CANDIDATE
 from proxy.core.rollouts.counting import Tallies
 from proxy.core.rollouts.measuring import Thresholds
 
 _FORMAT = 1
+#: Of several arms: `arms` are documents of the other format by name.
+_FORMAT_OF_ARMS = 2
+
+
+def arms_document(tallies: Mapping[str, Tallies]) -> dict[str, Any]:
+    """The tallies of a rollout's arms, as JSON values; of one candidate its own document."""
+    if list(tallies) == [CANDIDATE]:
+        return tallies_document(tallies[CANDIDATE])
+    return {"format": _FORMAT_OF_ARMS, "arms": {name: tallies_document(of) for name, of in tallies.items()}}
+
+
+def read_arms(document: Mapping[str, Any]) -> dict[str, Tallies]:
+    """As they were kept, by arm. Raises ValueError, LookupError or TypeError for anything else."""
+    if document["format"] != _FORMAT_OF_ARMS:
+        return {CANDIDATE: read_tallies(document)}
+    return {str(name): read_tallies(of) for name, of in document["arms"].items()}
 
 
 def tallies_document(tallies: Tallies) -> dict[str, Any]:

@@ -4,14 +4,26 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
+from proxy.core.bucketing import BUCKETS, buckets_for
 from proxy.core.errors import BadInput
 from proxy.core.nearest import nearest_of
+from proxy.core.releasing.arms import check_arm_names, check_stable_keeps
 from proxy.core.times import parse_span
 
 Word = TypeVar("Word", bound=str)
 _MOST_COUNT: Final = 10**9
 _MOST_USERS: Final = 1_000
 _LONGEST_USER: Final = 512
+#: What the document of a plan of fixed shares has of a ramp's members.
+_NO_RAMP: Final[Mapping[str, object]] = {
+    "steps": [],
+    "schedule": None,
+    "shadow": None,
+    "promotion_odds_ratio": None,
+    "at_end": "wait",
+    "max_step_duration": "never",
+    "on_inconclusive": "hold",
+}
 
 
 def object_at(value: object, at: str, keys: Sequence[str]) -> Mapping[str, object]:
@@ -86,6 +98,37 @@ def users_at(value: object, at: str, words: Sequence[Word]) -> dict[str, Word]:
             raise bad_plan(f"{at}.{user}", f"must be one of {', '.join(words)}")
         found[unicodedata.normalize("NFC", user)] = word
     return found
+
+
+def tags_at(value: object, at: str) -> dict[str, str]:
+    """Texts by the names of tags."""
+    if not isinstance(value, Mapping):
+        raise bad_plan(at, "must be an object of tags")
+    tags = cast("Mapping[Any, Any]", value)
+    if not all(isinstance(name, str) and isinstance(text, str) for name, text in tags.items()):
+        raise bad_plan(at, "must map tag names to texts")
+    return dict(tags)
+
+
+def shares_at(plan: Mapping[str, object], key: str) -> dict[str, float]:
+    """Fixed shares in per cent by the names of arms, of which stable keeps some; empty where the plan has none. Such a plan has nothing
+    of a ramp."""
+    value = plan.get(key)
+    if value is None or value == {}:
+        return {}
+    if not isinstance(value, Mapping):
+        raise bad_plan(key, "must be an object of shares in per cent, such as {b: 20, c: 20}")
+    named = cast("Mapping[Any, object]", value)
+    shares = {str(name): number_at(share, f"{key}.{name}", 0, 100) for name, share in named.items()}
+    try:
+        check_arm_names(list(shares))
+        check_stable_keeps(BUCKETS - sum(map(buckets_for, shares.values())))
+    except BadInput as error:
+        raise bad_plan(key, f"cannot be: {error.message}") from None
+    for member, same in _NO_RAMP.items():
+        if member in plan and plan[member] != same:
+            raise bad_plan(member, f"is of one candidate's ramp; {key} have fixed shares until somebody moves them")
+    return shares
 
 
 def bad_plan(at: str, problem: str) -> BadInput:

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
+from proxy.core.releasing.releases import CANDIDATE
 from proxy.core.rollouts.schedule import Schedule
 
 OnInconclusive = Literal["hold", "advance", "rollback"]
 ON_INCONCLUSIVE: tuple[OnInconclusive, ...] = get_args(OnInconclusive)
 AtEnd = Literal["promote", "wait"]
 AT_END: tuple[AtEnd, ...] = get_args(AtEnd)
-PinnedArm = Literal["stable", "candidate"]
-PINNED_ARMS: tuple[PinnedArm, ...] = get_args(PinnedArm)
 MetricKind = Literal["rate", "ratio", "score"]
 
 #: Metrics that the proxy measures itself. A rate counts bad runs, a ratio divides two sums; more of either is worse.
@@ -101,7 +100,10 @@ class Plan:
     watch_seconds: float = 2_700.0
     eligible: Mapping[str, str] = field(default_factory=dict[str, str])
     #: Users who have an arm whatever their bucket and tags, NFC-normalised, and who are no evidence.
-    pinned: Mapping[str, PinnedArm] = field(default_factory=dict[str, PinnedArm])
+    pinned: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Arms beside stable by name, with fixed shares in per cent; then `steps` is one without an end. Empty: one candidate, which the
+    #: steps ramp.
+    arms: Mapping[str, float] = field(default_factory=dict[str, float])
     schedule: Schedule = field(default_factory=Schedule)
     shadow: Shadow | None = None
     #: The named plan it came from; None: it was written for one rollout, or is the default plan.
@@ -111,6 +113,16 @@ class Plan:
     def metrics(self) -> tuple[Guard, ...]:
         """Everything it looks at: guards, signals, and hard triggers as rates."""
         return (*self.guards, *self.signals, *(Guard(trigger.metric, "rate") for trigger in self.hard_triggers))
+
+    @property
+    def arm_names(self) -> tuple[str, ...]:
+        """The arms beside stable."""
+        return tuple(self.arms) or (CANDIDATE,)
+
+    @property
+    def alpha_of_arm(self) -> float:
+        """What of `alpha` each arm has, so that it holds for all of them together, however alike they are."""
+        return self.alpha / len(self.arm_names)
 
     @property
     def ramp(self) -> tuple[Step, ...]:

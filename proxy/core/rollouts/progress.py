@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NotRequired, TypedDict, get_args
 
 from proxy.core.rollouts.assessing import Assessment, Role, Verdict
 from proxy.core.rollouts.deciding import Action, Awaited, Decision, Wait
 from proxy.core.rollouts.schedule import Closed, ClosedBy
-from proxy.core.shapes import Count, Moment
+from proxy.core.shapes import Count, Moment, VersionNumber
 from proxy.core.times import rfc3339
 
 #: What the controller makes of a rollout that runs. Whether it is paused is the rollout's own state.
 Phase = Literal["running", "holding", "waiting"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
+#: What the controller makes of one arm of a fixed share.
+ArmState = Literal["running", "holding", "taken_out"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,9 @@ class Progress:
     decided_at_microseconds: int | None = None
     #: The last decision with every number, as it is shown.
     decision: Mapping[str, Any] | None = None
+    #: Of a rollout with arms of fixed shares what was decided of each, as it is shown; those that were taken out stay. It has no
+    #: `decision` of its own then.
+    arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])
     #: The label's traffic before, during and after, as core/rollouts/watching.py keeps it.
     watch: Mapping[str, Any] | None = None
 
@@ -86,6 +91,17 @@ class DecisionDocument(TypedDict):
     schedule: NotRequired[ClosedDocument | None]
 
 
+class ArmProgressDocument(TypedDict):
+    """What was decided last of one arm of a fixed share."""
+
+    version: VersionNumber
+    state: ArmState
+    code: str
+    sentence: str
+    decided_at: Moment
+    decision: DecisionDocument
+
+
 class ProgressDocument(TypedDict):
     """How far a rollout has come. `plan_step` counts the plan's steps, `step` the changes of share."""
 
@@ -96,7 +112,10 @@ class ProgressDocument(TypedDict):
     code: str
     sentence: str
     decided_at_microseconds: int | None
+    #: Null where nothing was decided yet, and where `arms` have one each.
     decision: DecisionDocument | None
+    #: Of arms of fixed shares by name; absent of one candidate.
+    arms: NotRequired[dict[str, ArmProgressDocument]]
 
 
 def progress_document(progress: Progress) -> dict[str, Any]:
@@ -111,6 +130,7 @@ def progress_document(progress: Progress) -> dict[str, Any]:
         "decided_at_microseconds": progress.decided_at_microseconds,
         "decision": None if progress.decision is None else dict(progress.decision),
         "watch": None if progress.watch is None else dict(progress.watch),
+        **({"arms": dict(progress.arms)} if progress.arms else {}),
     }
 
 

@@ -12,6 +12,7 @@
     watch: 45m
     eligible: {tag: value}
     pinned: {user: candidate | stable}
+    arms: {b: 20, c: 20}        (shares in per cent, fixed, in the place of steps; each arm is held against stable by itself)
     schedule: {not_before: …, business_hours: …, freezes: […]}        (schedule.py)
     shadow: {percentage: 10, cap_usd: 5, min_duration: 15m, min_runs: 200, min_users: 20, tools_are_safe: false, callers_keys: false}
     name: cautious
@@ -22,13 +23,26 @@ guard that nobody feeds would hold the rollout for ever.
 
 import itertools
 from collections.abc import Mapping
-from typing import Any, TypedDict, cast
+from dataclasses import replace
+from typing import Any, Final, NotRequired, TypedDict, cast
 
 from proxy.core.bucketing import buckets_for
 from proxy.core.calls.outcomes import SEVERITIES
 from proxy.core.names import check_plan_name
 from proxy.core.nearest import nearest_of
-from proxy.core.rollouts.members import bad_plan, count_at, list_at, number_at, object_at, one_of, span_at, users_at
+from proxy.core.releasing.releases import CANDIDATE, STABLE
+from proxy.core.rollouts.members import (
+    bad_plan,
+    count_at,
+    list_at,
+    number_at,
+    object_at,
+    one_of,
+    shares_at,
+    span_at,
+    tags_at,
+    users_at,
+)
 from proxy.core.rollouts.plan import (
     AT_END,
     DEFAULT_PLAN,
@@ -36,13 +50,11 @@ from proxy.core.rollouts.plan import (
     MEASURED,
     ON_INCONCLUSIVE,
     OUTCOME_PREFIX,
-    PINNED_ARMS,
     AtEnd,
     Guard,
     HardTrigger,
     MetricKind,
     OnInconclusive,
-    PinnedArm,
     Plan,
     Shadow,
     Step,
@@ -70,6 +82,7 @@ _KEYS = (
     "watch",
     "eligible",
     "pinned",
+    "arms",
     "schedule",
     "shadow",
     "name",
@@ -83,6 +96,8 @@ _SHADOW_KEYS = (
     "tools_are_safe",
     "callers_keys",
 )
+#: The step of a share that stays until somebody moves it.
+_WITHOUT_END: Final = (Step(0, float("inf"), 0, 0),)
 _MOST_STEPS = 50
 _MOST_GUARDS = 20
 
@@ -98,7 +113,8 @@ def read_plan(document: object) -> Plan:
     if twice:
         raise bad_plan("signals", f"names {sorted(twice)[0]}, which is a guard already")
     odds = plan.get("promotion_odds_ratio")
-    steps = DEFAULT_PLAN.steps if "steps" not in plan else _steps(plan["steps"])
+    arms = shares_at(plan, "arms")
+    steps = _WITHOUT_END if arms else DEFAULT_PLAN.steps if "steps" not in plan else _steps(plan["steps"])
     shadow, before = (None, ()) if plan.get("shadow") is None else read_shadow(plan["shadow"])
     if shadow is not None and steps[0].percentage == 0:
         raise bad_plan("steps[0].percentage", "must be above 0: the step before it is the shadow's, at no share")
@@ -109,13 +125,14 @@ def read_plan(document: object) -> Plan:
         signals=signals,
         hard_triggers=_triggers(plan["hard_triggers"]) if "hard_triggers" in plan else DEFAULT_PLAN.hard_triggers,
         alpha=number_at(plan.get("alpha", DEFAULT_PLAN.alpha), "alpha", 1e-6, 0.5),
-        most_step_seconds=span_at(plan, "max_step_duration", DEFAULT_PLAN.most_step_seconds),
+        most_step_seconds=float("inf") if arms else span_at(plan, "max_step_duration", DEFAULT_PLAN.most_step_seconds),
         on_inconclusive=one_of(plan, "on_inconclusive", ON_INCONCLUSIVE, DEFAULT_PLAN.on_inconclusive),
-        at_end=one_of(plan, "at_end", AT_END, DEFAULT_PLAN.at_end),
+        at_end="wait" if arms else one_of(plan, "at_end", AT_END, DEFAULT_PLAN.at_end),
         promotion_odds_ratio=None if odds is None else number_at(odds, "promotion_odds_ratio", 1.01, 100.0),
         watch_seconds=span_at(plan, "watch", DEFAULT_PLAN.watch_seconds),
-        eligible=_tags(plan.get("eligible", {})),
-        pinned=users_at(plan.get("pinned", {}), "pinned", PINNED_ARMS),
+        eligible=tags_at(plan.get("eligible", {}), "eligible"),
+        pinned=users_at(plan.get("pinned", {}), "pinned", (STABLE, *(arms or (CANDIDATE,)))),
+        arms=arms,
         schedule=read_schedule(plan.get("schedule")),
         name=None if plan.get("name") is None else check_plan_name(plan["name"]),
     )
@@ -132,13 +149,13 @@ def fixed_share(percentage: float, eligible: Mapping[str, str], pinned: Mapping[
     """The plan of a share that stays until somebody moves it: one step without an end, guarded like the default plan. Raises
     BadInput(`bad_plan`) for what `pinned` cannot be."""
     return Plan(
-        steps=(Step(percentage, float("inf"), 0, 0),),
+        steps=(replace(_WITHOUT_END[0], percentage=percentage),),
         guards=DEFAULT_PLAN.guards,
         hard_triggers=DEFAULT_PLAN.hard_triggers,
         most_step_seconds=float("inf"),
         at_end="wait",
         eligible=eligible,
-        pinned=users_at(pinned, "pinned", PINNED_ARMS),
+        pinned=users_at(pinned, "pinned", (STABLE, CANDIDATE)),
     )
 
 
@@ -195,7 +212,9 @@ class PlanDocument(TypedDict):
     eligible: dict[str, str]
     max_step_duration: Span
     #: Users who have an arm whatever their bucket and tags, and who are no evidence.
-    pinned: dict[str, PinnedArm]
+    pinned: dict[str, str]
+    #: Arms of fixed shares in per cent; empty: one candidate, by steps. Plans of earlier releases do not speak of them.
+    arms: NotRequired[dict[str, Share]]
     #: Null: it may always grow.
     schedule: ScheduleDocument | None
     #: Null: the candidate begins with the first share.
@@ -207,7 +226,7 @@ class PlanDocument(TypedDict):
 def plan_document(plan: Plan) -> PlanDocument:
     """As it is stored with the rollout and shown; `read_plan` reads it again. A step without an end has no min_duration."""
     return {
-        "steps": [_step_document(step) for step in plan.ramp],
+        "steps": [] if plan.arms else [_step_document(step) for step in plan.ramp],
         "guards": {guard.metric: _guard_document(guard) for guard in plan.guards},
         "signals": {signal.metric: _guard_document(signal) for signal in plan.signals},
         "hard_triggers": [
@@ -222,6 +241,7 @@ def plan_document(plan: Plan) -> PlanDocument:
         "eligible": dict(plan.eligible),
         "max_step_duration": _span_or_never(plan.most_step_seconds),
         "pinned": dict(plan.pinned),
+        "arms": dict(plan.arms),
         "schedule": None if plan.schedule == Schedule() else schedule_document(plan.schedule),
         "shadow": None if plan.shadow is None else shadow_document(plan.shadow, plan.steps[0]),
         "name": plan.name,
@@ -377,12 +397,3 @@ def _triggers(value: object) -> tuple[HardTrigger, ...]:
             HardTrigger(metric, rate, max(1, least_runs), count_at(trigger.get("min_bad", 10), f"{at}.min_bad"))
         )
     return tuple(triggers)
-
-
-def _tags(value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise bad_plan("eligible", "must be an object of tags")
-    tags = cast("Mapping[Any, Any]", value)
-    if not all(isinstance(name, str) and isinstance(text, str) for name, text in tags.items()):
-        raise bad_plan("eligible", "must map tag names to texts")
-    return dict(tags)

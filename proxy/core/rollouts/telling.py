@@ -27,27 +27,37 @@ _WHY = {
 
 def sentence(decision: Decision, standing: Standing) -> str:
     """One sentence: counts, verdict, evidence, action."""
-    done = _DONE[decision.action]
+    done, arm = _DONE[decision.action], standing.arm
+    if standing.has_others and decision.action == "roll_back":
+        done = "taken out, stable has its users again"
     is_trigger = decision.code == "hard_trigger"
     about = (
         a for a in decision.assessments if a.metric == decision.metric and (a.role == "hard_trigger") == is_trigger
     )
     told = next(about, None)
     if decision.code == "worse" and told is not None:
-        return f"candidate {counts(told)}: worse, evidence {odds(decision.log_e)}; {done}"
+        return f"{arm} {counts(told)}: worse, evidence {odds(decision.log_e)}; {done}"
     if decision.code == "hard_trigger" and told is not None:
         trigger = next(t for t in standing.plan.hard_triggers if t.metric == told.metric)
-        return f"candidate {counts(told)}: above the limit of {trigger.rate:.0%}; {done}"
+        return f"{arm} {counts(told)}: above the limit of {trigger.rate:.0%}; {done}"
     if decision.code == "schedule" and decision.not_now is not None:
         return f"{decision.not_now.sentence}; {done if standing.has_begun else 'waits to begin'}"
     if decision.code == "begun":
         return "the schedule lets it begin; moved to the first share"
+    if decision.code == "short" and math.isinf(standing.plan.steps[standing.step].least_seconds):
+        return f"{_so_far(decision, arm)}; {done} until somebody moves it"
     if decision.code == "short":
         return f"{done}: {waiting(decision.waits)}"
     if decision.code == "passed":
         return f"no sign that the candidate is worse (evidence {odds(decision.log_e)}); {done}"
     prefix = f"{decision.metric}: " if decision.metric else ""
     return f"{prefix}{_WHY[decision.code]}; {done}"
+
+
+def _so_far(decision: Decision, arm: str) -> str:
+    if not any(told.candidate_runs for told in decision.assessments):
+        return f"no run of {arm} is counted yet"
+    return f"no sign that {arm} is worse (evidence {odds(decision.log_e)})"
 
 
 def counts(told: Assessment) -> str:

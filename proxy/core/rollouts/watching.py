@@ -8,13 +8,14 @@ stand for them.
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypedDict, get_args
 
 from proxy.core.calls.latency import bucket_edge, latency_bucket, quantile_bucket
 from proxy.core.calls.runs import Run
 from proxy.core.evidence.bernoulli import Arms, OddsEvidence
+from proxy.core.releasing.releases import CANDIDATE
 from proxy.core.rollouts.measuring import counts_for_anybody, is_bad
 from proxy.core.shapes import Count
 
@@ -24,7 +25,8 @@ LEAST_RUNS: Final = 50
 _LOG_EVIDENCE: Final = math.log(20)
 _SLOWER_TOLERATED: Final = 1.25
 _COUNTED: Final = ("errors", "refusals")
-PERIODS: Final = ("before", "candidate", "stable", "after")
+#: Of every watch; between the first and the others stand the arms that were tried.
+_PERIODS: Final = ("before", "stable", "after")
 
 
 @dataclass(slots=True)
@@ -71,11 +73,17 @@ class Period:
         return quantile_bucket(self.latencies, share)
 
 
+def periods_of(arms: Iterable[str]) -> dict[str, Period]:
+    """What is watched of a label whose rollout tries these arms: before, each of them, stable beside them, and after."""
+    before, *others = _PERIODS
+    return {name: Period() for name in (before, *arms, *others)}
+
+
 @dataclass(slots=True)
 class Watch:
     """A label's traffic around a rollout, and what came of it. `seconds`: how long it was watched since."""
 
-    periods: dict[str, Period] = field(default_factory=lambda: {name: Period() for name in PERIODS})
+    periods: dict[str, Period] = field(default_factory=lambda: periods_of([CANDIDATE]))
     seconds: float = 0.0
     state: WatchState | None = None
     metric: str | None = None
@@ -119,9 +127,10 @@ def watch_sentence(watch: Watch) -> str:
     periods = watch.periods
     is_outcome = watch.metric is not None and watch.metric in periods["after"].told
     metric = watch.metric if watch.metric is not None and (watch.metric in _COUNTED or is_outcome) else "errors"
+    tried = [(name, f"of {'the candidate' if name == CANDIDATE else name}") for name in periods if name not in _PERIODS]
     told = [
         f"{periods[name].bad[metric]:,} of {periods[name].told[metric] if is_outcome else periods[name].runs:,} {when}"
-        for name, when in (("after", "since"), ("candidate", "of the candidate"), ("before", "before"))
+        for name, when in (("after", "since"), *tried, ("before", "before"))
     ]
     numbers = f"{metric} {', '.join(told)}"
     match watch.state:
@@ -157,7 +166,8 @@ class PeriodDocument(TypedDict):
 
 
 class WatchDocument(TypedDict):
-    """What was seen of a label since its candidate was taken away, by period: before, candidate, stable, after."""
+    """What was seen of a label since its candidate was taken away, by period: before, candidate or each of the arms by name, stable,
+    after."""
 
     state: WatchState | None
     metric: str | None
@@ -223,7 +233,8 @@ def read_watch(document: Mapping[str, Any]) -> Watch:
     """As it was kept. Raises ValueError, LookupError or TypeError for anything else."""
     if document["state"] is not None and document["state"] not in WATCH_STATES:
         raise ValueError(f"a watch that is {document['state']!r}")
-    periods = {name: _read_period(document["periods"][name]) for name in PERIODS}
+    found = document["periods"]
+    periods = {name: _read_period(found[name]) for name in periods_of(name for name in found if name not in _PERIODS)}
     return Watch(periods, float(document["seconds"]), document["state"], document["metric"])
 
 

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from proxy.core.calls.outcomes import Severity
 from proxy.core.calls.runs import RunResult
+from proxy.core.releasing.arms import MOST_ARMS
 from proxy.core.releasing.protection import Mover
-from proxy.core.rollouts.plan import PinnedArm
 from proxy.core.rollouts.reading import PlanDocument
 from proxy.core.scopes import ScopeDocument
 from proxy.core.shapes import TRACE_ID_PATTERN, AgentName, LabelName, Moment, PlanName, Share, TraceId, VersionNumber
@@ -215,17 +215,26 @@ class RollbackBody(ReasonBody):
     to: Number | None = None
 
 
+class ArmBody(Body):
+    """An arm beside stable, with a fixed share; left out where the `plan` has the shares."""
+
+    name: Text = Field(examples=["b"])
+    version: Number
+    percentage: Percentage | None = None
+
+
 class RolloutBody(ReasonBody):
-    """A candidate for a label's traffic, by a `plan` (its members, or the name of one that is kept), or with a fixed `percentage` until
-    somebody moves it; with neither, by the default plan. `eligible` are tags a call must carry to take part, `pinned` users who
-    have an arm by name."""
+    """A `candidate` for a label's traffic, by a `plan` (its members, or the name of one that is kept), or with a fixed `percentage` until
+    somebody moves it; with neither, by the default plan. Or `arms` with fixed shares, each held against the label's version by
+    itself. `eligible` are tags a call must carry to take part, `pinned` users who have an arm by name."""
 
     label: Label = "prod"
-    candidate: Number
+    candidate: Number | None = None
+    arms: Annotated[list[ArmBody], Field(max_length=MOST_ARMS)] = []
     percentage: Percentage | None = None
     plan: PlanOrName | None = None
     eligible: Annotated[dict[str, str], Field(max_length=32, examples=[{"tier": "free"}])] = {}
-    pinned: Annotated[dict[str, PinnedArm], Field(max_length=1_000, examples=[{"ann": "candidate"}])] = {}
+    pinned: Annotated[dict[str, str], Field(max_length=1_000, examples=[{"ann": "candidate"}])] = {}
     evidence: EvidenceList = []
     force: bool = False
 
@@ -244,8 +253,9 @@ class DrillBody(ReasonBody):
 
 
 class PromotionBody(ReasonBody):
-    """`evidence` is kept with the release; `force` as in LabelBody."""
+    """`arm` says which, where there are several; `evidence` is kept with the release; `force` as in LabelBody."""
 
+    arm: Text | None = None
     evidence: EvidenceList = []
     force: bool = False
 
@@ -269,8 +279,9 @@ class PreflightBody(Body):
 
 
 class PercentageBody(ReasonBody):
-    """The candidate's share from now on."""
+    """The candidate's share from now on, or that of the `arm` that is named."""
 
+    arm: Text | None = None
     percentage: Percentage
 
 

@@ -78,7 +78,9 @@ class RunsFilterQuery(Query):
     version: Whole | None = Field(None, description="numbered per agent: say the agent too", examples=[3])
     release: Whole | None = Field(None, description="numbered per agent: say the agent too", examples=[12])
     rollout: Text | None = Field(None, description="numbered per agent: say the agent too", examples=["r1"])
-    arm: Text | None = Field(None, description="`stable` or `candidate`", examples=["candidate"])
+    arm: Text | None = Field(
+        None, description="`stable`, `candidate`, or an arm of the agent's by its name", examples=["candidate"]
+    )
     user: Text | None = Field(None, description="of that user", examples=["user-17"])
     conversation: Text | None = Field(None, description="of that conversation", examples=["conversation-4"])
     request_id: Text | None = Field(None, description="as the provider's answer named it", examples=["req_4f1c"])

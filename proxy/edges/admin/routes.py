@@ -34,7 +34,7 @@ from proxy.edges.admin.bodies import (
     TokenBody,
     VersionBody,
 )
-from proxy.edges.admin.contract.refusals import CLEARED, FILTER, MOVE, PROPOSAL, ROLLBACK, ROLLOUT, SCOPE
+from proxy.edges.admin.contract.refusals import ARM, CLEARED, FILTER, MOVE, PROPOSAL, ROLLBACK, ROLLOUT, SCOPE
 from proxy.edges.admin.handlers import (
     agents,
     audit,
@@ -166,23 +166,23 @@ ROUTES: tuple[Route, ...] = (
 
     Route("GET", _AGENT + "/rollouts", "list_rollouts", "An agent's rollouts, newest first", "viewer",
           rollouts.list_rollouts, "A page of rollouts", query=PageQuery),
-    Route("POST", _AGENT + "/rollouts", "start_rollout", "Give a candidate a share of a label's traffic", "operator",
+    Route("POST", _AGENT + "/rollouts", "start_rollout", "Give other versions shares of a label's traffic", "operator",
           rollouts.start_rollout, "The rollout; 202 with the proposal where somebody else must approve", RolloutBody,
-          refusals=(*MOVE, "bad_percentage", "bad_plan", "bad_span", "plan_not_found")),
+          refusals=(*MOVE, "bad_arm", "bad_percentage", "bad_plan", "bad_span", "plan_not_found")),
     Route("GET", _ROLLOUT, "get_rollout", "One rollout", "viewer", rollouts.get_rollout, "The rollout",
           refusals=("rollout_not_found",)),
-    Route("POST", _ROLLOUT + "/promote", "promote_rollout", "The candidate serves everyone", "operator",
+    Route("POST", _ROLLOUT + "/promote", "promote_rollout", "The candidate, or another arm, serves everyone", "operator",
           rollouts.promote, "The rollout as it ended; 202 with the proposal where somebody else must approve",
-          PromotionBody, refusals=(*ROLLOUT, *CLEARED)),
+          PromotionBody, refusals=(*ROLLOUT, *CLEARED, *ARM)),
     Route("POST", _ROLLOUT + "/abort", "abort_rollout", "The stable version serves everyone again", "operator",
           rollouts.abort, "The rollout as it ended", ReasonBody, refusals=ROLLOUT),
     Route("POST", _ROLLOUT + "/pause", "pause_rollout", "Keep the share as it is; guards go on watching", "operator",
           rollouts.pause, "The rollout as it now is", ReasonBody, refusals=(*ROLLOUT, "rollout_paused")),
     Route("POST", _ROLLOUT + "/resume", "resume_rollout", "Let a paused rollout go on", "operator",
           rollouts.resume, "The rollout as it now is", ReasonBody, refusals=(*ROLLOUT, "rollout_not_paused")),
-    Route("POST", _ROLLOUT + "/set-percentage", "set_rollout_percentage", "Change the candidate's share", "operator",
+    Route("POST", _ROLLOUT + "/set-percentage", "set_rollout_percentage", "Change the candidate's share, or another arm's", "operator",
           rollouts.set_percentage, "The rollout as it now is", PercentageBody,
-          refusals=(*ROLLOUT, *CLEARED, "bad_percentage", "not_two_armed")),
+          refusals=(*ROLLOUT, *CLEARED, *ARM, "bad_percentage")),
 
     Route("GET", "/plans", "list_plans", "Plans that rollouts can be started with by name", "viewer", rollouts.list_plans,
           "A page of plans", query=PageQuery),

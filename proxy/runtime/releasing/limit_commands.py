@@ -259,7 +259,8 @@ async def _check_arm(work: Work, scope: Scope) -> None:
     rollout = await work.change.rollout(scope.agent, scope.rollout)
     known = (STABLE, CANDIDATE) if rollout is None else tuple(arm.name for arm in rollout.arms)
     if scope.arm not in known:
-        raise BadInput("bad_scope", f"scope.arm {scope.arm!r} is none; there are {', '.join(known)}", param="scope.arm")
+        there_are = f"there are {', '.join(known)}" + ("" if rollout else "; arms with other names once it runs")
+        raise BadInput("bad_scope", f"scope.arm {scope.arm!r} is none; {there_are}", param="scope.arm")
 
 
 async def _check_fallback(work: EmergencyWork, scope: Scope, version: int | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from proxy.core.errors import BadInput, NotFound
 from proxy.core.names import check_label_name
+from proxy.core.releasing.arms import ordered_draft
 from proxy.core.releasing.proposals import (
     Proposal,
     ProposalState,
@@ -23,7 +24,7 @@ from proxy.core.tokens import AdminCaller
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, propose, start_of
 from proxy.runtime.releasing.preflight import Preflight, look_ahead
-from proxy.runtime.releasing.release_rows import Cause, RolloutDraft, check_movable, running_rollout
+from proxy.runtime.releasing.release_rows import Cause, check_movable, running_rollout
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.work import Work
 
@@ -129,10 +130,13 @@ class ProposalCommands:
                 approved_by=caller.name,
                 made_by=caller.name,
             )
-            looked_at = proposal.label, proposal.version, cause
             earlier = await _evidence_before(work, proposal)
             plan = proposal.order.get("plan")
-            cause = await ahead.check(work, state, *looked_at, force=force, notices=notices, plan=plan, earlier=earlier)
+            for version in proposal.versions:
+                looked_at = proposal.label, version, cause
+                cause = await ahead.check(
+                    work, state, *looked_at, force=force, notices=notices, plan=plan, earlier=earlier
+                )
             # Before the change itself, which makes all other proposals about the label stale.
             approved = await _decide(work, proposal, "approved", caller.name, why)
             await _carry_out(work, state, approved, cause)
@@ -178,9 +182,9 @@ async def _carry_out(work: Work, state: AgentState, proposal: Proposal, cause: C
             await release_rows.move(work, state, proposal.label, proposal.version, cause)
         case "start_rollout":
             await check_movable(work, state, proposal.label, proposal.version, proposal.if_release)
-            draft = RolloutDraft(label=proposal.label, candidate=proposal.version, **proposal.order)
+            draft = ordered_draft(proposal.label, proposal.version, proposal.order)
             release_rows.check_startable(state, draft)
             await release_rows.start_rollout(work, state, draft, cause)
         case "promote":
             rollout = await running_rollout(work, proposal.agent, proposal.order["rollout"])
-            await release_rows.promote(work, rollout, cause)
+            await release_rows.promote(work, rollout, proposal.version, cause)

@@ -17,10 +17,11 @@ from proxy.core.errors import Conflict, NotFound
 from proxy.core.names import check_agent_name, check_label_name
 from proxy.core.nearest import nearest_of
 from proxy.core.proof.emergency import RollbackOrder
+from proxy.core.releasing.arms import meant_arm, without
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.protection import check_goes_back
 from proxy.core.releasing.releases import Release, check_versions_exist, plan_rollback, release_document, whole
-from proxy.core.snapshot import Agent, AgentState, agent_document, label_document
+from proxy.core.snapshot import Agent, AgentState, Rollout, agent_document, label_document
 from proxy.core.tokens import Role, check_role
 from proxy.core.versions.components import Bundle, parse_bundle
 from proxy.core.versions.new_versions import check_new_version, says_the_same, with_plain_texts
@@ -28,7 +29,14 @@ from proxy.core.versions.versions import Version, version_summary
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, clear
 from proxy.runtime.releasing.preflight import Foreseen, Preflight, look_ahead
-from proxy.runtime.releasing.release_rows import Cause, check_movable, end_rollout, rollout_running
+from proxy.runtime.releasing.release_rows import (
+    Cause,
+    check_movable,
+    check_unmoved,
+    end_rollout,
+    rollout_running,
+    running_rollout,
+)
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.work import EmergencyWork
 from proxy.runtime.telemetry.metrics import Metrics
@@ -282,6 +290,28 @@ class ReleaseCommands:
         if moved.changed:
             self._metrics.rollbacks.labels(agent, cause).inc()
         return moved
+
+    async def take_out(
+        self,
+        who: str,
+        seen: Rollout,
+        arm: str,
+        why: str,
+        *,
+        cause: str = "operator",
+        evidence: Sequence[Mapping[str, Any]] = (),
+    ) -> Rollout:
+        """Give one arm's users, those in a conversation among them, back to stable, while the other arms go on; if the rollout still is
+        as it was `seen`. Waits for nobody, whatever protects the label. Raises NotFound (`rollout_not_found`, `arm_not_found`),
+        Conflict (`rollout_ended`, `rollout_moved`, `no_arms`), Unavailable: without the store only all of it is taken back."""
+        async with self._changes.begin(seen.agent) as work:
+            before = await running_rollout(work, seen.agent, seen.id)
+            check_unmoved(before, seen.step)
+            arms = without(before.arms, meant_arm(before, arm).name)
+            by = Cause(who=who, why=why, evidence=evidence)
+            after = await release_rows.share_otherwise(work, before, arms, by, "arm_taken_out")
+        self._metrics.rollbacks.labels(seen.agent, cause).inc()
+        return after
 
 
 async def roll_back_now(work: EmergencyWork, order: RollbackOrder) -> Moved:

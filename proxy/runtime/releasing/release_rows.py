@@ -6,20 +6,18 @@ the same change.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy.core.bucketing import buckets_for
-from proxy.core.errors import BadInput, Conflict, NotFound
+from proxy.core.errors import Conflict, NotFound
+from proxy.core.releasing.arms import RolloutDraft, WantedArm, check_arms, divided
 from proxy.core.releasing.proposals import proposal_document
 from proxy.core.releasing.releases import (
-    CANDIDATE,
-    STABLE,
     Release,
     ReleaseKind,
     check_versions_exist,
     release_document,
-    split,
     whole,
 )
 from proxy.core.rollouts.schedule import Schedule, closed, read_schedule
@@ -44,18 +42,6 @@ class Cause:
     def actor(self) -> str:
         """Whose token made the change: the audit log's who."""
         return self.made_by or self.who
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutDraft:
-    """A rollout an operator wants; `percentage` is its first share."""
-
-    label: str
-    candidate: int
-    percentage: float
-    eligible: Mapping[str, str] = field(default_factory=dict[str, str])
-    #: The document of the plan it follows.
-    plan: Mapping[str, Any] | None = None
 
 
 async def move(work: Work, state: AgentState, label: str, version: int, cause: Cause) -> Release:
@@ -92,17 +78,17 @@ async def check_movable(work: Work, state: AgentState, label: str, version: int,
 
 
 async def start_rollout(work: Work, state: AgentState, draft: RolloutDraft, cause: Cause) -> Rollout:
-    """Give a share of a label's traffic to a candidate; a retry of the same candidate meets the same users. Outside its plan's
+    """Give shares of a label's traffic to other versions; a retry of the same ones meets the same users. Outside its plan's
     schedule it begins with no share, and the controller gives it the first one when it may."""
     agent = state.agent.name
-    tried = await work.change.last_rollout_of(agent, draft.label, draft.candidate)
+    tried = await _tried(work, agent, draft)
     rollout_id = await work.change.next_rollout_id(agent)
     rollout = Rollout(
         id=rollout_id,
         agent=agent,
         label=draft.label,
         salt=f"{agent}/{rollout_id}" if tried is None else tried.salt,
-        arms=split(state.labels[draft.label].version, draft.candidate, _first_buckets(draft, work.now)),
+        arms=divided(state.labels[draft.label].version, _first_arms(draft, work.now)),
         state="running",
         eligible=draft.eligible,
         plan=draft.plan,
@@ -120,29 +106,37 @@ async def start_rollout(work: Work, state: AgentState, draft: RolloutDraft, caus
     return rollout
 
 
-def _first_buckets(draft: RolloutDraft, now_microseconds: int) -> int:
+async def _tried(work: Work, agent: str, draft: RolloutDraft) -> Rollout | None:
+    """The last rollout of each of these versions, where that was the same one."""
+    found = [await work.change.last_rollout_of(agent, draft.label, arm.version) for arm in draft.arms]
+    return found[0] if len({None if tried is None else tried.id for tried in found}) == 1 else None
+
+
+def _first_arms(draft: RolloutDraft, now_microseconds: int) -> Sequence[WantedArm]:
     schedule = Schedule() if draft.plan is None else read_schedule(draft.plan.get("schedule"))
-    return 0 if closed(schedule, now_microseconds) is not None else buckets_for(draft.percentage)
+    if closed(schedule, now_microseconds) is None:
+        return draft.arms
+    return [replace(arm, percentage=0) for arm in draft.arms]
 
 
 def check_startable(state: AgentState, draft: RolloutDraft) -> None:
-    """Raises NotFound (`label_not_set`, `version_not_found`), Conflict(`rollout_running`), BadInput (`bad_percentage`,
+    """Raises NotFound (`label_not_set`, `version_not_found`), Conflict(`rollout_running`), BadInput (`bad_arm`, `bad_percentage`,
     `same_version`)."""
-    buckets_for(draft.percentage)
-    check_versions_exist(state.agent.name, state.agent.newest, draft.candidate)
+    for arm in draft.arms:
+        buckets_for(arm.percentage)
+    check_versions_exist(state.agent.name, state.agent.newest, *(arm.version for arm in draft.arms))
     current = state.labels.get(draft.label)
     if current is None:
         raise NotFound("label_not_set", f"set the label {draft.label!r} before rolling it out", param="label")
     if draft.label in state.rollouts:
         raise rollout_running(state.rollouts[draft.label])
-    if current.version == draft.candidate:
-        raise BadInput("same_version", f"{draft.label} serves version {draft.candidate} already", param="candidate")
+    check_arms(draft.arms, current.version, draft.label)
 
 
-async def promote(work: Work, rollout: Rollout, cause: Cause) -> Rollout:
-    """The candidate serves everyone and the label points to it."""
+async def promote(work: Work, rollout: Rollout, version: int, cause: Cause) -> Rollout:
+    """One of its arms' version serves everyone and the label points to it."""
     ended = await end_rollout(work, rollout, "promoted")
-    arms = whole(arm_of(rollout, CANDIDATE).version)
+    arms = whole(version)
     row = await append_release(work, "promoted", cause, rollout.agent, rollout.label, arms, rollout=rollout.id)
     await audit_rollout(work, "promoted", cause, rollout, ended, row)
     return ended
@@ -151,10 +145,21 @@ async def promote(work: Work, rollout: Rollout, cause: Cause) -> Rollout:
 async def abort(work: EmergencyWork, rollout: Rollout, cause: Cause) -> Rollout:
     """The stable version serves everyone again."""
     ended = await end_rollout(work, rollout, "aborted")
-    arms = whole(arm_of(rollout, STABLE).version)
+    arms = whole(rollout.arms[0].version)
     row = await append_release(work, "aborted", cause, rollout.agent, rollout.label, arms, rollout=rollout.id)
     await audit_rollout(work, "aborted", cause, rollout, ended, row)
     return ended
+
+
+async def share_otherwise(
+    work: Work, before: Rollout, arms: tuple[Arm, ...], cause: Cause, what: str = "share_changed"
+) -> Rollout:
+    """Other shares, or one arm less, from the next step on."""
+    after = replace(before, arms=arms, step=before.step + 1)
+    await work.change.update_rollout(after)
+    row = await append_release(work, "share_changed", cause, after.agent, after.label, after.arms, of=after)
+    await audit_rollout(work, what, cause, before, after, row)
+    return after
 
 
 async def end_rollout(work: EmergencyWork, rollout: Rollout, state: RolloutState) -> Rollout:
@@ -179,14 +184,6 @@ def check_unmoved(rollout: Rollout, step: int) -> None:
     """Raises Conflict(`rollout_moved`) where its share was changed since it stood at `step`."""
     if rollout.step != step:
         raise Conflict("rollout_moved", f"the share of rollout {rollout.id} was changed meanwhile; look again")
-
-
-def arm_of(rollout: Rollout, name: str) -> Arm:
-    """The arm of that name. Raises Conflict(`not_two_armed`)."""
-    arm = rollout.arm(name)
-    if arm is None:
-        raise Conflict("not_two_armed", f"rollout {rollout.id} has no arm {name!r}")
-    return arm
 
 
 def rollout_running(rollout: Rollout) -> Conflict:

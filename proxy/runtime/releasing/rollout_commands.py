@@ -11,17 +11,25 @@ from typing import Any
 from proxy.core.bucketing import buckets_for
 from proxy.core.errors import Conflict
 from proxy.core.proof.emergency import AbortOrder
+from proxy.core.releasing.arms import (
+    RolloutDraft,
+    check_stable_keeps,
+    is_ramp,
+    meant_arm,
+    order_of,
+    reshared,
+)
 from proxy.core.releasing.proposals import Proposal
-from proxy.core.releasing.releases import CANDIDATE, STABLE, split
+from proxy.core.releasing.releases import CANDIDATE
 from proxy.core.snapshot import Rollout, RolloutState
 from proxy.core.spending.caps import cap_document
 from proxy.core.tokens import Role
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.approval import Wanted, check_growth, clear, clear_promotion, start_of
 from proxy.runtime.releasing.preflight import Preflight, look_ahead
-from proxy.runtime.releasing.release_rows import Cause, RolloutDraft, arm_of, check_unmoved, running_rollout
+from proxy.runtime.releasing.release_rows import Cause, check_unmoved, running_rollout
 from proxy.runtime.state.changes import Changes
-from proxy.runtime.state.work import EmergencyWork, Work
+from proxy.runtime.state.work import EmergencyWork
 
 
 class RolloutCommands:
@@ -44,11 +52,11 @@ class RolloutCommands:
         force: bool = False,
         notices: list[str] | None = None,
     ) -> Rollout | Proposal:
-        """Give a share of a label's traffic to a candidate; the proposal to where a second person must approve.
+        """Give shares of a label's traffic to other versions; the proposal to where a second person must approve.
 
-        The salt is that of the last rollout of the same candidate, so that a retry meets the same users. Raises NotFound
+        The salt is that of the last rollout of the same versions, so that a retry meets the same users. Raises NotFound
         (`label_not_set`, `version_not_found`), Conflict (`rollout_running`, `evaluation_required`), BadInput
-        (`bad_percentage`, `same_version`), PreflightFailed unless forced, Forbidden(`role_insufficient`).
+        (`bad_arm`, `bad_percentage`, `same_version`), PreflightFailed unless forced, Forbidden(`role_insufficient`).
         """
         cause = Cause(who=who, why=why, evidence=evidence)
         self._changes.check_present()
@@ -56,25 +64,38 @@ class RolloutCommands:
         async with self._changes.begin(agent) as work:
             state = await work.state(agent)
             release_rows.check_startable(state, draft)
-            cause = await ahead.check(
-                work, state, draft.label, draft.candidate, cause, force=force, notices=notices, plan=draft.plan
-            )
-            order = {"percentage": draft.percentage, "eligible": dict(draft.eligible), "plan": draft.plan}
-            wanted = Wanted(action="start_rollout", label=draft.label, version=draft.candidate, order=order)
+            for arm in draft.arms:
+                looked_at = draft.label, arm.version, cause
+                cause = await ahead.check(work, state, *looked_at, force=force, notices=notices, plan=draft.plan)
+            first, order = draft.arms[0].version, order_of(draft)
+            wanted = Wanted(action="start_rollout", label=draft.label, version=first, order=order)
             proposal = await clear(work, state, wanted, cause, role)
             return proposal or await release_rows.start_rollout(work, state, draft, cause)
 
     async def set_percentage(
-        self, who: str, agent: str, rollout_id: str, percentage: float, why: str, *, role: Role = "operator"
+        self,
+        who: str,
+        agent: str,
+        rollout_id: str,
+        percentage: float,
+        why: str,
+        *,
+        arm: str | None = None,
+        role: Role = "operator",
     ) -> Rollout:
-        """Change the candidate's share; growing it moves nobody back. Raises NotFound, Conflict(`rollout_ended`), and what
-        a protected label refuses where the share grows."""
+        """Change an arm's share, `arm` None the only one's; only stable gives and takes users. Raises NotFound (`rollout_not_found`,
+        `arm_not_found`), BadInput (`arm_required`, `bad_percentage`), Conflict (`rollout_ended`, `no_arms`), and what a protected
+        label refuses where the share grows."""
         share = buckets_for(percentage)
         async with self._changes.begin(agent) as work:
             before = await running_rollout(work, agent, rollout_id)
-            if share > arm_of(before, CANDIDATE).share_buckets:
+            meant = meant_arm(before, arm)
+            if share > meant.share_buckets:
                 await check_growth(work, before, role)
-            return await self._shared(work, before, share, Cause(who=who, why=why))
+            arms = reshared(before.arms, meant.name, share)
+            if not is_ramp(before):
+                check_stable_keeps(arms[0].share_buckets)
+            return await release_rows.share_otherwise(work, before, arms, Cause(who=who, why=why))
 
     async def advance(
         self, who: str, seen: Rollout, percentage: float, why: str, *, evidence: Sequence[Mapping[str, Any]] = ()
@@ -87,7 +108,8 @@ class RolloutCommands:
             check_unmoved(before, seen.step)
             if before.state != "running":
                 raise Conflict("rollout_moved", f"rollout {seen.id} is {before.state}")
-            return await self._shared(work, before, share, Cause(who=who, why=why, evidence=evidence))
+            arms = reshared(before.arms, meant_arm(before, CANDIDATE).name, share)
+            return await release_rows.share_otherwise(work, before, arms, Cause(who=who, why=why, evidence=evidence))
 
     async def end_shadow_cap(self, who: str, cap_id: str) -> None:
         """Take away the cap that a rollout's copies were under, once none is made any more. Raises Unavailable."""
@@ -122,16 +144,6 @@ class RolloutCommands:
             await release_rows.audit_rollout(work, what, cause, before, after, None)
         return after
 
-    async def _shared(self, work: Work, before: Rollout, share_buckets: int, cause: Cause) -> Rollout:
-        stable, candidate = arm_of(before, STABLE), arm_of(before, CANDIDATE)
-        after = replace(before, arms=split(stable.version, candidate.version, share_buckets), step=before.step + 1)
-        await work.change.update_rollout(after)
-        row = await release_rows.append_release(
-            work, "share_changed", cause, after.agent, after.label, after.arms, of=after
-        )
-        await release_rows.audit_rollout(work, "share_changed", cause, before, after, row)
-        return after
-
     async def promote(
         self,
         who: str,
@@ -139,15 +151,17 @@ class RolloutCommands:
         rollout_id: str,
         why: str,
         *,
+        arm: str | None = None,
         role: Role = "operator",
         evidence: Sequence[Mapping[str, Any]] = (),
         from_step: int | None = None,
         force: bool = False,
         notices: list[str] | None = None,
     ) -> Rollout | Proposal:
-        """The candidate serves everyone and the label points to it; the proposal to where the label was protected only
-        after the start. Raises NotFound, Conflict (`rollout_ended`, `rollout_moved` where it left `from_step`,
-        `evaluation_required`), Forbidden, and PreflightFailed unless forced, here or at the start.
+        """An arm's version, `arm` None the only one's, serves everyone and the label points to it; the proposal to where the label
+        was protected only after the start. Raises NotFound (`rollout_not_found`, `arm_not_found`), BadInput(`arm_required`), Conflict
+        (`rollout_ended`, `rollout_moved` where it left `from_step`, `evaluation_required`, `no_arms`), Forbidden, and
+        PreflightFailed unless forced, here or at the start.
 
         A plan that ends by itself, which says `from_step`, is not looked at again: its candidate has been serving.
         """
@@ -157,12 +171,8 @@ class RolloutCommands:
             rollout = await running_rollout(work, agent, rollout_id)
             if from_step is not None:
                 check_unmoved(rollout, from_step)
-            wanted = Wanted(
-                action="promote",
-                label=rollout.label,
-                version=arm_of(rollout, CANDIDATE).version,
-                order={"rollout": rollout_id},
-            )
+            version = meant_arm(rollout, arm).version
+            wanted = Wanted(action="promote", label=rollout.label, version=version, order={"rollout": rollout_id})
             cause, state = Cause(who=who, why=why, evidence=evidence), await work.state(agent)
             if ahead is not None:
                 earlier = (await start_of(work, rollout)).evidence
@@ -171,7 +181,7 @@ class RolloutCommands:
             cleared = await clear_promotion(work, state, rollout, wanted, cause, role)
             if isinstance(cleared, Proposal):
                 return cleared
-            return await release_rows.promote(work, rollout, cleared)
+            return await release_rows.promote(work, rollout, version, cleared)
 
     async def abort(self, who: str, agent: str, rollout_id: str, why: str) -> Rollout:
         """The stable version serves everyone again, also while the store is away. Raises NotFound,

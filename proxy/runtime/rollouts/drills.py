@@ -15,6 +15,7 @@ from typing import Final
 from proxy.core.errors import Conflict, Refusal
 from proxy.core.names import DRILL_LABEL
 from proxy.core.proof.emergency import RollbackOrder
+from proxy.core.releasing.arms import RolloutDraft, candidate_arm
 from proxy.core.releasing.releases import release_document, whole
 from proxy.core.rollouts.drills import (
     CANDIDATE_PERCENTAGE,
@@ -36,7 +37,7 @@ from proxy.core.versions.versions import Version
 from proxy.runtime.process.clock import Clock, Identifiers
 from proxy.runtime.releasing import release_rows
 from proxy.runtime.releasing.release_commands import roll_back_now
-from proxy.runtime.releasing.release_rows import Cause, RolloutDraft
+from proxy.runtime.releasing.release_rows import Cause
 from proxy.runtime.rollouts.drill_book import DrillBook
 from proxy.runtime.state.changes import Changes
 from proxy.runtime.state.drill_crew import DrillCrew, DrillMember
@@ -129,7 +130,7 @@ class Drills:
             check_drillable(state, changes.snapshot.switches, changes.now)
             state = await _without_label(work, state, cause)
             await release_rows.move(work, state, DRILL_LABEL, stable, cause)
-            draft = RolloutDraft(label=DRILL_LABEL, candidate=candidate, percentage=CANDIDATE_PERCENTAGE)
+            draft = RolloutDraft(label=DRILL_LABEL, arms=candidate_arm(candidate, CANDIDATE_PERCENTAGE))
             await release_rows.start_rollout(work, await work.state(agent), draft, cause)
             versions = [await work.change.version(agent, number) for number in (stable, candidate)]
         return _Stage(

@@ -2,26 +2,36 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from proxy.core.bucketing import BUCKETS, buckets_for
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Run
+from proxy.core.releasing.arms import meant_arm, tried_arms
 from proxy.core.releasing.releases import CANDIDATE, STABLE
 from proxy.core.rollouts.counting import RolloutCounter, Tallies
 from proxy.core.rollouts.deciding import Action, Decision, Standing, State, decide
 from proxy.core.rollouts.evidence import Evidence
-from proxy.core.rollouts.keeping import read_tallies, tallies_document
+from proxy.core.rollouts.keeping import arms_document, read_arms
 from proxy.core.rollouts.measuring import outcome_metrics
 from proxy.core.rollouts.plan import Plan
-from proxy.core.rollouts.progress import Phase, Progress, decision_document, progress_document, read_progress
+from proxy.core.rollouts.progress import (
+    ArmProgressDocument,
+    ArmState,
+    Phase,
+    Progress,
+    decision_document,
+    progress_document,
+    read_progress,
+)
 from proxy.core.rollouts.schedule import closed
 from proxy.core.rollouts.shadow import is_in_shadow, judged_by_copies
 from proxy.core.rollouts.telling import sentence
 from proxy.core.rollouts.thresholds import LEAST_RUNS, frozen
-from proxy.core.rollouts.watching import Watch, kept_watch, read_watch
+from proxy.core.rollouts.watching import Watch, kept_watch, periods_of, read_watch
 from proxy.core.snapshot import Rollout
+from proxy.core.times import rfc3339
 from proxy.runtime.rollouts.copied_pairs import CopiedPairs
 from proxy.store.ports.rollouts import KeptEvidence
 
@@ -30,36 +40,53 @@ _PHASES: Final[Mapping[Action, Phase]] = {"hold": "holding", "wait_for_approval"
 _GOOD_WHEN_TRUE: Final = frozenset({"validation"})
 
 
+@dataclass(frozen=True, slots=True)
+class ArmDecision:
+    """What happens to one arm next, and the sentence that says so."""
+
+    arm: str
+    decision: Decision
+    told: str
+    #: Whether other arms go on where this one is taken out.
+    has_others: bool = False
+
+
 class JudgedRollout:
-    """Counts and decides for one rollout. `at_microseconds` is of a monotonic clock."""
+    """Counts and decides for one rollout, each of its arms against stable by itself. `at_microseconds` is of a monotonic clock."""
 
     def __init__(self, rollout: Rollout, plan: Plan, at_microseconds: int, kept: KeptEvidence | None) -> None:
         self.rollout = rollout
         self.plan = plan
         self.metrics = frozenset(guard.metric for guard in plan.metrics)
         self.progress = Progress(step=rollout.step) if kept is None else read_progress(kept.progress)
-        tallies = Tallies(step=rollout.step) if kept is None else read_tallies(kept.tallies)
-        self._counter = RolloutCounter(rollout.salt, plan, tallies)
+        tallies = {} if kept is None else read_arms(kept.tallies)
+        self._counters = {
+            arm.name: RolloutCounter(rollout.salt, plan, tallies.get(arm.name) or Tallies(step=rollout.step), arm.name)
+            for arm in tried_arms(rollout)
+        }
+        self._plan_of_arm = replace(plan, alpha=plan.alpha_of_arm)
         self._looked_at = at_microseconds
         self._waited = False
         #: The last one since the start; before it, what was kept of the one before is in `progress`.
         self._decision: Decision | None = None
-        self.watch = Watch() if self.progress.watch is None else read_watch(self.progress.watch)
+        watched = self.progress.watch
+        self.watch = Watch(periods_of(plan.arm_names)) if watched is None else read_watch(watched)
         self._pairs = CopiedPairs()
-        #: What was last said of it in the log; what stays as it is is said once.
-        self.said: object = None
+        #: What was last said of each arm in the log, and under no name what went wrong; what stays as it is is said once.
+        self.said: dict[str, object] = {}
         #: Stable's first runs, where it had none before that thresholds could be frozen by.
         self._first_runs: deque[Run] = deque(maxlen=2 * LEAST_RUNS)
 
     @property
     def knows_thresholds(self) -> bool:
-        return bool(self._counter.tallies.thresholds.latency_microseconds)
+        return all(counter.tallies.thresholds.latency_microseconds for counter in self._counters.values())
 
     def freeze(self, runs: list[Run]) -> None:
         """Freeze the thresholds by stable's runs, if they are enough."""
         thresholds = frozen(runs)
         if thresholds is not None:
-            self._counter.tallies.thresholds = thresholds
+            for counter in self._counters.values():
+                counter.tallies.thresholds = thresholds
 
     def count(self, run: Run) -> None:
         """Count one finished run that the rollout decided; in the shadow each copy with the run it is a copy of."""
@@ -81,7 +108,8 @@ class JudgedRollout:
                 self.freeze(list(self._first_runs))
 
     def _count(self, run: Run) -> None:
-        self._counter.count(run)
+        for counter in self._counters.values():
+            counter.count(run)
         if run.arm in self.watch.periods:
             self.watch.periods[run.arm].count(run)
 
@@ -98,7 +126,8 @@ class JudgedRollout:
         if value is None:
             return
         for metric in outcome_metrics(outcome.name, outcome.severity):
-            self._counter.count_outcome(run, metric, value)
+            for counter in self._counters.values():
+                counter.count_outcome(run, metric, value)
             if run.arm in self.watch.periods and metric in self.metrics:
                 self.watch.periods[run.arm].count_outcome(run, metric, value)
 
@@ -113,44 +142,59 @@ class JudgedRollout:
                     before.count_outcome(run, metric, value)
 
     def follow(self, rollout: Rollout) -> None:
-        """Take over what became of it: another share begins another step, whoever set it."""
+        """Take over what became of it: another share begins another step, whoever set it, and an arm that is gone is judged no
+        more."""
+        for gone in self._counters.keys() - {arm.name for arm in rollout.arms}:
+            del self._counters[gone]
+        out = self.progress.arms.keys() - {arm.name for arm in rollout.arms}
+        if out:
+            arms: dict[str, Mapping[str, Any]] = dict(self.progress.arms)
+            arms |= {name: {**arms[name], "state": "taken_out"} for name in out}
+            self.progress = replace(self.progress, arms=arms)
         if rollout.step != self.progress.step:
-            self._counter.begin_step(rollout.step)
+            for counter in self._counters.values():
+                counter.begin_step(rollout.step)
             plan_step = self._plan_step_of(rollout)
             self.progress = replace(
                 self.progress, plan_step=plan_step, step=rollout.step, seconds_in_step=0.0, phase="running"
             )
         self.rollout = rollout
 
-    def measure(self, at_microseconds: int, now_microseconds: int) -> Evidence:
-        """Close the tick. The step's clock runs while the rollout is not paused, and in the shadow while copies may be made."""
+    def measure(self, at_microseconds: int, now_microseconds: int) -> dict[str, Evidence]:
+        """Close the tick: what is known of each arm. The step's clock runs while the rollout is not paused, and in the shadow while
+        copies may be made."""
         passed = max(0, at_microseconds - self._looked_at) / 1e6
         self._looked_at = at_microseconds
         waited, self._waited = self._waited, self._waits_in_shadow(now_microseconds)
         if self.rollout.state == "running" and not waited and not self._waited:
             self.progress = replace(self.progress, seconds_in_step=self.progress.seconds_in_step + passed)
-        return self._counter.close()
+        return {arm: counter.close() for arm, counter in self._counters.items()}
 
-    def standing(self, now_microseconds: int) -> Standing:
-        """As `decide` wants it; `now_microseconds` is what the clock on the wall says."""
+    def standing(self, arm: str, now_microseconds: int) -> Standing:
+        """One arm as `decide` wants it; `now_microseconds` is what the clock on the wall says."""
         state: State = self.progress.phase
         if self.rollout.state == "paused":
             state = "paused"
         return Standing(
-            plan=judged_by_copies(self.plan) if is_in_shadow(self.rollout) else self.plan,
+            plan=judged_by_copies(self.plan) if is_in_shadow(self.rollout) else self._plan_of_arm,
             state=state,
             step=self.progress.plan_step,
             seconds_in_step=self.progress.seconds_in_step,
-            candidate_share=_share_of(self.rollout),
+            candidate_share=_share_beside_stable(self.rollout, arm),
             not_now=closed(self.plan.schedule, now_microseconds),
             has_begun=self._has_begun and not self._waits_in_shadow(now_microseconds),
+            arm=arm,
+            has_others=len(self._counters) > 1,
         )
 
-    def decide(self, evidence: Evidence, now_microseconds: int) -> tuple[Decision, str]:
-        """What happens next, and the sentence that says so."""
-        standing = self.standing(now_microseconds)
-        decision = decide(standing, evidence)
-        return decision, sentence(decision, standing)
+    def decide(self, evidence: Mapping[str, Evidence], now_microseconds: int) -> list[ArmDecision]:
+        """What happens next to each arm."""
+        decided: list[ArmDecision] = []
+        for arm, known in evidence.items():
+            standing = self.standing(arm, now_microseconds)
+            decision = decide(standing, known)
+            decided.append(ArmDecision(arm, decision, sentence(decision, standing), standing.has_others))
+        return decided
 
     @property
     def next_percentage(self) -> float:
@@ -159,14 +203,29 @@ class JudgedRollout:
 
     @property
     def _has_begun(self) -> bool:
-        """Whoever sets a share by hand begins it, also with none."""
-        return self.rollout.step > 0 or _share_of(self.rollout) > 0 or self.plan.steps[0].percentage == 0
+        """Whoever sets a share by hand begins it, also with none. Fixed shares wait for nothing."""
+        return (
+            bool(self.plan.arms)
+            or self.rollout.step > 0
+            or _share_of(self.rollout) > 0
+            or self.plan.steps[0].percentage == 0
+        )
 
     def _waits_in_shadow(self, now_microseconds: int) -> bool:
         return is_in_shadow(self.rollout) and closed(self.plan.schedule, now_microseconds) is not None
 
-    def decided(self, decision: Decision, told: str, now_microseconds: int, *, phase: Phase | None = None) -> None:
+    def phase_of(self, arm: str) -> Phase:
+        """What the controller makes of one arm; of one candidate, of the rollout."""
+        if not self.plan.arms:
+            return self.progress.phase
+        return "holding" if self.progress.arms.get(arm, {}).get("state") == "holding" else "running"
+
+    def decided(self, of: ArmDecision, told: str, now_microseconds: int, *, phase: Phase | None = None) -> None:
         """Keep what was decided. A rollout that waits for approval goes on waiting."""
+        decision = of.decision
+        if self.plan.arms:
+            self._decided_of_arm(of, told, now_microseconds, phase)
+            return
         was_waiting = self.progress.phase == "waiting" and decision.action == "stay"
         self.progress = replace(
             self.progress,
@@ -186,13 +245,35 @@ class JudgedRollout:
             else replace(self.progress, decision=decision_document(self._decision))
         )
 
+    def _decided_of_arm(self, of: ArmDecision, told: str, now_microseconds: int, phase: Phase | None) -> None:
+        is_holding = phase == "holding" or of.decision.action == "hold"
+        is_out = phase is None and of.decision.action == "roll_back"
+        state: ArmState = "holding" if is_holding else "taken_out" if is_out else "running"
+        shown: ArmProgressDocument = {
+            "version": meant_arm(self.rollout, of.arm).version,
+            "state": state,
+            "code": of.decision.code,
+            "sentence": told,
+            "decided_at": rfc3339(now_microseconds),
+            "decision": decision_document(of.decision),
+        }
+        arms: dict[str, Mapping[str, Any]] = {**self.progress.arms, of.arm: dict(shown)}
+        self.progress = replace(
+            self.progress,
+            phase="holding" if any(one["state"] == "holding" for one in arms.values()) else "running",
+            code="arms",
+            sentence="; ".join(f"{name}: {one['sentence']}" for name, one in arms.items()),
+            decided_at_microseconds=now_microseconds,
+            arms=arms,
+        )
+
     def kept(self, now_microseconds: int) -> KeptEvidence:
         """To keep over a restart."""
         return KeptEvidence(
             agent=self.rollout.agent,
             rollout=self.rollout.id,
             progress=progress_document(replace(self.shown, watch=kept_watch(self.watch))),
-            tallies=tallies_document(self._counter.tallies),
+            tallies=arms_document({arm: counter.tallies for arm, counter in self._counters.items()}),
             updated_at_microseconds=now_microseconds,
         )
 
@@ -212,11 +293,19 @@ def told_value(outcome: Outcome) -> bool | float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def evidence_reference(judged: JudgedRollout, decision: Decision, told: str) -> dict[str, Any]:
+def evidence_reference(judged: JudgedRollout, of: ArmDecision) -> dict[str, Any]:
     """What ledger and audit keep of the evidence a decision rests on."""
-    return {"kind": "rollout", "id": judged.rollout.id, "sentence": told, **decision_document(decision)}
+    which = {"arm": of.arm} if judged.plan.arms else {}
+    told = {"kind": "rollout", "id": judged.rollout.id, **which, "sentence": of.told}
+    return {**told, **decision_document(of.decision)}
 
 
 def _share_of(rollout: Rollout) -> float:
     candidate = rollout.arm(CANDIDATE)
     return 0.0 if candidate is None else candidate.share_buckets / BUCKETS
+
+
+def _share_beside_stable(rollout: Rollout, name: str) -> float:
+    """An arm's share of the buckets that it and stable have: how their users must be split."""
+    arm, stable = (0 if found is None else found.share_buckets for found in (rollout.arm(name), rollout.arm(STABLE)))
+    return arm / (arm + stable) if arm + stable else 0.0

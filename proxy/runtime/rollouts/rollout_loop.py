@@ -15,7 +15,6 @@ from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.run_filter import RunFilter
 from proxy.core.calls.runs import Run
 from proxy.core.errors import Refusal, Unavailable
-from proxy.core.rollouts.deciding import Decision
 from proxy.core.rollouts.measuring import outcome_metrics
 from proxy.core.rollouts.progress import ProgressDocument, progress_document
 from proxy.core.rollouts.reading import read_plan
@@ -26,7 +25,7 @@ from proxy.runtime.process.clock import Clock
 from proxy.runtime.process.event_line import event_line
 from proxy.runtime.rollouts.applying import Applying
 from proxy.runtime.rollouts.early_runs import EarlyRuns
-from proxy.runtime.rollouts.judged import JudgedRollout
+from proxy.runtime.rollouts.judged import ArmDecision, JudgedRollout
 from proxy.runtime.rollouts.watched import WatchedLabel, serves_stable
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.store.ports.outcomes import StoredRuns
@@ -134,8 +133,8 @@ class RolloutLoop:
             try:
                 await self._judge(judged)
             except Exception as error:
-                if judged.said != (said := repr(error)):
-                    judged.said = said
+                if judged.said != {"": (said := repr(error))}:
+                    judged.said = {"": said}
                     self._parts.on_error(error)
             # Calls go before: between two rollouts the loop is free.
             await asyncio.sleep(0)
@@ -267,13 +266,20 @@ class RolloutLoop:
     async def _judge(self, judged: JudgedRollout) -> None:
         parts = self._parts
         evidence = judged.measure(parts.clock.monotonic_microseconds(), parts.clock.now_microseconds())
-        decision, told = judged.decide(evidence, parts.clock.now_microseconds())
+        for of in judged.decide(evidence, parts.clock.now_microseconds()):
+            if await self._carry_out(judged, of):
+                # What is known of the other arms is of shares as they were; the next tick decides by those that are.
+                return
+
+    async def _carry_out(self, judged: JudgedRollout, of: ArmDecision) -> bool:
+        """Do what was decided of an arm; whether it is out."""
+        parts, decision, told = self._parts, of.decision, of.told
         refused = None
-        phase_before = judged.progress.phase
+        phase_before = judged.phase_of(of.arm)
         # Shown before it is done: whoever sees the rollout taken back sees why, also while the disk takes its time.
-        judged.decided(decision, told, parts.clock.now_microseconds())
+        judged.decided(of, told, parts.clock.now_microseconds())
         try:
-            phase = await parts.applying.apply(judged, decision, told)
+            phase = await parts.applying.apply(judged, of)
         except Refusal as refusal:
             # Tried again at the next tick: by then people may have made way for it, or decided themselves.
             told = f"{told} — not done yet: {refusal.message}"
@@ -281,21 +287,24 @@ class RolloutLoop:
             phase = phase_before if refused in _OVERTAKEN else "holding"
         now = parts.clock.now_microseconds()
         if phase is not None:
-            judged.decided(decision, told, now, phase=phase)
-        said = (judged.progress.phase, decision.action, decision.code, decision.metric, refused, judged.progress.step)
-        if said != judged.said:
-            judged.said = said
-            self._tell(judged, decision, told, now)
+            judged.decided(of, told, now, phase=phase)
+        said = (judged.phase_of(of.arm), decision.action, decision.code, decision.metric, refused, judged.progress.step)
+        if judged.said.get(of.arm) != said:
+            judged.said.pop("", None)
+            judged.said[of.arm] = said
+            self._tell(judged, of, told, now)
             await self._keep([judged.kept(now)])
+        return refused is None and decision.action == "roll_back"
 
-    def _tell(self, judged: JudgedRollout, decision: Decision, told: str, now: int) -> None:
+    def _tell(self, judged: JudgedRollout, of: ArmDecision, told: str, now: int) -> None:
+        decision, which = of.decision, {"arm": of.arm} if judged.plan.arms else {}
         level = "warning" if decision.action in ("roll_back", "hold") else "info"
         rollout = judged.rollout
-        named = {"agent": rollout.agent, "label": rollout.label, "rollout": rollout.id}
+        named = {"agent": rollout.agent, "label": rollout.label, "rollout": rollout.id, **which}
         line = event_line(now, level, "rollout_decided", **named, action=decision.action, code=decision.code, told=told)
         self._parts.log(line)
         if decision.action in _WAITS:
-            self._happened("rollout.waits", rollout, told, action=decision.action, code=decision.code)
+            self._happened("rollout.waits", rollout, told, action=decision.action, code=decision.code, **which)
 
     def _happened(self, kind: str, rollout: Rollout, sentence: str, **members: object) -> None:
         subject = f"agents/{rollout.agent}/rollouts/{rollout.id}"

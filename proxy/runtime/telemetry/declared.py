@@ -54,7 +54,7 @@ _ALL: Final = (
     Declared("switchback_holds_outstanding", "gauge", "owner", "Ledger rows held and not settled."),
     # Releases.
     Declared("switchback_label_info", "gauge", "owner", "Always 1: the version that a label serves.", ("agent", "label", "version")),
-    Declared("switchback_rollout_share_ratio", "gauge", "owner", "Share of the candidate of a running rollout, 0 to 1.", ("agent", "label")),
+    Declared("switchback_rollout_share_ratio", "gauge", "owner", "Share of an arm of a running rollout beside stable, 0 to 1.", ("agent", "label", "arm")),
     Declared("switchback_rollbacks", "counter", "owner", "Rollbacks, by what caused them.", ("agent", "cause")),
     Declared("switchback_shadow_copies", "counter", "sum", "Calls that were to be copied for a candidate in the shadow: made, or why not.", ("agent", "result")),
     Declared("switchback_drill_timestamp_seconds", "gauge", "owner", "When a rollback of the agent was last rehearsed, UTC.", ("agent",)),

@@ -1,7 +1,7 @@
 """Gauges that follow the snapshot, set when it is swapped."""
 
 from proxy.core.bucketing import BUCKETS
-from proxy.core.releasing.releases import CANDIDATE
+from proxy.core.releasing.arms import tried_arms
 from proxy.core.snapshot import Snapshot
 from proxy.runtime.process.clock import Clock
 from proxy.runtime.telemetry.metrics import Metrics
@@ -21,6 +21,5 @@ class SnapshotGauges:
         metrics.rollout_share_ratio.clear()
         for name, state in snapshot.agents.items():
             for label, rollout in state.rollouts.items():
-                candidate = rollout.arm(CANDIDATE)
-                share = 0 if candidate is None else candidate.share_buckets / BUCKETS
-                metrics.rollout_share_ratio.labels(name, label).set(share)
+                for arm in tried_arms(rollout):
+                    metrics.rollout_share_ratio.labels(name, label, arm.name).set(arm.share_buckets / BUCKETS)

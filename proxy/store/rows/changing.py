@@ -31,7 +31,7 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
 _NUMBERED: Mapping[str, Table] = {"rollout.started": "rollouts", "proposal.made": "proposals"}
 #: Events after which the row is there no more.
 _GONE = frozenset({"label.unprotected", "plan.deleted"})
-_ROLLOUT_EVENTS = ("started", "share_changed", "paused", "resumed", "promoted", "aborted")
+_ROLLOUT_EVENTS = ("started", "share_changed", "arm_taken_out", "paused", "resumed", "promoted", "aborted")
 _PROPOSAL_MEMBERS = frozenset(
     {
         "agent", "id", "state", "action", "label", "before", "version", "if_release", "proposed_by", "why", "evidence",

@@ -9,10 +9,10 @@ from proxy.core.bucketing import BUCKETS, bucket_of
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.resolving import pick_arm, resolve
 from proxy.core.errors import NotFound
-from proxy.core.releasing.releases import split
 from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout
 from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.versions import Version
+from tests.two_arms import split
 
 
 def version(number: int) -> Version:

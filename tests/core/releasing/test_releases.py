@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from proxy.core.bucketing import BUCKETS
 from proxy.core.errors import BadInput, Conflict, NotFound
-from proxy.core.releasing.releases import Release, RollbackPlan, check_versions_exist, plan_rollback, split, whole
+from proxy.core.releasing.releases import Release, RollbackPlan, check_versions_exist, plan_rollback, whole
 from proxy.core.snapshot import Agent, AgentState, Arm, Label, Rollout
+from tests.two_arms import split
 
 
 class ReleaseStory:

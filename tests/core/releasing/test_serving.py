@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from proxy.core.releasing.releases import split
 from proxy.core.releasing.serving import serving
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import Agent, AgentState, Label, Rollout
 from proxy.core.switches import Switch
+from tests.two_arms import split
 
 ROLLOUT = Rollout(id="r1", agent="a", label="prod", salt="s", arms=split(1, 2, 10_000), state="running")
 STATE = AgentState(

@@ -2,9 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.core.releasing.releases import Release, ReleaseKind, split, whole
+from proxy.core.releasing.releases import Release, ReleaseKind, whole
 from proxy.core.releasing.timeline import doubt_at, served_at
 from proxy.core.snapshot import Arm
+from tests.two_arms import split
 
 NOW = 20_000
 

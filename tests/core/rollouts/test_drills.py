@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from proxy.core.errors import Conflict, NotFound
-from proxy.core.releasing.releases import split
 from proxy.core.rollouts.drills import (
     WEEK_MICROSECONDS,
     DrillCalls,
@@ -19,6 +18,7 @@ from proxy.core.rollouts.drills import (
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import Agent, AgentState, Label, Rollout
 from proxy.core.switches import Switch
+from tests.two_arms import split
 
 
 def _state(newest: int, serving: int | None, **labels_in_rollout: str) -> AgentState:

@@ -7,7 +7,6 @@ import pytest
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.resolving import resolve
 from proxy.core.errors import BadInput
-from proxy.core.releasing.releases import split
 from proxy.core.rollouts.reading import plan_document, read_plan
 from proxy.core.rollouts.shadow import (
     SHADOW_ARM,
@@ -24,6 +23,7 @@ from proxy.core.snapshot import Agent, AgentState, Label, Rollout, Snapshot
 from proxy.core.spending.caps import Cap
 from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.versions import Version
+from tests.two_arms import split
 
 SHADOW = {"percentage": 20, "cap_usd": 1.5, "min_runs": 50}
 

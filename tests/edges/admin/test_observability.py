@@ -99,6 +99,15 @@ async def test_rollbacks_are_counted(admin: Admin) -> None:
     assert (await samples(admin))["switchback_rollbacks_total", "support", "operator"] == 1
 
 
+async def test_the_share_of_each_arm_of_a_rollout_is_told(admin: Admin) -> None:
+    await admin.agent("support", "one", "two", "three")
+    arms = [{"name": "b", "version": 2, "percentage": 20}, {"name": "c", "version": 3, "percentage": 30}]
+    assert (await admin.post("/agents/support/rollouts", {"label": "prod", "arms": arms})).status == 201
+    found = await samples(admin)
+    shares = {key[1:]: share for key, share in found.items() if key[0] == "switchback_rollout_share_ratio"}
+    assert shares == {("support", "b", "prod"): 0.2, ("support", "c", "prod"): 0.3}
+
+
 async def test_it_lives_and_is_ready_until_it_drains(admin: Admin) -> None:
     await admin.agent("support")
     assert await fetched(admin, "/livez") == (200, "text/plain; charset=utf-8", "ok\n")

@@ -6,7 +6,6 @@ from typing import Any
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.resolution import Resolution
 from proxy.core.calls.resolving import resolve
-from proxy.core.releasing.releases import split
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import Agent, AgentState, Label, Rollout, Snapshot
 from proxy.core.spending.caps import Cap
@@ -18,6 +17,7 @@ from proxy.runtime.providers import Provider, Providers
 from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.wires.openai_chat.wire import OpenAIChat
+from tests.two_arms import split
 
 OPENAI = Provider(name="openai", family="openai", base_url="https://api.openai.com")
 OTHER = Provider(name="other", family="openai", base_url="https://other.example", api_key="sk-other")

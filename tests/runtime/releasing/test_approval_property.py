@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from proxy.core.errors import Refusal
+from proxy.core.releasing.arms import RolloutDraft, candidate_arm
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.releasing.protection import Mover, Protection, has_evaluation
 from proxy.core.releasing.releases import CANDIDATE, Release
 from proxy.core.snapshot import Agent
 from proxy.core.tokens import AdminCaller
 from proxy.runtime.releasing.release_commands import VersionDraft
-from proxy.runtime.releasing.release_rows import RolloutDraft
 from tests.edges.admin.composition import Commands, commands
 
 PEOPLE = (
@@ -77,7 +77,7 @@ class People:
         )
 
     async def start(self, who: AdminCaller) -> None:
-        draft = RolloutDraft(label="prod", candidate=self.version(), percentage=10)
+        draft = RolloutDraft(label="prod", arms=candidate_arm(self.version(), 10))
         await self.control.rollouts.start_rollout(who.name, "a", draft, "", role=who.role, evidence=self.evidence())
 
     async def grow(self, who: AdminCaller) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from proxy.core.errors import BadInput, Conflict, NotFound
-from proxy.core.releasing.releases import split
+from proxy.core.releasing.arms import RolloutDraft, candidate_arm
 from proxy.core.snapshot import Agent, AgentState
 from proxy.runtime.releasing.release_commands import Moved, VersionDraft
-from proxy.runtime.releasing.release_rows import RolloutDraft
 from tests.edges.admin.composition import Commands, commands
+from tests.two_arms import split
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def serving(control: Commands, label: str = "prod") -> int:
 
 
 async def start(control: Commands, candidate: int, percentage: float = 10, **more: Any) -> str:
-    wanted = RolloutDraft(label="prod", candidate=candidate, percentage=percentage, **more)
+    wanted = RolloutDraft(label="prod", arms=candidate_arm(candidate, percentage), **more)
     return (await control.rollouts.start_rollout("ann", "a", wanted, "")).id
 
 

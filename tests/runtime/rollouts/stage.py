@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 
 from proxy.core.calls.runs import Run
+from proxy.core.releasing.arms import RolloutDraft, WantedArm, candidate_arm
 from proxy.core.rollouts.reading import plan_document, read_plan
 from proxy.core.snapshot import Agent, Rollout
 from proxy.runtime.releasing.release_commands import VersionDraft
-from proxy.runtime.releasing.release_rows import RolloutDraft
 from proxy.runtime.rollouts.applying import Applying
 from proxy.runtime.rollouts.rollout_loop import LoopParts, RolloutLoop
 from tests.edges.admin.composition import Commands, commands
@@ -53,7 +53,9 @@ class RolloutStage:
 
     async def start(self, plan: dict[str, Any]) -> Rollout:
         read = read_plan(plan)
-        draft = RolloutDraft(label="prod", candidate=2, percentage=read.steps[0].percentage, plan=plan_document(read))
+        arms = tuple(WantedArm(name, number, share) for number, (name, share) in enumerate(read.arms.items(), start=2))
+        arms = arms or candidate_arm(2, read.steps[0].percentage)
+        draft = RolloutDraft(label="prod", arms=arms, plan=plan_document(read))
         started = await self.made.rollouts.start_rollout("ana", "triage", draft, "a try", force=True)
         assert isinstance(started, Rollout)
         await self.loop.tick()
@@ -73,8 +75,13 @@ class RolloutStage:
 
     def runs_of(self, rollout: Rollout, candidate: int, stable: int, fails: Callable[[str], float]) -> list[Run]:
         """The same of a rollout as it was."""
+        return self.runs_of_arms(rollout, {"candidate": candidate, "stable": stable}, fails)
+
+    def runs_of_arms(self, rollout: Rollout, counts: dict[str, int], fails: Callable[[str], float]) -> list[Run]:
+        """So many of each arm."""
+        versions = {arm.name: arm.version for arm in rollout.arms}
         runs: list[Run] = []
-        for arm in ["candidate"] * candidate + ["stable"] * stable:
+        for arm in [arm for arm, count in counts.items() for _ in range(count)]:
             self._runs += 1
             is_error = self._draw.random() < fails(arm)
             runs.append(
@@ -86,7 +93,7 @@ class RolloutStage:
                     status=500 if is_error else 200,
                     result="error" if is_error else "ok",
                     error_class="provider_error" if is_error else None,
-                    version=2 if arm == "candidate" else 1,
+                    version=versions.get(arm, 1),
                     arm=arm,
                     rollout=rollout.id,
                     step=rollout.step,
@@ -105,6 +112,15 @@ class RolloutStage:
         self.made.clock.now += round(seconds * 1_000_000)
         await self.loop.tick()
 
+    async def tick_of_arms(
+        self, counts: dict[str, int], fails: Callable[[str], float] = lambda arm: 0.05, seconds: float = 5
+    ) -> None:
+        """The same of arms with names of their own."""
+        if (rollout := self.running()) is not None:
+            self.loop.finished(self.runs_of_arms(rollout, counts, fails))
+        self.made.clock.now += round(seconds * 1_000_000)
+        await self.loop.tick()
+
     async def releases(self) -> list[Any]:
         return list((await self.made.store.releases("triage")).items)
 
@@ -113,7 +129,7 @@ class RolloutStage:
 async def staged(folder: Path) -> AsyncIterator[RolloutStage]:
     async with commands(folder) as made:
         await made.releases.create_agent("ana", Agent(name="triage"), "")
-        for number in (1, 2):
+        for number in (1, 2, 3):
             draft = VersionDraft(
                 components={"prompt": {"text": f"v{number}"}}, parent=number - 1 or None, message="a test"
             )

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from proxy.core.errors import Conflict, Unavailable
+from proxy.core.releasing.arms import RolloutDraft, candidate_arm
 from proxy.core.releasing.protection import Protection
 from proxy.core.rollouts.reading import fixed_share, plan_document, read_plan
 from proxy.core.snapshot import Agent
 from proxy.runtime.releasing.release_commands import VersionDraft
-from proxy.runtime.releasing.release_rows import RolloutDraft
 from proxy.runtime.releasing.run_commands import OutcomeDraft
 from proxy.runtime.rollouts.applying import CONTROLLER, Applying
 from proxy.runtime.rollouts.judged import JudgedRollout
@@ -109,7 +109,7 @@ async def test_what_a_person_ended_is_not_ended_again(stage: RolloutStage) -> No
     stage.loop.finished(stage.runs(60, 540, worse))
     await stage.made.rollouts.abort("ana", "triage", rollout.id, "no need")
     await stage.made.rollouts.start_rollout(
-        "ana", "triage", RolloutDraft(label="prod", candidate=2, percentage=10, plan=plan_document(read_plan(PLAN))), ""
+        "ana", "triage", RolloutDraft(label="prod", arms=candidate_arm(2, 10), plan=plan_document(read_plan(PLAN))), ""
     )
     await stage.tick()
     assert stage.running() is not None
@@ -170,10 +170,10 @@ async def test_what_people_did_after_they_ended_a_rollout_is_not_undone(stage: R
     judged = JudgedRollout(rollout, read_plan(PLAN), 0, None)
     for run in stage.runs_of(seen.agents["triage"].rollouts["prod"], 60, 540, worse):
         judged.count(run)
-    decision, told = judged.decide(judged.measure(1, 0), 0)
-    assert decision.action == "roll_back"
+    (of,) = judged.decide(judged.measure(1, 0), 0)
+    assert of.decision.action == "roll_back"
     with pytest.raises(Conflict, match="ended by somebody else"):
-        await Applying(stage.made.live, stage.made.releases, stage.made.rollouts).apply(judged, decision, told)
+        await Applying(stage.made.live, stage.made.releases, stage.made.rollouts).apply(judged, of)
     assert stage.version() == 2
 
 
@@ -255,7 +255,7 @@ async def test_a_rollout_whose_plan_cannot_be_read_touches_no_other(tmp_path: Pa
                 )
                 await made.releases.create_version("ana", agent, draft)
             await made.releases.move_label("ana", agent, "prod", 1, "")
-        broken = RolloutDraft(label="prod", candidate=2, percentage=10, plan={"steps": "of another release"})
+        broken = RolloutDraft(label="prod", arms=candidate_arm(2, 10), plan={"steps": "of another release"})
         await made.rollouts.start_rollout("ana", "first", broken, "")
         await stage.start(PLAN)
         await stage.tick(60, 540, worse)

@@ -12,11 +12,12 @@ import pytest
 
 from proxy.core.errors import BadInput, Conflict, NotFound, Unavailable
 from proxy.core.proof.emergency import AbortOrder, RollbackOrder, SwitchOrder
+from proxy.core.releasing.arms import RolloutDraft, candidate_arm
 from proxy.core.snapshot import Agent
 from proxy.runtime.process.clock import Identifiers
 from proxy.runtime.releasing.limit_commands import LimitCommands, SwitchDraft, switch_on_now
 from proxy.runtime.releasing.release_commands import ReleaseCommands, VersionDraft
-from proxy.runtime.releasing.rollout_commands import RolloutCommands, RolloutDraft
+from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.state.changes import Changes
 from tests.edges.admin.composition import Commands, SetClock, commands
 from tests.harness import PATIENCE_SECONDS
@@ -80,7 +81,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
                 await control.releases.create_version("ann", name, draft)
             await control.releases.move_label("ann", name, "prod", 1, "")
         await control.releases.move_label("ann", "a", "prod", 2, "")
-        await control.rollouts.start_rollout("ann", "b", RolloutDraft(label="prod", candidate=2, percentage=50), "")
+        await control.rollouts.start_rollout("ann", "b", RolloutDraft(label="prod", arms=candidate_arm(2, 50)), "")
         made = Scene(control, Troubled(control))
         yield made
         made.store.go_on.set()

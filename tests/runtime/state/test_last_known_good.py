@@ -8,9 +8,9 @@ import pytest
 
 from proxy.core.errors import Unavailable
 from proxy.core.proof.known_good import KnownGood
+from proxy.core.releasing.arms import RolloutDraft, candidate_arm
 from proxy.core.snapshot import Agent
 from proxy.runtime.releasing.release_commands import VersionDraft
-from proxy.runtime.releasing.rollout_commands import RolloutDraft
 from proxy.runtime.state.last_known_good import LastKnownGood
 from proxy.store.files.snapshot_file import SnapshotFile
 from tests.edges.admin.composition import Commands, commands
@@ -52,7 +52,7 @@ async def test_what_is_written_is_the_newest_state_with_histories_and_the_versio
 async def test_histories_kept_up_by_changes_are_those_read_from_the_store(control: Commands, tmp_path: Path) -> None:
     await grown(control)
     await control.releases.rollback("ann", "a", "prod", "")
-    await control.rollouts.start_rollout("ann", "a", RolloutDraft(label="prod", candidate=6, percentage=5), "")
+    await control.rollouts.start_rollout("ann", "a", RolloutDraft(label="prod", arms=candidate_arm(6, 5)), "")
     await control.releases.move_label("ann", "a", "staging", 2, "")
     await control.releases.move_label("ann", "a", "canary", 2, "")
     await control.releases.delete_label("ann", "a", "canary", "")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from proxy.core.errors import Refusal
+from proxy.core.releasing.arms import RolloutDraft, candidate_arm
 from proxy.core.snapshot import Agent, AgentState, Snapshot, with_changes
 from proxy.runtime.releasing.limit_commands import CapDraft, SwitchDraft
 from proxy.runtime.releasing.release_commands import VersionDraft
-from proxy.runtime.releasing.release_rows import RolloutDraft
 from tests.edges.admin.composition import AN_HOUR, Commands, commands
 
 STEPS = 120
@@ -95,7 +95,7 @@ class Operators:
 
     async def start_rollout(self) -> None:
         agent = self.agent
-        draft = RolloutDraft(label=self.label, candidate=self.version(agent), percentage=10)
+        draft = RolloutDraft(label=self.label, arms=candidate_arm(self.version(agent), 10))
         await self.control.rollouts.start_rollout("ann", agent, draft, "", force=True)
 
     async def share(self) -> None:

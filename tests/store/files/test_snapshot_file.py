@@ -10,13 +10,13 @@ import pytest
 
 from proxy.core.errors import Unavailable
 from proxy.core.proof.known_good import AgentPast, KnownGood
-from proxy.core.releasing.releases import split
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import Agent, AgentState, Label, Rollout, Snapshot
 from proxy.core.switches import Switch
 from proxy.core.tokens import Token
 from proxy.store.files.snapshot_file import SnapshotFile
 from tests.store.given import NOON, cap, release, version
+from tests.two_arms import split
 
 
 @pytest.fixture

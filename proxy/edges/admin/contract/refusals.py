@@ -33,6 +33,8 @@ class ToldRefusal:
 
 _MEANINGS: Final[dict[int, dict[str, str]]] = {
     400: {
+        "arm_required": "The rollout has several arms, and none is named",
+        "bad_arm": "An arm is not as it should be",
         "bad_body": "The body has a member that is unknown, missing or of the wrong kind",
         "bad_cap": "The window does not go with what is counted",
         "bad_change_id": "The change's id is not made of 8 to 64 letters, digits, _ and -",
@@ -67,6 +69,7 @@ _MEANINGS: Final[dict[int, dict[str, str]]] = {
     },
     404: {
         "agent_not_found": "There is no such agent",
+        "arm_not_found": "The rollout has no such arm",
         "cap_not_found": "There is no such cap",
         "delivery_not_found": "There is no such delivery: it was made, or given up long ago",
         "label_not_set": "The label is not set, or served nothing then",
@@ -98,7 +101,7 @@ _MEANINGS: Final[dict[int, dict[str, str]]] = {
         "label_moved": "The label is not where its mover saw it",
         "label_protected": "A protected label is not deleted",
         "never_served": "A protected label never served that version",
-        "not_two_armed": "The rollout has not two arms",
+        "no_arms": "The rollout has no arm beside stable",
         "nothing_moved": "The store had moved on",
         "nothing_to_rehearse": "The agent has one version, and nothing to go back from",
         "nothing_to_roll_back": "There is no release before this one",
@@ -202,6 +205,8 @@ ROLLBACK: Final = (
     "version_not_found",
 )
 ROLLOUT: Final = ("label_not_set", "rollout_ended", "rollout_moved", "rollout_not_found")
+#: Where one of a rollout's arms is meant.
+ARM: Final = ("arm_not_found", "arm_required", "no_arms")
 PROPOSAL: Final = ("proposal_decided", "proposal_not_found", "proposal_stale")
 SCOPE: Final = ("agent_not_found", "bad_scope", "label_not_set", "version_not_found")
 FILTER: Final = ("bad_filter", "bad_time")

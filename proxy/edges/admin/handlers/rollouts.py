@@ -1,9 +1,12 @@
 """Handlers: rollouts, and plans that have names."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from proxy.core.bucketing import buckets_for
 from proxy.core.errors import BadInput
+from proxy.core.releasing.arms import RolloutDraft, WantedArm, candidate_arm, check_arm_names
 from proxy.core.releasing.proposals import Proposal
 from proxy.core.rollouts.named_plans import NamedPlanDocument, frozen_plan, named_plan_document
 from proxy.core.rollouts.plan import Plan
@@ -18,7 +21,6 @@ from proxy.edges.admin.handlers.proposals import noticed, shown_proposal
 from proxy.edges.admin.pages import page_answer
 from proxy.edges.admin.queries import PageQuery, ReasonQuery
 from proxy.runtime.releasing.plan_commands import PlanCommands
-from proxy.runtime.releasing.release_rows import RolloutDraft
 from proxy.runtime.releasing.rollout_commands import RolloutCommands
 from proxy.runtime.reports.agents import AgentReader
 from proxy.runtime.reports.plans import PlanReader
@@ -37,13 +39,7 @@ async def start_rollout(
 ) -> Created[RolloutMoved] | Accepted[ProposalShown]:
     body = ask.body_as(RolloutBody)
     plan = await _plan_of(body, plans)
-    draft = RolloutDraft(
-        label=body.label,
-        candidate=body.candidate,
-        percentage=plan.steps[0].percentage,
-        eligible=plan.eligible,
-        plan=frozen_plan(plan),
-    )
+    draft = RolloutDraft(label=body.label, arms=_arms_of(body, plan), eligible=plan.eligible, plan=frozen_plan(plan))
     notices: list[str] = []
     started = await rollouts.start_rollout(
         ask.who,
@@ -77,6 +73,7 @@ async def promote(
         ask.path["agent"],
         ask.path["id"],
         body.why,
+        arm=body.arm,
         role=ask.caller.role,
         evidence=evidence_of(body.evidence),
         force=body.force,
@@ -106,7 +103,7 @@ async def resume(rollouts: RolloutCommands, ask: Ask) -> AdminAnswer[RolloutDocu
 async def set_percentage(rollouts: RolloutCommands, ask: Ask) -> AdminAnswer[RolloutDocument]:
     body = ask.body_as(PercentageBody)
     rollout = await rollouts.set_percentage(
-        ask.who, ask.path["agent"], ask.path["id"], body.percentage, body.why, role=ask.caller.role
+        ask.who, ask.path["agent"], ask.path["id"], body.percentage, body.why, arm=body.arm, role=ask.caller.role
     )
     return AdminAnswer(rollout_document(rollout))
 
@@ -133,17 +130,49 @@ async def delete_plan(plans: PlanCommands, ask: Ask) -> AdminAnswer[PlanDeleted]
 
 
 async def _plan_of(body: RolloutBody, plans: PlanReader) -> Plan:
-    """Raises BadInput(`bad_plan`, `bad_percentage`), NotFound(`plan_not_found`)."""
+    """Raises BadInput(`bad_arm`, `bad_plan`, `bad_percentage`), NotFound(`plan_not_found`)."""
+    if (body.candidate is None) == (not body.arms):
+        raise BadInput("bad_arm", "name a `candidate`, or `arms` with fixed shares, and not both", param="candidate")
     if body.percentage is None:
         if isinstance(body.plan, str):
-            plan = read_new_plan((await plans.plan(body.plan)).plan)
+            plan = read_new_plan(_with_shares((await plans.plan(body.plan)).plan, body))
         else:
             # Whose name it says is no matter: it is not looked up.
-            plan = replace(read_new_plan(body.plan or {}), name=None)
+            plan = replace(read_new_plan(_with_shares(body.plan or {}, body)), name=None)
         if body.pinned:
-            plan = replace(plan, pinned=read_plan({"pinned": body.pinned}).pinned)
+            plan = replace(plan, pinned=read_plan({"pinned": body.pinned, "arms": plan.arms}).pinned)
         return replace(plan, eligible=body.eligible) if body.eligible else plan
+    if body.arms:
+        raise BadInput("bad_percentage", "`percentage` is a candidate's; each arm has its own", param="percentage")
     if body.plan is not None:
         raise BadInput("bad_plan", "name a plan or a fixed percentage, not both", param="percentage")
     buckets_for(body.percentage)
     return fixed_share(body.percentage, body.eligible, body.pinned)
+
+
+def _with_shares(document: Mapping[str, Any], body: RolloutBody) -> Mapping[str, Any]:
+    """The plan with the shares that the body says. Raises BadInput(`bad_arm`)."""
+    names = [arm.name for arm in body.arms]
+    shares = {arm.name: arm.percentage for arm in body.arms if arm.percentage is not None}
+    if not shares:
+        return document
+    check_arm_names(names)
+    if document.get("arms"):
+        raise BadInput("bad_arm", "the plan has the arms' shares already; leave `percentage` out", param="arms")
+    lacking = next((name for name in names if name not in shares), None)
+    if lacking is not None:
+        raise BadInput("bad_arm", f"the arm {lacking} has no `percentage`", param="arms")
+    return {**document, "arms": shares}
+
+
+def _arms_of(body: RolloutBody, plan: Plan) -> tuple[WantedArm, ...]:
+    """Each of the plan's arms with its version. Raises BadInput(`bad_arm`)."""
+    if body.candidate is not None and not plan.arms:
+        return candidate_arm(body.candidate, plan.steps[0].percentage)
+    versions = {arm.name: arm.version for arm in body.arms}
+    if versions.keys() != plan.arms.keys() or len(versions) != len(body.arms):
+        there_are = ", ".join(plan.arms) or "none, and so needs a percentage of each"
+        raise BadInput(
+            "bad_arm", f"`arms` must say a version of each of the plan's arms, once: {there_are}", param="arms"
+        )
+    return tuple(WantedArm(name, versions[name], share) for name, share in plan.arms.items())

@@ -8,6 +8,7 @@ from proxy.core.calls.run_filter import RunFilter, filter_document
 from proxy.core.calls.runs import attempt_document, run_document
 from proxy.core.errors import BadInput
 from proxy.core.nearest import nearest_of
+from proxy.core.releasing.arms import is_arm_name
 from proxy.core.releasing.releases import CANDIDATE, STABLE
 from proxy.core.times import parse_period
 from proxy.edges.admin.answers.lists import Listed
@@ -72,15 +73,22 @@ async def quarantine_runs(runs: RunCommands, ask: Ask) -> AdminAnswer[Quarantine
     raise BadInput("bad_filter", "name runs by `runs` or by filters, not by both", param="runs")
 
 
+def _check_arm(asked: RunsFilterQuery | QuarantineBody) -> None:
+    """Raises BadInput(`bad_filter`). Names of their own are those of an agent's arms."""
+    if asked.arm is None or asked.arm in (STABLE, CANDIDATE) or (asked.agent is not None and is_arm_name(asked.arm)):
+        return
+    near = nearest_of(asked.arm, (STABLE, CANDIDATE))
+    others = "" if near else "; of an arm with another name say the agent too"
+    raise BadInput("bad_filter", f"arm must be {STABLE} or {CANDIDATE}{near}{others}", param="arm")
+
+
 def _filter(asked: RunsFilterQuery | QuarantineBody) -> RunFilter:
     """Raises BadInput: `bad_time`, and `bad_filter` where a number would mean the runs of any agent that came so far."""
     numbered = {"version": asked.version, "release": asked.release, "rollout": asked.rollout}
     named = next((name for name, value in numbered.items() if value is not None), None)
     if asked.agent is None and named is not None:
         raise BadInput("bad_filter", f"{named}s are numbered per agent: say the agent too", param=named)
-    if asked.arm is not None and asked.arm not in (STABLE, CANDIDATE):
-        near = nearest_of(asked.arm, (STABLE, CANDIDATE))
-        raise BadInput("bad_filter", f"arm must be {STABLE} or {CANDIDATE}{near}", param="arm")
+    _check_arm(asked)
     start, end = parse_period(asked.from_, asked.to)
     return RunFilter(
         agent=asked.agent,
