@@ -15,6 +15,14 @@ ROLLOUT = {
         {"name": "candidate", "version": 2, "percentage": 10.0},
     ],
 }
+THREE_ARMS = {
+    **ROLLOUT,
+    "arms": [
+        {"name": "stable", "version": 1, "percentage": 72.5},
+        {"name": "b", "version": 2, "percentage": 20.0},
+        {"name": "c", "version": 3, "percentage": 7.5},
+    ],
+}
 PROD = {"label": "prod", "version": 1, "release": 3, "rollout": ROLLOUT}
 AGENT = {"agent": "a", "newest_version": 2, "labels": [PROD]}
 RELEASE = {
@@ -218,6 +226,29 @@ CHANGE = [
         "rollout start a --candidate 2 --plan cautious", "POST", "/agents/a/rollouts", ROLLOUT, ["rollout r1 runs on prod"],
         {"label": "prod", "candidate": 2, "plan": "cautious", "why": "no reason given"}, status=201,
     ),
+    VerbCase(
+        "rollout start a --arm b=2:20 --arm c=3:7.5", "POST", "/agents/a/rollouts", THREE_ARMS,
+        ["rollout r1 runs on prod: 72.5% v1, b 20% v2, c 7.5% v3"], status=201,
+        body={
+            "label": "prod", "why": "no reason given",
+            "arms": [{"name": "b", "version": 2, "percentage": 20}, {"name": "c", "version": 3, "percentage": 7.5}],
+        },
+    ),
+    VerbCase(
+        "rollout start a --arm b=2 --arm c=3 --plan bake-off", "POST", "/agents/a/rollouts", THREE_ARMS, ["c 7.5% v3"], status=201,
+        body={
+            "label": "prod", "plan": "bake-off", "why": "no reason given",
+            "arms": [{"name": "b", "version": 2}, {"name": "c", "version": 3}],
+        },
+    ),
+    VerbCase(
+        "rollout promote a r1 --arm c", "POST", "/agents/a/rollouts/r1/promote", {**THREE_ARMS, "state": "promoted"},
+        ["prod serves version 3, everyone"], {"arm": "c", "why": "no reason given"},
+    ),
+    VerbCase(
+        "rollout set-percentage a r1 --arm b --percentage 30", "POST", "/agents/a/rollouts/r1/set-percentage", THREE_ARMS,
+        ["b 20% v2"], {"arm": "b", "percentage": 30.0, "why": "no reason given"},
+    ),
     VerbCase("caps end cap_1", "DELETE", "/caps/cap_1", CAP, ["cap_1 is gone"], query={"why": "no reason given"}),
 ]  # fmt: skip
 
@@ -263,6 +294,11 @@ async def test_an_empty_list_says_so_in_words(switchback, admin, case: VerbCase)
         "rollout start a --candidate 2 --percentage 101",
         "rollout start a --candidate 2 --percentage 5 --eligible plan",
         "rollout start a --percentage 5",
+        "rollout start a --candidate 2 --arm b=2:5",
+        "rollout start a --arm b",
+        "rollout start a --arm b=2:many",
+        "rollout start a --arm b=2:nan",
+        "rollout start a --arm =2:5",
         "kill --agent a",
         "kill --why everything",
         "restore",
