@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from proxy.core.calls.runs import Run
-from proxy.core.releasing.releases import split
+from proxy.core.releasing.arms import candidate_arm, divided
 from proxy.core.rollouts.plan import DEFAULT_PLAN
 from proxy.core.rollouts.reading import plan_document
 from proxy.core.snapshot import Agent, AgentState, Label, Rollout, Snapshot
@@ -86,7 +86,13 @@ def _agents(rollouts: int) -> dict[str, AgentState]:
             for version in (1, 2)
         }
         rollout = Rollout(
-            id="r1", agent=name, label="prod", salt=f"{name}/r1", arms=split(1, 2, 25_000), state="running", plan=plan
+            id="r1",
+            agent=name,
+            label="prod",
+            salt=f"{name}/r1",
+            arms=divided(1, candidate_arm(2, 25)),
+            state="running",
+            plan=plan,
         )
         agents[name] = AgentState(
             Agent(name=name, newest=2), {"prod": Label("prod", 1, 1)}, {"prod": rollout}, versions

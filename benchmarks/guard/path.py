@@ -13,7 +13,7 @@ from benchmarks.guard.memory_loop import MemoryLoop, MemoryTransport
 from benchmarks.load import messages
 from proxy.assembly import DataParts, Foundation, data_half, prices_of, providers_of, validation
 from proxy.core.calls.runs import Attempt, Run
-from proxy.core.releasing.releases import split
+from proxy.core.releasing.arms import candidate_arm, divided
 from proxy.core.scopes import Scope
 from proxy.core.snapshot import Agent, AgentState, Label, Rollout, Snapshot
 from proxy.core.spending.caps import Cap
@@ -200,7 +200,9 @@ def _snapshot() -> Snapshot:
         )
         for number in (1, 2)
     }
-    rollout = Rollout(id="r1", agent=AGENT, label="prod", salt=f"{AGENT}/r1", arms=split(1, 2, 10_000), state="running")
+    rollout = Rollout(
+        id="r1", agent=AGENT, label="prod", salt=f"{AGENT}/r1", arms=divided(1, candidate_arm(2, 10)), state="running"
+    )
     state = AgentState(Agent(name=AGENT, newest=2), {"prod": Label("prod", 1, 1)}, {"prod": rollout}, versions)
     caps = tuple(
         Cap(

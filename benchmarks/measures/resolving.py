@@ -14,7 +14,7 @@ import time
 
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.resolving import resolve
-from proxy.core.releasing.releases import split
+from proxy.core.releasing.arms import candidate_arm, divided
 from proxy.core.snapshot import Agent, AgentState, Label, Rollout, Snapshot
 from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.versions import Version
@@ -45,7 +45,7 @@ def _snapshot(agents: int, versions: int) -> Snapshot:
     for number in range(agents):
         name = f"agent-{number}"
         rollout = Rollout(
-            id="r1", agent=name, label="prod", salt=f"{name}/r1", arms=split(1, 2, 10_000), state="running"
+            id="r1", agent=name, label="prod", salt=f"{name}/r1", arms=divided(1, candidate_arm(2, 10)), state="running"
         )
         known = {
             at: Version(
