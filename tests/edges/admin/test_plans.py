@@ -166,4 +166,4 @@ async def test_users_are_pinned_by_order_and_by_plan(team: Team) -> None:
         "/agents/support/rollouts", {"candidate": 2, "plan": "x", "pinned": {"cid": "stable"}}
     )
     assert ordered["plan"]["pinned"] == {"cid": "stable"}
-    refused(await team.ann.post("/agents/support/rollouts", {**SHARE, "pinned": {"ann": "other"}}), 400, "bad_body")
+    refused(await team.ann.post("/agents/support/rollouts", {**SHARE, "pinned": {"ann": "other"}}), 400, "bad_plan")
