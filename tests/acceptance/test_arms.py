@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from proxy.core.bucketing import bucket_of
-from tests.harness import PATIENCE_SECONDS, Deployment, deployed
+from tests.harness import PATIENCE_SECONDS, Deployment, deployed, eventually
 
 CHAT = "/a/support/v1/chat/completions"
 BODY = {"model": "x", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 100}
@@ -83,8 +83,13 @@ async def test_a_failing_arm_is_taken_out_and_the_other_goes_on(tmp_path: Path, 
         newest = (await deployment.operator.get("/agents/support/releases"))["items"][0]
         assert (newest["kind"], newest["who"]) == ("share_changed", "rollout-controller")
         assert newest["why"].startswith("c errors ")
-        again = await _arms_of(deployment, [f"user-{number}" for number in range(200)])
-        assert set(again.values()) == {("stable", "support@1"), ("b", "support@2")}
+        users = [f"user-{number}" for number in range(200)]
+
+        async def nobody_has_c() -> bool:
+            return set((await _arms_of(deployment, users)).values()) == {("stable", "support@1"), ("b", "support@2")}
+
+        # The other workers follow the change in a moment.
+        await eventually(nobody_has_c)
 
         report = await deployment.operator.get("/reports/rollout?agent=support&rollout=r1")
         rows = {row["arm"]: row for row in report["rows"]}
