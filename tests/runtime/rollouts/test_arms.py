@@ -10,7 +10,7 @@ from proxy.core.calls.runs import Run
 from proxy.core.errors import Conflict, Unavailable
 from proxy.core.rollouts.watching import WatchDocument
 from proxy.core.snapshot import Rollout
-from tests.runtime.rollouts.stage import Stage
+from tests.runtime.rollouts.stage import RolloutStage
 
 PLAN: dict[str, Any] = {"arms": {"b": 20, "c": 20}, "guards": {"errors": {}}, "hard_triggers": []}
 RUNS = {"b": 60, "c": 60, "stable": 180}
@@ -41,13 +41,13 @@ def names(rollout: Rollout | None) -> list[str]:
     return [] if rollout is None else [arm.name for arm in rollout.arms]
 
 
-async def shown(stage: Stage) -> dict[str, Any]:
+async def shown(stage: RolloutStage) -> dict[str, Any]:
     progress = await stage.loop.standing("triage", "r1")
     assert progress is not None
     return dict(progress)
 
 
-async def test_a_bad_arm_is_taken_out_and_the_others_go_on(stage: Stage) -> None:
+async def test_a_bad_arm_is_taken_out_and_the_others_go_on(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     for _ in range(5):
         await stage.tick_of_arms(RUNS if "b" in names(stage.running()) else {"c": 60, "stable": 240}, b_fails)
@@ -72,7 +72,7 @@ async def test_a_bad_arm_is_taken_out_and_the_others_go_on(stage: Stage) -> None
     ] == ["b"]
 
 
-async def test_the_last_arm_that_is_bad_ends_the_rollout(stage: Stage) -> None:
+async def test_the_last_arm_that_is_bad_ends_the_rollout(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     for _ in range(8):
         live = names(stage.running())
@@ -87,7 +87,7 @@ async def test_the_last_arm_that_is_bad_ends_the_rollout(stage: Stage) -> None:
     assert {one["state"] for one in (await shown(stage))["arms"].values()} == {"taken_out"}
 
 
-async def test_equal_arms_stay_and_each_is_told_by_itself(stage: Stage) -> None:
+async def test_equal_arms_stay_and_each_is_told_by_itself(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     for _ in range(5):
         await stage.tick_of_arms(RUNS)
@@ -102,7 +102,7 @@ async def test_equal_arms_stay_and_each_is_told_by_itself(stage: Stage) -> None:
         assert told["decision"]["metrics"][0]["stable"]["runs"] == 900
 
 
-async def test_what_one_arm_did_says_nothing_of_another(stage: Stage) -> None:
+async def test_what_one_arm_did_says_nothing_of_another(stage: RolloutStage) -> None:
     """c fails no call: all that b's failures are held against is stable's."""
     await stage.start(PLAN)
     for _ in range(3):
@@ -114,7 +114,7 @@ async def test_what_one_arm_did_says_nothing_of_another(stage: Stage) -> None:
     assert arms["b"]["state"] == "taken_out"
 
 
-async def test_the_plans_alpha_is_shared_by_all_of_its_arms(stage: Stage) -> None:
+async def test_the_plans_alpha_is_shared_by_all_of_its_arms(stage: RolloutStage) -> None:
     """Evidence that takes back the only arm does not take out one of two."""
 
     async def left_by(plan: dict[str, Any]) -> tuple[list[str], float]:
@@ -141,7 +141,7 @@ async def test_the_plans_alpha_is_shared_by_all_of_its_arms(stage: Stage) -> Non
     assert (await left_by({**two, "alpha": enough * 2.1}))[0] == ["stable", "c"]
 
 
-async def test_a_controller_goes_on_with_every_arm_after_a_restart(stage: Stage) -> None:
+async def test_a_controller_goes_on_with_every_arm_after_a_restart(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     await stage.tick_of_arms(RUNS)
     await stage.loop.keep()
@@ -162,7 +162,7 @@ async def test_a_controller_goes_on_with_every_arm_after_a_restart(stage: Stage)
     }
 
 
-async def test_an_arm_that_went_out_just_before_a_crash_is_shown_so(stage: Stage) -> None:
+async def test_an_arm_that_went_out_just_before_a_crash_is_shown_so(stage: RolloutStage) -> None:
     rollout = await stage.start(PLAN)
     await stage.tick_of_arms(RUNS)
     await stage.loop.keep()
@@ -172,7 +172,7 @@ async def test_an_arm_that_went_out_just_before_a_crash_is_shown_so(stage: Stage
     assert (await shown(stage))["arms"]["b"]["state"] == "taken_out"
 
 
-async def test_a_paused_rollout_still_loses_its_bad_arm(stage: Stage) -> None:
+async def test_a_paused_rollout_still_loses_its_bad_arm(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     await stage.made.rollouts.pause("ana", "triage", "r1", "holidays")
     for _ in range(5):
@@ -183,7 +183,7 @@ async def test_a_paused_rollout_still_loses_its_bad_arm(stage: Stage) -> None:
     assert rollout.state == "paused"
 
 
-async def test_who_was_quicker_than_the_controller_has_the_last_word(stage: Stage) -> None:
+async def test_who_was_quicker_than_the_controller_has_the_last_word(stage: RolloutStage) -> None:
     seen = await stage.start(PLAN)
     await stage.made.rollouts.set_percentage("ana", "triage", "r1", 10, "less", arm="b")
     with pytest.raises(Conflict, match="changed meanwhile"):
@@ -198,7 +198,7 @@ async def test_who_was_quicker_than_the_controller_has_the_last_word(stage: Stag
     ]
 
 
-async def test_users_are_held_against_the_share_of_their_arm_and_stable_alone(stage: Stage) -> None:
+async def test_users_are_held_against_the_share_of_their_arm_and_stable_alone(stage: RolloutStage) -> None:
     """20 of 80 and not 20 of 100; where b's users are far too few, b holds and c does not."""
     await stage.start(PLAN)
     for _ in range(10):
@@ -210,7 +210,7 @@ async def test_users_are_held_against_the_share_of_their_arm_and_stable_alone(st
 
 
 async def test_without_the_store_a_bad_arm_takes_the_whole_rollout_back(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: RolloutStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stage.start(PLAN)
     await stage.tick_of_arms(RUNS)
@@ -228,7 +228,7 @@ async def test_without_the_store_a_bad_arm_takes_the_whole_rollout_back(
     assert newest.why.endswith("without the store only the whole rollout can be taken back")
 
 
-async def test_the_label_is_watched_with_each_arm_by_its_name(stage: Stage) -> None:
+async def test_the_label_is_watched_with_each_arm_by_its_name(stage: RolloutStage) -> None:
     await stage.start(PLAN)
     for _ in range(8):
         if (live := names(stage.running())) != []:
@@ -243,7 +243,7 @@ async def test_the_label_is_watched_with_each_arm_by_its_name(stage: Stage) -> N
     assert " of b, " in watch["sentence"]
 
 
-async def test_late_outcomes_count_for_the_arm_that_the_run_had(stage: Stage) -> None:
+async def test_late_outcomes_count_for_the_arm_that_the_run_had(stage: RolloutStage) -> None:
     plan = {"arms": {"b": 20, "c": 20}, "guards": {"outcome.escalated": {}}, "hard_triggers": []}
     rollout = await stage.start(plan)
     runs = stage.runs_of_arms(rollout, RUNS, lambda arm: 0.0)
