@@ -107,9 +107,9 @@ async def start_rollout(work: Work, state: AgentState, draft: RolloutDraft, caus
 
 
 async def _tried(work: Work, agent: str, draft: RolloutDraft) -> Rollout | None:
-    """The last rollout of each of these versions, where that was the same one."""
+    """The last rollout of each of these versions, where all of them drew the same users."""
     found = [await work.change.last_rollout_of(agent, draft.label, arm.version) for arm in draft.arms]
-    return found[0] if len({None if tried is None else tried.id for tried in found}) == 1 else None
+    return found[0] if len({None if tried is None else tried.salt for tried in found}) == 1 else None
 
 
 def _first_arms(draft: RolloutDraft, now_microseconds: int) -> Sequence[WantedArm]:

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Run
@@ -117,12 +118,17 @@ async def test_what_one_arm_did_says_nothing_of_another(stage: RolloutStage) -> 
 async def test_the_plans_alpha_is_shared_by_all_of_its_arms(stage: RolloutStage) -> None:
     """Evidence that takes back the only arm does not take out one of two."""
 
+    one, two = {"arms": {"b": 20}}, {"arms": {"b": 20, "c": 20}}
+    first = await stage.start({**PLAN, **two})
+    runs = stage.runs_of_arms(first, {"b": 35, "stable": 300}, lambda arm: 0.0)
+    runs += stage.runs_of_arms(first, {"b": 5}, lambda arm: 1.0)
+    await stage.made.rollouts.abort("ana", "triage", first.id, "")
+
     async def left_by(plan: dict[str, Any]) -> tuple[list[str], float]:
         """The arms that are left after five of b's forty runs failed and none of stable's; and the evidence."""
         rollout = await stage.start({**PLAN, **plan})
-        good, bad = stage.runs_of_arms(rollout, {"b": 35, "stable": 300}, lambda arm: 0.0), {"b": 5}
-        stage.loop.finished([*good, *stage.runs_of_arms(rollout, bad, lambda arm: 1.0)])
-        stage.made.clock.now += 5_000_000
+        assert rollout.salt == first.salt
+        stage.loop.finished([structs.replace(run, rollout=rollout.id) for run in runs])
         await stage.loop.tick()
         left = names(stage.running())
         if left:
@@ -131,7 +137,6 @@ async def test_the_plans_alpha_is_shared_by_all_of_its_arms(stage: RolloutStage)
         assert progress is not None
         return left, progress["arms"]["b"]["decision"]["log_evidence"]
 
-    one, two = {"arms": {"b": 20}}, {"arms": {"b": 20, "c": 20}}
     left, log_evidence = await left_by({**one, "alpha": 0.5})
     assert left == []
     enough = math.exp(-log_evidence)
