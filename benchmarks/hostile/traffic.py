@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from random import Random
 
 from benchmarks.hostile.product import AGENT, ANTHROPIC_AGENTS, Product
-from tests.hostile.conversation import Client, split_answers
+from tests.hostile.conversation import HostileClient, split_answers
 
 _CALL_SECONDS = 20
 
@@ -37,7 +37,7 @@ async def status_of(address: tuple[str, int], said: bytes, *, seconds: float = _
     """The status of one call; 0 where it got no whole answer."""
     try:
         async with asyncio.timeout(seconds):
-            client = await Client.connect(address)
+            client = await HostileClient.connect(address)
             try:
                 await client.send(said)
                 await client.read_to_end()
