@@ -54,7 +54,8 @@ def import_outcomes(
     """Record later facts about many runs. A line names its run by one of run, request_id, trace_id and conversation (the newest run,
     of one agent where `agent` says so), and has name, value, and of an incident severity; why where you like.
 
-    All lines are read before anything is recorded. Exit code 1 where a line names a run that nobody knows.
+    All lines are read before anything is recorded. Facts are appended, so that a file imported again is recorded again: of one that
+    broke off, import the rest. Exit code 1 where a line names a run that nobody knows.
     """
     facts = list(_csv(file) if file.suffix.lower() == ".csv" else _json_lines(file))
     recorded, unknown = 0, list[str]()
@@ -63,7 +64,9 @@ def import_outcomes(
         try:
             told = api.post("/outcomes", {"outcomes": batch, "why": why})
         except CommandFailed as failed:
-            done = f"; the first {start} of {len(facts)} facts were recorded before" if start else ""
+            done = (
+                f"; the first {start} of {len(facts)} facts were recorded before: import only the rest" if start else ""
+            )
             raise CommandFailed(
                 f"{failed.message}{done}", failed.exit_code, failed.code, status=failed.status
             ) from None
