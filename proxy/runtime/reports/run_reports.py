@@ -2,10 +2,10 @@
 
 Reading and counting go to other threads: calls in flight do not wait for a report.
 
-Decision: a report answers within a second at three million runs, also on a busy machine (benchmarks/report_scale.py, 2026-11-29, two cores
-with six busy processes beside it: 0.8 s for all of sixty days by version, less for the others). Two versions compared hour by hour over thirty
-days took 1.5 s there, as 720 blocks of 64 clusters, so that windows beyond a week are compared day by day. Not taken: hours for all windows, with
-fewer clusters in each, by which users who call often would count for more than they are.
+Decision: a report takes less than half a second of CPU at three million runs (benchmarks/report_scale.py, 2026-11-29, on a busy machine: 0.45 s
+for sixty days by version, the most of all). Two versions hour by hour over thirty days took three times that, as 720 blocks of 64
+clusters, so that windows beyond a week are compared day by day. Not taken: hours for all windows, with fewer clusters in each, by which
+users who call often would count for more than they are.
 """
 
 import asyncio
