@@ -77,6 +77,21 @@ def test_searches_are_held_by_their_bound_and_refused_without_one() -> None:
     assert bound(OpenAIChat(), own, web_search_options={}, n=3).nanodollars == 1000 * 1000 + 300 * 1000 + 3 * 10_000_000
 
 
+@pytest.mark.parametrize(
+    "model", ["gpt-4o-search-preview-2025-03-11", "gpt-5-search-api", "openai/gpt-4o-mini-search-preview"]
+)
+def test_a_model_that_always_searches_holds_its_search_without_being_asked_for_one(model: str) -> None:
+    window: dict[str, Any] = {"input_mtok": Decimal(1), "output_mtok": Decimal(1), "context_window": 1000}
+    own = override_price("a/m", web_search_thousand=Decimal(10), **window)
+    bare = override_price("a/m", **window)
+    asked, unasked = (bound(OpenAIChat(), own, model=model, **more) for more in ({"web_search_options": {}}, {}))
+    assert unasked.nanodollars is not None
+    assert unasked.nanodollars >= 10_000_000
+    assert asked.nanodollars is not None
+    assert asked.nanodollars >= 10_000_000
+    assert "the price of web searches" in bound(OpenAIChat(), bare, model=model).unbounded_because
+
+
 def test_bodies_that_are_alike_are_held_alike() -> None:
     own = override_price(
         "a/m", input_mtok=Decimal(1), output_mtok=Decimal(1), web_search_thousand=Decimal(10), context_window=1000

@@ -55,6 +55,13 @@ def _refused_beside_text(name: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
+def always_searches(model: str) -> bool:
+    """Whether the model searches the web for each call, asked to or not; its usage does not tell."""
+    name = bare_name(model)
+    return name.startswith(_OPENAIS) and _SEARCHING in name
+
+
+@lru_cache(maxsize=1024)
 def needs_newer_bound(model: str) -> bool:
     """Whether the model refuses `max_tokens`, and takes `max_completion_tokens`."""
     return bare_name(model).startswith(_NEWER_BOUND_ONLY)

@@ -30,7 +30,7 @@ from proxy.wires.json.items import (
 from proxy.wires.json.members import JsonMembers, parse_members
 from proxy.wires.json.values import RawJson, decode, first_byte, json_text, wrong_kind
 from proxy.wires.openai_chat.input import TextMessage, text_messages
-from proxy.wires.openai_chat.model_rules import needs_newer_bound, refused_members
+from proxy.wires.openai_chat.model_rules import always_searches, needs_newer_bound, refused_members
 from proxy.wires.shared.openai_models import most_output
 from proxy.wires.shared.openai_parameters import fit_effort
 from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
@@ -123,7 +123,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         removes_usage_event=asks_usage,
         ignored_variables=ignored_variables(bundle, plan.variables),
         service_tier=service_tier_of(edits),
-        web_searches=1 if edits.has(SEARCH_MEMBER) else 0,
+        web_searches=1 if edits.has(SEARCH_MEMBER) or (model is not None and always_searches(model)) else 0,
         document=EditedChat(edits, messages_are_text),
     )
 
