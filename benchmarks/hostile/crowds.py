@@ -11,7 +11,7 @@ from benchmarks.hostile.figures import Figure
 from benchmarks.hostile.product import Product, Trial, installed
 from benchmarks.hostile.traffic import request, status_of
 from tests.harness import Refused
-from tests.hostile.conversation import Client
+from tests.hostile.conversation import HostileClient
 
 _FEW, _USUAL = 64, 1024
 _ADMIN_CROWD = 1_100
@@ -65,11 +65,11 @@ async def _admin_crowd(trial: Trial) -> Figure:
     )
 
 
-async def _crowd(address: tuple[str, int], size: int, said: bytes) -> list[Client]:
-    crowd: list[Client] = []
+async def _crowd(address: tuple[str, int], size: int, said: bytes) -> list[HostileClient]:
+    crowd: list[HostileClient] = []
     for _ in range(size):
         try:
-            client = await asyncio.wait_for(Client.connect(address), 2)
+            client = await asyncio.wait_for(HostileClient.connect(address), 2)
         except (OSError, TimeoutError):
             break
         crowd.append(client)
@@ -77,7 +77,7 @@ async def _crowd(address: tuple[str, int], size: int, said: bytes) -> list[Clien
     return crowd
 
 
-async def _gone(crowd: list[Client]) -> None:
+async def _gone(crowd: list[HostileClient]) -> None:
     for client in crowd:
         client.reset()
     await asyncio.gather(*(client.close() for client in crowd))

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.hostile.figures import Figure
 from benchmarks.hostile.product import AGENT, Product, Trial, installed
 from benchmarks.hostile.traffic import request
-from tests.hostile.conversation import Client
+from tests.hostile.conversation import HostileClient
 
 _AT_ONCE = 40
 _MOST = 1_000
@@ -55,7 +55,7 @@ async def _leave(trial: Trial, product: Product) -> None:
     )
     said = request(text=orders, streamed=chance.random() < 0.7)
     how = chance.choice(("inside the request", "after it", "while reading"))
-    client = await Client.connect(product.address)
+    client = await HostileClient.connect(product.address)
     if how == "inside the request":
         said = said[: chance.randrange(1, len(said))]
     await client.send(said)
@@ -91,7 +91,7 @@ async def _books(product: Product, before: int) -> list[str]:
 
 async def _abort_seconds(product: Product) -> float:
     """How long the provider has a call whose client has gone."""
-    client = await Client.connect(product.address)
+    client = await HostileClient.connect(product.address)
     await client.send(request(text="[[simulate: stall_after_events=2]]", streamed=True))
     await client.read_at_least(300)
     client.reset()

@@ -12,7 +12,7 @@ from benchmarks.hostile.figures import Figure
 from benchmarks.hostile.product import UNCAPPED, Product, Trial, installed
 from benchmarks.hostile.traffic import request, status_of
 from tests.harness import saved
-from tests.hostile.conversation import Client, split_answers
+from tests.hostile.conversation import HostileClient, split_answers
 
 _READY_BAR_SECONDS = 2.0
 _UNREADY_BAR_SECONDS = 0.1
@@ -55,7 +55,7 @@ async def _started(trial: Trial, product: Product) -> Figure:
 
 
 async def _stopped(trial: Trial, product: Product) -> Figure:
-    clients = [await Client.connect(product.address) for _ in range(_STREAMS)]
+    clients = [await HostileClient.connect(product.address) for _ in range(_STREAMS)]
     for client in clients:
         orders = f"[[simulate: events={trial.chance.randrange(5, 20)}; event_delay_ms=100]]"
         await client.send(request(text=orders, streamed=True, max_tokens=64))
