@@ -70,7 +70,8 @@ def _facts(members: JsonMembers) -> RequestFacts:
 
 
 def _bound(injection: Injection) -> int | None:
-    if is_dense(injection.body):
+    # What a search finds is read as well.
+    if injection.web_searches or is_dense(injection.body):
         return None
     edited = cast("EditedChat", injection.document)
     return input_bound(edited.edits, len(injection.body), messages_are_text=edited.messages_are_text)
