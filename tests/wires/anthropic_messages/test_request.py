@@ -333,7 +333,7 @@ def test_the_facts_of_a_request() -> None:
         ('"stream":"true"', "stream"),
         *((f'"max_tokens":{value}', "max_tokens") for value in ("-1", "1.5", '"5"', "1e9", "true")),
         ('"metadata":"u"', "metadata"),
-        ('"metadata":{"user_id":7}', "user_id"),
+        ('"metadata":{"user_id":true}', "user_id"),
         ('"switchback":[]', "switchback"),
         ('"tools":{}', "tools"),
     ],

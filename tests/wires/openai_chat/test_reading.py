@@ -48,7 +48,7 @@ def test_the_facts_of_a_request() -> None:
         ('"max_completion_tokens":"5"', "max_completion_tokens"),
         ('"max_tokens":1,"max_completion_tokens":2', "max_tokens"),
         *((f'"n":{value}', "n") for value in ("0", "10000", '"2"', "1.0", "true")),
-        ('"user":7', "user"),
+        ('"user":7.5', "user"),
         ('"safety_identifier":{}', "safety_identifier"),
         ('"switchback":"x"', "switchback"),
         ('"tools":{}', "tools"),
