@@ -221,7 +221,8 @@ async def test_nothing_is_added_to_calls_that_nobody_counts(agent: Deployment) -
 
 
 @pytest.mark.parametrize(
-    "odd", [{"tools": "x"}, {"tools": [7]}, {"user": 5}, {"stream": "yes"}, {"model": 7}, {"functions": {"name": "f"}}]
+    "odd",
+    [{"tools": "x"}, {"tools": [7]}, {"user": [5]}, {"stream": "yes"}, {"model": 7}, {"functions": {"name": "f"}}],
 )
 async def test_a_member_of_a_wrong_kind_is_the_providers_to_judge_where_nobody_counts(
     agent: Deployment, odd: dict[str, Any]

@@ -35,10 +35,10 @@ async def test_a_prompt_named_by_its_id_is_the_agents_version(hosted: Deployment
     answer = await app.responses.with_raw_response.create(
         prompt={"id": name, "variables": {"who": {"type": "input_text", "text": "Ann"}}},
         input="hello",
-        include=["reasoning.encrypted_content"],
+        include=["file_search_call.results"],
     )
     assert answer.headers["switchback-version"] == "support@2"
-    body = {"include": ["reasoning.encrypted_content"], "input": "hello", "instructions": "Be kind to Ann."}
+    body = {"include": ["file_search_call.results"], "input": "hello", "instructions": "Be kind to Ann."}
     assert sent(hosted) == body | {"model": VERSIONED}
     (run,) = await hosted.operator.runs(1)
     assert (run["agent"], run["version"], run["label"]) == ("support", 2, "prod")

@@ -18,7 +18,7 @@ GOOD, FAILING, SLOW, REFUSING = (
     f"Be brief. [[simulate: {order}]]"
     for order in ("output_tokens=2", "output_tokens=2; error_rate=0.4", "output_tokens=2; delay_ms=2500", "refuse")
 )
-STEP = {"min_duration": 0.1, "min_runs": 30, "min_users": 20}
+STEP = {"min_duration": 0.1, "min_users": 20}
 
 
 @asynccontextmanager
@@ -29,8 +29,11 @@ async def _ramping(home: Path, candidate: str, workers: int = 1, **options: Any)
         yield running
 
 
-async def _start(deployment: Deployment, guards: dict[str, Any], *percentages: float) -> dict[str, Any]:
-    plan = {"steps": [{"percentage": share, **STEP} for share in percentages], "guards": guards}
+async def _start(
+    deployment: Deployment, guards: dict[str, Any], *percentages: float, min_runs: int = 30
+) -> dict[str, Any]:
+    steps = [{"percentage": share, **STEP, "min_runs": min_runs} for share in percentages]
+    plan = {"steps": steps, "guards": guards}
     return await deployment.operator.post("/agents/support/rollouts", label="prod", candidate=2, plan=plan, why="")
 
 
@@ -91,7 +94,8 @@ async def test_a_slow_candidate_is_taken_back_by_what_stable_took_before(tmp_pat
         users = itertools.count()
         await _calls(deployment, users, 150)
         await deployment.operator.runs(150)
-        rollout = await _start(deployment, {"errors": {}, "latency": {}}, 50, 100)
+        # A busy machine makes stable slow too, so that it takes more runs to tell them apart: none goes on before.
+        rollout = await _start(deployment, {"errors": {}, "latency": {}}, 50, 100, min_runs=100_000)
         ended = await _until_over(deployment, rollout, users)
         assert (ended["state"], ended["progress"]["decision"]["metric"]) == ("rolled_back", "latency")
 

@@ -119,10 +119,10 @@ READ = [
     VerbCase("kill --list", "GET", "/switches", _page(SWITCH), ["sw_1", "agent a", "2026-11-20 14:03:00Z"]),
     VerbCase("plans list", "GET", "/plans", _page(PLAN), ["cautious", "5 % → 50 %, then wait; guarded by errors"]),
     VerbCase("plans show cautious", "GET", "/plans/cautious", PLAN, ["plan.at_end", "wait"]),
-    VerbCase("caps list", "GET", "/caps", _page(CAP), ["$50.000000", "$1.500000"]),
+    VerbCase("caps list", "GET", "/caps", _page(CAP), ["$50.00", "$1.50"]),
     VerbCase(
         "runs list --agent a --version 2 --result error --from 2026-11-20T00:00:00Z", "GET", "/runs", _page(RUN),
-        ["run_1", "a@2", "$0.000120"],
+        ["run_1", "a@2", "$0.00012"],
         query={"limit": "50", "agent": "a", "version": "2", "result": "error", "from": "2026-11-20T00:00:00Z"},
     ),
     VerbCase("runs show run_1", "GET", "/runs/run_1", RUN, ["tokens.input", "12"]),
@@ -201,7 +201,7 @@ CHANGE = [
     VerbCase("restore sw_1 --why over", "DELETE", "/switches/sw_1", SWITCH, ["switch sw_1 is off"], query={"why": "over"}),
     VerbCase(
         "caps set --agent a --user * --limit 50 --why budget", "POST", "/caps", CAP,
-        ["cap cap_1: agent a: $50.000000 per day, then block"],
+        ["cap cap_1: agent a: $50.00 per day, then block"],
         {
             "scope": {"agent": "a", "user": "*"}, "window": "day", "unit": "usd", "limit": 50, "at_limit": "block",
             "why": "budget",
