@@ -243,7 +243,7 @@ async def test_a_member_of_a_wrong_kind_is_the_providers_to_judge_where_nobody_c
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
 async def test_an_odd_tier_is_the_providers_to_judge_where_nobody_counts(agent: Deployment, path: str) -> None:
     body = {"model": MODEL, "messages": [], "service_tier": 5}
-    async with agent.post(path, body) as answer:
+    async with agent.post(path, body, anthropic_version="2023-06-01") as answer:
         await answer.read()
     assert agent.simulator.calls[-1].json == body
     # Not where something would have to be taken out of it, and not where somebody has to know what it costs.
