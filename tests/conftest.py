@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 from proxy.simulator.app import Simulator
 from tests.harness import Deployment, deployed
@@ -26,6 +27,9 @@ from tests.harness import Deployment, deployed
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.register_profile("explore", derandomize=False, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+if settings.get_current_profile_name() == "suite":
+    # It also tries the constants of all modules loaded so far: other ones in each process, by which files of tests that had before.
+    providers._get_local_constants = lambda: providers._local_constants
 
 ROOT = Path(__file__).parent.parent
 #: Folders and modules that are left out of `pytest -m "not slow"`: whole deployments and processes, what is counted, proved or killed

@@ -160,7 +160,7 @@ def load_mapping(path: Path, directory: Path, shown: str, wanted: str) -> Docume
     return cast("Document", content)
 
 
-def _text(path: Path, inside: Path, limit_bytes: int, shown: str) -> str:
+def _text(path: Path, inside: Path, limit_bytes: int, shown: str, *, is_prompt: bool = False) -> str:
     """A regular file below `inside`, every byte kept. Raises BadAgentFiles."""
     try:
         if not path.resolve(strict=True).is_relative_to(inside.resolve(strict=True)):
@@ -175,7 +175,7 @@ def _text(path: Path, inside: Path, limit_bytes: int, shown: str) -> str:
     if len(content) > limit_bytes:
         raise BadAgentFiles([f"{shown}: is larger than {limit_bytes} bytes"])
     try:
-        return file_text(content)
+        return file_text(content, is_prompt=is_prompt)
     except NoText as reason:
         raise BadAgentFiles([f"{shown}: {reason}"]) from None
 
@@ -224,7 +224,7 @@ def _prompt(prompt: Any, folder: Path, problems: list[str]) -> Any:
         problems.append(f"prompt.file: {name} leads out of the agent's folder")
     else:
         try:
-            content["text"] = _text(folder / name, folder, MAX_PROMPT_BYTES, "prompt.file: " + name)
+            content["text"] = _text(folder / name, folder, MAX_PROMPT_BYTES, "prompt.file: " + name, is_prompt=True)
         except BadAgentFiles as bad:
             problems += bad.problems
     return content

@@ -90,7 +90,7 @@ def _are_validators(value: Any) -> bool:
 def _prompt(options: VersionOptions, start: Document) -> Document:
     if options.prompt is not None and options.prompt_file is not None:
         raise CommandFailed("--prompt and --prompt-file exclude each other", EXIT_USAGE)
-    text = options.prompt if options.prompt_file is None else read_text(options.prompt_file)
+    text = options.prompt if options.prompt_file is None else read_text(options.prompt_file, is_prompt=True)
     variables = dict(_object(start, "variables"))
     for declared in options.variables:
         name, separator, default = declared.partition("=")
@@ -153,11 +153,11 @@ def _object(holder: Mapping[str, Any], name: str) -> Document:
     return cast("Document", value) if isinstance(value, dict) else {}
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, is_prompt: bool = False) -> str:
     """A file (or `-`, standard input) as UTF-8, every byte kept. Raises CommandFailed."""
     try:
         content = sys.stdin.buffer.read() if path == _STANDARD_INPUT else path.read_bytes()
-        return file_text(content)
+        return file_text(content, is_prompt=is_prompt)
     except OSError as error:
         raise CommandFailed(f"{path}: cannot be read: {error.strerror}", EXIT_USAGE) from None
     except NoText as reason:

@@ -67,10 +67,11 @@ class NoText(ValueError):
     """The bytes are no text; the message goes on from the name of the file."""
 
 
-def file_text(content: bytes) -> str:
+def file_text(content: bytes, *, is_prompt: bool = False) -> str:
     """The text, every byte of it kept, a BOM too. Raises NoText.
 
-    A NUL is in no text that people write: it comes of a binary file, or of UTF-16 without its mark.
+    A NUL is in no text that people write: it comes of a binary file, or of UTF-16 without its mark. Only a prompt may hold one, because
+    what the API took as a prompt is written out and read back as it is.
     """
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise NoText("is not UTF-8 but UTF-16: save it as UTF-8")
@@ -79,7 +80,7 @@ def file_text(content: bytes) -> str:
     except UnicodeDecodeError as error:
         raise NoText(f"is not UTF-8 (line {_line_at(content, error.start)})") from None
     nul = content.find(b"\0")
-    if nul >= 0:
+    if nul >= 0 and not is_prompt:
         raise NoText(f"holds a NUL byte (line {_line_at(content, nul)}): is it UTF-16, or no text?")
     return text
 

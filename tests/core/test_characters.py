@@ -127,6 +127,12 @@ def test_every_byte_of_a_text_is_kept(text: str) -> None:
     assert file_text(text.encode()) == text
 
 
+def test_a_prompt_may_hold_what_the_api_takes() -> None:
+    assert file_text(b"a\0b", is_prompt=True) == "a\0b"
+    with pytest.raises(NoText):
+        file_text(b"a\0b")
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
