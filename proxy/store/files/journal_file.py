@@ -142,14 +142,15 @@ class JournalFile:
         entries: list[JournalEntry] = []
         self.damaged_lines = 0
         has_form = False
-        for line in raw.split(b"\n"):
-            if line:
-                has_form = has_form or line.startswith(_LINE_START)
-                entry = _entry_of(line)
-                if entry is None:
-                    self.damaged_lines += 1
-                else:
-                    entries.append(entry)
+        lines = [line for line in raw.split(b"\n") if line]
+        for line in lines:
+            # The last one may have been torn within its first bytes.
+            has_form = has_form or line.startswith(_LINE_START) or (line is lines[-1] and _LINE_START.startswith(line))
+            entry = _entry_of(line)
+            if entry is None:
+                self.damaged_lines += 1
+            else:
+                entries.append(entry)
         if self.damaged_lines and not has_form:
             raise _not_understood("it holds something else than a journal")
         return list({entry.id: entry for entry in entries}.values())

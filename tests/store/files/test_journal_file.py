@@ -117,6 +117,12 @@ def test_a_torn_or_garbled_last_line_is_ignored_and_no_earlier_one_is_lost(
     assert read(path)[0] == [*entries[:-1], later]
 
 
+@pytest.mark.parametrize("torn", [b"{", b'{"sha256', b'{"sha256":"'])
+def test_a_first_line_torn_within_its_first_bytes_is_no_other_file(path: Path, torn: bytes) -> None:
+    path.write_bytes(b"\n" + torn + b"\n\n")
+    assert read(path) == ([], 1)
+
+
 def test_a_line_torn_in_the_middle_is_counted_and_costs_only_itself(path: Path) -> None:
     entries = [entry(number) for number in range(4)]
     written(path, entries)
