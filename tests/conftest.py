@@ -33,7 +33,7 @@ if settings.get_current_profile_name() == "suite":
 
 ROOT = Path(__file__).parent.parent
 #: Folders and modules that are left out of `pytest -m "not slow"`: whole deployments and processes, what is counted, proved or killed
-#: many times over, what goes through every route, role or row. A seventh of the tests, and most of the time of all of them.
+#: many times over, what goes through every route, role or row. Fewer than a third of the tests, and most of the time of all of them.
 SLOW = (
     "tests/acceptance",
     "tests/hostile",
