@@ -7,9 +7,11 @@ import shutil
 import signal
 import sqlite3
 import stat
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from tests.store.schemas.old import fixtures, unpack
 
 KILLS = 100
 NEWEST = max(migrations())
+#: What Python says that it is about to do to a file (audit events).
+TOUCHING = frozenset({"open", "os.link", "os.listdir", "os.remove", "os.rename", "sqlite3.connect"})
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -232,34 +236,78 @@ def open_in_a_child(database: Path, after_seconds: float | None) -> float:
     return used.ru_utime + used.ru_stime
 
 
+def open_until_a_moment(database: Path, last: int | None) -> int:
+    """Open the database in a process of its own, which is killed as it touches a file beside it for the `last` time, before that is
+    done, or never; how often it did touch one."""
+    told, tells = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with suppress(BaseException):
+            touched = count(1)
+
+            def touch(event: str, details: tuple[object, ...]) -> None:
+                if event in TOUCHING and any(str(database) in str(detail) for detail in details):
+                    number = next(touched)
+                    if number == last:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    os.write(tells, b".")
+
+            sys.addaudithook(touch)
+            asyncio.run(opened(database, one_more()))
+            os._exit(0)
+        os._exit(1)
+    os.close(tells)
+    with os.fdopen(told, "rb") as pipe:
+        touches = len(pipe.read())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == (0 if last is None else -signal.SIGKILL)
+    return touches
+
+
+def whole_after_a_kill(database: Path, before: dict[str, Any]) -> str:
+    """What is there: never less than before the start that was killed."""
+    named = [copy for copy in copies(database) if ".part" not in copy.name]
+    schema = version_in(database)
+    assert facts(database) == before
+    # Each migration is whole or not begun; a start after a kill between two of them copies what it finds, too.
+    assert all(version_in(copy) <= NEWEST and facts(copy) == before for copy in named)
+    assert len({version_in(copy) for copy in named}) == len(named)
+    assert schema == 1 or (schema <= NEWEST + 1 and 1 in map(version_in, named))
+    return f"schema {schema}, {len(named)} copy"
+
+
+def test_a_kill_before_any_touch_of_a_file_leaves_the_old_schema_or_the_new_one_and_one_whole_copy(
+    database: Path, before: dict[str, Any]
+) -> None:
+    shutil.copyfile(database, database.with_name("unpacked"))
+    touches, seen = open_until_a_moment(database, None), Counter[str]()
+    for last in range(1, touches + 1):
+        for file in (*copies(database), *database.parent.glob(f"{database.name}-*")):
+            file.unlink()
+        shutil.copyfile(database.with_name("unpacked"), database)
+        assert open_until_a_moment(database, last) == last - 1
+        seen[whole_after_a_kill(database, before)] += 1
+        open_in_a_child(database, None)
+        assert (version_in(database), facts(database)) == (NEWEST + 1, before)
+    assert {"schema 1, 0 copy", "schema 1, 1 copy", f"schema {NEWEST + 1}, 1 copy"} <= seen.keys(), seen
+
+
 @pytest.mark.timeout(600)
-def test_a_hundred_kills_on_the_way_leave_the_old_schema_or_the_new_one_and_one_whole_copy(
+def test_a_hundred_kills_at_any_time_leave_the_old_schema_or_the_new_one_and_one_whole_copy(
     database: Path, before: dict[str, Any]
 ) -> None:
     chance = random.Random(7)  # the moments differ anyway, with the machine's pace
     shutil.copyfile(database, database.with_name("unpacked"))
     whole = open_in_a_child(database, None)
-    kills, proved, seen = 0, set[Path](), Counter[str]()
+    kills = 0
     while kills < KILLS:
         if version_in(database) > 1:
             for file in (database, *copies(database)):
                 file.unlink()
             put_back(database.with_name("unpacked"), database)
-            proved.clear()
         for _ in range(chance.choice((1, 2, 3))):
             open_in_a_child(database, chance.uniform(0.001, whole))
             kills += 1
-        named = {copy for copy in copies(database) if ".part" not in copy.name}
-        schema = version_in(database)
-        assert facts(database) == before
-        # Each migration is whole or not begun; a start after a kill between two of them copies what it finds, too.
-        assert all(version_in(copy) <= NEWEST and facts(copy) == before for copy in named - proved)
-        assert len({version_in(copy) for copy in named}) == len(named)
-        assert schema == 1 or (schema <= NEWEST + 1 and 1 in map(version_in, named))
-        proved |= named
-        seen[f"schema {schema}, {len(named)} copy"] += 1
-    assert seen[f"schema {NEWEST + 1}, 1 copy"]
-    assert seen["schema 1, 1 copy"]
+        whole_after_a_kill(database, before)
     open_in_a_child(database, None)
     assert (version_in(database), facts(database)) == (NEWEST + 1, before)
 
