@@ -1,4 +1,4 @@
-"""Prunes and carries step by step and says so on standard output, until it is killed. Run by test_retention_kills.py."""
+"""Prunes and carries, one step for each byte on standard input, and says so on standard output. Run by test_retention_kills.py."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ async def main(database: Path) -> None:
     store = SqliteStore(database)
     await store.open()
     after = None
-    while True:
+    while os.read(0, 1):
         carried = await store.carry_sums(_LATER, after)
         after = carried.after
         pruned = await store.prune_runs(_LATER)
