@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from itertools import count
+from itertools import count as counting
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +243,7 @@ def open_until_a_moment(database: Path, last: int | None) -> int:
     child = os.fork()
     if child == 0:
         with suppress(BaseException):
-            touched = count(1)
+            touched = counting(1)
 
             def touch(event: str, details: tuple[object, ...]) -> None:
                 if event in TOUCHING and any(str(database) in str(detail) for detail in details):

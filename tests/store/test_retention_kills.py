@@ -17,7 +17,9 @@ PROJECT = Path(__file__).parents[2]
 async def killed_after(database: Path, steps: int) -> None:
     """Killed at any time in the step that follows so many, however late the kill comes."""
     program = (sys.executable, "-m", "tests.store.retention_steps", str(database))
-    working = await asyncio.create_subprocess_exec(*program, cwd=PROJECT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+    working = await asyncio.create_subprocess_exec(
+        *program, cwd=PROJECT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
     assert working.stdout is not None
     assert working.stdin is not None
     try:
