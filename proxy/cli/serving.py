@@ -53,6 +53,8 @@ def serve(
                 note(f"error: {problem}")
             raise CommandFailed(wrong.problems[-1], EXIT_USAGE) from None
     if check:
+        if settings.admin.warning is not None:
+            note(f"warning: {settings.admin.warning}")
         say("ok: the settings can be used")
         return
     raise typer.Exit(serve_until_signal(settings))
