@@ -17,12 +17,12 @@ from proxy.core.names import check_agent_name, check_label_name
 from proxy.core.nearest import did_you_mean
 from proxy.core.versions.components import (
     COMPONENT_KINDS,
-    MAX_PROMPT_BYTES,
     NEUTRAL_PARAMETERS,
     ComponentKind,
     parse_bundle,
 )
 from proxy.core.versions.new_versions import with_plain_texts
+from proxy.core.versions.prompt_content import MAX_PROMPT_BYTES
 
 Document = dict[str, Any]
 
@@ -34,7 +34,7 @@ _NOTES = ("tested_against", "message")
 KEYS = (*_SETTINGS, *COMPONENT_KINDS, *_NOTES)
 _KEYS_BY_PATH: Mapping[str, tuple[str, ...]] = {
     "": KEYS,
-    "prompt": ("file", "text", "mode", "variables"),
+    "prompt": ("file", "text", "messages", "mode", "variables"),
     "model": ("provider", "name", "parameters"),
     "model.parameters": (*NEUTRAL_PARAMETERS, "extra"),
     "tools": ("mode", "items"),
@@ -209,22 +209,36 @@ def _settings(content: Document, problems: list[str]) -> Document:
 
 
 def _prompt(prompt: Any, folder: Path, problems: list[str]) -> Any:
-    """The component with the file's text in the place of its name."""
+    """The component with the texts of files in the places of their names."""
     if not isinstance(prompt, dict):
         return prompt
-    content = dict(cast("Document", prompt))
+    content = _with_text("prompt", cast("Document", prompt), folder, problems)
+    messages = content.get("messages")
+    if isinstance(messages, list):
+        content["messages"] = [
+            _with_text(f"prompt.messages[{index}]", cast("Document", message), folder, problems)
+            if isinstance(message, dict)
+            else message
+            for index, message in enumerate(cast("list[Any]", messages))
+        ]
+    return content
+
+
+def _with_text(path: str, said: Document, folder: Path, problems: list[str]) -> Document:
+    """A prompt or a message of one, with the text of the file that it names."""
+    content = dict(said)
     name = content.pop("file", None)
     if name is None:
         return content
     if not isinstance(name, str) or not name:
-        problems.append("prompt.file: must be the name of a file")
+        problems.append(f"{path}.file: must be the name of a file")
     elif "text" in content:
-        problems.append("prompt.file: stands beside prompt.text; give one of them")
+        problems.append(f"{path}.file: stands beside {path}.text; give one of them")
     elif Path(name).is_absolute() or ".." in Path(name).parts:
-        problems.append(f"prompt.file: {name} leads out of the agent's folder")
+        problems.append(f"{path}.file: {name} leads out of the agent's folder")
     else:
         try:
-            content["text"] = _text(folder / name, folder, MAX_PROMPT_BYTES, "prompt.file: " + name, is_prompt=True)
+            content["text"] = _text(folder / name, folder, MAX_PROMPT_BYTES, f"{path}.file: {name}", is_prompt=True)
         except BadAgentFiles as bad:
             problems += bad.problems
     return content

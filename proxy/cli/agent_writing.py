@@ -15,6 +15,7 @@ import yaml
 from proxy.cli.agent_files import AGENT_FILE, BadAgentFiles
 from proxy.core.errors import BadInput
 from proxy.core.versions.components import COMPONENT_KINDS, parse_bundle
+from proxy.core.versions.prompt_content import LEADING_ROLES
 
 PROMPT_FILE = "prompt.md"
 _LINE_COLUMNS = 120
@@ -86,10 +87,11 @@ def _add_version(content: dict[str, Any], version: Mapping[str, Any]) -> dict[st
         component = bundle.content(kind)
         if component == empty.content(kind):
             continue
-        if kind == "prompt" and component["text"]:
-            files[PROMPT_FILE] = component["text"].encode("utf-8")
-            component = {"file": PROMPT_FILE, **component}
-            del component["text"]
+        if kind == "prompt":
+            text, component = _text_apart(component)
+            if text:
+                files[PROMPT_FILE] = text.encode("utf-8")
+                component = {"file": PROMPT_FILE, **component}
         is_free = kind in ("retrieval", "policy")
         content[kind] = {key: value for key, value in component.items() if is_free or value not in (None, "", {})}
     if version.get("tested_against"):
@@ -97,6 +99,18 @@ def _add_version(content: dict[str, Any], version: Mapping[str, Any]) -> dict[st
     if version.get("message"):
         content["message"] = version["message"]
     return files
+
+
+def _text_apart(prompt: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The text that goes to a file of its own, and the rest of the component: read again they are the same."""
+    rest = dict(prompt)
+    messages = rest.get("messages")
+    if not messages:
+        return rest.pop("text"), rest
+    is_alone = messages[0]["role"] == "system" and messages[1]["role"] not in LEADING_ROLES
+    if not is_alone:
+        return "", rest
+    return messages[0]["text"], {**rest, "messages": messages[1:]}
 
 
 def _replace(path: Path, data: bytes) -> Path:

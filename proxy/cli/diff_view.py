@@ -42,6 +42,7 @@ _UNSAFE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ud800-\udfff\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
+_TEXT_OF_MESSAGE = re.compile(r"prompt\.messages\[\d+\]\.text\Z")
 _BLANKS = str.maketrans({" ": "·", "\u00a0": "⍽"})
 
 
@@ -72,20 +73,27 @@ def render(document: Mapping[str, Any], *, in_colour: bool) -> Text:
     hunks = cast("list[Document]", document.get("prompt") or [])
     if hunks:
         text.append("prompt\n", _STYLES["heading"])
-        for op, piece in _shown_hunks(hunks):
-            _add(text, op, piece, in_colour)
-        if not text.plain.endswith("\n"):
-            text.append("\n")
+        _add_hunks(text, hunks, in_colour)
+    for message in cast("list[Document]", document.get("messages") or []):
+        text.append(f"{message.get('path')} ({message.get('role')})\n", _STYLES["heading"])
+        _add_hunks(text, cast("list[Document]", message.get("text") or []), in_colour)
     if not text.plain:
         text.append("no differences\n")
     return text
+
+
+def _add_hunks(text: Text, hunks: Sequence[Document], in_colour: bool) -> None:
+    for op, piece in _shown_hunks(hunks):
+        _add(text, op, piece, in_colour)
+    if not text.plain.endswith("\n"):
+        text.append("\n")
 
 
 def _add_change(text: Text, change: Document, in_colour: bool) -> None:
     path = str(change.get("path"))
     said = remark_on(path, change.get("before" if change.get("kind") == "removed" else "after"))
     text.append(f"  {visible(path)}{f' ({said})' if said else ''}: ".replace("\n", "␊"))
-    if path == "prompt.text":
+    if path == "prompt.text" or _TEXT_OF_MESSAGE.match(path):
         text.append(f"{change.get('kind')}, see below\n")
         return
     before, after = _shown_value(change.get("before")), _shown_value(change.get("after"))

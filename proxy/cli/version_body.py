@@ -15,6 +15,7 @@ from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.strict_json import strict_json
 from proxy.core.characters import NoText, file_text
 from proxy.core.errors import BadInput
+from proxy.core.versions.prompt_content import LEADING_ROLES
 from proxy.core.versions.recorded import COUNTED_POLICY, ENFORCED_POLICY, JUDGED_POLICY, RECORDED
 from proxy.core.versions.validators import check_validators
 
@@ -28,6 +29,7 @@ class VersionOptions:
 
     prompt: str | None = None
     prompt_file: Path | None = None
+    messages_file: Path | None = None
     mode: str | None = None
     variables: Sequence[str] = field(default_factory=tuple[str, ...])
     provider: str | None = None
@@ -51,7 +53,9 @@ def says_nothing(options: VersionOptions) -> bool:
 def version_body(options: VersionOptions, start: Mapping[str, Any]) -> Document:
     """The components of `start` with what `options` say laid over them. Raises CommandFailed."""
     body: Document = {kind: dict(start[kind]) for kind in COMPONENTS if start.get(kind)}
-    _lay_over(body, "prompt", _prompt(options, _object(body, "prompt")))
+    prompt = _prompt(options, _object(body, "prompt"))
+    if prompt:
+        body["prompt"] = prompt
     _lay_over(body, "model", _model(options, _object(body, "model")))
     _lay_over(body, "tools", _tools(options))
     if options.retrieval_file is not None:
@@ -95,8 +99,32 @@ def _prompt(options: VersionOptions, start: Document) -> Document:
     for declared in options.variables:
         name, separator, default = declared.partition("=")
         variables[name.strip()] = {"default": default} if separator else {}
-    given = {"text": text, "mode": options.mode, "variables": variables if options.variables else None}
-    return {name: value for name, value in given.items() if value is not None}
+    given = {"mode": options.mode, "variables": variables if options.variables else None}
+    if text is not None or options.messages_file is not None:
+        start = {name: value for name, value in start.items() if name not in ("text", "messages")} | _texts(
+            text, options.messages_file, start
+        )
+    return {**start, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _texts(text: str | None, messages_file: Path | None, start: Document) -> Document:
+    """A new text takes the place of the messages of the system, new messages that of the others."""
+    begun = cast("list[Document]", start.get("messages") or [])
+    leading = [message for message in begun if message.get("role") in LEADING_ROLES]
+    following = [message for message in begun if message.get("role") not in LEADING_ROLES]
+    if messages_file is not None:
+        following = _messages_in(messages_file)
+    if text is None and not any(message.get("role") in LEADING_ROLES for message in following):
+        text, following = start.get("text"), leading + following
+    said = {"text": text, "messages": following}
+    return {name: value for name, value in said.items() if value is not None and value != []}
+
+
+def _messages_in(path: Path) -> list[Document]:
+    content = read_json(path)
+    if not isinstance(content, list) or not all(isinstance(item, dict) for item in cast("list[Any]", content)):
+        raise CommandFailed(f'{path}: must be a list of messages: [{{"role": "user", "text": "…"}}]', EXIT_USAGE)
+    return cast("list[Document]", content)
 
 
 def _model(options: VersionOptions, start: Document) -> Document:

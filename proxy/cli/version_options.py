@@ -12,6 +12,13 @@ _Pairs = list[str] | None
 
 PromptText = Annotated[str | None, typer.Option(metavar="TEXT", help="The prompt.")]
 PromptFile = Annotated[Path | None, typer.Option(metavar="FILE", help="File with the prompt; - reads stdin.")]
+MessagesFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help='JSON: messages before the caller\'s, [{"role": "user", "text": "…"}, …]; leading system ones are the prompt.',
+    ),
+]
 PromptMode = Annotated[
     str | None,
     typer.Option(

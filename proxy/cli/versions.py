@@ -3,6 +3,7 @@
 `version_body.py` makes the body of a new one. Counterpart: `/agents/{agent}/versions` of the admin API.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
@@ -68,23 +69,35 @@ def show_version(
     show: Show,
     agent: AgentName,
     version: VersionName,
-    prompt_only: Annotated[bool, typer.Option("--prompt-only", help="Print only the text of the prompt.")] = False,
+    prompt_only: Annotated[
+        bool, typer.Option("--prompt-only", help="Print only the text of the prompt, or its messages.")
+    ] = False,
 ) -> None:
     """Show a version with all its components."""
     found = api.get(_path(agent, version_number(api, agent, version)))
     prompt: Any = found.get("prompt") or {}
     if prompt_only and not show.as_json:
-        say_exactly(str(prompt.get("text", "")))
+        messages: Any = prompt.get("messages")
+        say_exactly(_as_json(messages) if messages else str(prompt.get("text", "")))
         return
     if show.as_json:
         show.document(found)
         return
-    plain = {**found, "prompt": {name: value for name, value in prompt.items() if name != "text"}}
+    plain = {**found, "prompt": {name: value for name, value in prompt.items() if name not in ("text", "messages")}}
     show.fields(plain, remark_on)
-    if prompt.get("text"):
-        say("")
-        say("prompt.text:")
-        say_block(prompt["text"])
+    texts = {"prompt.text": prompt.get("text")}
+    for index, message in enumerate(cast("list[Document]", prompt.get("messages") or [])):
+        texts[f"prompt.messages[{index}] ({message.get('role')})"] = message.get("text")
+    for path, text in texts.items():
+        if text:
+            say("")
+            say(f"{path}:")
+            say_block(text)
+
+
+def _as_json(messages: Any) -> str:
+    """As `--messages-file` takes them."""
+    return json.dumps(messages, ensure_ascii=False, indent=2) + "\n"
 
 
 @admin_command(
@@ -101,6 +114,7 @@ def create_version(
     agent: AgentName,
     prompt: options.PromptText = None,
     prompt_file: options.PromptFile = None,
+    messages_file: options.MessagesFile = None,
     mode: options.PromptMode = None,
     variable: options.Variables = None,
     provider: options.Provider = None,
@@ -129,7 +143,7 @@ def create_version(
     identical to the newest version makes no new one.
     """
     said = VersionOptions(
-        prompt=prompt, prompt_file=prompt_file, mode=mode, variables=variable or (),
+        prompt=prompt, prompt_file=prompt_file, messages_file=messages_file, mode=mode, variables=variable or (),
         provider=provider, model=model, temperature=temperature, max_output_tokens=max_output_tokens,
         parameters=parameter or (), tools_file=tools_file, tools_mode=tools_mode, retrieval_file=retrieval_file,
         policy_file=policy_file, policy=policy or (), tested_against=tested_against or (),

@@ -290,3 +290,62 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_not_written_through(tmp_p
     write_agent(folder, {"agent": "a"}, {"prompt": {"text": "new"}})
     assert precious.read_text() == "untouched"
     assert (folder / "prompt.md").read_text() == "new"
+
+
+SEVERAL = """\
+agent: a
+prompt:
+  file: prompt.md
+  messages:
+  - {role: user, text: "Sort {{it}}."}
+  - {role: assistant, file: examples/one.md}
+  variables: {it: {}}
+"""
+
+
+def test_a_prompt_of_several_messages_may_have_each_in_a_file(tmp_path: Path) -> None:
+    write(tmp_path, SEVERAL)
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "one.md").write_bytes(b"Done.\r\n")
+    (agent,) = read_agents(tmp_path)
+    assert agent.version["prompt"]["messages"] == [
+        {"role": "system", "text": "You help."},
+        {"role": "user", "text": "Sort {{it}}."},
+        {"role": "assistant", "text": "Done.\n"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        ("{role: user, file: ../x.md}", "prompt.messages[0].file: ../x.md leads out of the agent's folder"),
+        ("{role: user, text: x, file: x.md}", "prompt.messages[0].file: stands beside prompt.messages[0].text"),
+        ("{role: user, content: x}", "prompt.messages[0].content: is unknown"),
+        ("just text", "prompt.messages[0]: must be an object"),
+    ],
+)
+def test_a_message_that_cannot_be_meant_is_told_with_its_path(tmp_path: Path, message: str, problem: str) -> None:
+    write(tmp_path, f"agent: a\nprompt: {{messages: [{message}]}}")
+    (told,) = problems_of(tmp_path)
+    assert problem in told
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [("system", "S\n"), ("user", "u")],
+        [("system", "S"), ("developer", "D"), ("user", "u"), ("assistant", "a\n\n")],
+        [("developer", "D")],
+        [("user", " u {{it}}")],
+    ],
+)
+def test_several_messages_that_were_written_are_read_back_exactly(
+    tmp_path: Path, messages: list[tuple[str, str]]
+) -> None:
+    said = [{"role": role, "text": text} for role, text in messages]
+    bundle = parse_bundle({"prompt": {"messages": said, "mode": "append", "variables": {"it": {}}}})
+    version = {kind: bundle.content(kind) for kind in COMPONENT_KINDS}
+    write_agent(tmp_path, {"agent": "a"}, version)
+    found = read_agent_file(tmp_path)
+    assert found.bundle_hash == bundle.bundle_hash
+    assert (tmp_path / "prompt.md").exists() == (messages[0][0] == "system" and messages[1][0] == "user")

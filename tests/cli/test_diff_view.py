@@ -221,3 +221,11 @@ def test_what_nothing_acts_on_is_said_of_it() -> None:
         "retrieval.index (only recorded)", "policy.max_tool_calls (counted in runs, not enforced)", "policy.max_output_tokens",
     }  # fmt: skip
     assert any(one.startswith("policy.recorded") and one.endswith("(only recorded)") for one in said)
+
+
+def test_each_message_that_changed_is_shown_by_its_words() -> None:
+    before = {"prompt": {"text": "Be kind.", "messages": [{"role": "user", "text": "Sort it."}]}}
+    after = {"prompt": {"text": "Be kind.", "messages": [{"role": "user", "text": "Sort them."}]}}
+    assert plain(diff_versions(before, after).document()) == (
+        "behavior\n  prompt.messages[1].text: changed, see below\nprompt.messages[1] (user)\nSort [-it-]{+them+}.\n"
+    )

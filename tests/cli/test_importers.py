@@ -123,7 +123,7 @@ def test_what_openai_has_and_a_version_has_not_is_named() -> None:
     assert list(import_openai(json.dumps(OPENAI), "p").unknown) == ["reasoning.summary", "store", "include"]
 
 
-def test_leading_system_and_developer_messages_are_the_prompt_and_the_rest_is_named() -> None:
+def test_leading_system_and_developer_messages_are_one_text_and_the_others_follow_it() -> None:
     messages = [
         {"role": "system", "content": "One."},
         {
@@ -131,11 +131,20 @@ def test_leading_system_and_developer_messages_are_the_prompt_and_the_rest_is_na
             "content": [{"type": "input_text", "text": "Two."}, {"type": "input_image", "image_url": "x"}],
         },
         {"role": "user", "content": "Three {{x}}."},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "3"}]},
         {"role": "system", "content": "Four."},
+        {"role": "tool", "content": "Five."},
+        {"role": "user", "content": " "},
     ]
     imported = import_openai(json.dumps({"messages": messages, "model": "gpt-5"}), "p")
-    assert imported.body["prompt"]["text"] == "One.\n\nTwo."
-    assert list(imported.unknown) == ["messages[1].content[1]", "messages[2]", "messages[3]"]
+    assert imported.body["prompt"] == {
+        "text": "One.\n\nTwo.",
+        "messages": [{"role": "user", "text": "Three {{x}}."}, {"role": "assistant", "text": "3"}],
+        "mode": "replace",
+        "variables": {"x": {}},
+    }
+    assert list(imported.unknown) == ["messages[1].content[1]", "messages[4]", "messages[5]", "messages[6]"]
+    assert any("to send them no more" in note for note in imported.notes)
 
 
 def test_a_saved_answer_tells_that_its_values_were_filled_in() -> None:
@@ -181,7 +190,19 @@ def test_a_langfuse_chat_prompt_becomes_a_version() -> None:
     assert imported.body["model"] == {"name": "gpt-4o", "parameters": {"temperature": 0.5, "max_output_tokens": 100}}
     assert imported.body["message"] == "fairer"
     assert imported.body["source"]["import"]["version"] == 3
-    assert list(imported.unknown) == ["prompt[1]", "prompt[2]", "config.supported_languages", "labels"]
+    assert list(imported.unknown) == ["prompt[2]", "config.supported_languages", "labels"]
+
+
+def test_messages_behind_a_placeholder_of_langfuse_are_named() -> None:
+    messages = [
+        {"role": "user", "content": "Sort {{it}}."},
+        {"type": "placeholder", "name": "history"},
+        {"role": "user", "content": "Again."},
+    ]
+    imported = import_langfuse(json.dumps({"name": "x", "type": "chat", "prompt": messages}), "p")
+    assert imported.body["prompt"]["messages"] == [{"role": "user", "text": "Sort {{it}}."}]
+    assert imported.body["prompt"]["variables"] == {"it": {}}
+    assert list(imported.unknown) == ["prompt[2]"]
 
 
 def test_a_langfuse_text_prompt_keeps_its_text_to_the_last_character() -> None:
@@ -213,6 +234,7 @@ def test_a_litellm_prompt_file_becomes_a_version() -> None:
     assert imported.agent_name_hint == "triage"
     assert imported.body["prompt"] == {
         "text": "You are a helpful assistant for {{name}}.\nBe brief.",
+        "messages": [{"role": "user", "text": "{{age}} years"}],
         "mode": "replace",
         "variables": {"name": {}, "age": {}},
     }
@@ -221,15 +243,17 @@ def test_a_litellm_prompt_file_becomes_a_version() -> None:
         "name": "gpt-4o",
         "parameters": {"temperature": 0.7, "max_output_tokens": 200},
     }
-    assert list(imported.unknown) == ["input.schema.age", "output.format", "message[1]"]
+    assert list(imported.unknown) == ["input.schema.age", "output.format"]
 
 
-def test_a_litellm_text_without_roles_is_taken_whole_and_says_so() -> None:
+def test_a_litellm_text_without_roles_is_the_users_as_there() -> None:
     imported = import_litellm("\ufeff---\r\nmodel: groq/llama\r\n---\r\nHello\r\n  {{ name }}\r\n", "hello.prompt")
-    assert imported.body["prompt"]["text"] == "Hello\n  {{ name }}"
+    assert imported.body["prompt"]["text"] == ""
+    assert imported.body["prompt"]["messages"] == [{"role": "user", "text": "Hello\n  {{ name }}"}]
     assert imported.body["model"]["name"] == "groq/llama"
     assert len(imported.notes) == 2
-    assert import_litellm("plain text", "x.prompt").body["prompt"]["text"] == "plain text"
+    (message,) = import_litellm("plain text", "x.prompt").body["prompt"]["messages"]
+    assert message == {"role": "user", "text": "plain text"}
 
 
 @pytest.mark.parametrize(
@@ -252,7 +276,7 @@ def test_anything_else_of_a_template_language_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["---\na: [\n---\nx", "---\n- a\n---\nx", "---\nmodel: a\n---\n", "", "---\nmodel: a\n---\nUser: x"]
+    "content", ["---\na: [\n---\nx", "---\n- a\n---\nx", "---\nmodel: a\n---\n", "", "---\nmodel: a\n---\nUser:"]
 )
 def test_a_prompt_file_without_usable_parts_is_refused(content: str) -> None:
     assert problems_of(import_litellm, content, "x.prompt")

@@ -248,3 +248,47 @@ async def test_what_an_older_policy_says_and_nobody_reads_becomes_recorded_and_i
     assert "nothing reads policy.tone: now in policy.recorded" in done.stderr
     await switchback("versions", "create", "a", "--prompt", "y", "--policy", "max_tool_cals=3")
     assert admin.last.body["policy"]["max_tool_cals"] == 3
+
+
+OTHERS = [{"role": "user", "text": "Sort it."}, {"role": "assistant", "text": "Done."}]
+EIGHT = {**SEVEN, "prompt": {"messages": [{"role": "system", "text": "Old"}, *OTHERS], "mode": "append"}}
+
+
+@pytest.mark.parametrize(
+    ("begun", "options", "expected"),
+    [
+        (SEVEN, ("--messages-file", "m.json"), {"text": "Old {{name}}", "messages": [{"role": "user", "text": "x"}]}),
+        (SEVEN, ("--messages-file", "s.json"), {"messages": [{"role": "system", "text": "y"}]}),
+        (SEVEN, ("--messages-file", "m.json", "--prompt", "P"), {"text": "P", "messages": [{"role": "user", "text": "x"}]}),
+        (EIGHT, ("--prompt", "P"), {"text": "P", "messages": OTHERS}),
+        (EIGHT, ("--messages-file", "m.json"), {"messages": [{"role": "system", "text": "Old"}, {"role": "user", "text": "x"}]}),
+        (EIGHT, ("--mode", "prepend"), {"messages": EIGHT["prompt"]["messages"]}),
+    ],
+)  # fmt: skip
+async def test_messages_and_text_each_take_the_place_of_their_own_kind(
+    switchback, agent, tmp_path: Path, begun, options, expected
+):
+    (tmp_path / "m.json").write_text('[{"role": "user", "text": "x"}]')
+    (tmp_path / "s.json").write_text('[{"role": "system", "text": "y"}]')
+    agent.answer("GET", "/agents/a/versions/7", begun)
+    result = await switchback("versions", "create", "a", *options)
+    assert result.exit_code == 0, result.output
+    sent = agent.last.body["prompt"]
+    assert {name: sent[name] for name in ("text", "messages") if name in sent} == expected
+
+
+@pytest.mark.parametrize("content", ["{}", '"x"', "[1]", "nothing"])
+async def test_a_file_that_holds_no_messages_is_told(switchback, agent, tmp_path: Path, content):
+    (tmp_path / "m.json").write_text(content)
+    result = await switchback("versions", "create", "a", "--messages-file", "m.json")
+    assert (result.exit_code, {asked.method for asked in agent.asked} - {"GET"}) == (2, set())
+    assert "m.json: " in result.stderr
+
+
+async def test_a_version_of_several_messages_is_shown_with_each(switchback, admin):
+    admin.answer("GET", "/agents/a/versions/7", EIGHT)
+    shown = (await switchback("versions", "show", "a", "7")).stdout
+    assert "prompt.messages[0] (system):" in shown
+    assert "prompt.messages[2] (assistant):" in shown
+    only = (await switchback("versions", "show", "a", "7", "--prompt-only")).stdout
+    assert json.loads(only) == EIGHT["prompt"]["messages"]

@@ -5,13 +5,14 @@ one module each; importing.py, which has the command.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from proxy.core.errors import BadInput
 from proxy.core.versions.components import parse_bundle
 from proxy.core.versions.new_versions import check_new_version
+from proxy.core.versions.prompt_content import LEADING_ROLES, PromptRole
 
 Document = dict[str, Any]
 
@@ -27,6 +28,10 @@ _OTHER_NAMES = {
     "max_completion_tokens": "max_output_tokens",
     "stop_sequences": "stop",
 }
+
+
+#: The role that stands for the messages that the app puts in.
+APPS_MESSAGES = "placeholder"
 
 
 class CannotImport(Exception):
@@ -61,6 +66,8 @@ class Draft:
     source_format: str
     file_name: str
     text: str = ""
+    #: What stands before the caller's messages, behind the text.
+    messages: list[Document] = field(default_factory=list[Document])
     variables: dict[str, Document] = field(default_factory=dict[str, Document])
     model: Document = field(default_factory=Document)
     parameters: Document = field(default_factory=Document)
@@ -73,8 +80,14 @@ class Draft:
 
     def done(self, name: Any) -> ImportedVersion:
         """The result. Raises CannotImport with every problem."""
+        prompt: Document = {"text": self.text, "mode": "replace", "variables": self.variables}
+        if self.messages:
+            prompt |= {"messages": self.messages}
+            self.notes.append(
+                "user and assistant messages of the prompt stand before what the app sends, which is to send them no more"
+            )
         body: Document = {
-            "prompt": {"text": self.text, "mode": "replace", "variables": self.variables},
+            "prompt": prompt,
             "model": {**self.model, "parameters": self.parameters},
             "tools": {"mode": "merge", "items": self.tools} if self.tools else {},
         }
@@ -91,8 +104,14 @@ class Draft:
         return ImportedVersion(body, slug(name), self.unknown, tuple(self.notes))
 
 
-def take_text(draft: Draft, path: str, text: str, declared: Mapping[str, Document] | None = None) -> None:
-    """The prompt's text and the variables it uses, each with what `declared` says of it.
+def take_text(
+    draft: Draft,
+    path: str,
+    text: str,
+    declared: Mapping[str, Document] | None = None,
+    messages: Sequence[Document] = (),
+) -> None:
+    """The prompt's text, the messages behind it, and the variables they use, each with what `declared` says of it.
 
     The source knows `{{name}}` only; anything else of that look is a problem, because here it would be plain text, and so is
     a backslash before it, which here makes it plain.
@@ -103,7 +122,7 @@ def take_text(draft: Draft, path: str, text: str, declared: Mapping[str, Documen
     def replaced(match: re.Match[str]) -> str:
         name = match[1].strip()
         if _NAME.match(name):
-            if match.start() and text[match.start() - 1] == "\\":
+            if match.start() and match.string[match.start() - 1] == "\\":
                 draft.problems.append(
                     f"{path}: \\{{{{{name}}}}} has a backslash before it, which here makes it plain text"
                 )
@@ -114,6 +133,7 @@ def take_text(draft: Draft, path: str, text: str, declared: Mapping[str, Documen
         return match[0]
 
     draft.text = _BRACES.sub(replaced, text)
+    draft.messages = [{**message, "text": _BRACES.sub(replaced, message["text"])} for message in messages]
     draft.variables = variables
 
 
@@ -203,28 +223,43 @@ def take_tools(draft: Draft, path: str, value: Any) -> None:
             draft.unknown[f"{path}[{index}]"] = "names a tool that is defined elsewhere"
 
 
-def take_messages(draft: Draft, path: str, messages: list[Any]) -> str:
-    """The texts of the leading system and developer messages, parted by a blank line; others stay with the app."""
+def take_messages(draft: Draft, path: str, messages: list[Any]) -> tuple[str, list[Document]]:
+    """The texts of the leading system and developer messages, parted by a blank line; and the user and assistant messages behind
+    them, up to a placeholder for those of the app."""
     texts: list[str] = []
-    is_leading = True
+    following: list[Document] = []
+    is_behind_the_apps = False
     for index, item in enumerate(messages):
         place = f"{path}[{index}]"
         message = cast("Document", item) if isinstance(item, dict) else {}
         role = message.get("role")
-        if role not in ("system", "developer"):
-            is_leading = False
+        if role == APPS_MESSAGES:
+            is_behind_the_apps = True
+            continue
+        if role not in get_args(PromptRole):
             what = f"a {role} message" if isinstance(role, str) else "an item without a role"
-            draft.unknown[place] = f"is {what}; a version holds the system prompt, the app sends the rest"
+            draft.unknown[place] = f"is {what}, of which a version holds none"
             continue
         text = _content_text(draft, place, message.get("content"))
-        if text is not None and not is_leading:
+        if text is not None and is_behind_the_apps:
+            draft.unknown[place] = "stands behind the app's messages, where a version has no place"
+        elif text is not None and role not in LEADING_ROLES:
+            _take_following(draft, place, cast("str", role), text, following)
+        elif text is not None and following:
             draft.unknown[place] = "is a system message behind other messages, where a version has no place"
         elif text is not None:
             texts.append(text)
         for key in message:
             if key not in ("role", "content", "type", "id", "status"):
                 draft.unknown[f"{place}.{key}"] = "is not known here"
-    return "\n\n".join(texts)
+    return "\n\n".join(texts), following
+
+
+def _take_following(draft: Draft, place: str, role: str, text: str, following: list[Document]) -> None:
+    if text.strip():
+        following.append({"role": role, "text": text})
+    else:
+        draft.unknown[place] = "has no text"
 
 
 def _content_text(draft: Draft, path: str, content: Any) -> str | None:
@@ -233,7 +268,7 @@ def _content_text(draft: Draft, path: str, content: Any) -> str | None:
     texts: list[str] = []
     for index, part in enumerate(cast("list[Any]", content) if isinstance(content, list) else [content]):
         members = cast("Document", part) if isinstance(part, dict) else {}
-        if members.get("type") in ("text", "input_text") and isinstance(members.get("text"), str):
+        if members.get("type") in ("text", "input_text", "output_text") and isinstance(members.get("text"), str):
             texts.append(members["text"])
         else:
             draft.unknown[f"{path}.content[{index}]"] = "is no text"

@@ -9,6 +9,7 @@ import re
 from typing import Any, cast
 
 from proxy.cli.importers.imported import (
+    APPS_MESSAGES,
     Document,
     Draft,
     ImportedVersion,
@@ -49,17 +50,20 @@ def import_langfuse(content: str, file_name: str) -> ImportedVersion:
 def _take_prompt(draft: Draft, kind: Any, prompt: Any) -> None:
     if kind not in (None, "text", "chat"):
         draft.problems.append(f"type: {kind!r} is neither text nor chat")
+    following: list[Document] = []
     if isinstance(prompt, str):
         text = prompt
     elif isinstance(prompt, list):
-        text = take_messages(draft, "prompt", [_message(draft, index, item) for index, item in _items(prompt)])
+        messages = [_message(draft, index, item) for index, item in _items(prompt)]
+        text, following = take_messages(draft, "prompt", messages)
     else:
         draft.problems.append("prompt: is neither a text nor a list of messages")
         return
-    if not text:
-        draft.problems.append("prompt: there is no text, and no system or developer message")
-    draft.problems += [f"prompt: {reference} refers to another prompt" for reference in _REFERENCE.findall(text)]
-    take_text(draft, "prompt", text)
+    if not text and not following:
+        draft.problems.append("prompt: there is no text, and no message with one")
+    for one in (text, *(message["text"] for message in following)):
+        draft.problems += [f"prompt: {reference} refers to another prompt" for reference in _REFERENCE.findall(one)]
+    take_text(draft, "prompt", text, messages=following)
 
 
 def _items(prompt: Any) -> list[tuple[int, Any]]:
@@ -75,7 +79,7 @@ def _message(draft: Draft, index: int, item: Any) -> Any:
         draft.notes.append(
             f"prompt[{index}]: the placeholder {message.get('name')!r} is for messages that the app sends"
         )
-        return {"role": "placeholder", **{key: value for key, value in message.items() if key == "content"}}
+        return {"role": APPS_MESSAGES}
     return message
 
 

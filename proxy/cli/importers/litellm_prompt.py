@@ -8,7 +8,15 @@ kept. Front matter beside `model`, `input` and `output` are parameters of the ca
 import re
 from typing import Any, cast
 
-from proxy.cli.importers.imported import CannotImport, Document, Draft, ImportedVersion, take_parameters, take_text
+from proxy.cli.importers.imported import (
+    CannotImport,
+    Document,
+    Draft,
+    ImportedVersion,
+    take_messages,
+    take_parameters,
+    take_text,
+)
 
 _FRONT_MATTER = re.compile(r"---[^\S\n]*\n(.*?)\n?---[^\S\n]*(?:\n|\Z)(.*)\Z", re.DOTALL)
 _ROLE = re.compile(r"[^\S\n]*(System|User|Assistant):")
@@ -28,11 +36,12 @@ def import_litellm(content: str, file_name: str) -> ImportedVersion:
     _take_model(draft, front.pop("model", None))
     name = front.pop("name", None)
     take_parameters(draft, "", front)
-    prompt = _system_text(draft, body.strip())
-    draft.problems += [f"the text uses the template language: {found[:40]}" for found in _TEMPLATE.findall(prompt)]
-    draft.problems += [f"the text uses the template language: {found}" for found in _BRACES.findall(prompt)]
+    prompt, following = _messages_of(draft, body.strip())
+    for one in (prompt, *(message["text"] for message in following)):
+        draft.problems += [f"the text uses the template language: {found[:40]}" for found in _TEMPLATE.findall(one)]
+        draft.problems += [f"the text uses the template language: {found}" for found in _BRACES.findall(one)]
     if not draft.problems:
-        take_text(draft, "the text", prompt, declared)
+        take_text(draft, "the text", prompt, declared, following)
     return draft.done(name or re.sub(r"(\.v[0-9]+)?\.prompt\Z", "", file_name))
 
 
@@ -55,8 +64,8 @@ def _parts(text: str, file_name: str) -> tuple[Document, str]:
     return {str(key): value for key, value in members.items()}, match[2]
 
 
-def _system_text(draft: Draft, body: str) -> str:
-    """The text of the system message; without any role line the whole text, which LiteLLM sends as the user's."""
+def _messages_of(draft: Draft, body: str) -> tuple[str, list[Document]]:
+    """The text of the leading system messages, and the messages behind them; without any role line the whole text is the user's."""
     messages: list[tuple[str, list[str]]] = []
     for line in body.split("\n"):
         role = _ROLE.match(line)
@@ -66,27 +75,11 @@ def _system_text(draft: Draft, body: str) -> str:
             messages[-1][1].append(line)
         else:
             messages.append(("", [line]))
-    if not body:
+    found = [{"role": role or "user", "content": "\n".join(lines).strip()} for role, lines in messages]
+    text, following = take_messages(draft, "message", list[Any](found))
+    if not text and not following:
         draft.problems.append("there is no text")
-    if messages[0][0] == "":
-        if len(messages) == 1:
-            draft.notes.append(
-                "LiteLLM sends a text without `System:` as the user's message; here it is the system prompt"
-            )
-            return body
-        messages[0] = ("user", messages[0][1])
-    leading: list[str] = []
-    for index, (role, lines) in enumerate(messages):
-        text = "\n".join(lines).strip()
-        if role == "system" and index == len(leading):
-            leading.append(text)
-        else:
-            draft.unknown[f"message[{index}]"] = (
-                f"is a {role} message; a version holds the leading system prompt, the app sends the rest"
-            )
-    if not leading and body:
-        draft.problems.append("there is no leading `System:` message")
-    return "\n\n".join(leading)
+    return text, following
 
 
 def _take_model(draft: Draft, model: Any) -> None:

@@ -114,26 +114,30 @@ def _take_answer(draft: Draft, members: Document, referred: Any) -> Any:
 
 
 def _take_text(draft: Draft, members: Document) -> None:
-    """Instructions first, then the leading system and developer messages."""
+    """Instructions first, then the messages."""
     texts: list[str] = []
+    following: list[Document] = []
     instructions = members.pop("instructions", None)
     if isinstance(instructions, str):
         texts.append(instructions)
     elif isinstance(instructions, list):
-        texts.append(take_messages(draft, "instructions", cast("list[Any]", instructions)))
+        text, following = take_messages(draft, "instructions", cast("list[Any]", instructions))
+        texts.append(text)
     elif instructions is not None:
         draft.unknown["instructions"] = "is neither a text nor a list of messages"
     for key in ("messages", "input"):
         value = members.pop(key, None)
         if isinstance(value, list):
-            texts.append(take_messages(draft, key, cast("list[Any]", value)))
+            text, behind = take_messages(draft, key, cast("list[Any]", value))
+            texts.append(text)
+            following += behind
         elif value is not None:
-            draft.unknown[key] = "is what a user says; a version holds the system prompt, the app sends the rest"
+            draft.unknown[key] = "is what a user said in one call, which the app sends"
     declared = take_variables(draft, "variables", members.pop("variables", None))
     text = "\n\n".join(text for text in texts if text)
-    if not text:
-        draft.problems.append("there is no text: no instructions, and no system or developer message")
-    take_text(draft, "prompt.text", text, declared)
+    if not text and not following:
+        draft.problems.append("there is no text: no instructions, and no message")
+    take_text(draft, "prompt.text", text, declared, following)
 
 
 def _take_output(draft: Draft, value: Any) -> None:

@@ -198,11 +198,10 @@ def _of_provider(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
 
 
 def _of_prompt(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
-    text = bundle.prompt.text
-    if text and not text.strip():
-        return [Finding("prompt_empty", "the prompt holds white space alone")]
-    if text:
+    if bundle.prompt.says_something:
         return []
+    if bundle.prompt.is_set:
+        return [Finding("prompt_empty", "the prompt holds white space alone")]
     if facts.replaces_prompt:
         what = "the version has no prompt, and the one that serves now has: callers' own would stand alone"
         return [Finding("prompt_empty", what)]
@@ -213,7 +212,7 @@ def _of_prompt(bundle: Bundle, facts: PreflightFacts) -> list[Finding]:
 
 def _needed_variables(bundle: Bundle) -> list[str]:
     """Those of the prompt that each call must bring along."""
-    return [name for name in dict.fromkeys(bundle.prompt.template.names) if bundle.prompt.variables[name] is None]
+    return [name for name in bundle.prompt.names if bundle.prompt.variables[name] is None]
 
 
 def _of_variables(bundle: Bundle, recent: RecentCalls) -> list[Finding]:

@@ -14,13 +14,13 @@ from typing import Any, Literal, cast, get_args
 from proxy.core.canonical import content_hash
 from proxy.core.errors import BadInput
 from proxy.core.nearest import nearest_of
-from proxy.core.versions.prompts import VARIABLE_NAME, Template, parse_template
+from proxy.core.versions.content_checks import bad_version, check_known, choice, object_at, typed
+from proxy.core.versions.prompt_content import Prompt, parse_prompt
 from proxy.core.versions.validators import Validator, read_validators
 
 ComponentKind = Literal["prompt", "model", "tools", "retrieval", "policy"]
 COMPONENT_KINDS: tuple[ComponentKind, ...] = get_args(ComponentKind)
 
-PromptMode = Literal["replace", "prepend", "append", "if_absent"]
 ToolsMode = Literal["replace", "merge", "keep"]
 
 #: Parameters with one neutral name on every wire (design: the agent file's words).
@@ -35,26 +35,6 @@ NEUTRAL_PARAMETERS = (
     "seed",
 )
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
-MAX_PROMPT_BYTES = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """System prompt text, how it meets the caller's own, and the declared variables with their defaults."""
-
-    text: str = ""
-    mode: PromptMode = "replace"
-    variables: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
-    template: Template = field(default=Template(("",), ()), compare=False)
-
-    @property
-    def is_set(self) -> bool:
-        """False for a version that says nothing about the prompt: the caller's own stays untouched."""
-        return bool(self.text)
-
-    def content(self) -> dict[str, Any]:
-        variables = {name: ({} if value is None else {"default": value}) for name, value in self.variables.items()}
-        return {"text": self.text, "mode": self.mode, "variables": variables}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +136,7 @@ class Component:
 
 def parse_component(kind: ComponentKind, content: Any) -> Component:
     """Check one component (None is empty) and address it by content. Raises BadInput as `parse_bundle`."""
-    given = _object(kind, content)
+    given = object_at(kind, content)
     value: Prompt | Model | Tools | Policy
     match kind:
         case "prompt":
@@ -193,53 +173,31 @@ def parse_bundle(components: Mapping[str, Any]) -> Bundle:
     """
     unknown = sorted(set(components) - set(COMPONENT_KINDS))
     if unknown:
-        raise _bad(unknown[0], f"is not a component; there are {', '.join(COMPONENT_KINDS)}")
+        raise bad_version(unknown[0], f"is not a component; there are {', '.join(COMPONENT_KINDS)}")
     return bundle_of({kind: parse_component(kind, components.get(kind)) for kind in COMPONENT_KINDS})
 
 
-def parse_prompt(content: Mapping[str, Any]) -> Prompt:
-    """Check one prompt: known members, declared variables, no undeclared name in the text. Raises BadInput."""
-    _only(content, "prompt", ("text", "mode", "variables"))
-    text = _typed(content, "prompt", "text", str, "")
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_PROMPT_BYTES:
-        raise _bad("prompt.text", f"is larger than {MAX_PROMPT_BYTES} bytes")
-    mode = _choice(content, "prompt", "mode", get_args(PromptMode), "replace")
-    variables: dict[str, str | None] = {}
-    for name, declared in _object("prompt.variables", content.get("variables")).items():
-        path = f"prompt.variables.{name}"
-        if not VARIABLE_NAME.match(name):
-            raise _bad(path, "is not a name: letters, digits and _ only, not beginning with a digit")
-        declaration = _object(path, declared)
-        _only(declaration, path, ("default",))
-        variables[name] = _typed(declaration, path, "default", str, None)
-    template = parse_template(text)
-    for name in template.names:
-        if name not in variables:
-            raise _bad("prompt.text", f"uses {{{{{name}}}}}, which prompt.variables does not declare")
-    return Prompt(text, cast("PromptMode", mode), variables, template)
-
-
 def _parse_model(content: Mapping[str, Any]) -> Model:
-    _only(content, "model", ("provider", "name", "parameters"))
-    provider = _typed(content, "model", "provider", str, None)
+    check_known(content, "model", ("provider", "name", "parameters"))
+    provider = typed(content, "model", "provider", str, None)
     if provider is not None and not _PROVIDER_NAME.match(provider):
-        raise _bad("model.provider", "is not a provider name of the settings")
-    name = _typed(content, "model", "name", str, None)
+        raise bad_version("model.provider", "is not a provider name of the settings")
+    name = typed(content, "model", "name", str, None)
     if name is not None and (not name.strip() or name.startswith("agent:")):
-        raise _bad("model.name", "must be a model of the provider")
-    given = dict(_object("model.parameters", content.get("parameters")))
-    extra = _object("model.parameters.extra", given.pop("extra", None))
+        raise bad_version("model.name", "must be a model of the provider")
+    given = dict(object_at("model.parameters", content.get("parameters")))
+    extra = object_at("model.parameters.extra", given.pop("extra", None))
     parameters: dict[str, Parameter] = {}
     for key, value in given.items():
         path = f"model.parameters.{key}"
         if key not in NEUTRAL_PARAMETERS:
             near = nearest_of(key, NEUTRAL_PARAMETERS)
             what = f"is not one of {', '.join(NEUTRAL_PARAMETERS)}; raw members of a wire go to `extra`{near}"
-            raise _bad(path, what)
+            raise bad_version(path, what)
         parameters[key] = _parse_parameter(path, key, value)
     for key in extra:
         if key in _NEVER_EXTRA:
-            raise _bad(f"model.parameters.extra.{key}", "is set by the proxy or by another component")
+            raise bad_version(f"model.parameters.extra.{key}", "is set by the proxy or by another component")
     return Model(provider, name, parameters, extra)
 
 
@@ -267,7 +225,7 @@ def _parse_parameter(path: str, key: str, value: Any) -> Parameter:
     if isinstance(value, dict) and set(cast("dict[str, Any]", value)) == {"default"}:
         value, enforced = cast("dict[str, Any]", value)["default"], False
     if value is None or not _PARAMETER_CHECKS[key](value):
-        raise _bad(path, f"has a value of the wrong kind: {_PARAMETER_KINDS[key]} is wanted")
+        raise bad_version(path, f"has a value of the wrong kind: {_PARAMETER_KINDS[key]} is wanted")
     return Parameter(value, enforced)
 
 
@@ -307,12 +265,12 @@ _PARAMETER_KINDS = {
 
 
 def _parse_tools(content: Mapping[str, Any]) -> Tools:
-    _only(content, "tools", ("mode", "items"))
-    mode = _choice(content, "tools", "mode", get_args(ToolsMode), "keep")
-    items: list[Any] = _typed(content, "tools", "items", list, [])
+    check_known(content, "tools", ("mode", "items"))
+    mode = choice(content, "tools", "mode", get_args(ToolsMode), "keep")
+    items: list[Any] = typed(content, "tools", "items", list, [])
     for index, item in enumerate(items):
         if not isinstance(item, dict) or tool_name(cast("dict[str, Any]", item)) is None:
-            raise _bad(f"tools.items[{index}]", "must be an object with a name (or a raw tool with a type)")
+            raise bad_version(f"tools.items[{index}]", "must be an object with a name (or a raw tool with a type)")
     return Tools(cast("ToolsMode", mode), tuple(items))
 
 
@@ -335,7 +293,7 @@ def _parse_policy(content: Mapping[str, Any]) -> Policy:
     for key, least in (("max_output_tokens", 1), ("max_tool_calls", 0)):
         value = other.pop(key, None)
         if value is not None and (not _is_integer(value) or value < least):
-            raise _bad(f"policy.{key}", f"must be a whole number of at least {least}")
+            raise bad_version(f"policy.{key}", f"must be a whole number of at least {least}")
         limits[key] = value
     return Policy(limits["max_output_tokens"], limits["max_tool_calls"], other, _validators_of(other))
 
@@ -346,37 +304,3 @@ def _validators_of(policy: Mapping[str, Any]) -> tuple[Validator, ...]:
         return read_validators(policy.get("validators"))
     except BadInput:
         return ()
-
-
-def _bad(path: str, problem: str) -> BadInput:
-    return BadInput("bad_version", f"{path} {problem}", param=path)
-
-
-def _object(path: str, value: Any) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise _bad(path, "must be an object")
-    return cast("dict[str, Any]", value)
-
-
-def _only(content: Mapping[str, Any], path: str, allowed: tuple[str, ...]) -> None:
-    for key in content:
-        if key not in allowed:
-            raise _bad(f"{path}.{key}", f"is unknown; {path} has {', '.join(allowed)}")
-
-
-def _typed(content: Mapping[str, Any], path: str, key: str, kind: type, default: Any) -> Any:
-    value = content.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, kind):
-        raise _bad(f"{path}.{key}", f"must be a {'text' if kind is str else kind.__name__}")
-    return value
-
-
-def _choice(content: Mapping[str, Any], path: str, key: str, allowed: tuple[str, ...], default: str) -> str:
-    value = content.get(key, default)
-    if value not in allowed:
-        raise _bad(f"{path}.{key}", f"must be one of {', '.join(allowed)}")
-    return value

@@ -2,15 +2,16 @@
 
 The groups: `metadata` (who, why, from what, tested how), `behavior` (prompt, model), `capabilities` (tools, retrieval),
 `guardrails` (policy). Either side may be a version or plain contents (a file not created yet), which are brought into the
-normal form first. Parts: field_diff.py, tools_diff.py, prompt_diff.py. Counterpart: cli/diff_view.py shows it to people.
+normal form first. Parts: field_diff.py, tools_diff.py, prompt_diff.py, messages_diff.py. Counterpart: cli/diff_view.py shows it to people.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, cast, get_args
 
 from proxy.core.versions.components import COMPONENT_KINDS, parse_bundle
 from proxy.core.versions.field_diff import FieldChange, FieldChangeDocument, joined, member_changes, value_changes
+from proxy.core.versions.messages_diff import MessageDiff, MessageDiffDocument, has_messages, messages_changes
 from proxy.core.versions.prompt_diff import Hunk, HunkDocument, prompt_hunks
 from proxy.core.versions.tools_diff import tools_changes
 from proxy.core.versions.versions import Version
@@ -23,25 +24,28 @@ Contents = Mapping[str, Any]
 
 
 class VersionDiffDocument(TypedDict):
-    """What changed, field by field in four groups, and the prompt by words."""
+    """What changed, field by field in four groups, and the prompt by words: its text, or each of its messages that changed."""
 
     metadata: list[FieldChangeDocument]
     behavior: list[FieldChangeDocument]
     capabilities: list[FieldChangeDocument]
     guardrails: list[FieldChangeDocument]
     prompt: list[HunkDocument]
+    messages: list[MessageDiffDocument]
     changes_behavior: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionDiff:
-    """The differences from one version to another. `prompt` has no hunks where the text did not change."""
+    """The differences from one version to another. `prompt` has no hunks where the text did not change, nor where one of the two
+    has several messages: then `messages` has those whose text changed."""
 
     metadata: tuple[FieldChange, ...] = ()
     behavior: tuple[FieldChange, ...] = ()
     capabilities: tuple[FieldChange, ...] = ()
     guardrails: tuple[FieldChange, ...] = ()
     prompt: tuple[Hunk, ...] = ()
+    messages: tuple[MessageDiff, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -72,6 +76,7 @@ class VersionDiff:
             "capabilities": [change.document() for change in self.capabilities],
             "guardrails": [change.document() for change in self.guardrails],
             "prompt": [hunk.document() for hunk in self.prompt],
+            "messages": [message.document() for message in self.messages],
             "changes_behavior": self.changes_behavior,
         }
 
@@ -83,11 +88,11 @@ def diff_versions(before: Version | Contents, after: Version | Contents) -> Vers
     no version could have.
     """
     old, new = _normal(before), _normal(after)
-    text_before, text_after = old["prompt"]["text"], new["prompt"]["text"]
+    of_prompt, hunks, messages = _prompt_changes(old["prompt"], new["prompt"])
     return VersionDiff(
         metadata=tuple(_metadata_changes(_metadata(before), _metadata(after))),
         behavior=(
-            *member_changes("prompt", old["prompt"], new["prompt"]),
+            *of_prompt,
             *_model_changes(old["model"], new["model"]),
         ),
         capabilities=(
@@ -95,8 +100,20 @@ def diff_versions(before: Version | Contents, after: Version | Contents) -> Vers
             *member_changes("retrieval", old["retrieval"], new["retrieval"]),
         ),
         guardrails=tuple(member_changes("policy", old["policy"], new["policy"])),
-        prompt=() if text_before == text_after else prompt_hunks(text_before, text_after),
+        prompt=hunks,
+        messages=tuple(messages),
     )
+
+
+def _prompt_changes(
+    before: Contents, after: Contents
+) -> tuple[list[FieldChange], tuple[Hunk, ...], Sequence[MessageDiff]]:
+    if has_messages(before, after):
+        changes, messages = messages_changes(before, after)
+        return changes, (), messages
+    is_same_text = before["text"] == after["text"]
+    hunks = () if is_same_text else prompt_hunks(before["text"], after["text"])
+    return list(member_changes("prompt", before, after)), hunks, ()
 
 
 def _normal(side: Version | Contents) -> dict[str, Any]:

@@ -31,16 +31,20 @@ def with_plain_texts(components: Mapping[str, Any]) -> dict[str, Any]:
     prompt = components.get("prompt")
     if not isinstance(prompt, Mapping):
         return dict(components)
-    plain = {key: _plain(value) for key, value in cast("Mapping[str, Any]", prompt).items()}
-    variables = plain.get("variables")
+    plain = _plain_members(prompt)
+    variables, messages = plain.get("variables"), plain.get("messages")
     if isinstance(variables, Mapping):
-        plain["variables"] = {
-            name: {key: _plain(value) for key, value in cast("Mapping[str, Any]", declared).items()}
-            if isinstance(declared, Mapping)
-            else declared
-            for name, declared in cast("Mapping[str, Any]", variables).items()
-        }
+        declarations = cast("Mapping[str, Any]", variables).items()
+        plain["variables"] = {name: _plain_members(declared) for name, declared in declarations}
+    if isinstance(messages, list):
+        plain["messages"] = [_plain_members(message) for message in cast("list[Any]", messages)]
     return {**components, "prompt": plain}
+
+
+def _plain_members(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _plain(member) for key, member in cast("Mapping[str, Any]", value).items()}
 
 
 def says_the_same(made: Bundle, new: Bundle) -> bool:
@@ -61,22 +65,37 @@ def check_new_version(components: Mapping[str, Any]) -> None:
     """Raises BadInput(`bad_version`) for a prompt with too many placeholders or with what only looks like one, a model name that
     is no name, a policy key that nobody reads. What is of the wrong kind altogether is left to `parse_bundle`."""
     _check_policy(components.get("policy"))
-    text = _member(components, "prompt", "text")
-    if isinstance(text, str) and text.count("{{") > MAX_PLACEHOLDERS:
-        raise _bad("prompt.text", f"has more than {MAX_PLACEHOLDERS} placeholders")
-    strange = look_alike(text) if isinstance(text, str) else None
-    if strange is not None:
-        raise _bad(
-            "prompt.text",
-            f"holds {strange}, which looks like a template and would reach the model as it stands: placeholders are {{{{name}}}} "
-            "with letters, digits and _; a backslash before it (\\{{) makes it plain text, and what begins with {% or {# can be "
-            "a variable's default",
-        )
+    texts = _texts_of(components)
+    if sum(text.count("{{") for text in texts.values()) > MAX_PLACEHOLDERS:
+        raise _bad(next(iter(texts)), f"has more than {MAX_PLACEHOLDERS} placeholders")
+    for path, text in texts.items():
+        _check_text(path, text)
     name = _member(components, "model", "name")
     if isinstance(name, str) and not (is_plain(name) and name == name.strip() and len(name) <= MAX_MODEL_NAME):
         raise _bad(
             "model.name",
             f"must be at most {MAX_MODEL_NAME} characters without control or invisible ones, and without spaces around it",
+        )
+
+
+def _texts_of(components: Mapping[str, Any]) -> dict[str, str]:
+    """The texts of the prompt by their paths."""
+    texts = {"prompt.text": _member(components, "prompt", "text")}
+    messages = _member(components, "prompt", "messages")
+    for index, message in enumerate(cast("list[Any]", messages) if isinstance(messages, list) else ()):
+        if isinstance(message, Mapping):
+            texts[f"prompt.messages[{index}].text"] = cast("Mapping[str, Any]", message).get("text")
+    return {path: text for path, text in texts.items() if isinstance(text, str)}
+
+
+def _check_text(path: str, text: str) -> None:
+    strange = look_alike(text)
+    if strange is not None:
+        raise _bad(
+            path,
+            f"holds {strange}, which looks like a template and would reach the model as it stands: placeholders are {{{{name}}}} "
+            "with letters, digits and _; a backslash before it (\\{{) makes it plain text, and what begins with {% or {# can be "
+            "a variable's default",
         )
 
 

@@ -6,11 +6,12 @@ creation, and the store's schema refuses to change it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from proxy.core.shapes import AgentName, Hash, JsonObject, Moment, VersionNumber, Who
 from proxy.core.times import rfc3339
-from proxy.core.versions.components import COMPONENT_KINDS, Bundle, ComponentKind, PromptMode, ToolsMode
+from proxy.core.versions.components import COMPONENT_KINDS, Bundle, ComponentKind, ToolsMode
+from proxy.core.versions.prompt_content import PromptMode, PromptRole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +78,19 @@ class VersionSummaryDocument(TypedDict):
     source: JsonObject
 
 
-class PromptDocument(TypedDict):
-    """The system prompt, how it meets the caller's own, and its variables: `{}`, or `{"default": TEXT}`."""
+class PromptMessageDocument(TypedDict):
+    """One message of a prompt. Those of `system` and `developer` stand before all others."""
 
+    role: PromptRole
     text: str
+
+
+class PromptDocument(TypedDict):
+    """The system prompt, how it meets the caller's own, and its variables: `{}`, or `{"default": TEXT}`. A prompt of several messages
+    has `messages` in the place of `text`."""
+
+    text: NotRequired[str]
+    messages: NotRequired[list[PromptMessageDocument]]
     mode: PromptMode
     variables: dict[str, dict[str, str]]
 

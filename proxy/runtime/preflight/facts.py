@@ -113,7 +113,7 @@ class PreflightSource:
             places=[self._place(provider, version.bundle, recent) for provider in self._providers_for(version.bundle)],
             caps=self._live.current.caps,
             recent=recent,
-            replaces_prompt=served is not None and bool(served.bundle.prompt.text.strip()),
+            replaces_prompt=served is not None and served.bundle.prompt.says_something,
             awaited_metrics=awaited_metrics,
             used_metrics=used_metrics,
             validates_beside=served is None or bool(served.bundle.policy.validators),

@@ -18,10 +18,17 @@ from proxy.core.versions.components import NEUTRAL_PARAMETERS, Bundle
 from proxy.wires.anthropic_messages.model_rules import most_output, refused_members
 from proxy.wires.anthropic_messages.thinking import fit_to_bound, fit_to_model, fit_together
 from proxy.wires.json.edits import MemberEdits
-from proxy.wires.json.items import JsonItems, parse_items
+from proxy.wires.json.items import JsonItems, inserted_first, is_empty_list, parse_items
 from proxy.wires.json.members import JsonMembers
 from proxy.wires.json.values import ABSENT, RAW_NULL, Splice, decode, first_byte, json_text, wrong_kind
-from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
+from proxy.wires.shared.version_bytes import (
+    Remembered,
+    WrittenModel,
+    WrittenParameter,
+    following_items,
+    prompt_json,
+    written_extra,
+)
 from proxy.wires.shared.version_parts import (
     drop_members,
     final_model,
@@ -40,6 +47,7 @@ from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
 _WITHOUT_SAMPLING_SINCE = "2026-10-21"
 #: Efforts of this wire under their neutral names; others (`none`) do not exist here.
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+_LIST = ord("[")
 #: What does not go with everything that a caller may send.
 _GOING_TOGETHER = ("temperature", "top_p", "tool_choice")
 #: Where each neutral parameter lives: a member, and a member inside it.
@@ -112,9 +120,13 @@ def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]
         kind = first_byte(raw)
         if kind not in b'"[':
             raise wrong_kind("system", "a text or a list of text blocks")
-        blocks = parse_items(raw, "system") if kind == ord("[") else None
+        blocks = parse_items(raw, "system") if kind == _LIST else None
     is_absent = raw is None or (len(raw) == 2 if blocks is None else not blocks.values)
     if prompt.mode == "if_absent" and not is_absent:
+        return
+    if prompt.following:
+        _set_following(edits, following_items(bundle, variables))
+    if not prompt.text:
         return
     text = prompt_json(bundle, variables)
     if raw is None or is_absent or (blocks is None and prompt.mode == "replace"):
@@ -125,6 +137,14 @@ def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]
         theirs = bytes(raw)
         both = (_block(text), _block(theirs)) if prompt.mode == "prepend" else (_block(theirs), _block(text))
         edits.set("system", b"[" + b",".join(both) + b"]")
+
+
+def _set_following(edits: MemberEdits, ours: bytes) -> None:
+    """Ours before the caller's messages."""
+    raw = edits.given("messages")
+    if raw is None or first_byte(raw) != _LIST:
+        raise wrong_kind("messages", "a list of messages")
+    edits.set("messages", inserted_first(raw, ours, is_empty=is_empty_list(raw)))
 
 
 def _beside_blocks(blocks: JsonItems, text: bytes, mode: str) -> Splice:

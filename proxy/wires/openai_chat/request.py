@@ -33,7 +33,14 @@ from proxy.wires.openai_chat.input import TextMessage, text_messages
 from proxy.wires.openai_chat.model_rules import always_searches, needs_newer_bound, refused_members
 from proxy.wires.shared.openai_models import most_output
 from proxy.wires.shared.openai_parameters import fit_effort
-from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
+from proxy.wires.shared.version_bytes import (
+    Remembered,
+    WrittenModel,
+    WrittenParameter,
+    following_items,
+    prompt_json,
+    written_extra,
+)
 from proxy.wires.shared.version_parts import (
     FLAG,
     MAX_OUTPUT_TOKENS,
@@ -159,8 +166,8 @@ def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]
     raw = edits.given("messages")
     if raw is None:
         raise BadInput("wrong_kind", "messages must be a list of messages", param="messages")
-    if len(raw) > LARGE_BYTES:
-        _set_prompt_of_large(edits, raw, bundle, variables)
+    if prompt.following or len(raw) > LARGE_BYTES:
+        _set_by_leading(edits, raw, bundle, variables)
         return False
     messages = text_messages(raw)
     items = None
@@ -169,10 +176,10 @@ def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]
         leading, role, is_empty = *_leading_of_any(items), not items.values
     else:
         leading, is_empty = _leading_of_texts(messages), not messages
-        role = messages[0].role if leading else "system"
+        role = messages[0].role if leading else ""
     if prompt.mode == "if_absent" and leading:
         return messages is not None
-    message = _MESSAGE_STARTS[role] + prompt_json(bundle, variables) + b"}"
+    message = _MESSAGE_STARTS[role or prompt.role] + prompt_json(bundle, variables) + b"}"
     if not leading or prompt.mode in ("prepend", "if_absent"):
         edits.set("messages", inserted_first(raw, message, is_empty=is_empty))
         return messages is not None
@@ -189,8 +196,8 @@ def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]
     return messages is not None
 
 
-def _set_prompt_of_large(edits: MemberEdits, raw: bytes, bundle: Bundle, variables: Mapping[str, str]) -> None:
-    """As `_set_prompt`, where reading all messages would take long: only the leading ones are looked at."""
+def _set_by_leading(edits: MemberEdits, raw: bytes, bundle: Bundle, variables: Mapping[str, str]) -> None:
+    """As `_set_prompt`, where reading all messages would take long, or the prompt has several: only the leading ones are looked at."""
     first_bytes = bytes(memoryview(raw)[:_SMALL])
     roles: list[str] = []
     if first_byte(raw) != _LIST:
@@ -203,16 +210,19 @@ def _set_prompt_of_large(edits: MemberEdits, raw: bytes, bundle: Bundle, variabl
 
     is_other = _OTHER_FIRST.match(first_bytes) is not None
     spans = [] if is_other else leading_spans(_leading_alone(raw) or raw, "messages", is_leading)
-    mode = bundle.prompt.mode
-    if mode == "if_absent" and spans:
+    prompt = bundle.prompt
+    if prompt.mode == "if_absent" and spans:
         return
-    message = _MESSAGE_STARTS[roles[0] if spans else "system"] + prompt_json(bundle, variables) + b"}"
-    if not spans or mode in ("prepend", "if_absent"):
-        edits.set("messages", inserted_first(raw, message, is_empty=is_empty_list(raw)))
-    elif mode == "append":
-        edits.set("messages", (spans[-1][1], spans[-1][1], b"," + message))
+    role = roles[0] if spans else prompt.role
+    message = _MESSAGE_STARTS[role] + prompt_json(bundle, variables) + b"}" if prompt.text else b""
+    stays = bool(spans) and (prompt.mode != "replace" or not message)
+    theirs = bytes(memoryview(raw)[spans[0][0] : spans[-1][1]]) if stays else b""
+    leading = (theirs, message) if prompt.mode == "append" else (message, theirs)
+    ours = b",".join(filter(None, (*leading, following_items(bundle, variables))))
+    if spans:
+        edits.set("messages", (spans[0][0], spans[-1][1], ours))
     else:
-        edits.set("messages", (spans[0][0], spans[-1][1], message))
+        edits.set("messages", inserted_first(raw, ours, is_empty=is_empty_list(raw)))
 
 
 def _leading_alone(raw: bytes) -> bytes:
@@ -250,8 +260,8 @@ def _leading_of_texts(messages: list[TextMessage]) -> int:
 
 
 def _leading_of_any(items: JsonItems) -> tuple[int, str]:
-    """How many messages the caller's system prompt is, and the role it uses (`system` where there is none)."""
-    first = "system"
+    """How many messages the caller's system prompt is, and the role it uses, empty where there is none."""
+    first = ""
     for index, item in enumerate(items.values):
         role = decode(item, _role, f"messages[{index}]", "a message with a role").role
         if role not in SYSTEM_ROLES:

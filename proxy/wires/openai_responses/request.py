@@ -10,6 +10,10 @@ plain text. There is no `stop` and no `seed`. What a model refuses is model_rule
 Decision: a version's prompt goes into `instructions` wherever its mode lets it, because it then is put in anew with every turn: a
 conversation that the provider keeps never holds the prompt of a version that is in force no more. Only behind leading items of the
 caller's own, and where nothing else would be left of its input, it stands as such an item.
+
+Decision: messages of a prompt that stand before the caller's are items of `input`, which the provider keeps; so a turn behind
+`previous_response_id` does not bring them again, or a long conversation would hold them once a turn. Where such a turn says nothing of
+its own they are the turn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,14 +25,21 @@ from proxy.core.calls.caller import PromptClaim
 from proxy.core.versions.components import NEUTRAL_PARAMETERS, Bundle
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.escapes import may_hold
-from proxy.wires.json.items import leading_spans
+from proxy.wires.json.items import inserted_first, is_empty_list, leading_spans
 from proxy.wires.json.members import JsonMembers
-from proxy.wires.json.values import COMMA, RawJson, decode, first_byte, json_text, past, wrong_kind
+from proxy.wires.json.values import COMMA, RawJson, decode, first_byte, json_text, past, spliced, wrong_kind
 from proxy.wires.openai_responses.model_rules import refused_members
 from proxy.wires.shared.large_answers import has_too_many_parts
 from proxy.wires.shared.openai_models import most_output
 from proxy.wires.shared.openai_parameters import fit_inside
-from proxy.wires.shared.version_bytes import Remembered, WrittenModel, WrittenParameter, prompt_json, written_extra
+from proxy.wires.shared.version_bytes import (
+    Remembered,
+    WrittenModel,
+    WrittenParameter,
+    following_items,
+    prompt_json,
+    written_extra,
+)
 from proxy.wires.shared.version_parts import (
     FLAG,
     TEXT,
@@ -58,6 +69,7 @@ _PLACES: dict[str, tuple[str, str | None]] = {
     "tool_choice": ("tool_choice", None),
 }
 _LIST, _CLOSING = b"[]"
+_QUOTE = ord('"')
 _EMPTY_TEXT = b'""'
 #: What gives a model something to answer.
 _INPUTS = ("input", "previous_response_id", "conversation")
@@ -129,16 +141,41 @@ def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]
     spans, role = _leading_items(raw)
     if prompt.mode == "if_absent" and (theirs is not None or spans):
         return
-    text = prompt_json(bundle, variables)
-    if prompt.mode == "append" and raw is not None and spans:
-        end = spans[-1][1]
-        edits.set("input", (end, end, b"," + _item(role, text)))
-    elif theirs is None or prompt.mode == "replace":
-        _set_alone(edits, raw, spans, role, text, replaces=prompt.mode == "replace")
-    elif prompt.mode == "append":
-        edits.set("instructions", _joined(theirs, text))
+    if prompt.text:
+        text = prompt_json(bundle, variables)
+        if prompt.mode == "append" and raw is not None and spans:
+            end = spans[-1][1]
+            edits.set("input", (end, end, b"," + _item(role, text)))
+        elif theirs is None or prompt.mode == "replace":
+            _set_alone(edits, raw, spans, role, text, replaces=prompt.mode == "replace")
+        elif prompt.mode == "append":
+            edits.set("instructions", _joined(theirs, text))
+        else:
+            edits.set("instructions", _joined(text, theirs))
+    if prompt.following and not (_is_given(edits, "previous_response_id") and _is_given(edits, "input")):
+        _set_following(edits, following_items(bundle, variables))
+
+
+def _set_following(edits: MemberEdits, ours: bytes) -> None:
+    """Ours behind the leading items, and before all others; a plain text becomes the item that it stands for."""
+    raw = edits.given("input") if edits.has("input") else None
+    if raw is None:
+        edits.set("input", b"[" + ours + b"]")
+        return
+    plain, kind = bytes(raw), first_byte(raw)
+    if kind == _QUOTE:
+        edits.set("input", b"[" + ours + b"," + _item("user", plain) + b"]")
+    elif kind == _LIST:
+        spans, _ = _leading_items(plain)
+        end = spans[-1][1] if spans else 0
+        change = (end, end, b"," + ours) if spans else inserted_first(plain, ours, is_empty=is_empty_list(plain))
+        edits.set("input", spliced(plain, change))
     else:
-        edits.set("instructions", _joined(text, theirs))
+        raise wrong_kind("input", "a text or a list of items")
+
+
+def _is_given(edits: MemberEdits, name: str) -> bool:
+    return edits.has(name) and edits.given(name) is not None
 
 
 def _set_alone(
@@ -160,7 +197,7 @@ def _set_alone(
 
 def _fill_input(edits: MemberEdits) -> None:
     """Where a prompt that the provider kept was all there was to answer, the version's stands as the input."""
-    if any(edits.has(name) and edits.given(name) is not None for name in _INPUTS):
+    if any(_is_given(edits, name) for name in _INPUTS):
         return
     text = edits.given("instructions") if edits.has("instructions") else None
     if text is not None:

@@ -14,7 +14,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import orjson
 
-from proxy.core.versions.components import Bundle, Prompt, tool_name
+from proxy.core.versions.components import Bundle, tool_name
+from proxy.core.versions.prompt_content import PromptRole
+from proxy.core.versions.prompts import Template
 from proxy.wires.json.values import json_text
 
 K = TypeVar("K")
@@ -52,14 +54,16 @@ class Remembered(Generic[K, V]):
         self._kept.pop(key, None)
 
 
-class _WrittenPrompt(msgspec.Struct, frozen=True):
-    """The prompt as a JSON string cut at its variables: its first text, then each name, its default, the text behind."""
+class _WrittenText(msgspec.Struct, frozen=True):
+    """A text of a prompt as a JSON string cut at its variables: its first text, then each name, its default, the text behind."""
 
     first: bytes
     rest: tuple[tuple[str, bytes | None, bytes], ...]
 
 
-_prompts: Remembered[str, _WrittenPrompt] = Remembered(256)
+_prompts: Remembered[str, _WrittenText] = Remembered(256)
+_followings: Remembered[str, tuple[_WrittenText, ...]] = Remembered(256)
+Defaults = Mapping[str, str | None]
 
 
 def prompt_json(bundle: Bundle, variables: Mapping[str, str]) -> bytes:
@@ -71,10 +75,41 @@ def prompt_json(bundle: Bundle, variables: Mapping[str, str]) -> bytes:
     written = _prompts.get(bundle.hashes["prompt"])
     if written is None:
         if len(prompt.text) > _REMEMBERED_CHARACTERS:
-            return _rendered(prompt, variables)
-        written = _prompts.keep(bundle.hashes["prompt"], _written_prompt(prompt))
+            return _rendered(prompt.template, variables, prompt.variables)
+        written = _prompts.keep(bundle.hashes["prompt"], _written_text(prompt.template, prompt.variables))
     if not written.rest:
         return written.first
+    return _filled(written, prompt.template, variables, prompt.variables)
+
+
+def following_json(bundle: Bundle, variables: Mapping[str, str]) -> list[tuple[PromptRole, bytes]]:
+    """The messages of the version's prompt that stand before the caller's, each with its role and its text as `prompt_json` has it.
+    Raises as that does."""
+    prompt = bundle.prompt
+    written = _followings.get(bundle.hashes["prompt"])
+    if written is None:
+        if sum(len(message.text) for message in prompt.following) > _REMEMBERED_CHARACTERS:
+            return [
+                (message.role, _rendered(message.template, variables, prompt.variables)) for message in prompt.following
+            ]
+        texts = tuple(_written_text(message.template, prompt.variables) for message in prompt.following)
+        written = _followings.keep(bundle.hashes["prompt"], texts)
+    return [
+        (message.role, _filled(text, message.template, variables, prompt.variables))
+        for message, text in zip(prompt.following, written, strict=True)
+    ]
+
+
+def following_items(bundle: Bundle, variables: Mapping[str, str]) -> bytes:
+    """Those messages as items of a list in which a message is its role and its content; empty where there are none. Raises as
+    `prompt_json`."""
+    if not bundle.prompt.following:
+        return b""
+    messages = following_json(bundle, variables)
+    return b",".join(b'{"role":"%b","content":%b}' % (role.encode(), text) for role, text in messages)
+
+
+def _filled(written: _WrittenText, template: Template, variables: Mapping[str, str], defaults: Defaults) -> bytes:
     parts = [written.first]
     for name, default, text in written.rest:
         value = variables.get(name)
@@ -82,26 +117,25 @@ def prompt_json(bundle: Bundle, variables: Mapping[str, str]) -> bytes:
         if value is not None:
             filled = json_text(value)[1:-1] if len(value) <= _SAFE_VALUE_CHARACTERS else None
         if filled is None:
-            return _rendered(prompt, variables)
+            return _rendered(template, variables, defaults)
         parts += (filled, text)
     return b"".join(parts)
 
 
-def _rendered(prompt: Prompt, variables: Mapping[str, str]) -> bytes:
-    return json_text(prompt.template.render(variables, prompt.variables))
+def _rendered(template: Template, variables: Mapping[str, str], defaults: Defaults) -> bytes:
+    return json_text(template.render(variables, defaults))
 
 
-def _written_prompt(prompt: Prompt) -> _WrittenPrompt:
-    template = prompt.template
+def _written_text(template: Template, defaults: Defaults) -> _WrittenText:
     texts = [json_text(text)[1:-1] for text in template.texts]
     texts[0] = b'"' + texts[0]
     texts[-1] += b'"'
     rest: list[tuple[str, bytes | None, bytes]] = []
     for name, text in zip(template.names, texts[1:], strict=True):
-        default = prompt.variables.get(name)
+        default = defaults.get(name)
         is_safe = default is not None and len(default) <= _SAFE_VALUE_CHARACTERS
         rest.append((name, json_text(default or "")[1:-1] if is_safe else None, text))
-    return _WrittenPrompt(texts[0], tuple(rest))
+    return _WrittenText(texts[0], tuple(rest))
 
 
 class WrittenParameter(msgspec.Struct, frozen=True):

@@ -99,6 +99,22 @@ def test_the_policy_keeps_what_it_does_not_interpret() -> None:
         ({"prompt": {"text": 1}}, "prompt.text"),
         ({"prompt": {"mode": "override"}}, "prompt.mode"),
         ({"prompt": {"text": "{{who}}"}}, "prompt.text"),
+        ({"prompt": [{"role": "system", "text": "x"}]}, "prompt"),
+        ({"prompt": {"messages": {"role": "user", "text": "x"}}}, "prompt.messages"),
+        ({"prompt": {"messages": ["x"]}}, "prompt.messages[0]"),
+        ({"prompt": {"messages": [{"text": "x"}]}}, "prompt.messages[0].role"),
+        ({"prompt": {"messages": [{"role": "tool", "text": "x"}]}}, "prompt.messages[0].role"),
+        ({"prompt": {"messages": [{"role": "user", "content": "x"}]}}, "prompt.messages[0].content"),
+        ({"prompt": {"messages": [{"role": "user", "text": " \n"}]}}, "prompt.messages[0].text"),
+        ({"prompt": {"messages": [{"role": "user", "text": "{{who}}"}]}}, "prompt.messages[0].text"),
+        (
+            {"prompt": {"messages": [{"role": "user", "text": "x"}, {"role": "system", "text": "y"}]}},
+            "prompt.messages[1].role",
+        ),
+        ({"prompt": {"messages": [{"role": "user", "text": "x"}] * 501}}, "prompt.messages"),
+        ({"prompt": {"messages": [{"role": "user", "text": "x" * 10**6}] * 5}}, "prompt.messages"),
+        ({"prompt": {"text": "x", "messages": [{"role": "developer", "text": "y"}]}}, "prompt.text"),
+        ({"prompt": {"text": " ", "messages": [{"role": "user", "text": "y"}]}}, "prompt.text"),
         ({"prompt": {"variables": {"1a": {}}}}, "prompt.variables.1a"),
         ({"prompt": {"variables": {"a": {"defualt": ""}}}}, "prompt.variables.a.defualt"),
         ({"prompt": {"variables": {"a": {"default": 1}}}}, "prompt.variables.a.default"),
@@ -144,3 +160,35 @@ def test_a_tool_is_known_by_its_name_else_by_its_type(item: dict[str, Any], name
 def test_a_misspelt_parameter_is_told_with_the_nearest() -> None:
     with pytest.raises(BadInput, match=r"did you mean temperature\?"):
         parse_bundle({"model": {"parameters": {"temprature": 1}}})
+
+
+USER = {"role": "user", "text": "Sort {{it}}."}
+
+
+def test_a_list_of_one_system_message_is_the_text_that_it_holds() -> None:
+    listed = parse_bundle({"prompt": {"messages": [{"role": "system", "text": "x"}]}})
+    assert listed.content("prompt") == {"text": "x", "mode": "replace", "variables": {}}
+    assert listed.bundle_hash == parse_bundle({"prompt": {"text": "x"}}).bundle_hash
+    assert parse_bundle({"prompt": {"messages": []}}).bundle_hash == parse_bundle({}).bundle_hash
+
+
+def test_a_text_beside_messages_is_the_system_message_before_them() -> None:
+    apart = {"text": "x", "messages": [USER], "variables": {"it": {}}}
+    together = {"messages": [{"role": "system", "text": "x"}, USER], "variables": {"it": {}}}
+    one, two = parse_bundle({"prompt": apart}), parse_bundle({"prompt": together})
+    assert one.content("prompt") == {**together, "mode": "replace"}
+    assert one.bundle_hash == two.bundle_hash
+
+
+def test_the_messages_of_a_prompt_keep_their_order_roles_and_bytes_and_parse_to_themselves() -> None:
+    messages = [
+        {"role": "system", "text": "A"},
+        {"role": "developer", "text": "B "},
+        USER,
+        {"role": "assistant", "text": " C"},
+    ]
+    bundle = parse_bundle({"prompt": {"messages": messages, "variables": {"it": {}}}})
+    assert bundle.content("prompt")["messages"] == messages
+    assert parse_bundle({"prompt": bundle.content("prompt")}).bundle_hash == bundle.bundle_hash
+    assert (bundle.prompt.text, bundle.prompt.names) == ("A\n\nB ", ("it",))
+    assert [message.text for message in bundle.prompt.following] == ["Sort {{it}}.", " C"]

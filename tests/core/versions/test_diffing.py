@@ -84,6 +84,7 @@ def test_a_version_does_not_differ_from_itself() -> None:
         "capabilities": [],
         "guardrails": [],
         "prompt": [],
+        "messages": [],
         "changes_behavior": False,
     }
 
@@ -313,3 +314,58 @@ def test_a_megabyte_that_would_be_quadratic_is_still_told_exactly(before: str, a
     hunks = prompt_hunks(before, after)
     assert joined(hunks, "equal", "delete") == before
     assert joined(hunks, "equal", "insert") == after
+
+
+# Prompts of several messages
+
+ROLES = st.sampled_from(["user", "assistant"])
+LISTS = st.lists(
+    st.fixed_dictionaries({"role": ROLES, "text": st.sampled_from(["a b", "a c", "d", "e f"])}), max_size=4
+)
+
+
+def of_messages(*messages: tuple[str, str]) -> dict[str, Any]:
+    return {"prompt": {"messages": [{"role": role, "text": text} for role, text in messages]}}
+
+
+def test_a_message_that_changed_is_shown_by_words_at_its_place() -> None:
+    before = of_messages(("system", "Be kind."), ("user", "Sort it."), ("assistant", "Done."))
+    after = of_messages(("system", "Be kind."), ("user", "Sort them."), ("assistant", "Done."))
+    diff = diff_versions(before, after)
+    assert diff.behavior == (FieldChange("prompt.messages[1].text", "changed", "Sort it.", "Sort them."),)
+    (message,) = diff.messages
+    assert (message.path, message.role) == ("prompt.messages[1]", "user")
+    assert joined(message.hunks, "equal", "insert") == "Sort them."
+    assert diff.prompt == ()
+
+
+def test_a_message_that_was_put_in_moves_no_other() -> None:
+    before = of_messages(("system", "x"), ("user", "a"), ("assistant", "b"))
+    after = of_messages(("system", "x"), ("user", "new"), ("assistant", "news"), ("user", "a"), ("assistant", "b"))
+    assert [(change.path, change.kind) for change in diff_versions(before, after).behavior] == [
+        ("prompt.messages[1]", "added"),
+        ("prompt.messages[2]", "added"),
+    ]
+    assert {change.kind for change in diff_versions(after, before).behavior} == {"removed"}
+
+
+def test_a_text_that_became_a_list_shows_what_was_put_behind_it() -> None:
+    after = of_messages(("system", "Be kind."), ("user", "a"))
+    (change,) = diff_versions({"prompt": {"text": "Be kind."}}, after).behavior
+    assert (change.path, change.kind) == ("prompt.messages[1]", "added")
+    (role,) = diff_versions({"prompt": {"text": "x"}}, of_messages(("developer", "x"))).behavior
+    assert (role.path, role.before, role.after) == ("prompt.messages[0].role", "system", "developer")
+
+
+@given(LISTS, LISTS, st.sampled_from(["", "x"]), st.sampled_from(["", "x"]))
+@settings(max_examples=80)
+def test_messages_differ_in_behaviour_exactly_where_their_hashes_do(
+    old: list[Any], new: list[Any], old_text: str, new_text: str
+) -> None:
+    before, after = (
+        {"prompt": {"text": text, "messages": messages}} for text, messages in ((old_text, old), (new_text, new))
+    )
+    diff = diff_versions(before, after)
+    assert diff.changes_behavior == (parse_bundle(before).bundle_hash != parse_bundle(after).bundle_hash)
+    paths = [change.path for change in diff.behavior if change.path.endswith(".text")]
+    assert [f"{message.path}.text" for message in diff.messages] == [path for path in paths if path != "prompt.text"]

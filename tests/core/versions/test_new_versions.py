@@ -41,3 +41,14 @@ def test_what_is_of_the_wrong_kind_stays_for_whoever_refuses_it(prompt: Any) -> 
 def test_a_policy_key_that_nobody_reads_is_told_with_the_nearest(key: str, near: str) -> None:
     with pytest.raises(BadInput, match=f"did you mean {near}"):
         check_new_version({"policy": {key: 1}})
+
+
+def test_messages_of_a_prompt_are_kept_and_checked_as_its_text_is() -> None:
+    messages = [{"role": "user", "text": "\ufeffa\r\nb"}, {"role": "user", "text": 3}, "x"]
+    plain = with_plain_texts({"prompt": {"messages": messages}})
+    assert plain["prompt"]["messages"] == [{"role": "user", "text": "a\nb"}, *messages[1:]]
+    with pytest.raises(BadInput) as refusal:
+        check_new_version({"prompt": {"messages": [{"role": "user", "text": "Hi {{user-name}}"}]}})
+    assert refusal.value.param == "prompt.messages[0].text"
+    with pytest.raises(BadInput, match="placeholders"):
+        check_new_version({"prompt": {"messages": [{"role": "user", "text": "{{a}}" * 6_000}] * 2}})
