@@ -266,14 +266,16 @@ EIGHT = {**SEVEN, "prompt": {"messages": [{"role": "system", "text": "Old"}, *OT
     ],
 )  # fmt: skip
 async def test_messages_and_text_each_take_the_place_of_their_own_kind(
-    switchback, agent, tmp_path: Path, begun, options, expected
+    switchback, admin, tmp_path: Path, begun, options, expected
 ):
     (tmp_path / "m.json").write_text('[{"role": "user", "text": "x"}]')
     (tmp_path / "s.json").write_text('[{"role": "system", "text": "y"}]')
-    agent.answer("GET", "/agents/a/versions/7", begun)
+    admin.answer("GET", "/agents/a", {"agent": "a", "newest_version": 7})
+    admin.answer("GET", "/agents/a/versions/7", begun)
+    admin.answer("POST", "/agents/a/versions", {"agent": "a", "version": 8}, 201)
     result = await switchback("versions", "create", "a", *options)
     assert result.exit_code == 0, result.output
-    sent = agent.last.body["prompt"]
+    sent = admin.last.body["prompt"]
     assert {name: sent[name] for name in ("text", "messages") if name in sent} == expected
 
 
