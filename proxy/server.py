@@ -8,7 +8,7 @@ is in assembly.py and control_half.py.
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvloop
@@ -37,14 +37,17 @@ from proxy.runtime.process.uncaught import tell_uncaught
 from proxy.runtime.releasing.switch_expiry import SwitchExpiry
 from proxy.runtime.rollouts.rollout_loop import TICK_SECONDS
 from proxy.runtime.rollouts.weekly_drills import WeeklyDrills
+from proxy.runtime.spending.prices import read_library
 from proxy.runtime.state.record_verification import HeadLog
 from proxy.runtime.telemetry.summing import Summing
+from proxy.runtime.workers.forked import ForkedWorker, fork_workers
 from proxy.runtime.workers.owner_end import OwnerParts
 from proxy.runtime.workers.program import WorkerProgram
 from proxy.runtime.workers.supervisor import Workers
 from proxy.settings import Settings, settings_bytes
 from proxy.stop_signals import on_stop_signal
 from proxy.store.sqlite import SqliteStore
+from proxy.worker import run as run_worker
 
 #: What a worker's process runs, and where it is found.
 _WORKER_MODULE = "proxy.worker"
@@ -61,9 +64,11 @@ class Server:
         *,
         log: Callable[[bytes], object] | None = None,
         rollout_tick_seconds: float = TICK_SECONDS,
+        forked: Sequence[ForkedWorker] = (),
     ) -> None:
-        """`log` takes whole JSON lines; without it nothing is logged."""
+        """`log` takes whole JSON lines; without it nothing is logged. `forked`: workers that are there already."""
         self._settings = settings
+        self._forked = list(forked)
         self._stopped = False
         self._on = foundation(log or bytes.__len__)
         self._control = control_half(
@@ -200,6 +205,7 @@ class Server:
             import_from=_IMPORT_FROM,
             settings=settings_bytes(self._settings),
             drain_seconds=self._settings.timeouts.drain_seconds,
+            forked=self._forked,
         )
         parts = OwnerParts(
             live=self._control.live,
@@ -276,11 +282,10 @@ def _is_missing(database: Path) -> bool:
     return not database.exists() or (database.is_file() and database.stat().st_size == 0)
 
 
-async def run_until_signal(settings: Settings) -> int:
+async def run_until_signal(settings: Settings, forked: Sequence[ForkedWorker]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Says on stderr where it listens, logs runs to stdout."""
-    raise_descriptor_limit()
     writer = LineWriter(sys.stdout.buffer)
-    server = Server(settings, log=writer)
+    server = Server(settings, log=writer, forked=forked)
     server.tell_uncaught()
     try:
         await server.start()
@@ -307,5 +312,9 @@ async def run_until_signal(settings: Settings) -> int:
 
 def serve(settings: Settings) -> int:
     """Run the proxy in this process until it is told to stop; the exit code."""
+    # Before the fork, so that workers have it from the beginning, and what is read in memory once for all.
+    raise_descriptor_limit()
+    read_library()
     collect_seldom()
-    return uvloop.run(run_until_signal(settings))
+    forked = fork_workers(settings.workers, run_worker) if settings.workers > 1 else ()
+    return uvloop.run(run_until_signal(settings, forked))

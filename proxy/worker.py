@@ -1,7 +1,7 @@
 """Composition root of a worker: a process that takes calls and leaves everything else to its owner.
 
-Started by the owner (`runtime/workers/supervisor.py`) with the numbers of inherited sockets: its end of the link, then the
-listening sockets. It opens no file and has no admin API. SIGTERM, or an owner that is gone, makes it finish its calls and
+Forked from its owner (`runtime/workers/forked.py`), or started by it as an interpreter with the numbers of inherited sockets: its
+end of the link, then the listening sockets. It opens no file and has no admin API. SIGTERM, or an owner that is gone, makes it finish its calls and
 exit; what it still held then is charged by the owner, or at the owner's next start.
 """
 
@@ -239,16 +239,20 @@ def _logged_by_the_owner(runs: Sequence[Run]) -> None:
     """The owner writes the lines of runs, when they reach it."""
 
 
-async def _serve(link: int, listening: Sequence[int]) -> None:
-    sockets = [socket.socket(fileno=number) for number in listening]
-    await Worker(sockets).run(socket.socket(fileno=link))
+async def _serve(link: socket.socket, listening: Sequence[socket.socket]) -> None:
+    await Worker(listening).run(link)
+
+
+def run(link: socket.socket, listening: Sequence[socket.socket]) -> None:
+    """Be a worker until told to stop, or until the owner is gone."""
+    uvloop.run(_serve(link, listening))
 
 
 def main() -> None:
     """Run with the numbers of the inherited sockets as arguments."""
-    link, *listening = (int(number) for number in sys.argv[1:])
+    link, *listening = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     collect_seldom()
-    uvloop.run(_serve(link, listening))
+    run(link, listening)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,8 @@ MAY_IMPORT = {
         "edges",
         "settings",
         "stop_signals",
+        # What its first workers are forked to run.
+        "worker",
         "",
     },
     # Looking through a store, and restoring one, while no server has it.

@@ -18,7 +18,7 @@ from proxy.cli.admin_client import connect
 from proxy.cli.completing import completion_of
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.nearest import with_nearest
-from proxy.cli.showing import Show, clean, note, note_json
+from proxy.cli.telling import clean, note, note_json
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
@@ -90,6 +90,9 @@ def admin_command(group: typer.Typer, name: str, *examples: str, role: str = "vi
             warnings: list[str] = []
             with failures_explained(as_json, warnings):
                 _check_text(arguments)
+                # Heavy: what lays out tables, which the start of a server does without.
+                from proxy.cli.showing import Show  # noqa: PLC0415
+
                 api = connect(admin_url, token_file, os.environ)
                 api.warnings = warnings
                 try:

@@ -11,7 +11,8 @@ import typer
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import NO_REASON, AgentName, Limit, Why, admin_command, new_group
 from proxy.cli.nearest import warn_of_slips
-from proxy.cli.showing import Columns, Show, member, moment, print_table, say
+from proxy.cli.showing import Columns, Show, member, moment, print_table
+from proxy.cli.telling import say
 
 commands = new_group(
     no_args_is_help=True, help="Agents: create, list, show with their labels, change, archive, unarchive."

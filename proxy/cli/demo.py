@@ -11,7 +11,7 @@ import typer
 
 from proxy.cli.admin_command import example_text, failures_explained, new_group
 from proxy.cli.failures import EXIT_FAILED, EXIT_INTERRUPTED
-from proxy.cli.showing import note
+from proxy.cli.telling import note
 
 commands = new_group()
 

@@ -13,7 +13,8 @@ import typer
 
 from proxy.cli.admin_client import Download
 from proxy.cli.failures import CommandFailed
-from proxy.cli.showing import Show, write_pieces
+from proxy.cli.showing import Show
+from proxy.cli.telling import write_pieces
 
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Write to this file; - is standard output [-].")]
 _STANDARD_OUTPUT = Path("-")

@@ -15,8 +15,9 @@ from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import admin_command
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.git_verbs import all_told
-from proxy.cli.showing import Show, say_block
+from proxy.cli.showing import Show
 from proxy.cli.strict_json import strict_json
+from proxy.cli.telling import say_block
 from proxy.cli.version_body import read_text
 
 

@@ -9,7 +9,8 @@ from proxy.cli.admin_command import AgentName, admin_command, new_group
 from proxy.cli.drills import drill_time
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
 from proxy.cli.report_view import REPORT, comparison_lines, report_csv, report_lines
-from proxy.cli.showing import Show, moment, print_table, say, say_exactly
+from proxy.cli.showing import Show, moment, print_table
+from proxy.cli.telling import say, say_exactly
 from proxy.cli.times import time_ago
 from proxy.cli.version_names import version_number
 

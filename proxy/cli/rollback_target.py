@@ -15,7 +15,8 @@ import typer
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.confirming import agreed
 from proxy.cli.failures import CommandFailed
-from proxy.cli.showing import moment, note, shown_value
+from proxy.cli.showing import moment, shown_value
+from proxy.cli.telling import note
 
 _LOOK_SECONDS = 5.0
 _RELEASES = 100

@@ -15,7 +15,8 @@ from proxy.cli.failures import EXIT_FAILED, EXIT_USAGE, CommandFailed
 from proxy.cli.nearest import warn_of_own_name, warn_of_slips
 from proxy.cli.run_filters import Quarantined, by_run_filters
 from proxy.cli.short_ids import run_by_id, whole_run_id
-from proxy.cli.showing import Columns, Show, dollars, member, moment, print_table, say, shown_value
+from proxy.cli.showing import Columns, Show, dollars, member, moment, print_table, shown_value
+from proxy.cli.telling import say
 from proxy.cli.times import time_ago
 from proxy.cli.version_body import json_or_text
 

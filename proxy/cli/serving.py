@@ -6,6 +6,7 @@ What they need is imported when they run, so that `--help` and the admin verbs n
 
 import gc
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,8 @@ import typer
 
 from proxy.cli.admin_command import example_text, failures_explained, new_group
 from proxy.cli.failures import EXIT_USAGE, CommandFailed
-from proxy.cli.showing import note, say
+from proxy.cli.running import new_root, run
+from proxy.cli.telling import note, say
 
 commands = new_group()
 
@@ -107,6 +109,13 @@ def simulate(
             uvloop.run(until_signal(serve_simulator(host, port, scenario, ledger, _announce)))
         except OSError as error:
             raise CommandFailed(f"cannot listen on {listen} or write the ledger: {error.strerror or error}") from None
+
+
+def main(ready: Callable[[], object]) -> None:
+    """Run one of these two, where the command line begins with it, without the other verbs (running.py)."""
+    root = new_root()
+    root.add_typer(commands)
+    run(root, ready)
 
 
 def _announce(origin: str) -> None:

@@ -1,14 +1,8 @@
-"""Prints what a server sent: tables for people, JSON for programs. The only place that writes to standard output.
+"""Shows what a server sent: tables for people, JSON for programs. What lines and JSON go through is telling.py."""
 
-Every text of a server is somebody's text: a prompt, a reason, a user id. Markup in it and characters that deceive
-(core/characters.py) are made harmless before it is printed; JSON output escapes everything outside ASCII.
-"""
-
-import codecs
 import json
-import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -19,14 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.cli.admin_client import Document
-from proxy.core.characters import plain_text
+from proxy.cli.telling import clean, note, print_json, say
 
 #: Column title to what stands in it.
 Columns = Mapping[str, Callable[[Document], object]]
 #: Titles of columns a narrow terminal does without, those that belong together in a group, the dearest group first.
 Spare = Sequence[Sequence[str]]
 
-_LINE_ENDS = re.compile(r"\r\n|[\u2028\u2029]")
 #: Wide enough that a table in a pipe or file is never wrapped.
 _PIPE_COLUMNS = 2000
 #: How many characters of an id are shown at least.
@@ -38,16 +31,6 @@ _SHORT_RUN_ID = len(_RUN) + 13
 _SHORT_VALUE = 40
 #: What a column of free text needs to be read when it is folded.
 _FOLDED_COLUMNS = 16
-
-
-def clean_block(text: object) -> str:
-    """`text` without anything that moves the cursor, colours, or reorders; lines and tabs stay."""
-    return plain_text(_LINE_ENDS.sub("\n", str(text)))
-
-
-def clean(text: object) -> str:
-    """`text` on one line, harmless."""
-    return " ".join(clean_block(text).split())
 
 
 def member(path: str) -> Callable[[Document], object]:
@@ -212,51 +195,6 @@ def _table_of(items: Sequence[Document], columns: Columns) -> Table:
     for item in items:
         table.add_row(*(Text(shown_value(read(item))) for read in columns.values()))
     return table
-
-
-def print_json(document: object) -> None:
-    """For programs: ASCII only, so that nothing in it can reach a terminal."""
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
-
-
-def say(line: str) -> None:
-    """One line of our own words; what it quotes is made harmless."""
-    sys.stdout.write(clean(line) + "\n")
-
-
-def say_block(text: object) -> None:
-    """A text of several lines, such as a prompt."""
-    sys.stdout.write(clean_block(text).rstrip("\n") + "\n")
-
-
-def say_exactly(text: str) -> None:
-    """A text as it is, to the last byte, into a pipe or file; made harmless where a terminal would read it."""
-    if sys.stdout.isatty():
-        say_block(text)
-    else:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
-
-
-def write_pieces(pieces: Iterable[bytes]) -> None:
-    """A file of any length as it is into a pipe or file, text made harmless where a terminal would read it."""
-    if sys.stdout.isatty():
-        for text in codecs.iterdecode(pieces, "utf-8", "replace"):
-            sys.stdout.write(clean_block(text))
-        return
-    sys.stdout.flush()
-    for piece in pieces:
-        sys.stdout.buffer.write(piece)
-
-
-def note(line: str) -> None:
-    """One line beside the result, on standard error."""
-    sys.stderr.write(clean(line) + "\n")
-
-
-def note_json(document: object) -> None:
-    """One object beside the result, on standard error, for programs."""
-    sys.stderr.write(json.dumps(document, indent=2) + "\n")
 
 
 def _console() -> Console:

@@ -5,6 +5,7 @@ Afterwards a Ctrl-C is an exception again, which Typer ends with the same exit c
 
 import os
 import signal
+import sys
 from types import FrameType
 
 #: EXIT_INTERRUPTED of failures.py, which is among what is not imported yet.
@@ -14,8 +15,11 @@ _INTERRUPTED = 130
 def main() -> None:
     """The entry point. Exits with a code of `failures.py`."""
     usual = signal.signal(signal.SIGINT, _leave)
-    # What takes its time.
-    from proxy.cli.app import main as run  # noqa: PLC0415
+    # What takes its time; whoever starts a server waits for no other verb's.
+    if sys.argv[1:2] == ["serve"]:
+        from proxy.cli.serving import main as run  # noqa: PLC0415
+    else:
+        from proxy.cli.app import main as run  # noqa: PLC0415
 
     run(ready=lambda: signal.signal(signal.SIGINT, usual))
 

@@ -23,7 +23,8 @@ from proxy.cli.admin_command import (
 )
 from proxy.cli.audit import proof_lines
 from proxy.cli.failures import EXIT_CONFLICT, EXIT_FAILED, EXIT_USAGE, CommandFailed
-from proxy.cli.showing import Show, note
+from proxy.cli.showing import Show
+from proxy.cli.telling import note
 
 commands = new_group(no_args_is_help=True, help="The database: backup, check, restore, compact.")
 

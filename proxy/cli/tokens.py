@@ -14,7 +14,8 @@ from proxy.cli.admin_client import AdminClient, segment
 from proxy.cli.admin_command import NO_REASON, Limit, Why, admin_command, new_group
 from proxy.cli.failures import EXIT_CHANGED, EXIT_USAGE, CommandFailed
 from proxy.cli.short_ids import by_id
-from proxy.cli.showing import Columns, Show, member, moment, note, shown_value
+from proxy.cli.showing import Columns, Show, member, moment, shown_value
+from proxy.cli.telling import note
 from proxy.cli.times import time_from_now
 
 commands = new_group(no_args_is_help=True, help="Tokens of the admin API: create, list, revoke.")

@@ -13,7 +13,8 @@ from proxy.cli import version_options as options
 from proxy.cli.admin_client import AdminClient, Document, segment
 from proxy.cli.admin_command import AgentName, Limit, admin_command, new_group
 from proxy.cli.failures import EXIT_FAILED, EXIT_USAGE, CommandFailed
-from proxy.cli.showing import Columns, Show, member, moment, note, say, say_block, say_exactly
+from proxy.cli.showing import Columns, Show, member, moment
+from proxy.cli.telling import note, say, say_block, say_exactly
 from proxy.cli.times import time_ago
 from proxy.cli.version_body import VersionOptions, recorded_apart, says_nothing, version_body
 from proxy.cli.version_names import version_number

@@ -167,11 +167,25 @@ def test_help_and_admin_verbs_start_without_the_heavy_libraries(line, spared):
     assert loaded & ({"aiohttp", "genai_prices", "uvloop", "yaml", "orjson", "proxy.server"} | spared) == set()
 
 
+def test_the_start_of_a_server_waits_for_no_other_verb():
+    script = (
+        "import sys; sys.argv[1:] = ['serve', '--check']; from proxy.cli.start import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "sys.stderr.write(' '.join(sys.modules))"
+    )
+    done = _run([sys.executable, "-c", script], {})
+    assert done.stdout == "ok: the settings can be used\n"
+    loaded = set(done.stderr.split())
+    assert "proxy.server" in loaded
+    assert loaded & {"rich", "proxy.cli.app", "proxy.cli.rollouts"} == set()
+
+
 @pytest.mark.parametrize(
     "script",
     [
         "import sys; from proxy.cli.app import main; sys.argv[1:] = ['--help']; main()",
-        "import sys; from proxy.cli import app; app.typer.main.get_command = lambda _: lambda prog_name: sys.stdout.write('a table'); app.main()",
+        "import sys; from proxy.cli import app, running; running.typer.main.get_command = lambda _: lambda prog_name: sys.stdout.write('a table'); app.main()",
     ],
 )
 def test_a_reader_that_has_seen_enough_is_met_without_a_word(script):

@@ -9,7 +9,8 @@ import pytest
 
 from proxy.cli.caps import CAPS
 from proxy.cli.runs import RUNS, SPARE
-from proxy.cli.showing import Show, clean, clean_block, dollars, member, print_table
+from proxy.cli.showing import Show, dollars, member, print_table
+from proxy.cli.telling import clean, clean_block
 from tests.cli.terminal import Terminal
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]no[/bold] :smile: \x9b2J\u202eevil\x7f\r\nnext"

@@ -224,6 +224,29 @@ async def test_a_worker_told_to_stop_again_and_again_stops_once(tmp_path: Path, 
         assert served.rows("SELECT result, count(*) FROM runs") == [("ok", 10)]
 
 
+async def test_workers_that_are_killed_are_replaced_and_what_replaced_them_serves_and_ends_well(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    """The first are forked, those that replace them are interpreters of their own."""
+    async with serving(tmp_path / "home", simulator, workers=2) as served:
+        for _ in range(2):
+            before = (await served.operator.get("/status"))["workers"]
+            for worker in before:
+                os.kill(worker["pid"], signal.SIGKILL)
+            gone = {worker["pid"] for worker in before}
+
+            async def are_others(gone: set[int] = gone) -> bool:
+                now = (await served.operator.get("/status"))["workers"]
+                return all(worker["serving"] and worker["pid"] not in gone for worker in now)
+
+            await eventually(are_others)
+        assert [await one_call(served) for _ in range(10)] == [200] * 10
+        assert [line["exit_code"] for line in served.logged("worker_ended")] == [-signal.SIGKILL] * 4
+        served.process.send_signal(signal.SIGTERM)
+        assert (await served.ended(), await served.says()) == (0, "")
+        assert served.rows("SELECT result, count(*) FROM runs") == [("ok", 10)]
+
+
 async def test_idle_it_stops_at_once(tmp_path: Path, simulator: Simulator) -> None:
     async with serving(tmp_path / "home", simulator) as served:
         idle = await served.connect()

@@ -125,7 +125,8 @@ Limit = Annotated[
 class Body(BaseModel):
     """Strict: nothing is converted, unknown members are errors. Everything that changes something takes `why`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # Built when it is used first, within a millisecond or two: a start waits for none of them.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class ReasonBody(Body):

@@ -45,7 +45,8 @@ Time = Annotated[Text, Field(json_schema_extra={"format": "date-time"}, examples
 class Query(BaseModel):
     """No parameters but those named."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+    # Built when it is used first: a start waits for none of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, defer_build=True)
 
 
 class ReasonQuery(Query):

@@ -1,7 +1,7 @@
 """Starting processes of ours: new interpreters that import from where this one was imported.
 
-Decision: never forks. This process has threads (store, log) whose locks a fork would copy. Children never import from the working
-directory, where somebody else's folder may be called `proxy`.
+Decision: no fork. This process has threads (store, log) whose locks a fork would copy; the workers of a start are forked before it
+has any (workers/forked.py). Children never import from the working directory, where somebody else's folder may be called `proxy`.
 """
 
 import asyncio

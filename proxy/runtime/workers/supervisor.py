@@ -6,7 +6,6 @@ again, at once the first time, then with growing pauses; one that no longer answ
 
 import asyncio
 import socket
-from asyncio.subprocess import Process
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -27,7 +26,7 @@ from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.workers.merged_metrics import EndedSamples, MergedRegistry
 from proxy.runtime.workers.messages import Conversation, NameIs
 from proxy.runtime.workers.owner_end import OwnerEnd, OwnerParts
-from proxy.runtime.workers.program import WorkerProgram
+from proxy.runtime.workers.program import WorkerProcess, WorkerProgram
 from proxy.runtime.workers.traffic_port import BindUnix, SharedAddress, reserve
 
 #: How long a change waits for workers to confirm it, and a scrape for their values.
@@ -56,7 +55,7 @@ class _Slot:
 
     number: int
     started: asyncio.Future[bool]
-    process: Process | None = None
+    process: WorkerProcess | None = None
     end: OwnerEnd | None = None
     restarts: int = 0
 
@@ -216,22 +215,18 @@ class Workers:
 
     async def _run_once(self, slot: _Slot) -> int:
         """One process from start to end; its exit code. Raises OSError where none could be started."""
-        ours, theirs = socket.socketpair()
-        inherited = [theirs]
+        listening: list[socket.socket] = []
         try:
             for port in self._ports:
-                inherited += port.sockets()
-            process = await self._program.start([sock.fileno() for sock in inherited])
-        except BaseException:
-            ours.close()
-            raise
+                listening += port.sockets()
+            process, link = await self._program.start(listening)
         finally:
-            for sock in inherited:
+            for sock in listening:
                 sock.close()
         end = OwnerEnd(slot.number, self._parts, self._tell_others)
         slot.process, slot.end = process, end
         end.listening.add_done_callback(lambda listening: _pass_on(listening, slot.started))
-        await end.connect(ours, self._program.settings)
+        await end.connect(link, self._program.settings)
         if self._draining.is_set():
             end.drain()
         await end.wait_closed()
