@@ -127,7 +127,15 @@ ROOMS: dict[str, dict[str, set[str]]] = {
     "wires": {
         "wire": set(),
         "json": set(),
-        "every_wire": {"wire", "shared", "openai_chat", "openai_responses", "anthropic_messages"},
+        "every_wire": {
+            "wire",
+            "shared",
+            "openai_chat",
+            "openai_responses",
+            "openai_embeddings",
+            "openai_completions",
+            "anthropic_messages",
+        },
         "families": {"wire"},
         "cache_writes": {"json"},
         "key_owners": {"families", "wire"},
@@ -138,6 +146,8 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "shared": {"wire", "json"},
         "openai_chat": _A_WIRE_MAY_IMPORT,
         "openai_responses": _A_WIRE_MAY_IMPORT,
+        "openai_embeddings": _A_WIRE_MAY_IMPORT,
+        "openai_completions": _A_WIRE_MAY_IMPORT,
         "anthropic_messages": _A_WIRE_MAY_IMPORT,
     },
     "store": {

@@ -13,7 +13,13 @@ IN_WORDS_OF_OTHERS = {
     "simulator": "a program of its own: what it imitates has the names that it has at its provider",
     **{
         f"wires/{wire}": "what a provider's JSON is made of, in the provider's words"
-        for wire in ("anthropic_messages", "openai_chat", "openai_responses")
+        for wire in (
+            "anthropic_messages",
+            "openai_chat",
+            "openai_completions",
+            "openai_embeddings",
+            "openai_responses",
+        )
     },
 }
 #: name -> why it stands twice.

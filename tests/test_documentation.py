@@ -117,8 +117,9 @@ def test_the_table_of_endpoints_says_what_the_proxy_does(method: str, path: str,
         return
     usage = "metered and priced" if operation.is_metered else "not metered" if operation.is_billable else "free"
     applied = "refused" if operation.could_apply else "passed"
+    in_force = "in force where it names a model for embeddings" if operation.takes_embeddings_model else "in force"
     assert said == [
-        "in force" if operation.is_in_force else f"not applied: {applied}",
+        in_force if operation.is_in_force or operation.takes_embeddings_model else f"not applied: {applied}",
         usage,
         {"metered and priced": "holds", "not metered": "refuses what it cannot price", "free": "passes"}[usage],
     ]

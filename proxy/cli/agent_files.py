@@ -35,7 +35,7 @@ KEYS = (*_SETTINGS, *COMPONENT_KINDS, *_NOTES)
 _KEYS_BY_PATH: Mapping[str, tuple[str, ...]] = {
     "": KEYS,
     "prompt": ("file", "text", "messages", "mode", "variables"),
-    "model": ("provider", "name", "parameters"),
+    "model": ("provider", "name", "parameters", "embeddings"),
     "model.parameters": (*NEUTRAL_PARAMETERS, "extra"),
     "tools": ("mode", "items"),
 }

@@ -11,7 +11,7 @@ import orjson
 
 from proxy.simulator.answering import Answer, Choice, made_id, pieces_of
 from proxy.simulator.asking import Ask, JsonObject, Refused
-from proxy.simulator.openai_extras import COMPLETIONS, EMBEDDINGS, stored_file
+from proxy.simulator.openai_extras import COMPLETIONS, EMBEDDINGS, stored_file, training_job
 from proxy.simulator.openai_reading import read_chat
 from proxy.simulator.openai_usage import usage_chunk, usage_member
 from proxy.simulator.scenario import Scenario
@@ -114,6 +114,8 @@ def other(request: Request, models: Models) -> JsonObject:
         return _model(name)
     if request.path == "/v1/files" and request.method == "POST":
         return stored_file(request)
+    if request.path == "/v1/fine_tuning/jobs" and request.method == "POST":
+        return training_job(request)
     if request.path in (*GENERATIONS, "/v1/models", "/v1/files"):
         message = f"Not allowed to {request.method} on {request.path}."
         raise Refused(405, message, code="method_not_supported")

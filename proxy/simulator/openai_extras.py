@@ -1,4 +1,4 @@
-"""The smaller endpoints of the OpenAI wire: legacy completions, embeddings, and the upload of files.
+"""The smaller endpoints of the OpenAI wire: legacy completions, embeddings, the upload of files, training jobs.
 
 Same rules as `openai.py`, of which this is a part: readers raise `Refused`, the rest makes JSON and event bytes.
 Vectors are made from a hash of the input and have length one; uploads are described and forgotten.
@@ -24,6 +24,7 @@ from proxy.simulator.asking import (
     counted_bytes,
     is_count,
     is_list,
+    is_object,
     names,
 )
 from proxy.simulator.openai_reading import check_members, check_stream, count, known_model, stops
@@ -163,6 +164,27 @@ def stored_file(request: Request) -> JsonObject:
         "status": "processed",
         "expires_at": None,
         "status_details": None,
+    }
+
+
+def training_job(request: Request) -> JsonObject:
+    """A job that waits for its turn: nothing tells yet what it will cost. Raises Refused for a body without model and file."""
+    try:
+        body: Any = orjson.loads(request.body)
+    except orjson.JSONDecodeError:
+        raise Refused(400, "We could not parse the JSON body of your request.") from None
+    for name in ("model", "training_file"):
+        if not is_object(body) or not isinstance(body.get(name), str):
+            raise Refused(400, f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
+    return {
+        "id": made_id("ftjob-", request.number),
+        "object": "fine_tuning.job",
+        "created_at": FIRST_SECOND + request.number,
+        "model": body["model"],
+        "training_file": body["training_file"],
+        "status": "queued",
+        "trained_tokens": None,
+        "fine_tuned_model": None,
     }
 
 

@@ -66,6 +66,8 @@ class Operation:
     is_billable: bool
     #: Whether a version could have had a say: what is not in force there is refused rather than passed in silence.
     could_apply: bool
+    #: Whether a version that names a model for embeddings, and none that does not, is in force: with that model alone.
+    takes_embeddings_model: bool
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Operation:
         is_metered: bool = False,
         is_in_force: bool = False,
         has_output: bool = False,
+        takes_embeddings_model: bool = False,
     ) -> None:
         self.name = name
         self.path = path
@@ -85,6 +88,7 @@ class Operation:
         self.has_output = has_output
         self.is_billable = kind not in ("free", "counts")
         self.could_apply = not is_in_force and kind in ("generates", "unknown")
+        self.takes_embeddings_model = takes_embeddings_model
 
 
 @dataclass(init=False, slots=True)
@@ -322,6 +326,9 @@ class Wire(Protocol):
     family: WireFamily
     #: The content type of its streams, lower case, without parameters: how they are framed is the answer reader's matter.
     stream_type: bytes
+    #: Whether a call is one conversation with a model: a version's prompt and parameters have a place there, and no more is read than
+    #: one context window holds.
+    is_conversation: bool
 
     def operation(self, method: str, path: str) -> Operation | None:
         """The operation of a raw path below the agent prefix (`/v1/...` or without `/v1`), None if it is not this wire's."""
@@ -344,7 +351,7 @@ class Wire(Protocol):
         ...
 
     def billed_apart(self, injection: Injection) -> BilledApart:
-        """What an injected body may be billed beside text. Asked only where `input_tokens_bound` is None."""
+        """What an injected body may be billed beside text. Asked only of a conversation, where `input_tokens_bound` is None."""
         ...
 
     def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:

@@ -49,7 +49,16 @@ STREAMS = {
             }
         ),
     ),
-    "passed through": ("/v1/completions", MODEL, events({"choices": [{"text": "hi", "finish_reason": "stop"}]}) + DONE),
+    "completions": (
+        "/v1/completions",
+        MODEL,
+        events({"choices": [{"text": "hi", "finish_reason": "stop"}]}, {"choices": [], "usage": CHAT_USAGE}) + DONE,
+    ),
+    "passed through": (
+        "/v1/threads/runs",
+        MODEL,
+        events({"choices": [{"text": "hi", "finish_reason": "stop"}]}) + DONE,
+    ),
 }
 
 

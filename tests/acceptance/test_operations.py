@@ -94,7 +94,8 @@ async def test_an_agent_is_known_by_model_and_member_on_every_json_body(agent: D
 )
 async def test_a_switch_stops_a_path_that_no_wire_reads(agent: Deployment, scope: dict[str, str]) -> None:
     await agent.operator.post("/switches", scope=scope, mode="block", why="stop")
-    assert await code_of(agent, "/v1/embeddings", ASKED["/v1/embeddings"]) == "agent_disabled"
+    for path in ("/v1/embeddings", "/v1/fine_tuning/jobs"):
+        assert await code_of(agent, path, ASKED["/v1/embeddings"]) == "agent_disabled"
 
 
 @pytest.mark.parametrize("scope", [{"model": "whisper-1"}, {"model": "o3"}, {"tool": "pay"}, {"tag": "tenant=acme"}])
@@ -142,7 +143,7 @@ async def test_a_metered_path_by_another_method_is_not_free(agent: Deployment, m
 
 async def test_what_cannot_be_priced_is_shown_as_unmetered_under_a_soft_cap(agent: Deployment) -> None:
     await agent.operator.post("/caps", scope={}, window="day", unit="usd", limit=5, at_limit="warn", why="cap")
-    assert await code_of(agent, "/v1/embeddings", ASKED["/v1/embeddings"]) is None
+    assert await code_of(agent, "/v1/fine_tuning/jobs", {"model": MODEL, "training_file": "file-1"}) is None
     run = (await agent.operator.runs(1))[0]
     assert (run["cost_usd"], run["usage_source"]) == (None, "unmetered")
 

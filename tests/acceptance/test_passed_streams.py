@@ -65,7 +65,7 @@ async def read_and_leave(deployment: Deployment, path: str, until: bytes) -> Non
     writer.close()
 
 
-@pytest.mark.parametrize("path", ["/v1/completions", "/v1/audio/speech", "/v1/threads/t/runs", "/v1/videos/v/remix"])
+@pytest.mark.parametrize("path", ["/v1/threads/runs", "/v1/audio/speech", "/v1/threads/t/runs", "/v1/videos/v/remix"])
 @pytest.mark.parametrize("last", [DONE, COMPLETED])
 async def test_a_client_that_closes_after_the_last_event_was_answered_in_full(
     home: Path, path: str, last: bytes
@@ -83,14 +83,14 @@ async def test_a_client_that_closes_after_the_last_event_was_answered_in_full(
 async def test_a_compressed_stream_ends_with_its_last_event_too(home: Path) -> None:
     async with calling(home, EventProvider(DONE, coding=b"gzip")) as (deployment, _):
         # What a compressed stream ends with is a sum and a length that only this body has.
-        await read_and_leave(deployment, "/v1/completions", gzip.compress(DELTA + DONE)[-8:])
+        await read_and_leave(deployment, "/v1/threads/runs", gzip.compress(DELTA + DONE)[-8:])
         assert (await deployment.operator.runs(1))[0]["result"] == "ok"
 
 
 async def test_before_the_last_event_the_client_has_left(home: Path) -> None:
     provider = EventProvider(b'data: {"type":"response.in_progress"}\n\n')
     async with calling(home, provider) as (deployment, _):
-        await read_and_leave(deployment, "/v1/completions", DELTA)
+        await read_and_leave(deployment, "/v1/threads/runs", DELTA)
         run = (await deployment.operator.runs(1))[0]
         assert (run["result"], run["error_class"]) == ("client_left", "client_left")
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -100,6 +100,6 @@ async def test_before_the_last_event_the_client_has_left(home: Path) -> None:
 async def test_the_rest_is_drained_so_that_the_providers_connection_is_used_again(home: Path) -> None:
     async with calling(home, EventProvider(DONE, ends=True)) as (deployment, server):
         for number in range(1, 4):
-            await read_and_leave(deployment, "/v1/completions", DONE)
+            await read_and_leave(deployment, "/v1/threads/runs", DONE)
             assert {run["result"] for run in await deployment.operator.runs(number)} == {"ok"}
         assert server.connections == 1

@@ -119,7 +119,7 @@ async def test_under_a_hard_cap_output_is_bounded_and_paths_nobody_meters_are_re
     async with deployment.post(CHAT, {"model": "x", "messages": USER}) as answer:
         assert answer.status == 200
     assert deployment.simulator.calls[-1].json["max_completion_tokens"] == 4096
-    async with deployment.post("/v1/embeddings", {"model": "text-embedding-3-small", "input": "x"}) as refused:
+    async with deployment.post("/v1/fine_tuning/jobs", {"model": "gpt-4.1-mini", "training_file": "file-1"}) as refused:
         assert refused.status == 402
     assert [model.id async for model in deployment.openai(None).models.list()]
 

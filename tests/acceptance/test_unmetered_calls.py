@@ -9,9 +9,9 @@ from proxy.simulator.app import Simulator
 from tests.acceptance.caps import cap
 from tests.harness import CLAUDE, Deployment, deployed, eventually
 
-EMBEDDINGS = "/a/support/v1/embeddings"
+TRAINING = "/a/support/v1/fine_tuning/jobs"
 FREE = "/a/support/v1/moderations"
-INPUT: Any = {"model": "text-embedding-3-small", "input": "hi"}
+ASKED: Any = {"model": "gpt-4.1-mini", "training_file": "file-1"}
 AGENTS = ("unpriced", "free", "failing")
 UNPRICED: Any = {"model": "x", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -38,8 +38,8 @@ async def test_a_cap_says_how_many_calls_it_could_not_meter_also_after_a_restart
             await cap(deployment.operator, unit, 5, at_limit="warn", window="total")
         assert await shown(deployment, "usd") == (0, 0)
         for _ in range(4):
-            assert await ask(deployment, EMBEDDINGS, INPUT) == 200
-        assert await ask(deployment, FREE, INPUT) < 500
+            assert await ask(deployment, TRAINING, ASKED) == 200
+        assert await ask(deployment, FREE, ASKED) < 500
         await deployment.operator.runs(5)
 
         async def all_settled() -> bool:
@@ -50,7 +50,7 @@ async def test_a_cap_says_how_many_calls_it_could_not_meter_also_after_a_restart
     async with deployed(home, simulator=simulator, workers=workers) as again:
         assert await shown(again, "usd") == (4, 0)
         assert await shown(again, "tokens") == (4, 0)
-        assert await ask(again, EMBEDDINGS, INPUT) == 200
+        assert await ask(again, TRAINING, ASKED) == 200
 
         async def one_more() -> bool:
             return await shown(again, "usd") == (5, 0)
@@ -83,5 +83,5 @@ async def test_a_hard_cap_lets_nothing_unmetered_pass(home: Path, simulator: Sim
         await deployment.operator.agent("support", "one", model=CLAUDE)
         await cap(deployment.operator, "usd", 5, at_limit="warn")
         await cap(deployment.operator, "tokens", 5_000_000)
-        assert await ask(deployment, EMBEDDINGS, INPUT) == 402
+        assert await ask(deployment, TRAINING, ASKED) == 402
         assert (await shown(deployment, "usd"), await shown(deployment, "tokens")) == ((0, 0), (0, 0))

@@ -94,6 +94,7 @@ class ToyWire:
     name = "toy"
     family: Any = "toy"
     stream_type = LINES.encode()
+    is_conversation = True
 
     def __init__(self, _bounds: RequestBounds | None = None) -> None:
         pass

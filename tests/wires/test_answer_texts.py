@@ -8,7 +8,8 @@ import pytest
 from proxy.wires.every_wire import WIRES
 from proxy.wires.shared.request_bounds import RequestBounds
 
-ALL = {wire.name: wire for wire in (make(RequestBounds()) for make in WIRES)}
+#: Only conversations have versions whose validators judge a text.
+ALL = {wire.name: wire for wire in (make(RequestBounds()) for make in WIRES) if wire.is_conversation}
 CHAT, RESPONSES, MESSAGES = (ALL[name] for name in ("openai_chat", "openai_responses", "anthropic_messages"))
 
 

@@ -46,6 +46,8 @@ class Rates:
     from_input_tokens: int = 0
     #: None where nothing has a rate of its own.
     parts: PartRates | None = None
+    #: Whether the price tells what output costs; False of models that write nothing, and then `output` says nothing.
+    has_output: bool = True
     dearest_input: int = field(init=False, compare=False)
     dearest_output: int = field(init=False, compare=False)
     #: Whether a usage without parts costs nothing beside the rates above.
@@ -57,7 +59,8 @@ class Rates:
         parts = self.parts
         reasoning = 0 if parts is None else parts.reasoning or 0
         object.__setattr__(self, "dearest_output", max(self.output, reasoning))
-        object.__setattr__(self, "is_plain", parts is None or (parts.reasoning is None and parts.call == 0))
+        is_plain = parts is None or (parts.reasoning is None and parts.call == 0)
+        object.__setattr__(self, "is_plain", is_plain and self.has_output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ def _cost_with_parts(usage: Usage, parts: UsageParts, rates: Rates, special: Par
         or (parts.web_searches and special.web_search is None)
         or (parts.file_searches and special.file_search is None)
         or parts.unpriced_calls
+        or (usage.output_tokens and not rates.has_output)
         or _lacks_write_rate(rates, written - long_writes, long_writes)
     ):
         return None
@@ -181,6 +185,11 @@ def missing_rate(
         if has_file_searches and special.file_search is None:
             return "file searches"
     return None
+
+
+def missing_output_rate(price: Price) -> str | None:
+    """`output` where the price has no rate for what is written; None where it has one."""
+    return None if price.tiers[0].has_output else "output"
 
 
 def missing_write_rate(price: Price, *, keeps_for_an_hour: bool) -> str | None:

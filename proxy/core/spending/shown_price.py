@@ -15,7 +15,7 @@ class RatesDocument(TypedDict):
     #: Null: the price does not say.
     cache_write: Usd | None
     cache_write_1h: Usd | None
-    output: Usd
+    output: Usd | None
 
 
 class PriceDocument(TypedDict):
@@ -32,7 +32,7 @@ class PriceDocument(TypedDict):
 def price_document(provider: str, model: str, price: Price | None) -> PriceDocument:
     """What a model costs, dollars per million tokens by size of the input; state `unknown` is never free."""
     tiers = () if price is None else price.tiers
-    is_free = all(rates.dearest_input == 0 and rates.output == 0 for rates in tiers)
+    is_free = all(rates.dearest_input == 0 and rates.output == 0 and rates.has_output for rates in tiers)
     return {
         "provider": provider,
         "model": model,
@@ -50,5 +50,5 @@ def _rates_document(rates: Rates) -> RatesDocument:
         "cached": rates.cached / 1e6,
         "cache_write": None if rates.cache_write is None else rates.cache_write / 1e6,
         "cache_write_1h": None if rates.cache_write_1h is None else rates.cache_write_1h / 1e6,
-        "output": rates.output / 1e6,
+        "output": rates.output / 1e6 if rates.has_output else None,
     }

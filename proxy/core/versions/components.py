@@ -53,6 +53,8 @@ class Model:
     name: str | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    #: The model that makes embeddings; None: whichever the caller names, and the version is not in force there.
+    embeddings: str | None = None
 
     def content(self) -> dict[str, Any]:
         parameters: dict[str, Any] = {
@@ -61,7 +63,10 @@ class Model:
         }
         if self.extra:
             parameters["extra"] = dict(self.extra)
-        return {"provider": self.provider, "name": self.name, "parameters": parameters}
+        content: dict[str, Any] = {"provider": self.provider, "name": self.name, "parameters": parameters}
+        if self.embeddings is not None:  # what has none keeps its hash
+            content["embeddings"] = self.embeddings
+        return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +183,12 @@ def parse_bundle(components: Mapping[str, Any]) -> Bundle:
 
 
 def _parse_model(content: Mapping[str, Any]) -> Model:
-    check_known(content, "model", ("provider", "name", "parameters"))
+    check_known(content, "model", ("provider", "name", "parameters", "embeddings"))
     provider = typed(content, "model", "provider", str, None)
     if provider is not None and not _PROVIDER_NAME.match(provider):
         raise bad_version("model.provider", "is not a provider name of the settings")
-    name = typed(content, "model", "name", str, None)
-    if name is not None and (not name.strip() or name.startswith("agent:")):
-        raise bad_version("model.name", "must be a model of the provider")
+    name = _model_name(content, "name")
+    embeddings = _model_name(content, "embeddings")
     given = dict(object_at("model.parameters", content.get("parameters")))
     extra = object_at("model.parameters.extra", given.pop("extra", None))
     parameters: dict[str, Parameter] = {}
@@ -198,7 +202,14 @@ def _parse_model(content: Mapping[str, Any]) -> Model:
     for key in extra:
         if key in _NEVER_EXTRA:
             raise bad_version(f"model.parameters.extra.{key}", "is set by the proxy or by another component")
-    return Model(provider, name, parameters, extra)
+    return Model(provider, name, parameters, extra, embeddings)
+
+
+def _model_name(content: Mapping[str, Any], key: str) -> str | None:
+    name: str | None = typed(content, "model", key, str, None)
+    if name is not None and (not name.strip() or name.startswith("agent:")):
+        raise bad_version(f"model.{key}", "must be a model of the provider")
+    return name
 
 
 #: Raw members that would let a version steer the proxy itself, undo another component, or cost more than was held.

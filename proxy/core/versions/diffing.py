@@ -136,8 +136,8 @@ def _metadata_changes(before: Contents, after: Contents) -> Iterator[FieldChange
 
 
 def _model_changes(before: Contents, after: Contents) -> Iterator[FieldChange]:
-    for name in ("provider", "name"):
-        old, new = before[name], after[name]
+    for name in ("provider", "name", "embeddings"):
+        old, new = before.get(name), after.get(name)
         if old != new:
             kind: Literal["added", "removed", "changed"] = (
                 "added" if old is None else "removed" if new is None else "changed"

@@ -70,10 +70,12 @@ def check_new_version(components: Mapping[str, Any]) -> None:
         raise _bad(next(iter(texts)), f"has more than {MAX_PLACEHOLDERS} placeholders")
     for path, text in texts.items():
         _check_text(path, text)
-    name = _member(components, "model", "name")
-    if isinstance(name, str) and not (is_plain(name) and name == name.strip() and len(name) <= MAX_MODEL_NAME):
+    for key in ("name", "embeddings"):
+        name = _member(components, "model", key)
+        if not isinstance(name, str) or (is_plain(name) and name == name.strip() and len(name) <= MAX_MODEL_NAME):
+            continue
         raise _bad(
-            "model.name",
+            f"model.{key}",
             f"must be at most {MAX_MODEL_NAME} characters without control or invisible ones, and without spaces around it",
         )
 

@@ -67,7 +67,7 @@ def switched_off(switch: Switch) -> Forbidden:
 def _can_be_replaced(asked: Asked, switch: Switch) -> bool:
     """Whether the call can get a fixed text, or another version: a wire has read it, and a version is in force."""
     operation = asked.route.operation
-    is_read = operation.is_metered and asked.request is not None
+    is_read = operation.is_metered and operation.has_output and asked.request is not None
     return is_read and (switch.mode == "reply" or operation.is_in_force)
 
 

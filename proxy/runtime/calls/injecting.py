@@ -15,7 +15,7 @@ from proxy.runtime.transport.exchange import Call
 from proxy.runtime.transport.header_fields import RequestFields, with_changes
 from proxy.wires.families import FAMILIES
 from proxy.wires.passed_bodies import without_ours
-from proxy.wires.wire import Headers, Injection, InjectionPlan, Operation, RequestFacts
+from proxy.wires.wire import Headers, Injection, InjectionPlan, RequestFacts
 
 
 def sendable_read(
@@ -38,7 +38,7 @@ def sendable_passed(asked: Asked, resolved: Resolved, state: AgentState | None) 
     Raises BadInput(`version_not_applicable`) where a version would have had a say and cannot have it.
     """
     request, injection = asked.request, None
-    _check_applicable(asked.route.operation, request, resolved, state)
+    check_applicable(asked, resolved, state)
     if request is not None and request.claims.switchback is not None:
         body = without_ours(request)
         injection = Injection(body=body, model=request.model, max_output_tokens=None)
@@ -75,7 +75,7 @@ def _injected(
             raise anew(asked.problem)
         return _unjudged(call, request)
     resolution, version = resolved.resolution, fields.api_version
-    is_counted = resolution is not None or touching.needs_bound
+    is_counted = resolution is not None or resolved.unapplied is not None or touching.needs_bound
     plan = InjectionPlan(
         bundle=None if resolution is None else resolution.version.bundle,
         variables=asked.caller.variables,
@@ -100,12 +100,11 @@ def _unjudged(call: Call, request: RequestFacts | None) -> Injection:
     )
 
 
-def _check_applicable(
-    operation: Operation, request: RequestFacts | None, resolved: Resolved, state: AgentState | None
-) -> None:
+def check_applicable(asked: Asked, resolved: Resolved, state: AgentState | None) -> None:
+    """Raises BadInput(`version_not_applicable`) where a version would have had a say and cannot have it. `state` is the agent's."""
     if resolved.unapplied is None:
         return
-    version = resolved.unapplied.version
+    operation, request, version = asked.route.operation, asked.request, resolved.unapplied.version
     if request is not None and request.model is not None and request.model.startswith(MODEL_PREFIX):
         raise BadInput(
             "version_not_applicable",

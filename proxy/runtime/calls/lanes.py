@@ -28,12 +28,13 @@ from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.telemetry.metrics import Metrics
 from proxy.runtime.telemetry.run_series import OTHER, RunLabels, RunSeries
 from proxy.runtime.transport.header_fields import agent_lines, stamp_lines
-from proxy.wires.wire import RequestFacts
+from proxy.wires.wire import Operation, RequestFacts
 
 _MAX_LANES: Final = 50_000
 #: Versions that only pins reach, of which something is remembered.
 _MAX_PINS: Final = 256
 _BOUNDED_UNITS: Final = frozenset({"usd", "tokens"})
+_NO_NAMES: Final[frozenset[str]] = frozenset()
 _LaneKey = tuple[object, ...]
 
 
@@ -144,7 +145,9 @@ class Lanes:
             return self._metrics.runs.series(self.labels_of(resolution, ""))
         return self._metrics.runs.series(RunLabels(agent, OTHER, "", "", OTHER))
 
-    def labels_of(self, resolution: Resolution | None, provider: str, passed: Passed | None = None) -> RunLabels:
+    def labels_of(
+        self, resolution: Resolution | None, provider: str, passed: Passed | None = None, model: str = ""
+    ) -> RunLabels:
         """Labels with bounded sets of values: versions that labels reach and some that pins do, models that versions name."""
         if resolution is None:
             if passed is not None:
@@ -154,7 +157,8 @@ class Lanes:
         state = self._live.agent(version.agent)
         is_reachable = state is not None and version.number in state.versions
         number = str(version.number) if is_reachable or self._is_pin(version.agent, version.number) else OTHER
-        return RunLabels(version.agent, number, resolution.arm or "", provider, version.bundle.model.name or OTHER)
+        named = model or version.bundle.model.name or OTHER
+        return RunLabels(version.agent, number, resolution.arm or "", provider, named)
 
     def _is_pin(self, agent: str, number: int) -> bool:
         """Whether a version that only pins reach has a series of its own: the first of them have."""
@@ -166,18 +170,21 @@ class Lanes:
     def _new(self, resolution: Resolution | None, route: Route, passed: Passed | None) -> Lane:
         version = None if resolution is None else resolution.version
         operation = route.operation
-        named = version.bundle.model.provider if version is not None and operation.is_in_force else None
+        named = None if version is None else version.bundle.model.provider
+        if named is not None and operation.takes_embeddings_model and not self._speaks(named, route):
+            named = None  # whoever answers it need not be who makes vectors
         provider = self._providers.choose(named, route.wire.family)
         answered_as = self._live.answered_names.of(provider.name)
-        facts = _facts(resolution, provider, passed, answered_as)
+        facts = _facts(resolution, provider, passed, answered_as, operation)
         caps = self._live.caps_for(facts.agent) if operation.is_billable else ()
         caps = tuple(cap for cap in caps if _certain_part(cap.scope, facts).matches(facts))
         stamps = b"" if passed is None else agent_lines(passed.agent, None, PASSED_THROUGH)
-        validators = version.bundle.policy.validators if version is not None and operation.is_metered else ()
-        shadow = self._shadow(resolution)
+        # What is judged, or copied to be judged, is text.
+        validators = version.bundle.policy.validators if version is not None and operation.has_output else ()
+        shadow = self._shadow(resolution) if operation.has_output else None
         return Lane(
             provider=provider,
-            series=self._metrics.runs.series(self.labels_of(resolution, provider.name, passed)),
+            series=self._metrics.runs.series(self.labels_of(resolution, provider.name, passed, facts.model)),
             stamps=stamps if resolution is None else stamp_lines(resolution),
             caps=TouchingCaps(caps),
             caps_are_certain=all(_certain_part(cap.scope, facts) == cap.scope for cap in caps),
@@ -188,6 +195,11 @@ class Lanes:
             has_followers=bool(validators) or shadow is not None,
             answered_as=answered_as,
         )
+
+    def _speaks(self, name: str, route: Route) -> bool:
+        """Whether a provider takes the calls of a route's family."""
+        provider = self._providers.named(name)
+        return provider is None or provider.family == route.wire.family
 
     def _shadow(self, resolution: Resolution | None) -> ShadowStep | None:
         """What is copied of calls that a rollout gives stable."""
@@ -223,13 +235,22 @@ def _key(resolution: Resolution | None, route: Route, passed: Passed | None) -> 
 
 
 def _facts(
-    resolution: Resolution | None, provider: Provider, passed: Passed | None, answered_as: Mapping[str, str]
+    resolution: Resolution | None,
+    provider: Provider,
+    passed: Passed | None,
+    answered_as: Mapping[str, str],
+    operation: Operation,
 ) -> CallFacts:
     if resolution is None:
         agent, label = (UNASSIGNED, None) if passed is None else passed
         return CallFacts(agent=agent, provider=provider.name, model="", label=label, tags={})
     version = resolution.version
-    model = version.bundle.model.name or ""
+    bundle = version.bundle
+    model, tools, further = bundle.model.name, labels_of_version(bundle), models_of_version(bundle)
+    if operation.takes_embeddings_model:
+        # Nothing else of the version goes out with it.
+        model, tools, further = bundle.model.embeddings, _NO_NAMES, _NO_NAMES
+    model = model or ""
     return CallFacts(
         agent=version.agent,
         provider=provider.name,
@@ -239,9 +260,9 @@ def _facts(
         rollout=resolution.rollout,
         arm=resolution.arm,
         tags={},
-        tools=labels_of_version(version.bundle),
+        tools=tools,
         model_answered=answered_as.get(model),
-        further_models=models_of_version(version.bundle),
+        further_models=further,
     )
 
 

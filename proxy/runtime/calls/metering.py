@@ -7,7 +7,14 @@ its whole hold; an estimate from the bytes seen is shown beside it and flagged.
 from typing import Final
 
 from proxy.core.calls.runs import UsageSource
-from proxy.core.spending.prices import Price, cost_of, hold_cost, missing_rate, missing_write_rate
+from proxy.core.spending.prices import (
+    Price,
+    cost_of,
+    hold_cost,
+    missing_output_rate,
+    missing_rate,
+    missing_write_rate,
+)
 from proxy.core.spending.usage import Usage, UsageParts, larger_usage
 from proxy.runtime.calls.stages import UNMETERED_CHARGE, AttemptUnderWay, Charge
 from proxy.runtime.spending.holding import HoldBound, Spent, Ticket
@@ -30,14 +37,15 @@ def hold_bound(wire: Wire, request: RequestFacts, injection: Injection, price: P
     output = injection.max_output_tokens * request.choices
     context_window = None if price is None else price.context_window
     # No model takes more than its context window, and a body with more bytes than that has no lower bound to offer.
-    is_longer = context_window is not None and len(injection.body) >= context_window
+    is_longer = context_window is not None and len(injection.body) >= context_window and wire.is_conversation
     bound = None if is_longer else wire.input_tokens_bound(injection)
     if bound is None:
         return _bound_beyond_text(wire, request, injection, price, output)
     if price is None:
         because = f"the price of model {injection.model!r} is unknown (add it under `prices` in the settings)"
         return _without_price(bound + output, because)
-    missing = _missing_write_rate(price, injection.body)
+    missing = missing_output_rate(price) if output else None
+    missing = missing or _missing_write_rate(price, injection.body)
     if missing is not None:
         return _without_price(bound + output, _missing_rate(injection, missing))
     return HoldBound(nanodollars=hold_cost(bound, output, price), tokens=bound + output)
@@ -47,6 +55,10 @@ def _bound_beyond_text(
     wire: Wire, request: RequestFacts, injection: Injection, price: Price | None, output: int
 ) -> HoldBound:
     """As `hold_bound`, of a call that holds more than text, or that nobody looks through."""
+    if not wire.is_conversation:
+        # Each of its inputs may fill a context window.
+        because = "its input holds parts the proxy cannot see"
+        return HoldBound(nanodollars=None, tokens=None, unbounded_because=because)
     if price is None or price.context_window is None:
         because = "its input holds parts the proxy cannot see, and the model's context window is unknown"
         return HoldBound(nanodollars=None, tokens=None, unbounded_because=because)
@@ -66,7 +78,7 @@ def _bound_beyond_text(
         has_web_searches=apart.web_searches > 0,
         has_file_searches=apart.file_searches > 0,
     )
-    missing = missing or _missing_write_rate(price, injection.body)
+    missing = missing or missing_output_rate(price) or _missing_write_rate(price, injection.body)
     if missing is not None:
         return _without_price(tokens, _missing_rate(injection, missing))
     searches, file_searches = apart.web_searches * request.choices, apart.file_searches * request.choices
@@ -107,20 +119,22 @@ def charge_of(
         tier = injection.service_tier if facts.service_tier is None else facts.service_tier
         price = prices.served_price(sendable.provider, injection.model, facts.model, tier) or price
         usage = facts.usage
-        if usage is not None and _is_counted(usage, facts) and (facts.is_complete or ended_well):
+        if usage is not None and _is_counted(usage, facts, operation) and (facts.is_complete or ended_well):
             return _reported(usage, price, injection, hold)
         if facts.is_deferred and usage is None:
             return Charge("unmetered", price), Spent(settled_by="held")
-    return _unknown(facts, attempt.sent_bytes, price, hold.nanodollars)
+    return _unknown(facts, attempt.sent_bytes, price, hold.nanodollars, operation)
 
 
-def _unknown(facts: AnswerFacts | None, sent_bytes: int, price: Price | None, held: int | None) -> tuple[Charge, Spent]:
+def _unknown(
+    facts: AnswerFacts | None, sent_bytes: int, price: Price | None, held: int | None, operation: Operation
+) -> tuple[Charge, Spent]:
     """The whole hold, and what was told of a usage where that is more."""
     told = _told(facts)
     told_cost = 0 if price is None or told is None else cost_of(told, price) or 0
     told_tokens = 0 if told is None else told.input_tokens + told.output_tokens
     spent = Spent(nanodollars=told_cost, tokens=told_tokens, settled_by="held")
-    estimated = None if price is None else cost_of(_estimate(facts, sent_bytes, told), price)
+    estimated = None if price is None else cost_of(_estimate(facts, sent_bytes, told, operation), price)
     if held is None:
         return Charge("estimated", price, estimated, estimated), spent
     return Charge("held", price, max(held, told_cost), estimated), spent
@@ -146,14 +160,15 @@ def _told(facts: AnswerFacts | None) -> Usage | None:
     return larger_usage(facts.told_usage, facts.usage)
 
 
-def _is_counted(usage: Usage, facts: AnswerFacts) -> bool:
+def _is_counted(usage: Usage, facts: AnswerFacts, operation: Operation) -> bool:
     """Whether somebody counted: no call is without input, and where text came there was output."""
-    return usage.input_tokens > 0 and (usage.output_tokens > 0 or not facts.output_bytes)
+    is_read = usage.input_tokens > 0
+    return is_read and (usage.output_tokens > 0 or not facts.output_bytes or not operation.has_output)
 
 
-def _estimate(facts: AnswerFacts | None, sent_bytes: int, told: Usage | None) -> Usage:
+def _estimate(facts: AnswerFacts | None, sent_bytes: int, told: Usage | None, operation: Operation) -> Usage:
     """What was told, and by the bytes seen where nothing was."""
-    seen = 0 if facts is None else -(-facts.output_bytes // _BYTES_PER_TOKEN)
+    seen = 0 if facts is None or not operation.has_output else -(-facts.output_bytes // _BYTES_PER_TOKEN)
     sent = -(-sent_bytes // _BYTES_PER_TOKEN)
     if told is None:
         return Usage(input_tokens=sent, output_tokens=seen)

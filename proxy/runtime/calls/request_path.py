@@ -27,14 +27,14 @@ from proxy.runtime.calls.identifying import (
     check_upgrade,
     read_request,
 )
-from proxy.runtime.calls.injecting import outgoing, sendable_passed, sendable_read
+from proxy.runtime.calls.injecting import check_applicable, outgoing, sendable_passed, sendable_read
 from proxy.runtime.calls.lanes import Lanes
 from proxy.runtime.calls.metering import charge_of
 from proxy.runtime.calls.model_list import deliver_model_list, is_model_list, takes_agents
 from proxy.runtime.calls.path_parts import PathOptions, PathParts
 from proxy.runtime.calls.recording import attempts_apart, run_of
 from proxy.runtime.calls.refusing import STOPPED, answer_with_refusal, answer_with_text, break_off
-from proxy.runtime.calls.resolving import in_lane, pinned_version, version_in_force
+from proxy.runtime.calls.resolving import embedding_in_lane, in_lane, pinned_version, version_in_force
 from proxy.runtime.calls.stages import (
     Answered,
     Asked,
@@ -188,6 +188,9 @@ class RequestPath:
                 now = flight.started_at
                 resolution = version_in_force(caller, state, pinned, parts.conversations, now)
                 resolved = in_lane(self._lanes, asked, resolution)
+            elif asked.route.operation.takes_embeddings_model:
+                resolution = version_in_force(caller, state, pinned, parts.conversations, flight.started_at)
+                resolved = embedding_in_lane(self._lanes, asked, resolution)
             else:
                 resolved = in_lane(self._lanes, asked, None, resolve(state, caller, pinned=pinned))
         except Refusal:
@@ -222,6 +225,8 @@ class RequestPath:
     def _inject(self, flight: Flight, asked: Asked, resolved: Resolved) -> Sendable:
         parts, ceiling = self._parts, self._options.output_ceiling
         if asked.route.operation.is_metered:
+            if resolved.unapplied is not None:
+                check_applicable(asked, resolved, parts.live.agent(resolved.facts.agent))
             sendable = sendable_read(asked, resolved, flight.call, flight.fields, parts.prices, ceiling)
         else:
             sendable = sendable_passed(asked, resolved, parts.live.agent(resolved.facts.agent))

@@ -41,6 +41,13 @@ def in_lane(lanes: Lanes, asked: Asked, resolution: Resolution | None, unapplied
     return Resolved(lane, lane.facts_of(caller, asked.request), resolution, unapplied)
 
 
+def embedding_in_lane(lanes: Lanes, asked: Asked, resolution: Resolution) -> Resolved:
+    """As `in_lane`, of a call for embeddings: a version is in force there that names a model for them, any other is not."""
+    if resolution.version.bundle.model.embeddings is None:
+        return in_lane(lanes, asked, None, resolution)
+    return in_lane(lanes, asked, resolution)
+
+
 def _conversation_arm(
     caller: Caller, conversation: str, state: AgentState, conversations: Conversations, now_microseconds: int
 ) -> str | None:

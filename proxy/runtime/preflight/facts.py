@@ -14,6 +14,7 @@ from proxy.core.calls.run_filter import RunFilter
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.releasing.preflight import Place, PreflightFacts, RecentCalls
 from proxy.core.snapshot import AgentState
+from proxy.core.spending.prices import missing_output_rate
 from proxy.core.versions.components import Bundle
 from proxy.core.versions.versions import Version
 from proxy.runtime.providers import Provider, Providers
@@ -124,7 +125,7 @@ class PreflightSource:
     def _unpriced(self, bundle: Bundle) -> str | None:
         """The model of a version that serves, where none of its providers has a price for it."""
         name = bundle.model.name
-        if name is None or any(self._prices.price(provider, name) for provider in self._providers_for(bundle)):
+        if name is None or any(self._is_priced(provider, name) for provider in self._providers_for(bundle)):
             return None
         return name
 
@@ -141,14 +142,19 @@ class PreflightSource:
             family=provider.family,
             has_own_key=provider.api_key is not None,
             has_key=provider.api_key is not None or provider in self._providers.defaults,
-            is_priced=model is not None and self._prices.price(provider, model) is not None,
+            is_priced=model is not None and self._is_priced(provider, model),
             is_retired=None if model is None else self._prices.is_retired(provider, model),
             refused_parameters=self._refused(provider, bundle, recent),
         )
 
+    def _is_priced(self, provider: Provider, model: str) -> bool:
+        """Whether a price is known of all that a model reads and writes."""
+        price = self._prices.price(provider, model)
+        return price is not None and missing_output_rate(price) is None
+
     def _refused(self, provider: Provider, bundle: Bundle, recent: RecentCalls) -> frozenset[str]:
         """What is left out on every wire that recent calls speak, of all the provider's where that is not known."""
-        wires = [wire for wire in self._wires if wire.family == provider.family]
+        wires = [wire for wire in self._wires if wire.family == provider.family and wire.is_conversation]
         spoken = [wire for wire in wires if wire.name in recent.wires] or wires
         model = bundle.model.name
         if model is None or not spoken:

@@ -161,7 +161,7 @@ def _library_model(provider: Provider, model: str) -> ModelInfo | None:
 
 def _as_price(model: ModelInfo, prices: ModelPrice) -> Price | None:
     values: dict[str, Decimal | TieredPrices | None] = prices.__dict__
-    if values.get("input_mtok") is None or values.get("output_mtok") is None:
+    if values.get("input_mtok") is None:
         return None
     starts = {0}
     for value in values.values():
@@ -209,6 +209,7 @@ def _rates(values: Mapping[str, Decimal | TieredPrices | None], from_input_token
         output=told("output_mtok") or 0,
         from_input_tokens=from_input_tokens,
         parts=_told(special),
+        has_output=values.get("output_mtok") is not None,
     )
 
 

@@ -107,6 +107,7 @@ class AnthropicMessages(JsonWire):
     name: str = "anthropic_messages"
     family: WireFamily = "anthropic"
     stream_type: bytes = EVENT_STREAM
+    is_conversation: bool = True
 
     def __init__(self, bounds: RequestBounds | None = None) -> None:
         super().__init__(

@@ -27,12 +27,12 @@ from proxy.wires.json.items import (
     leading_spans,
     parse_items,
 )
-from proxy.wires.json.members import JsonMembers, parse_members
+from proxy.wires.json.members import JsonMembers
 from proxy.wires.json.values import RawJson, decode, first_byte, json_text, wrong_kind
 from proxy.wires.openai_chat.input import TextMessage, text_messages
 from proxy.wires.openai_chat.model_rules import always_searches, needs_newer_bound, refused_members
 from proxy.wires.shared.openai_models import most_output
-from proxy.wires.shared.openai_parameters import fit_effort
+from proxy.wires.shared.openai_parameters import ask_for_usage, fit_effort
 from proxy.wires.shared.version_bytes import (
     Remembered,
     WrittenModel,
@@ -42,7 +42,6 @@ from proxy.wires.shared.version_bytes import (
     written_extra,
 )
 from proxy.wires.shared.version_parts import (
-    FLAG,
     MAX_OUTPUT_TOKENS,
     drop_members,
     final_model,
@@ -121,7 +120,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
         bound, dropped = most, joined_names(dropped, (_bound_member(edits),))
     if bound is not None and bound != request.max_output_tokens:
         edits.set(_bound_member(edits), b"%d" % bound)
-    asks_usage = request.streamed and plan.asks_usage and _ask_for_usage(edits)
+    asks_usage = request.streamed and plan.asks_usage and ask_for_usage(edits)
     return Injection(
         body=edits.render(),
         model=model,
@@ -315,18 +314,3 @@ def _set_tools(edits: MemberEdits, bundle: Bundle, callers: frozenset[str]) -> N
         for member in ("functions", "function_call"):  # what tools were called before
             edits.remove(member)
     set_tools(edits, bundle, callers, _tool_shape, ("tool_choice", "parallel_tool_calls"))
-
-
-def _ask_for_usage(edits: MemberEdits) -> bool:
-    """Ask for the stream's usage where the caller did not; whether that was so. Raises BadInput(`wrong_kind`)."""
-    raw = edits.given("stream_options") if edits.has("stream_options") else None
-    if raw is None:
-        edits.set("stream_options", b'{"include_usage":true}')
-        return True
-    options = parse_members(raw, "stream_options")
-    if options.decoded("include_usage", FLAG, "true or false"):
-        return False
-    inner = MemberEdits(options)
-    inner.set("include_usage", b"true")
-    edits.set("stream_options", inner.render())
-    return True

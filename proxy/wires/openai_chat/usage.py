@@ -13,7 +13,7 @@ from proxy.core.spending.usage import Usage
 from proxy.wires.json.values import RawJson
 from proxy.wires.openai_chat.shapes import SoundUsage
 from proxy.wires.shared.answer_reading import parts_of
-from proxy.wires.shared.openai_usage import suspicious_counts, usage_within_totals
+from proxy.wires.shared.openai_usage import suspicious_usage, usage_within_totals
 
 _sound_usage: Final[msgspec.json.Decoder[SoundUsage]] = msgspec.json.Decoder(SoundUsage)
 
@@ -24,7 +24,7 @@ def usage_of(raw: RawJson) -> tuple[Usage | None, bool, bool]:
     try:
         return usage_of_sound(_sound_usage.decode(raw)), True, True
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _suspicious_usage(raw)
+        return suspicious_usage(raw)
 
 
 def usage_of_sound(usage: SoundUsage) -> Usage:
@@ -44,25 +44,3 @@ def usage_of_sound(usage: SoundUsage) -> Usage:
     parts = parts_of(audio_in, image_in, audio_out, image_out, searches)
     totals = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens or 0
     return usage_within_totals(totals, cached, written, reasoning, parts)
-
-
-def _suspicious_usage(raw: RawJson) -> tuple[Usage | None, bool, bool]:
-    counts = suspicious_counts(raw)
-    if counts is None:
-        return None, False, False
-    prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
-    is_whole = prompt is not None and completion is not None
-    inputs, outputs = counts.inner("prompt_tokens_details"), counts.inner("completion_tokens_details")
-    tools = counts.inner("server_tool_use")
-    cached, written = inputs.get("cached_tokens") or 0, inputs.get("cache_write_tokens") or 0
-    parts = parts_of(
-        inputs.get("audio_tokens") or 0,
-        inputs.get("image_tokens") or 0,
-        outputs.get("audio_tokens") or 0,
-        outputs.get("image_tokens") or 0,
-        tools.get("web_search_requests") or 0,
-    )
-    totals = prompt or 0, completion or 0, counts.get("total_tokens") or 0
-    usage = usage_within_totals(totals, cached, written, outputs.get("reasoning_tokens") or 0, parts)
-    is_sound = counts.is_sound and inputs.is_sound and outputs.is_sound and tools.is_sound
-    return usage, is_whole, is_whole and is_sound

@@ -95,6 +95,7 @@ class OpenAIChat(JsonWire):
     name: str = "openai_chat"
     family: WireFamily = "openai"
     stream_type: bytes = EVENT_STREAM
+    is_conversation: bool = True
 
     def __init__(self, bounds: RequestBounds | None = None) -> None:
         super().__init__(

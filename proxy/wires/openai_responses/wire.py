@@ -129,6 +129,7 @@ class OpenAIResponses(JsonWire):
     name: str = "openai_responses"
     family: WireFamily = "openai"
     stream_type: bytes = EVENT_STREAM
+    is_conversation: bool = True
 
     def __init__(self, bounds: RequestBounds | None = None) -> None:
         super().__init__(

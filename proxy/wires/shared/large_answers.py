@@ -21,6 +21,7 @@ _TRIES: Final = 8
 _BACKSLASH: Final = ord("\\")
 #: What stands behind the content of an answer.
 _USAGE: Final = b'"usage"'
+_MODEL: Final = b'"model"'
 _LAST_NAMES: Final = (b'"stop_reason"', b'"service_tier"', _USAGE)
 _USAGE_OBJECT: Final = re.compile(rb'"usage"[ \t\n\r]*:[ \t\n\r]*\{')
 #: A usage has no more objects inside of it.
@@ -43,16 +44,16 @@ def has_too_many_parts(document: bytes) -> bool:
 
 def condensed(head: bytes, tail: bytes) -> bytes | None:
     """A small document of what stands at both ends of a large one: its model, its status and its usage. None where no usage is there."""
+    texts = {name: _early(head, name) for name in _SHORT_TEXT}
     found = {name: _outermost(tail, name) for name in _LAST_NAMES}
+    if not texts[b"model"]:
+        # Of a list of vectors it stands behind them.
+        found[_MODEL] = _outermost(tail, _MODEL)
     starts = [at for at in found.values() if at >= 0]
     early = _usage_at_the_beginning(head)
     if not early and found[_USAGE] < 0:
         return None
-    members = [
-        member
-        for member in (*(_early(head, name) for name in _SHORT_TEXT), early, tail[min(starts) :] if starts else b"")
-        if member
-    ]
+    members = [member for member in (*texts.values(), early, tail[min(starts) :] if starts else b"") if member]
     return b"{" + b",".join(members) + (b"" if starts else b"}")
 
 

@@ -1,8 +1,9 @@
-"""What becomes of a caller's parameters whose values the model of a version does not know, wherever OpenAI's wires keep them.
+"""What becomes of a caller's parameters on OpenAI's wires: those whose values the model of a version does not know, and the
+options of a stream.
 
-Belongs here: values that are brought into what the model takes, and lists of which a part is left out. Members that a model refuses
-whatever they say are each wire's `model_rules`; which model knows what is openai_models.py. What is changed is named, so that the
-run can say so.
+Belongs here: values that are brought into what the model takes, lists of which a part is left out, asking for a stream's usage. Members
+that a model refuses whatever they say are each wire's `model_rules`; which model knows what is openai_models.py. What is changed is
+named, so that the run can say so.
 """
 
 from typing import Final
@@ -13,7 +14,7 @@ from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.members import parse_members
 from proxy.wires.json.values import JsonDecoder, decode, json_text
 from proxy.wires.shared.openai_models import fitting_effort, has_fixed_sampling, refuses_effort, refuses_verbosity
-from proxy.wires.shared.version_parts import TEXT
+from proxy.wires.shared.version_parts import FLAG, TEXT
 
 _TEXTS: Final[JsonDecoder[list[str]]] = msgspec.json.Decoder(list[str])
 #: What can be included only by a model that reasons, and only by one whose sampling is not fixed.
@@ -70,3 +71,18 @@ def _fit_included(edits: MemberEdits, model: str) -> tuple[str, ...]:
         return ()
     edits.set("include", msgspec.json.encode([name for name in included if name not in refused]))
     return tuple(refused)
+
+
+def ask_for_usage(edits: MemberEdits) -> bool:
+    """Ask for the stream's usage where the caller did not; whether that was so. Raises BadInput(`wrong_kind`)."""
+    raw = edits.given("stream_options") if edits.has("stream_options") else None
+    if raw is None:
+        edits.set("stream_options", b'{"include_usage":true}')
+        return True
+    options = parse_members(raw, "stream_options")
+    if options.decoded("include_usage", FLAG, "true or false"):
+        return False
+    inner = MemberEdits(options)
+    inner.set("include_usage", b"true")
+    edits.set("stream_options", inner.render())
+    return True
