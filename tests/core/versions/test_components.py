@@ -121,6 +121,7 @@ def test_the_policy_keeps_what_it_does_not_interpret() -> None:
         ({"model": {"provider": "Open AI"}}, "model.provider"),
         ({"model": {"name": "agent:other"}}, "model.name"),
         ({"model": {"name": " "}}, "model.name"),
+        ({"model": {"embeddings": "agent:other"}}, "model.embeddings"),
         ({"model": {"parameters": {"temprature": 1}}}, "model.parameters.temprature"),
         ({"model": {"parameters": {"temperature": "hot"}}}, "model.parameters.temperature"),
         ({"model": {"parameters": {"temperature": True}}}, "model.parameters.temperature"),
@@ -192,3 +193,12 @@ def test_the_messages_of_a_prompt_keep_their_order_roles_and_bytes_and_parse_to_
     assert parse_bundle({"prompt": bundle.content("prompt")}).bundle_hash == bundle.bundle_hash
     assert (bundle.prompt.text, bundle.prompt.names) == ("A\n\nB ", ("it",))
     assert [message.text for message in bundle.prompt.following] == ["Sort {{it}}.", " C"]
+
+
+def test_a_model_for_embeddings_is_content_and_a_version_without_one_keeps_its_hash() -> None:
+    plain = parse_bundle({"model": {"name": "gpt-4o"}})
+    assert parse_bundle({"model": {"name": "gpt-4o", "embeddings": None}}).hashes == plain.hashes
+    named = parse_bundle({"model": {"name": "gpt-4o", "embeddings": "text-embedding-3-small"}})
+    assert named.hashes["model"] != plain.hashes["model"]
+    assert parse_bundle({"model": named.content("model")}) == named
+    assert plain.content("model").keys() == {"provider", "name", "parameters"}

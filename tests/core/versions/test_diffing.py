@@ -112,6 +112,12 @@ def test_metadata_is_compared_only_where_both_sides_have_it() -> None:
             FieldChange("model.name", "changed", "gpt-4o", "gpt-5"),
         ),
         (
+            "model",
+            {**FULL["model"], "embeddings": "text-embedding-3-small"},
+            "behavior",
+            FieldChange("model.embeddings", "added", None, "text-embedding-3-small"),
+        ),
+        (
             "retrieval",
             {"index": "kb-2", "top_k": 8},
             "capabilities",
