@@ -137,7 +137,7 @@ class CorsSettings(Section):
 class ProviderSettings(Section):
     """One provider. A set `api_key` replaces the caller's."""
 
-    wire: Literal["openai", "anthropic"]
+    wire: Literal["openai", "anthropic", "google"]
     base_url: Annotated[str, AfterValidator(_base_url)]
     api_key: SecretStr | None = None
     #: A file that holds the key alone, read at the start.
@@ -172,6 +172,7 @@ def _default_providers() -> dict[str, ProviderSettings]:
     return {
         "openai": ProviderSettings(wire="openai", base_url="https://api.openai.com"),
         "anthropic": ProviderSettings(wire="anthropic", base_url="https://api.anthropic.com"),
+        "google": ProviderSettings(wire="google", base_url="https://generativelanguage.googleapis.com"),
     }
 
 

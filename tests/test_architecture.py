@@ -135,6 +135,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
             "openai_embeddings",
             "openai_completions",
             "anthropic_messages",
+            "google_gemini",
         },
         "families": {"wire"},
         "cache_writes": {"json"},
@@ -149,6 +150,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "openai_embeddings": _A_WIRE_MAY_IMPORT,
         "openai_completions": _A_WIRE_MAY_IMPORT,
         "anthropic_messages": _A_WIRE_MAY_IMPORT,
+        "google_gemini": _A_WIRE_MAY_IMPORT,
     },
     "store": {
         "ports": set(),

@@ -115,7 +115,7 @@ def test_the_table_of_endpoints_says_what_the_proxy_does(method: str, path: str,
     except NotFound:
         assert said == ["404", "", ""]
         return
-    usage = "metered and priced" if operation.is_metered else "not metered" if operation.is_billable else "free"
+    usage = "free" if not operation.is_billable else "metered and priced" if operation.is_metered else "not metered"
     applied = "refused" if operation.could_apply else "passed"
     in_force = "in force where it names a model for embeddings" if operation.takes_embeddings_model else "in force"
     assert said == [

@@ -18,19 +18,20 @@ from proxy.simulator.anthropic import ANTHROPIC
 from proxy.simulator.asking import Ask, JsonObject, Refused, is_object
 from proxy.simulator.control import Control
 from proxy.simulator.delivery import Delivery, Reply
+from proxy.simulator.google import GOOGLE
 from proxy.simulator.models import MODELS, Model
 from proxy.simulator.openai import OPENAI
 from proxy.simulator.openai_responses import OPENAI_RESPONSES
 from proxy.simulator.recording import PATIENCE_SECONDS, Call, Outcome, Record
 from proxy.simulator.scenario import HEALTHY, OrderError, Scenario, marked_orders, parse_orders
-from proxy.simulator.wire import Request, Wire
+from proxy.simulator.wire import Generation, Request, Wire
 
 ORDER_HEADER = "X-Simulate"
 CONTROL_PREFIX = "/_simulator/"
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 SHUTDOWN_SECONDS = 0.05
-WIRES = (ANTHROPIC, OPENAI_RESPONSES, OPENAI)
+WIRES = (ANTHROPIC, GOOGLE, OPENAI_RESPONSES, OPENAI)
 HTML_STATUSES = range(520, 528)
 
 
@@ -158,7 +159,7 @@ class Simulator:
             self.record.finish(call, in_stream=delivery is not None and delivery.in_stream)
 
     def _wire_of(self, request: web.Request) -> Wire:
-        generating = (wire for wire in self._wires if request.path in wire.generations)
+        generating = (wire for wire in self._wires if _generation(wire, request) is not None)
         answering = (wire for wire in self._wires if wire.answers(request.path, request.headers))
         return next(generating, None) or next(answering)
 
@@ -171,7 +172,7 @@ class Simulator:
             if refused is not None:
                 raise refused
             wire.check_caller(request.headers)
-            generation = wire.generations.get(request.path) if request.method == "POST" else None
+            generation = _generation(wire, request) if request.method == "POST" else None
             if generation is not None:
                 body = _parsed(call)
                 ask = generation.read(body, request.headers, self._models)
@@ -216,19 +217,35 @@ class Simulator:
                 page = f"<html><body><h1>Error {refused.status}</h1></body></html>".encode()
                 return Reply(refused.status, headers | {"Content-Type": "text/html; charset=UTF-8"}, page)
             return Reply(refused.status, headers, orjson.dumps(wire.error_body(refused, call.number)))
-        return self._answer(request.path, call, wire, ask, scenario, headers)
+        return self._answer(request, call, wire, ask, scenario, headers)
 
     def _answer(
-        self, path: str, call: Call, wire: Wire, ask: Ask, scenario: Scenario, headers: dict[str, str]
+        self, request: web.Request, call: Call, wire: Wire, ask: Ask, scenario: Scenario, headers: dict[str, str]
     ) -> Reply:
-        generation = wire.generations[path]
+        generation = _generation(wire, request)
+        assert generation is not None
         answer = compose(ask, scenario, call.number)
         self.record.bill(call, ask.model, answer)
         if ask.stream and generation.frames is not None:
             frames = generation.frames(call.json, ask, answer)
-            return Reply(200, headers, b"", frames, 0, wire.error_frame, wire.malformed_frame, wire.stream_type)
+            return Reply(
+                200,
+                headers,
+                b"",
+                frames,
+                0,
+                generation.error_frame or wire.error_frame,
+                generation.malformed_frame or wire.malformed_frame,
+                generation.stream_type or wire.stream_type,
+            )
         body = orjson.dumps(generation.whole(call.json, ask, answer))
         return Reply(200, headers, body, pieces=scenario.events or answer.output_tokens)
+
+
+def _generation(wire: Wire, request: web.Request) -> Generation | None:
+    alt = request.query.get("alt")
+    by_query = None if alt is None else wire.generations.get(f"{request.path}?alt={alt}")
+    return by_query or wire.generations.get(request.path)
 
 
 def _parsed(call: Call) -> JsonObject:

@@ -14,7 +14,7 @@ class Model:
     """One model. Prices are whole nano-dollars per token; `answers_as` is the dated name in its answers."""
 
     id: str
-    wire: Literal["openai", "anthropic"]
+    wire: Literal["openai", "anthropic", "google"]
     answers_as: str
     input_nanodollars: int
     cached_nanodollars: int
@@ -44,6 +44,11 @@ def _claude(name: str, dated: str, prices: tuple[int, int, int], *, samples: boo
     return Model(name, "anthropic", dated, price, cached, price * 5 // 4, output, takes_sampling=samples)
 
 
+def _gemini(name: str, prices: tuple[int, int, int]) -> Model:
+    price, cached, output = prices
+    return Model(name, "google", name, price, cached, price, output)
+
+
 def _embedding(name: str, price: int, dimensions: int) -> Model:
     return Model(name, "openai", name, price, price, price, 0, kind="embedding", dimensions=dimensions)
 
@@ -71,6 +76,11 @@ MODELS: Mapping[str, Model] = _by_name(
         Model("gpt-3.5-turbo-instruct", "openai", "gpt-3.5-turbo-instruct", 1_500, 1_500, 1_500, 2_000, "completion"),
         _embedding("text-embedding-3-small", 20, 1_536),
         _embedding("text-embedding-3-large", 130, 3_072),
+        _gemini("gemini-2.5-pro", (1_250, 125, 10_000)),
+        _gemini("gemini-2.5-flash", (300, 30, 2_500)),
+        _gemini("gemini-2.5-flash-lite", (100, 10, 400)),
+        _gemini("gemini-3-pro-preview", (2_000, 200, 12_000)),
+        _gemini("gemini-3.8-flash", (750, 75, 3_750)),
         _claude("claude-haiku-4-5", "claude-haiku-4-5-20251001", (1_000, 100, 5_000), samples=True),
         _claude("claude-sonnet-4-5", "claude-sonnet-4-5-20250929", (3_000, 300, 15_000), samples=True),
         _claude("claude-sonnet-4-6", "claude-sonnet-4-6", (3_000, 300, 15_000), samples=True),

@@ -43,6 +43,10 @@ class Generation:
     whole: Callable[[JsonObject, Ask, Answer], JsonObject]
     frames: Callable[[JsonObject, Ask, Answer], Sequence[Frame]] | None = None
     """None where the wire does not stream here."""
+    stream_type: str | None = None
+    """Of its streams, and their frames that go wrong, where they are not framed as the wire's others are."""
+    error_frame: bytes | None = None
+    malformed_frame: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Wire:
     check_caller: Callable[[Headers], None]
     """Raises Refused for a caller without a key or with a wrong version."""
     generations: Mapping[str, Generation]
-    """By path, POST only."""
+    """By path, POST only; one that depends on its query by both."""
     other: Callable[[Request, Models], JsonObject]
     """Answers everything else: free calls, and Refused for what does not exist."""
     headers: Callable[[int, Ask | None, Scenario], dict[str, str]]

@@ -7,7 +7,7 @@ joined. Pure: texts and bytes in, values out. A path that no family knows is nob
 The order of preference is the wires' own operations, then these tables. A family's list is longer than what its wires meter,
 because a path that is known to cost nothing must never be refused by a cap, and one that may cost must.
 
-Sources: the public API references and the resources of the official SDKs (openai 3.52, anthropic 2.11) as of 2026-11.
+Sources: the public API references and the resources of the official SDKs (openai 3.52, anthropic 2.11, google-genai 3.6) as of 2026-11.
 """
 
 import re
@@ -20,13 +20,18 @@ from proxy.wires.wire import OperationKind, WireFamily
 #: A segment that says an API's version, such as `v1`, `v4` or `v1beta`.
 _VERSION_SEGMENT: Final = re.compile(r"v\d+[a-z0-9]*\Z")
 _VERSION: Final = "/v1"
+#: Segments that stand where a version would, in exact paths of a family's own.
+_UNVERSIONED: Final = ("api", "upload")
+#: The versions that SDKs put there where a base URL has none; what one has takes their place.
+_SDK_VERSION: Final = re.compile(r"/v1(?:alpha|beta)?(?=/)")
 #: Methods that ask and change nothing: no provider charges for them.
 _ASKING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
 class PathRule:
-    """What calls of one path are. `*` in the path stands for one segment, a last `**` for one or more; everything else is literal."""
+    """What calls of one path are. `*` in the path stands for one segment, `*:method` for one that ends so, a last `**` for one or more
+    segments; everything else is literal."""
 
     kind: OperationKind
     methods: frozenset[str]
@@ -43,7 +48,7 @@ class PathRule:
                 return False
         elif len(segments) != len(own):
             return False
-        return all(wanted in ("*", given) for wanted, given in zip(own, segments, strict=False))
+        return all(_means(wanted, given) for wanted, given in zip(own, segments, strict=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +66,19 @@ class Family:
     own_key: tuple[bytes, bytes]
     #: How keys begin that only the default origin gives out.
     key_shapes: tuple[bytes, ...]
+    #: The query parameter with which its clients of old send their key; it is sent on as `own_key` says. None: none does.
+    query_key: bytes | None = None
     #: Where the list of models is.
     model_list: str
     #: Where a version is in force, as a message names it.
     versioned_paths: tuple[str, ...]
+    #: Where a stream is asked for that no member of the body asks for; None: one does.
+    streamed_target: str | None = None
     paths: tuple[PathRule, ...]
+
+    def lists_models(self, path: str) -> bool:
+        """Whether that is where its list of models is, in any version of its API."""
+        return _SDK_VERSION.sub("", path) == _SDK_VERSION.sub("", self.model_list)
 
     def kind_of(self, method: str, path: str) -> OperationKind | None:
         """What a call of a path is that no wire meters; None: the path is not this family's. `path` begins with `/v1` or is exact."""
@@ -79,6 +92,10 @@ class Family:
             # What is only asked for or deleted in one family may be a POST in another: `models/{m}:generateContent`.
             return None
         return "free" if method in _ASKING else "unknown"
+
+
+def _means(wanted: str, given: str) -> bool:
+    return wanted in ("*", given) or (wanted.startswith("*:") and given.endswith(wanted[1:]))
 
 
 def _rules(kind: OperationKind, methods: str, *paths: str) -> tuple[PathRule, ...]:
@@ -253,6 +270,60 @@ _ANTHROPIC_PATHS: Final = (
     ),
 )
 
+
+def _google_rules(kind: OperationKind, methods: str, *paths: str) -> tuple[PathRule, ...]:
+    """Of the Gemini API, which has the same paths in all versions."""
+    return _rules(kind, methods, *(f"{version}/{path}" for version in ("v1", "v1alpha", "v1beta") for path in paths))
+
+
+_GOOGLE_PATHS: Final = (
+    *_google_rules(
+        "generates",
+        "POST",
+        "interactions",
+        "models/*:batchGenerateContent",
+        "models/*:generateAnswer",
+        "models/*:generateMessage",
+        "models/*:generateText",
+        "tunedModels/*:batchGenerateContent",
+    ),
+    *_google_rules(
+        "embeds",
+        "POST",
+        "cachedContents",
+        "models/*:asyncBatchEmbedContent",
+        "models/*:batchEmbedContents",
+        "models/*:embedContent",
+        "models/*:predict",
+        "models/*:predictLongRunning",
+        "tunedModels",
+    ),
+    *_google_rules("free", "POST", "batches/*:cancel", "files", "interactions/*/cancel"),
+    *_google_rules("free", "PATCH", "cachedContents/*", "tunedModels/*"),
+    *_google_rules(
+        "free",
+        "GET HEAD DELETE",
+        "batches/*",
+        "cachedContents/*",
+        "files/*",
+        "interactions/*",
+        "models/*",
+        "tunedModels/**",
+    ),
+    *_google_rules(
+        "free",
+        "GET HEAD",
+        "batches",
+        "cachedContents",
+        "files",
+        "models",
+        "models/*/operations/**",
+        "operations/**",
+        "tunedModels",
+    ),
+    *_rules("free", "POST", "upload/v1/files", "upload/v1beta/files"),
+)
+
 FAMILIES: Final[Mapping[WireFamily, Family]] = {
     "openai": Family(
         name="openai",
@@ -275,6 +346,18 @@ FAMILIES: Final[Mapping[WireFamily, Family]] = {
         versioned_paths=("/v1/messages",),
         paths=_ANTHROPIC_PATHS,
     ),
+    "google": Family(
+        name="google",
+        default_origin="https://generativelanguage.googleapis.com",
+        key_headers=frozenset({b"authorization", b"x-goog-api-key"}),
+        own_key=(b"x-goog-api-key", b""),
+        key_shapes=(b"AIza", b"ya29."),
+        query_key=b"key",
+        model_list="/v1beta/models",
+        versioned_paths=("/v1beta/models/MODEL:generateContent",),
+        streamed_target="/v1beta/models/MODEL:streamGenerateContent?alt=sse",
+        paths=_GOOGLE_PATHS,
+    ),
 }
 #: The headers that say an API's version, and whose clients send them.
 VERSION_HEADERS: Final[Mapping[bytes, WireFamily]] = {
@@ -285,7 +368,7 @@ VERSION_HEADERS: Final[Mapping[bytes, WireFamily]] = {
 def upstream_path(path: str) -> str:
     """A path as the families' tables have it: `/v1` is added where it stands below no version and is not a family's own exact one."""
     first = path.split("/", 2)[1]
-    return path if _VERSION_SEGMENT.match(first) or first == "api" else _VERSION + path
+    return path if _VERSION_SEGMENT.match(first) or first in _UNVERSIONED else _VERSION + path
 
 
 def joined(base_path: str, path: str) -> str:
@@ -294,6 +377,7 @@ def joined(base_path: str, path: str) -> str:
     A base path that says a version (`/openai/v1`, `/v1beta/openai`, `/api/paas/v4`) takes the place of `/v1`, as SDKs join theirs;
     any other (`/api`) stands before it.
     """
-    if path.startswith(_VERSION + "/") and any(map(_VERSION_SEGMENT.match, base_path.split("/"))):
-        return base_path + path[len(_VERSION) :]
+    version = _SDK_VERSION.match(path)
+    if version is not None and any(map(_VERSION_SEGMENT.match, base_path.split("/"))):
+        return base_path + path[version.end() :]
     return base_path + path

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from proxy.core.errors import BadInput
 from proxy.wires.families import FAMILIES
 from proxy.wires.wire import Headers, WireFamily
 
-#: Names of query parameters that carry a key, in any case; no family here takes its own that way.
+#: Names of query parameters that carry a key, in any case; what a family takes there is moved to its header first.
 _QUERY_NAMES: Final = frozenset(
     {
         b"access_token",
@@ -34,6 +35,8 @@ _QUERY_NAMES: Final = frozenset(
     }
 )
 _SEPARATOR: Final = re.compile(rb"[&;]")
+#: What a key in a query may be, so that it can stand in a header field.
+_FIELD_VALUE: Final = re.compile(rb"[\x21-\x7e]+\Z")
 #: Before the key itself.
 _SCHEME: Final = rb"(?i:(?:bearer|basic|token)\s+)?"
 
@@ -80,11 +83,15 @@ def _host(base_url: str) -> str:
 
 _OWNERS: Final = (
     *(
-        _Owner((".".join(_host(family.default_origin).split(".")[-2:]),), family.key_shapes, family=family.name)
+        _Owner(
+            (".".join(_host(family.default_origin).split(".")[-2:]),),
+            family.key_shapes,
+            headers=frozenset({family.own_key[0]}),
+            family=family.name,
+        )
         for family in FAMILIES.values()
     ),
     _Owner(("azure.com", "azure-api.net"), headers=_GATEWAY_HEADERS | {b"api-key"}),
-    _Owner(("googleapis.com",), (b"AIza", b"ya29."), frozenset({b"x-goog-api-key"})),
     _Owner(
         ("amazonaws.com", "api.aws"),
         (b"AWS4-HMAC-SHA256 ", b"ABSK", b"bedrock-api-key-"),
@@ -139,7 +146,42 @@ def may_hold_key(name: bytes) -> bool:
     return name not in _NO_KEYS and not name.startswith(_NO_KEYS_BELOW)
 
 
+def family_of_query(query: bytes) -> WireFamily | None:
+    """The family whose clients alone send a key so; None: none do."""
+    names = _names_in(query)
+    senders: list[WireFamily] = [family.name for family in FAMILIES.values() if family.query_key in names]
+    return senders[0] if len(senders) == 1 else None
+
+
+def key_taken_out(query: bytes, family: WireFamily) -> tuple[bytes, tuple[bytes, bytes] | None]:
+    """A query without the key that a family's clients of old send in it, and the header field that says it instead; None: there
+    is none. Raises BadInput(`duplicate_header`) for two of them, (`bad_header`) for what no header field can hold."""
+    wanted = FAMILIES[family].query_key
+    if wanted is None or wanted not in query:
+        return query, None
+    kept: list[bytes] = []
+    keys: list[bytes] = []
+    for part in query.split(b"&"):
+        name, mark, value = part.partition(b"=")
+        if mark and unquote_to_bytes(name) == wanted:
+            keys.append(value)
+        else:
+            kept.append(part)
+    if not keys:
+        return query, None
+    if len(keys) > 1:
+        raise BadInput("duplicate_header", "the query holds two keys")
+    key = unquote_to_bytes(keys[0])
+    if not _FIELD_VALUE.match(key):
+        raise BadInput("bad_header", "the key in the query is none")
+    header, before = FAMILIES[family].own_key
+    return b"&".join(kept), (header, before + key)
+
+
 def carries_key(query: bytes) -> bool:
     """Whether a query holds a key, as Google's clients of old and Azure's send theirs."""
-    names = (part.partition(b"=")[0] for part in _SEPARATOR.split(query))
-    return any(unquote_to_bytes(name).lower() in _QUERY_NAMES for name in names)
+    return not _QUERY_NAMES.isdisjoint(name.lower() for name in _names_in(query))
+
+
+def _names_in(query: bytes) -> list[bytes]:
+    return [unquote_to_bytes(part.partition(b"=")[0]) for part in _SEPARATOR.split(query)]

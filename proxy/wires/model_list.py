@@ -1,6 +1,6 @@
 """The provider's `GET /v1/models` with the agents appended, spliced in raw so that the provider's own part stays as sent.
 
-Belongs here: the two shapes of that list. Which agents there are is the caller's question. Agents appear under the model
+Belongs here: the three shapes of that list. Which agents there are is the caller's question. Agents appear under the model
 name that calls them: `agent:NAME`.
 """
 
@@ -15,7 +15,7 @@ from proxy.core.calls.identity import MODEL_PREFIX
 from proxy.core.errors import BadInput
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.items import parse_items
-from proxy.wires.json.members import parse_members
+from proxy.wires.json.members import JsonMembers, parse_members
 from proxy.wires.json.values import JsonDecoder
 
 _flag: JsonDecoder[bool | None] = msgspec.json.Decoder(bool | None)
@@ -24,8 +24,8 @@ _flag: JsonDecoder[bool | None] = msgspec.json.Decoder(bool | None)
 def append_agents(body: bytes, agents: Sequence[tuple[str, int]]) -> bytes:
     """`body` with one entry per agent (name, UTC seconds of its creation) at the end of `data`.
 
-    OpenAI's list says `"object": "list"`, Anthropic's has `has_more` (agents stand on the last page). Anything else, an
-    error for one, comes back unchanged.
+    OpenAI's list says `"object": "list"`, Anthropic's has `has_more` (agents stand on the last page), Google's is called `models`, and
+    all pages but the last have `nextPageToken`. Anything else, an error for one, comes back unchanged.
     """
     if not agents:
         return body
@@ -33,7 +33,7 @@ def append_agents(body: bytes, agents: Sequence[tuple[str, int]]) -> bytes:
         members = parse_members(body)
         data = members.given("data")
         if data is None:
-            return body
+            return _beside_google_models(members, agents)
         items = parse_items(data, "data")
         if members.given("has_more") is not None:
             if members.decoded("has_more", _flag, "a flag"):
@@ -48,6 +48,24 @@ def append_agents(body: bytes, agents: Sequence[tuple[str, int]]) -> bytes:
         return edits.render()
     except BadInput:
         return body
+
+
+def _beside_google_models(members: JsonMembers, agents: Sequence[tuple[str, int]]) -> bytes:
+    """Raises BadInput where `models` is no list."""
+    models = members.given("models")
+    if models is None or members.given("nextPageToken") is not None:
+        return members.body
+    items = parse_items(models, "models")
+    edits = MemberEdits(members)
+    edits.set("models", items.insert(len(items.values), b",".join(_google_entry(name) for name, _ in agents)))
+    return edits.render()
+
+
+def _google_entry(name: str) -> bytes:
+    methods = ["generateContent", "countTokens"]
+    return orjson.dumps(
+        {"name": f"models/{MODEL_PREFIX}{name}", "displayName": name, "supportedGenerationMethods": methods}
+    )
 
 
 def _openai_entry(name: str, created: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from proxy.core.versions.components import Bundle
 #: Header fields in their order: names in lower case, duplicates kept.
 Headers = list[tuple[bytes, bytes]]
 
-WireFamily = Literal["openai", "anthropic"]
+WireFamily = Literal["openai", "anthropic", "google"]
 #: What a call asks for. generates: text, which a prompt of a version could have had a part in; embeds: something that has no
 #: place for one (vectors, pictures, sound, a transcript, a trained model); counts: tokens, at no cost; free: nothing that
 #: costs; unknown: nobody can tell, so it may cost, and may generate.
@@ -106,6 +106,8 @@ class RequestFacts:
     document: Any
     #: Models that it brings beside `model`.
     further_models: frozenset[str]
+    #: Whether the stream asked for is one JSON list, whose items are what a stream's events would be.
+    streams_list: bool
 
     def __init__(
         self,
@@ -118,6 +120,7 @@ class RequestFacts:
         tool_names: frozenset[str],
         document: Any,
         further_models: frozenset[str] = _NO_MODELS,
+        streams_list: bool = False,
     ) -> None:
         self.claims = claims
         self.model = model
@@ -127,6 +130,7 @@ class RequestFacts:
         self.tool_names = tool_names
         self.document = document
         self.further_models = further_models
+        self.streams_list = streams_list
 
 
 @dataclass(init=False, slots=True)

@@ -35,8 +35,10 @@ def is_foreign(key: bytes, family: WireFamily | None, base_url: str) -> bool:
         ("openai", "https://generativelanguage.googleapis.com/v1beta/openai", [GOOGLE], [OPENAI, ANTHROPIC]),
         ("openai", "https://api.groq.com/openai/v1", [GROQ], [OPENAI, ANTHROPIC, GOOGLE]),
         # Servers of nobody in particular: what the settings call their wire says whose keys are meant.
-        ("openai", "http://127.0.0.1:4000", [OPENAI, GROQ, GOOGLE], [ANTHROPIC]),
-        ("anthropic", "https://llm.corp.example/anthropic", [ANTHROPIC, GOOGLE], [OPENAI]),
+        ("openai", "http://127.0.0.1:4000", [OPENAI, GROQ], [ANTHROPIC, GOOGLE]),
+        ("anthropic", "https://llm.corp.example/anthropic", [ANTHROPIC, GROQ], [OPENAI, GOOGLE]),
+        ("google", "https://llm.corp.example/google", [GOOGLE, b"ya29.1", GROQ], [OPENAI, ANTHROPIC]),
+        ("google", "https://generativelanguage.googleapis.com", [GOOGLE, b"ya29.1", b"any"], [OPENAI, ANTHROPIC, GROQ]),
         (None, "https://llm.corp.example", [ANTHROPIC, OPENAI, GOOGLE], []),
         # A name that only looks like a provider's is nobody's.
         ("openai", "https://notopenai.com", [OPENAI], [ANTHROPIC]),

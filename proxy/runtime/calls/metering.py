@@ -111,6 +111,8 @@ def charge_of(
         return None, Spent()
     if not attempt.hold.sent:
         return None, None
+    if operation.is_metered and not operation.is_billable:
+        return None, Spent()  # a count of tokens
     if not operation.is_metered or injection is None:
         return (UNMETERED_CHARGE if operation.is_billable else None), None
     price, hold = sendable.price, attempt.hold

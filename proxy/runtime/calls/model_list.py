@@ -14,7 +14,7 @@ _MAX_LIST_BYTES: Final = 8 * 1024 * 1024
 
 def is_model_list(route: Route) -> bool:
     """Whether a GET asks for the list of models and no agent of its own."""
-    return route.operation.path == FAMILIES[route.wire.family].model_list
+    return FAMILIES[route.wire.family].lists_models(route.operation.path)
 
 
 def takes_agents(answer: Answer, answered: Answered) -> bool:

@@ -76,8 +76,12 @@ def answer_with_text(
     reply: Reply, text: str, asked: Asked, model: str, run_id: str, now_microseconds: int, stamps: bytes
 ) -> int:
     """Send a fixed text as a valid completion, or as a valid stream where one was asked for. Its status."""
-    wire, streamed = asked.route.wire, asked.request is not None and asked.request.streamed
+    wire, request = asked.route.wire, asked.request
+    is_list = request is not None and request.streams_list
+    streamed = request is not None and request.streamed and not is_list
     body = wire.text_reply(text, model=model, reply_id=run_id, created=now_microseconds // 1_000_000, streamed=streamed)
+    if is_list:
+        body = b"[" + body + b"]"
     content_type = (b"content-type", wire.stream_type + b"; charset=utf-8") if streamed else _JSON
     reply.send(200, _own_headers(run_id, content_type), body, lines=stamps)
     return 200

@@ -160,6 +160,8 @@ class RequestPath:
             if fields.has_admin_token:
                 raise admin_token_refused()
             route = self._parts.routes.of(call, fields)
+            if route.key_field is not None:
+                fields.take_key(route.key_field)
             is_named, limit_bytes = self._names_all, options.body_bytes
             request, problem = yield from read_request(call, fields, body, route, limit_bytes, is_named=is_named)
             if problem is not None:

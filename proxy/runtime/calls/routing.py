@@ -21,7 +21,7 @@ from proxy.core.tokens import TOKEN_PREFIX
 from proxy.runtime.transport.exchange import Call
 from proxy.runtime.transport.header_fields import RequestFields
 from proxy.wires.families import FAMILIES, upstream_path
-from proxy.wires.key_owners import carries_key
+from proxy.wires.key_owners import carries_key, family_of_query, key_taken_out
 from proxy.wires.wire import Operation, OperationKind, Wire, WireFamily
 
 _CANONICAL: Final = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))(?:[A-Za-z0-9._~:@+,=-]|%[0-9A-Fa-f]{2})+)+\Z")
@@ -32,7 +32,7 @@ _ESCAPE: Final = re.compile(rb"%[0-9A-Fa-f]{2}")
 _DECODINGS: Final = 3
 _QUERY: Final = re.compile(rb"[\x21-\x22\x24-\x7e]*\Z")
 _AGENT_PREFIX: Final = b"/a/"
-_BASE: Final = re.compile(rb"(?:/a/[^/?%]+)?(?:/v1)?/?(?:\?.*)?\Z")
+_BASE: Final = re.compile(rb"(?:/a/[^/?%]+)?(?:/v1(?:alpha|beta)?)?/?(?:\?.*)?\Z")
 _ADMIN_API: Final = b"/api/v1"
 _TOKEN_START: Final = TOKEN_PREFIX.encode().replace(b"_", b"(?:_|%5F)")
 _ADMIN_TOKEN: Final = re.compile(rb"(?:\A|[&;=])(?:Bearer(?:%20|\+))?" + _TOKEN_START, re.IGNORECASE)
@@ -50,8 +50,10 @@ class Route:
     agent: str | None
     wire: Wire
     operation: Operation
-    #: What is sent to the provider: the operation's path, and the query as it came.
+    #: What is sent to the provider: the operation's path, and the query as it came, without a key.
     target: bytes
+    #: The header field that says the key which the query held.
+    key_field: tuple[bytes, bytes] | None
 
     def __init__(
         self,
@@ -59,11 +61,13 @@ class Route:
         wire: Wire,
         operation: Operation,
         target: bytes,
+        key_field: tuple[bytes, bytes] | None = None,
     ) -> None:
         self.agent = agent
         self.wire = wire
         self.operation = operation
         self.target = target
+        self.key_field = key_field
 
 
 def is_base_url(target: bytes) -> bool:
@@ -117,12 +121,12 @@ class Routes:
     def route(self, method: str, target: bytes, family: WireFamily | None) -> Route:
         """Route one call; `family`: whose client this is, None where that is not to be seen. Raises NotFound(`path_not_found`) for
         a path that is not canonical, or nobody's, and (`admin_api_elsewhere`) for the admin API's, BadInput(`foreign_key`) for a
-        key in the query, Unauthorized(`admin_token_refused`) for an admin token there."""
+        key in the query, (`duplicate_header`) for two, Unauthorized(`admin_token_refused`) for an admin token there."""
         key = (method, target, family)
         route = self._routes.get(key)
         if route is None:
             route = self._read(method, target, family)
-            if len(target) <= _TARGET_BYTES_KEPT:
+            if len(target) <= _TARGET_BYTES_KEPT and route.key_field is None:
                 if len(self._routes) >= _ROUTES_KEPT:
                     self._routes.clear()
                 self._routes[key] = route
@@ -146,10 +150,13 @@ class Routes:
             raise NotFound("path_not_found", "this path is not one the proxy forwards; check the base URL")
         found = self._metered(method, path)
         if found is None:
-            found = self._passed_through(method, path.decode("ascii"), family)
-        if query and carries_key(query) and not self._takes_unknown(found[0].family):
-            raise BadInput("foreign_key", "a key in the query is one no provider here takes; check the base URL")
-        return _route(agent, *found, query)
+            found = self._passed_through(method, path.decode("ascii"), family or family_of_query(query))
+        wire, key_field = found[0], None
+        if query:
+            query, key_field = key_taken_out(query, wire.family)
+            if carries_key(query) and not self._takes_unknown(wire.family):
+                raise BadInput("foreign_key", "a key in the query is one no provider here takes; check the base URL")
+        return _route(agent, *found, query, key_field)
 
     def _metered(self, method: str, path: bytes) -> tuple[Wire, Operation] | None:
         text = path.decode("ascii")
@@ -211,9 +218,11 @@ def _is_canonical(path: bytes) -> bool:
     return not _ESCAPE.search(decoded)
 
 
-def _route(agent: str | None, wire: Wire, operation: Operation, query: bytes) -> Route:
+def _route(
+    agent: str | None, wire: Wire, operation: Operation, query: bytes, key_field: tuple[bytes, bytes] | None
+) -> Route:
     path = operation.path.encode("ascii")
-    return Route(agent, wire, operation, path + b"?" + query if query else path)
+    return Route(agent, wire, operation, path + b"?" + query if query else path, key_field)
 
 
 def _operation(method: str, upstream: str, kind: OperationKind) -> Operation:

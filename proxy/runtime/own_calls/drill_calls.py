@@ -148,12 +148,14 @@ class DrillCaller:
 
     def _requests(self, agent: str) -> list[tuple[bytes, bytes]]:
         """Target and body of a plain call and of a stream, in the format that the stable version's provider speaks."""
-        path = FAMILIES[self._family_of(agent)].versioned_paths[0]
+        family = FAMILIES[self._family_of(agent)]
+        path = family.versioned_paths[0]
         wire = next(wire for wire in self._wires if wire.operation("POST", path) is not None)
         body = wire.smallest_call(_MODEL)
-        streamed = orjson.dumps({**orjson.loads(body), "stream": True})
         target = f"/a/{agent}{path}".encode()
-        return [(target, body), (target, streamed)]
+        if family.streamed_target is not None:
+            return [(target, body), (f"/a/{agent}{family.streamed_target}".encode(), body)]
+        return [(target, body), (target, orjson.dumps({**orjson.loads(body), "stream": True}))]
 
     def _family_of(self, agent: str) -> WireFamily:
         state = self._live.agent(agent)

@@ -123,6 +123,10 @@ class RequestFields:
             self.forwarded = _without(self.forwarded, listed)
             self.encodings = _without(self.encodings, listed)
 
+    def take_key(self, field: tuple[bytes, bytes]) -> None:
+        """Add the credential that stood elsewhere in the request."""
+        self.identity.append(field)
+
     def for_provider(self, provider: Provider, *, is_metered: bool, keeps_coding: bool = True) -> Headers:
         """What to send to the provider. A metered answer is asked for uncompressed, so that it can be read in passing.
 

@@ -101,12 +101,25 @@ class _InputLists(msgspec.Struct, gc=False):
     functions: list[_CountedFunction] = []
 
 
+class _CountedContent(msgspec.Struct, gc=False):
+    def __post_init__(self) -> None:
+        _count("contents")
+
+
+class _ContentLists(msgspec.Struct, gc=False):
+    """As above."""
+
+    contents: list[_CountedContent] = []
+    tools: list[_CountedTool] = []
+
+
 _lists: Final[JsonDecoder[_Lists]] = msgspec.json.Decoder(_Lists)
 _input_lists: Final[JsonDecoder[_InputLists]] = msgspec.json.Decoder(_InputLists)
+_content_lists: Final[JsonDecoder[_ContentLists]] = msgspec.json.Decoder(_ContentLists)
 
 
 def check_counts(body: bytes, most: Mapping[str, int]) -> None:
-    """Stop at the first object beyond the most there may be of `messages` (or `input`), `tools` and `functions`, whatever comes
+    """Stop at the first object beyond the most there may be of `messages` (or `input`, or `contents`), `tools` and `functions`, whatever comes
     behind it.
 
     Raises BadInput(`too_many_...`). A body that is not valid, or has other things there, is not judged here.
@@ -115,6 +128,8 @@ def check_counts(body: bytes, most: Mapping[str, int]) -> None:
     try:
         if "input" in most:
             _input_lists.decode(body)
+        elif "contents" in most:
+            _content_lists.decode(body)
         else:
             _lists.decode(body)
     except BadInput as refusal:

@@ -33,6 +33,16 @@ def in_one_telling(document: bytes) -> bytes:
     return document if again is None else again
 
 
+def is_any_told_twice(document: bytes, names: Sequence[bytes]) -> bool:
+    """Whether one of these names (in quotes) may stand in a document more than once."""
+    return any(document.count(name) > 1 for name in names)
+
+
+def told_at_largest(document: bytes) -> bytes | None:
+    """A document of the same members, each told once and at its largest; None where it cannot be read at all."""
+    return _anew(document)
+
+
 def _tells_a_total_twice(document: bytes) -> bool:
     for name in _TOTALS:  # noqa: SIM110 a loop costs half of any() on the path of every answer
         if document.count(name) > 1:
