@@ -19,10 +19,10 @@ from proxy.wires.google_gemini.parameters import config_of, put_config, set_conf
 from proxy.wires.google_gemini.places import ModelPath, plain_model
 from proxy.wires.google_gemini.spelling import Spelled
 from proxy.wires.google_gemini.tools import set_tools
-from proxy.wires.json.items import parse_items
+from proxy.wires.json.items import inserted_first, is_empty_list, parse_items
 from proxy.wires.json.members import JsonMembers, parse_members
 from proxy.wires.json.values import RawJson, decode, first_byte, json_text, spliced, wrong_kind
-from proxy.wires.shared.version_bytes import prompt_json
+from proxy.wires.shared.version_bytes import following_json, prompt_json
 from proxy.wires.shared.version_parts import TEXT, final_model, ignored_variables, joined_names, output_bound
 from proxy.wires.wire import Injection, InjectionPlan, RequestFacts
 
@@ -169,6 +169,10 @@ def set_prompt(body: Spelled, bundle: Bundle, variables: Mapping[str, str]) -> N
     parts = None if raw is None else _parts_of(raw)
     if prompt.mode == "if_absent" and parts is not None:
         return
+    if prompt.following:
+        _set_following(body, bundle, variables)
+    if not prompt.text:
+        return
     part = b'{"text":%b}' % prompt_json(bundle, variables)
     if raw is None or parts is None or prompt.mode == "replace":
         body.set(_INSTRUCTION, b'{"parts":[%b]}' % part)
@@ -178,6 +182,19 @@ def set_prompt(body: Spelled, bundle: Bundle, variables: Mapping[str, str]) -> N
     splice = items.insert(0 if prompt.mode == "prepend" else len(items.values), part)
     inside.set("parts", spliced(items.raw, splice))
     body.set(_INSTRUCTION, inside.edits.render())
+
+
+def _set_following(body: Spelled, bundle: Bundle, variables: Mapping[str, str]) -> None:
+    """The messages of the version's prompt before the caller's contents. Raises BadInput."""
+    raw = body.given("contents")
+    if raw is None or first_byte(raw) not in b"[{":
+        raise wrong_kind("contents", "a list of contents")
+    listed = b"[" + bytes(raw) + b"]" if first_byte(raw) == _OBJECT else raw
+    ours = b",".join(
+        b'{"role":"%b","parts":[{"text":%b}]}' % (b"model" if role == "assistant" else b"user", text)
+        for role, text in following_json(bundle, variables)
+    )
+    body.set("contents", spliced(listed, inserted_first(listed, ours, is_empty=is_empty_list(listed))))
 
 
 def _parts_of(raw: RawJson) -> bytes | None:

@@ -42,6 +42,29 @@ def test_without_a_system_prompt_of_the_callers_ours_is_added(mode: str) -> None
     assert injected(f"{{{HI}}}", version) == f'{{{HI},"systemInstruction":{{"parts":[{OURS}]}}}}'
 
 
+@pytest.mark.parametrize(
+    ("mode", "sent", "expected"),
+    [
+        ("replace", f"{{{HI}}}", '{"contents":[%s,{"role":"user","parts":[{"text":"hi"}]}],"systemInstruction":{"parts":[{"text":"Ours."}]}}'),
+        ("replace", '{"contents" : {"parts":{"text":"hi"}}}', '{"contents" : [%s,{"parts":{"text":"hi"}}],"systemInstruction":{"parts":[{"text":"Ours."}]}}'),
+        ("if_absent", f'{{{HI},"systemInstruction":{{"parts":{{"text":"a"}}}}}}', f'{{{HI},"systemInstruction":{{"parts":{{"text":"a"}}}}}}'),
+    ],
+)  # fmt: skip
+def test_examples_stand_before_the_callers_contents(mode: str, sent: str, expected: str) -> None:
+    messages = [
+        {"role": "system", "text": "Ours."},
+        {"role": "user", "text": "Sort {{x}}"},
+        {"role": "assistant", "text": "Done."},
+    ]
+    version = {"prompt": {"messages": messages, "mode": mode, "variables": {"x": None}}}
+    ours = '{"role":"user","parts":[{"text":"Sort \\"1\\""}]},{"role":"model","parts":[{"text":"Done."}]}'
+    assert injected(sent, version, variables={"x": '"1"'}) == expected.replace("%s", ours)
+    assert refusal_of('{"contents":7}', version | {"prompt": {"messages": [{"role": "user", "text": "u"}]}}) == (
+        "wrong_kind",
+        "contents",
+    )
+
+
 def test_variables_are_filled_in() -> None:
     version = {"prompt": {"text": 'Hi {{who}} "x"', "variables": {"who": None}}}
     sent = json.loads(injected(f"{{{HI}}}", version, variables={"who": 'A"b'}))
