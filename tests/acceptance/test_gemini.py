@@ -147,7 +147,14 @@ async def test_a_key_in_the_query_goes_on_in_its_header(gemini: Deployment) -> N
             "displayName": "support",
             "supportedGenerationMethods": ["generateContent", "countTokens"],
         }
-    for run in await gemini.operator.runs(len(gemini.simulator.calls) + 2):
+    target = f"/v1/models?key={KEY}"
+    async with gemini.session.get(gemini.server.traffic_url + target) as response:
+        assert (await response.json())["models"]
+    # Beside a key of somebody else's it says nothing of whose the call is.
+    stranger = {"authorization": "Bearer somebody-elses"}
+    async with gemini.session.get(gemini.server.traffic_url + target, headers=stranger) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (400, "foreign_key")
+    for run in await gemini.operator.runs(len(gemini.simulator.calls) + 3):
         assert KEY not in json.dumps(run)
 
 

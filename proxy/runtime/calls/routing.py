@@ -106,7 +106,10 @@ class Routes:
 
     def of(self, call: Call, fields: RequestFields) -> Route:
         """As `route`, by all that the call says of its family."""
-        route = self.route(call.method, call.target, fields.version_family)
+        family = fields.version_family
+        if family is None and b"?" in call.target and not fields.has_key:
+            family = family_of_query(call.target.partition(b"?")[2])
+        route = self.route(call.method, call.target, family)
         if not route.operation.is_metered and fields.version_family is None and (family := fields.family) is not None:
             # Its path may be known to several families: the key says whose it is.
             route = self.route(call.method, call.target, family)
@@ -150,7 +153,7 @@ class Routes:
             raise NotFound("path_not_found", "this path is not one the proxy forwards; check the base URL")
         found = self._metered(method, path)
         if found is None:
-            found = self._passed_through(method, path.decode("ascii"), family or family_of_query(query))
+            found = self._passed_through(method, path.decode("ascii"), family)
         wire, key_field = found[0], None
         if query:
             query, key_field = key_taken_out(query, wire.family)

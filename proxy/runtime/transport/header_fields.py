@@ -152,6 +152,11 @@ class RequestFields:
         return [*self.forwarded, *encodings, *credentials]
 
     @property
+    def has_key(self) -> bool:
+        """Whether a header field carries a credential."""
+        return any(name in CREDENTIAL_HEADERS and value for name, value in self.identity)
+
+    @property
     def family(self) -> WireFamily | None:
         """Whose client sends this, by its version header or by its key; None: neither tells."""
         return self.version_family or family_of_keys(self.identity)
