@@ -73,6 +73,7 @@ class GoogleGemini:
     name: str = "google_gemini"
     family: WireFamily = "google"
     stream_type: bytes = EVENT_STREAM
+    is_conversation: bool = True
 
     def __init__(self, bounds: RequestBounds | None = None) -> None:
         self._bounds = RequestBounds() if bounds is None else bounds
