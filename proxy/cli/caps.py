@@ -42,6 +42,18 @@ def _unmetered(cap: Document) -> str:
     return "unknown" if calls is None else f"{calls} calls" if calls else ""
 
 
+def _by_crashes(cap: Document) -> str:
+    """What crashes charged, and what they can; nothing where they charged nothing. An older server does not say how much it can be."""
+    if not cap.get("charged_by_crashes"):
+        return ""
+    charged = _amount("charged_by_crashes", cap)
+    return (
+        f"{charged} of at most {_amount('charged_by_crashes_at_most', cap)}"
+        if "charged_by_crashes_at_most" in cap
+        else charged
+    )
+
+
 CAPS: Columns = {
     "CAP": member("id"),
     "SCOPE": scope_text,
@@ -50,7 +62,7 @@ CAPS: Columns = {
     "LIMIT": lambda cap: _amount("limit", cap),
     "SPENT": lambda cap: _amount("spent", cap),
     "HELD": lambda cap: _amount("held", cap),
-    "BY CRASHES": lambda cap: _amount("charged_by_crashes", cap) if cap.get("charged_by_crashes") else "",
+    "BY CRASHES": _by_crashes,
     "UNMETERED": _unmetered,
     "REMAINING": lambda cap: _amount("remaining", cap),
     "AT LIMIT": member("at_limit"),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -149,6 +150,37 @@ async def test_after_the_owner_is_killed_its_workers_end_and_spent_is_at_least_w
         assert shown["held"] == 0
         assert simulator.billed_nanodollars / 1e9 <= shown["spent"] < 1000
         assert await many(restarted, 6) == {(200, "support@1"): 6}
+
+
+async def test_lives_that_all_end_in_kills_charge_a_cap_no_more_than_one_lease_and_never_too_little(
+    simulator: Simulator, home: Path
+) -> None:
+    """Calls are answered before anything is killed, so that only what the lease stood for can be charged beside them."""
+    async with aiohttp.ClientSession() as session:
+        for life in range(3):
+            async with served(home, simulator, session) as (process, traffic, operator):
+                if not life:
+                    await operator.agent("support", "one")
+                    await cap(operator, "calls", 640)
+                (shown,) = (await operator.get("/caps"))["items"]
+                received, charged = simulator.record.received, shown["charged_by_crashes"]
+                assert received <= shown["spent"] <= received + charged
+                assert shown["charged_by_crashes_at_most"] == 10
+                assert charged <= 10
+                assert (charged > 0) == (life > 0)
+                pids = [worker["pid"] for worker in (await operator.get("/status"))["workers"]]
+                for victim in pids:
+                    assert [await bare_call(traffic) for _ in range(10)] == [200] * 10
+                    os.kill(victim, signal.SIGKILL)
+                    await eventually(partial(all_serve, operator, victim))
+                process.kill()
+                await process.wait()
+
+
+async def all_serve(operator: Operator, gone: int) -> bool:
+    """Whether every worker takes calls, and none of them is the one that was killed."""
+    now = (await operator.get("/status"))["workers"]
+    return all(worker["serving"] and worker["pid"] != gone for worker in now)
 
 
 async def test_sigterm_to_the_owner_drains_every_worker_and_ends_with_code_zero(

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import sys
+from typing import Any
 
 import pytest
 
@@ -241,3 +242,15 @@ async def test_attempts_of_a_run_and_what_was_dropped_are_a_line_each(switchback
     assert "number 1, status 429\n" in shown
     assert "number 2, status 200\n" in shown
     assert "top_p, stop\n" in shown
+
+
+def test_what_crashes_charged_is_shown_with_what_they_can() -> None:
+    shown = CAPS["BY CRASHES"]
+    cap: dict[str, Any] = {"unit": "usd", "charged_by_crashes": 0.5, "charged_by_crashes_at_most": 1.5625}
+    assert shown(cap) == "$0.50 of at most $1.5625"
+    assert (
+        shown({**cap, "unit": "calls", "charged_by_crashes": 3, "charged_by_crashes_at_most": 10}) == "3 of at most 10"
+    )
+    assert shown({**cap, "charged_by_crashes": 0}) == shown({**cap, "charged_by_crashes": None}) == ""
+    del cap["charged_by_crashes_at_most"]
+    assert shown(cap) == "$0.50"

@@ -20,6 +20,7 @@ import msgspec
 from proxy.core.errors import BadInput
 from proxy.core.scopes import EACH, CallFacts, Scope, ScopeDocument
 from proxy.core.shapes import Amount, Count, Moment, Who, Why
+from proxy.core.spending.leases import largest_lease
 from proxy.core.times import rfc3339
 
 CapUnit = Literal["usd", "tokens", "calls", "in_flight"]
@@ -185,6 +186,8 @@ class CapStateDocument(CapDocument):
     held: Amount | None
     remaining: Amount | None
     charged_by_crashes: Amount | None
+    #: What of that one counter can come to in one window, beside what calls in flight held.
+    charged_by_crashes_at_most: Amount
     #: Calls that counted here and could not be metered: what they spent is in no sum. Null: that cannot be known.
     unmetered: Count | None
     #: The fullest, the very fullest first.
@@ -233,6 +236,8 @@ def cap_state_document(
     """A cap with what all its counters of the window that began then spent and hold (`sums`), and the fullest of them (key,
     spent, held), the very fullest first. The cap's `remaining` is what that one has left. `charged`: what of spent crashes
     left. `unmetered`: how many calls nobody could meter, None where that is not known. Unless `is_known`, what was spent is null: the ledger could not be read yet."""
+    # A crash ends all calls in flight.
+    at_most = shown_amount(cap.unit, 0 if cap.unit == "in_flight" else largest_lease(cap.limit_amount))
     if not is_known:
         return {
             **cap_document(cap),
@@ -240,6 +245,7 @@ def cap_state_document(
             "spent": None,
             "held": None,
             "charged_by_crashes": None,
+            "charged_by_crashes_at_most": at_most,
             "unmetered": None,
             "remaining": None,
             "counters": [],
@@ -252,6 +258,7 @@ def cap_state_document(
         "spent": shown_amount(cap.unit, sums[0]),
         "held": shown_amount(cap.unit, sums[1]),
         "charged_by_crashes": shown_amount(cap.unit, charged),
+        "charged_by_crashes_at_most": at_most,
         "unmetered": unmetered,
         "remaining": shown[0]["remaining"] if shown else shown_amount(cap.unit, cap.limit_amount),
         "counters": shown,

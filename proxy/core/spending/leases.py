@@ -7,8 +7,12 @@ Keeping and writing leases is runtime's matter (counters.py, writer.py).
 With several workers the owner of the ledger lends each a part of its lease, so that its calls need not wait for the owner
 either. What is lent counts as held; it comes back when somebody else needs it (runtime's lending.py).
 
-What crashes charged in a window is taken off what a lease in it may be: one process that crashes again and again charges no more
-than one lease in all, and what its calls in flight held.
+What crashes charged in a window is taken off what a lease in it may be: a process that crashes again and again, and its workers, which
+may die more often, charge no more than one lease in all, and what calls in flight held. So a life after a crash goes on with
+what its lease still is, and takes no other on top.
+
+Decision: what a crash charged is not given back. The runs that were recorded tell what some calls spent that only the lease stood for, and
+nothing proves that there were no others: a call is sent before anything of it is written. What stays charged is bounded and shown.
 
 Decision: at least 1/1024 of the limit, at most 1/64. A cap too small for that (one hold is more than 1/64) has no lease, and its calls wait
 for their rows, in exchange for nothing over-counted.
@@ -35,10 +39,16 @@ def wanted_lease(lease: int, needed: int, limit: int) -> int:
     return max(lease, limit // _LEAST_SHARE) if needed else lease
 
 
+def largest_lease(limit: int, charged: int = 0) -> int:
+    """What a lease of a counter may be, and so what a crash may charge there without a call, at most. `charged`: what crashes charged in
+    this window already."""
+    return max(0, limit // LEASE_SHARE - charged)
+
+
 def bounded_lease(wanted: int, limit: int, one_hold: int, room: int | None, charged: int = 0) -> int:
     """What of a wanted lease is given. `one_hold`: what a call holds; a lease that covers none is useless. `room`: what the
     limit leaves beyond the rows; None where calls may pass it. `charged`: what crashes charged in this window."""
-    bound = max(0, limit // LEASE_SHARE - charged)
+    bound = largest_lease(limit, charged)
     if room is not None and room < bound:
         bound = room
     given = min(wanted, bound)

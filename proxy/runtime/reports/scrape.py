@@ -59,10 +59,12 @@ class Scrape:
         snapshot = metrics.labels.snapshot = parts.live.current
         metrics.switches_on(switch for switch in snapshot.switches if switch.is_active(now))
         # Of a cap whose ledger could not be read nobody knows what is left: there is no series.
-        metrics.caps_left((cap, self._left(cap)) for cap in snapshot.caps if parts.ledger.knows(cap))
+        metrics.caps_stand((cap, *self._ratios(cap)) for cap in snapshot.caps if parts.ledger.knows(cap))
 
-    def _left(self, cap: Cap) -> float:
-        ledger = self._parts.ledger
-        fullest = ledger.standing(cap, ledger.window_of(cap)).fullest()
+    def _ratios(self, cap: Cap) -> tuple[float, float]:
+        """Of its limit, what is left and what crashes charged."""
+        ledger, limit = self._parts.ledger, cap.limit_amount
+        standing = ledger.standing(cap, ledger.window_of(cap))
+        fullest = standing.fullest()
         used = fullest[0].spent + fullest[0].held if fullest else 0
-        return max(0, cap.limit_amount - used) / cap.limit_amount if cap.limit_amount else 0.0
+        return (max(0, limit - used) / limit, standing.charged / limit) if limit else (0.0, 0.0)

@@ -24,7 +24,7 @@ from proxy.core.spending.caps import (
     window_end,
     window_start,
 )
-from proxy.core.spending.leases import bounded_lease, wanted_lease
+from proxy.core.spending.leases import bounded_lease, largest_lease, wanted_lease
 
 #: A lease follows what was needed in this and the last stretch of this length.
 _STRETCH_MICROSECONDS: Final = 10_000_000
@@ -175,9 +175,12 @@ class Counter:
         return Tally(self.spent, self.held, self.charged)
 
     @property
-    def is_near_limit(self) -> bool:
-        """Whether spent, held and the lease together could pass a hard cap's limit."""
-        return self.cap.is_hard and self.cap.limit_amount - self.spent - self.held < self.lease
+    def is_lease_too_large(self) -> bool:
+        """Whether spent, held and the lease together could pass a hard cap's limit, or a crash charge more than is left of what crashes may."""
+        cap, lease = self.cap, self.lease
+        if lease > largest_lease(cap.limit_amount, self.charged):
+            return True
+        return cap.is_hard and cap.limit_amount - self.spent - self.held < lease
 
     @property
     def is_idle(self) -> bool:

@@ -98,6 +98,8 @@ class Lending:
         counter.standing.charged += amount
         hold.spent = amount
         hold.settled_by = "lease"
+        # By itself, not among others of its batch: the next life reads from rows what crashes charged.
+        hold.has_row = True
         hold.settled_at_microseconds = now
         self._writer.end((hold,))
 

@@ -158,7 +158,8 @@ class LedgerWriter:
                 del self._drawn[hold]
                 hold.counter.drawn += hold.spent - hold.amount
                 hold.freed = hold.spent
-            if is_full:
+            # What became of a dead worker's loan is told apart, so that the next life knows what crashes charged; they are few.
+            if is_full and hold.settled_by != "lease":
                 self._merge(hold)
             elif hold.has_row:
                 self._rows.append(hold)
@@ -268,8 +269,8 @@ class LedgerWriter:
         batch = _Batch(waiting, self._long_calls(), rows, ended, {})
         settled = rows + ended
         seen, self._leases_to_see = self._leases_to_see, set()
-        # What leaves the lease for a row must shrink it where both together could pass the limit.
-        seen |= {one.counter for one in (*settled, *batch.long_calls) if one.counter.is_near_limit}
+        # What leaves the lease for a row must shrink it where both together could pass the limit, or crashes charge more than one lease.
+        seen |= {one.counter for one in (*settled, *batch.long_calls) if one.counter.is_lease_too_large}
         ending = set(ends_leases)
         if not seen and not ending:
             return batch

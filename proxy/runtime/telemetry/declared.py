@@ -50,6 +50,10 @@ _ALL: Final = (
     Declared("switchback_switch_observed", "counter", "sum", "Calls a switch in mode observe would have met."),
     Declared("switchback_ignored_variables", "counter", "sum", "Variables sent that the prompt does not declare."),
     Declared("switchback_cap_warnings", "counter", "sum", "Calls past a cap that only warns.", _CAP),
+    Declared(
+        "switchback_cap_charged_by_crashes_ratio", "gauge", "owner",
+        "What crashes charged in a cap's window without a call, of its limit; counters of users together.", _CAP,
+    ),
     Declared("switchback_cap_remaining_ratio", "gauge", "owner", "What is left of a cap in its window, 0 to 1.", _CAP),
     Declared("switchback_holds_outstanding", "gauge", "owner", "Ledger rows held and not settled."),
     # Releases.

@@ -74,6 +74,7 @@ class Metrics:
         self.ignored_variables = self._counter("switchback_ignored_variables")
         self._cap_warnings = self._counter("switchback_cap_warnings")
         self._cap_remaining_ratio = self._gauge("switchback_cap_remaining_ratio")
+        self._cap_charged_ratio = self._gauge("switchback_cap_charged_by_crashes_ratio")
         self.holds_outstanding = self._gauge("switchback_holds_outstanding")
         self._switch_active = self._gauge("switchback_switch_active")
         self.labels = LabelCollector()
@@ -126,11 +127,14 @@ class Metrics:
         """Somebody told a fact about a run."""
         self._outcomes.labels(agent, version, name, value).inc()
 
-    def caps_left(self, ratios: Iterable[tuple[Cap, float]]) -> None:
-        """What is left of every cap."""
+    def caps_stand(self, ratios: Iterable[tuple[Cap, float, float]]) -> None:
+        """What is left of every cap, and what crashes charged."""
         self._cap_remaining_ratio.clear()
-        for cap, ratio in list(ratios)[:_MAX_SERIES]:
-            self._cap_remaining_ratio.labels(*_cap_labels(cap)).set(ratio)
+        self._cap_charged_ratio.clear()
+        for cap, left, charged in islice(ratios, _MAX_SERIES):
+            labels = _cap_labels(cap)
+            self._cap_remaining_ratio.labels(*labels).set(left)
+            self._cap_charged_ratio.labels(*labels).set(charged)
 
     def switches_on(self, switches: Iterable[Switch]) -> None:
         """The switches that are active."""

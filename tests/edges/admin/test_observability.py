@@ -29,12 +29,14 @@ async def test_metrics_follow_what_is_in_force(admin: Admin) -> None:
     cap = await admin.post("/caps", {"scope": {}, "window": "day", "unit": "calls", "limit": 4})
     none = await admin.post("/caps", {"scope": {}, "window": "day", "unit": "tokens", "limit": 0})
     counted = next(one for one in admin.commands.live.current.caps if one.id == cap["id"])
-    admin.commands.ledger.load(counted, CounterKey(counted.id, NOON - 12 * AN_HOUR), 1)
+    admin.commands.ledger.load(counted, CounterKey(counted.id, NOON - 12 * AN_HOUR), 1, 1)
     now = await samples(admin)
     assert now["switchback_switch_active", "observe", "agent=support"] == 1
     assert now["switchback_switch_active", "observe", "everything"] == 1
     assert now["switchback_cap_remaining_ratio", cap["id"], "everything", "calls", "day"] == 0.75
     assert now["switchback_cap_remaining_ratio", none["id"], "everything", "tokens", "day"] == 0
+    assert now["switchback_cap_charged_by_crashes_ratio", cap["id"], "everything", "calls", "day"] == 0.25
+    assert now["switchback_cap_charged_by_crashes_ratio", none["id"], "everything", "tokens", "day"] == 0
     assert now["switchback_recorder_queue_length",] == now["switchback_holds_outstanding",] == 0
 
     await admin.call("DELETE", f"/caps/{none['id']}")

@@ -10,7 +10,7 @@ from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Unavailable
 from proxy.core.scopes import CallFacts
 from proxy.core.snapshot import Snapshot
-from proxy.core.spending.caps import Cap
+from proxy.core.spending.caps import Cap, CounterKey
 from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.versions.versions import Version
 from proxy.runtime.calls.conversations import Conversations
@@ -41,6 +41,15 @@ class CheckedRows(Rows):
         assert all(self.rows.get(row, (0, None))[1] is None for row in settled), "settled twice"
         self.settled_by |= {row.attempt: row.settled_by for row in settled_in(writes)}
         self.commit(writes)
+
+    def charged_without_a_call(self, key: CounterKey) -> int:
+        """What dead workers left of their loans, and what the owner would leave of its lease if it died now."""
+        loans = [
+            spent
+            for (attempt, of), (_, spent) in self.rows.items()
+            if of == key and self.settled_by.get(attempt) == "lease"
+        ]
+        return sum(spent or 0 for spent in loans) + self.leases.get(key, 0)
 
     async def record_runs(self, runs: Iterable[Run], attempts: Iterable[Attempt]) -> None:
         """Nobody asks for them."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.core.errors import Refusal
 from proxy.core.spending.caps import CounterKey, window_start
+from proxy.core.spending.leases import largest_lease
 from proxy.runtime.workers.remote_ledger import OwnTicket
 from tests.harness import PATIENCE_SECONDS
 from tests.runtime.spending.given import WIDE, Call, cap
@@ -112,6 +113,7 @@ class WorkerLeaseHistory:
         tally = self.fleet.ledger.counter(self.key)
         assert self.true <= tally.spent + tally.held <= self.highest
         assert self.true <= self.fleet.disk.charged(self.key) <= self.highest
+        assert self.fleet.disk.charged_without_a_call(self.key) <= largest_lease(self.highest)
 
     async def end(self) -> None:
         """Everything arrives, calls end, workers leave: nothing is held, and counters equal the rows."""
