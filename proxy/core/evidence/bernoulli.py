@@ -13,20 +13,28 @@ A block must be closed when it is evaluated: what comes late opens a new one and
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import accumulate
+from operator import mul
+from typing import Final, NamedTuple
 
 #: The odds ratios looked for, as multiples of the tolerated one.
-ALTERNATIVES: Final = (1.5, 2.0, 4.0, 10.0)
+ALTERNATIVES: Final[tuple[float, ...]] = (1.5, 2.0, 4.0, 10.0)
+#: Up to here exponentials are added as they are: far from where floats end on either side.
+_SAFE_LOG: Final = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Arms:
+class Arms(NamedTuple):
     """One block: runs of the candidate and of stable, and how many of them were bad."""
 
     candidate_runs: int
     candidate_bad: int
     stable_runs: int
     stable_bad: int
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether there is nobody to compare, or nothing bad."""
+        return self.candidate_runs == 0 or self.stable_runs == 0 or self.candidate_bad + self.stable_bad == 0
 
 
 def block_log_e(block: Arms, odds_ratio: float, tolerance: float = 1.0) -> float:
@@ -40,42 +48,42 @@ def block_log_e(block: Arms, odds_ratio: float, tolerance: float = 1.0) -> float
 
 def _log_es(block: Arms, odds_ratios: Sequence[float], tolerance: float) -> tuple[float, ...]:
     """`block_log_e` for several odds ratios, whose terms are the same."""
-    bad = block.candidate_bad + block.stable_bad
-    if block.candidate_runs == 0 or block.stable_runs == 0 or bad == 0:
+    if block.tells_nothing:
         return (0.0,) * len(odds_ratios)
-    terms = _hypergeometric_logs(block.candidate_runs, block.stable_runs, bad)
-    null = _log_normaliser(terms, tolerance) - block.candidate_bad * math.log(tolerance)
-    return tuple(block.candidate_bad * math.log(psi) - _log_normaliser(terms, psi) + null for psi in odds_ratios)
-
-
-def _log_normaliser(terms: Sequence[tuple[int, float]], odds_ratio: float) -> float:
-    """ln M(psi): the generating function of the candidate's bad runs given the block's margins."""
-    if odds_ratio == 1.0:
-        return 0.0
-    log_odds = math.log(odds_ratio)
-    return log_sum_exp([log_weight + j * log_odds for j, log_weight in terms])
-
-
-def _hypergeometric_logs(candidate_runs: int, stable_runs: int, bad: int) -> list[tuple[int, float]]:
-    """(j, ln P(j)): how likely j of the `bad` runs are the candidate's when the arms do not differ.
-
-    The first term by `lgamma`, each further one from the one before, which is exact enough and far cheaper.
-    """
-    least, most = max(0, bad - stable_runs), min(bad, candidate_runs)
-    log_weight = (
-        _log_choose(candidate_runs, least)
-        + _log_choose(stable_runs, bad - least)
-        - _log_choose(candidate_runs + stable_runs, bad)
+    null, *normalisers = _log_normalisers(block, (tolerance, *odds_ratios))
+    null -= block.candidate_bad * math.log(tolerance)
+    return tuple(
+        [block.candidate_bad * math.log(psi) - log + null for psi, log in zip(odds_ratios, normalisers, strict=True)]
     )
-    terms = [(least, log_weight)]
-    for j in range(least, most):
-        log_weight += math.log((candidate_runs - j) * (bad - j) / ((j + 1) * (stable_runs - bad + j + 1)))
-        terms.append((j + 1, log_weight))
-    return terms
 
 
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+def _log_normalisers(block: Arms, odds_ratios: Sequence[float]) -> list[float]:
+    """ln M(psi) for each psi: the generating function of the candidate's bad runs given the block's margins, a polynomial in psi whose
+    coefficients are how likely j of the bad runs are the candidate's when the arms do not differ. Each coefficient follows from the
+    one before, and their sum is 1."""
+    runs, others, bad = block.candidate_runs, block.stable_runs, block.candidate_bad + block.stable_bad
+    least, most = max(0, bad - others), min(bad, runs)
+    ratios = [(runs - j) * (bad - j) / ((j + 1) * (others - bad + j + 1)) for j in range(least, most)]
+    # The first ratio is the largest: no sum is above that power, nor does it lack more than what is too small to see.
+    steepest = max([1.0, *ratios[:1]]) * max([1.0, *odds_ratios])
+    if len(ratios) * math.log(steepest) < _SAFE_LOG:
+        coefficients = list(accumulate(ratios, mul, initial=1.0))
+        log_whole = math.log(sum(coefficients))
+        coefficients.reverse()
+        logs = [math.log(_polynomial(coefficients, psi)) for psi in odds_ratios]
+    else:
+        log_terms = list(accumulate(map(math.log, ratios), initial=0.0))
+        log_whole = log_sum_exp(log_terms)
+        logs = [log_sum_exp([log + j * math.log(psi) for j, log in enumerate(log_terms)]) for psi in odds_ratios]
+    return [least * math.log(psi) + log - log_whole for psi, log in zip(odds_ratios, logs, strict=True)]
+
+
+def _polynomial(coefficients: Sequence[float], x: float) -> float:
+    """Its value; the coefficient of the highest power first."""
+    value = 0.0
+    for coefficient in coefficients:
+        value = value * x + coefficient
+    return value
 
 
 def log_sum_exp(logs: Sequence[float]) -> float:
@@ -93,6 +101,8 @@ class OddsEvidence:
 
     def after(self, block: Arms) -> "OddsEvidence":
         """The evidence once `block` is closed too."""
+        if block.tells_nothing:
+            return self
         log_es = _log_es(block, [self.tolerance * alternative for alternative in ALTERNATIVES], self.tolerance)
         sums = tuple(before + more for before, more in zip(self.log_sums, log_es, strict=True))
         return OddsEvidence(self.tolerance, sums)

@@ -6,41 +6,25 @@ is divided. The larger of the two arms' counts: a design effect of the differenc
 with few users.
 """
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from operator import add, mul
-from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar, overload
+from typing import Final, Generic, Self, TypeVar, overload
 
 CLUSTERS: Final = 64
-
-
-class ClusterCount(NamedTuple):
-    """Runs, and bad runs, of the users of one cluster."""
-
-    runs: int
-    bad: int
-
-    def plus(self, more: "ClusterCount") -> "ClusterCount":
-        return ClusterCount(self.runs + more.runs, self.bad + more.bad)
-
-
-class ClusteredCell(Protocol):
-    """What is counted of something, and adds."""
-
-    def plus(self, more: Self, /) -> Self: ...
-
+_NONE: Final = (0,) * CLUSTERS
 
 _Owner = TypeVar("_Owner")
 _Value = TypeVar("_Value")
-_Key = TypeVar("_Key")
-_AnyCell = TypeVar("_AnyCell", bound=ClusteredCell)
+_Number = TypeVar("_Number", int, float)
 
 
-def add_cells(cells: MutableMapping[_Key, _AnyCell], more: Mapping[_Key, _AnyCell]) -> None:
-    """Add to each cell what came for it."""
-    for key, cell in more.items():
-        before = cells.get(key)
-        cells[key] = cell if before is None else before.plus(cell)
+def with_more(by_cluster: Iterable[_Number], more: Mapping[int, _Number]) -> tuple[_Number, ...]:
+    """Sums by cluster 0..63, with what came for some of them."""
+    sums = list(by_cluster)
+    for cluster, amount in more.items():
+        sums[cluster] += amount
+    return tuple(sums)
 
 
 class ComputedOnce(Generic[_Owner, _Value]):
@@ -63,96 +47,68 @@ class ComputedOnce(Generic[_Owner, _Value]):
         return value
 
 
-class _Moments(NamedTuple):
-    """Over the clusters of one arm and step: sums of runs, of bad runs, of their squares and of their product; a bit for each cluster
-    that has runs."""
+@dataclass(frozen=True)
+class StepClusters:
+    """One arm's runs, and bad runs, in one step, of each cluster 0..63, and over the clusters their sums, those of their squares and of
+    their product. A tick changes the clusters that had runs in it; a step that is over does not change any more."""
 
+    runs_of: tuple[int, ...] = _NONE
+    bad_of: tuple[int, ...] = _NONE
     runs: int = 0
     bad: int = 0
     runs_squared: int = 0
     runs_by_bad: int = 0
     bad_squared: int = 0
-    occupied: int = 0
 
+    @classmethod
+    def of(cls, runs_of: tuple[int, ...], bad_of: tuple[int, ...]) -> "StepClusters":
+        """Of counts by cluster. Raises ValueError where they are not 64 each."""
+        if not len(runs_of) == len(bad_of) == CLUSTERS:
+            raise ValueError(f"counts of {len(runs_of)} and {len(bad_of)} clusters")
+        return cls().plus(dict(enumerate(runs_of)), dict(enumerate(bad_of)))
 
-@dataclass(frozen=True)
-class StepClusters:
-    """One arm's counts in one step: by cluster 0..63, clusters without a run left out. What follows from them is computed once: a step
-    that is over does not change any more, and one that goes on is changed by the clusters that had runs."""
-
-    counts: Mapping[int, ClusterCount] = field(default_factory=dict[int, ClusterCount])
-
-    def plus(self, more: Mapping[int, ClusterCount]) -> "StepClusters":
-        """With what was counted later in the same step."""
-        counts = dict(self.counts)
-        moments = _with_more(counts, self._moments, more)
-        step = StepClusters(counts)
-        step.__dict__["_moments"] = moments
-        return step
-
-    @ComputedOnce
-    def _moments(self) -> _Moments:
-        return _with_more({}, _Moments(), self.counts)
-
-    @property
-    def runs(self) -> int:
-        return self._moments.runs
-
-    @property
-    def bad(self) -> int:
-        return self._moments.bad
-
-    @property
-    def occupied(self) -> int:
-        """The clusters that have runs, a bit for each."""
-        return self._moments.occupied
+    def plus(self, runs: Mapping[int, int], bad: Mapping[int, int]) -> "StepClusters":
+        """With what was counted later in the same step, by cluster."""
+        runs_of, bad_of = list(self.runs_of), list(self.bad_of)
+        all_runs, all_bad = self.runs, self.bad
+        runs_squared, runs_by_bad, bad_squared = self.runs_squared, self.runs_by_bad, self.bad_squared
+        for cluster, more in runs.items():
+            had = runs_of[cluster]
+            runs_of[cluster] = had + more
+            all_runs += more
+            runs_squared += more * (had + had + more)
+            runs_by_bad += more * bad_of[cluster]
+        for cluster, more in bad.items():
+            had = bad_of[cluster]
+            bad_of[cluster] = had + more
+            all_bad += more
+            bad_squared += more * (had + had + more)
+            runs_by_bad += more * runs_of[cluster]
+        return StepClusters(tuple(runs_of), tuple(bad_of), all_runs, all_bad, runs_squared, runs_by_bad, bad_squared)
 
     @property
     def tells(self) -> bool:
         """Whether some runs differ from others."""
-        moments = self._moments
-        return 0 < moments.bad < moments.runs
+        return 0 < self.bad < self.runs
 
     @property
     def expected(self) -> float:
         """The spread of bad runs that independent runs would give; 0 where no run differs from the others."""
-        moments = self._moments
-        return moments.bad * (moments.runs - moments.bad) / moments.runs if moments.runs else 0.0
+        return self.bad * (self.runs - self.bad) / self.runs if self.runs else 0.0
 
     @property
     def spread(self) -> float:
         """The sum of squares of `residuals`, from whole numbers."""
-        runs, bad, runs_squared, runs_by_bad, bad_squared, _ = self._moments
-        return (runs * (bad_squared * runs - 2 * bad * runs_by_bad) + bad * bad * runs_squared) / (runs * runs)
+        runs, bad = self.runs, self.bad
+        return (runs * (self.bad_squared * runs - 2 * bad * self.runs_by_bad) + bad * bad * self.runs_squared) / (
+            runs * runs
+        )
 
     @ComputedOnce
     def residuals(self) -> list[float]:
         """Bad runs of each cluster beyond those of the step's rate."""
-        rate, residuals = self.bad / self.runs, [0.0] * CLUSTERS
-        for cluster, (runs, bad) in self.counts.items():
-            residuals[cluster] = bad - runs * rate
-        return residuals
-
-
-def _with_more(
-    counts: MutableMapping[int, ClusterCount], moments: _Moments, more: Mapping[int, ClusterCount]
-) -> _Moments:
-    """The moments once `more` is added to the counts, which it is."""
-    runs, bad, runs_squared, runs_by_bad, bad_squared, occupied = moments
-    for cluster, (more_runs, more_bad) in more.items():
-        had_runs, had_bad = counts.get(cluster, _NOTHING)
-        counts[cluster] = ClusterCount(had_runs + more_runs, had_bad + more_bad)
-        runs += more_runs
-        bad += more_bad
-        runs_squared += more_runs * (2 * had_runs + more_runs)
-        runs_by_bad += had_runs * more_bad + had_bad * more_runs + more_runs * more_bad
-        bad_squared += more_bad * (2 * had_bad + more_bad)
-        if more_runs:
-            occupied |= 1 << cluster
-    return _Moments(runs, bad, runs_squared, runs_by_bad, bad_squared, occupied)
-
-
-_NOTHING: Final = ClusterCount(0, 0)
+        rate = self.bad / self.runs
+        return [bad - runs * rate for runs, bad in zip(self.runs_of, self.bad_of, strict=True)]
 
 
 def design_effect(candidate: Iterable[StepClusters], stable: Iterable[StepClusters]) -> float:
@@ -162,10 +118,10 @@ def design_effect(candidate: Iterable[StepClusters], stable: Iterable[StepCluste
 
 def non_empty(steps: Iterable[StepClusters]) -> int:
     """How many clusters have at least one run, over all steps of one arm."""
-    occupied = 0
+    runs: tuple[int, ...] = _NONE
     for step in steps:
-        occupied |= step.occupied
-    return occupied.bit_count()
+        runs = step.runs_of if runs is _NONE else tuple(map(add, runs, step.runs_of))
+    return CLUSTERS - runs.count(0)
 
 
 def _of_arm(steps: Iterable[StepClusters]) -> float:

@@ -8,51 +8,41 @@ only with many runs and clusters, and never on rates, where it errs too often.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from operator import add
 from typing import Final, NamedTuple
 
-from proxy.core.evidence.clustering import CLUSTERS, ComputedOnce, add_cells
+from proxy.core.evidence.clustering import CLUSTERS, ComputedOnce, with_more
 
 #: The mixture's width for log ratios, and for scores in standard deviations.
 TAU_RATIO: Final = 0.3
 TAU_SCORE: Final = 0.2
 LEAST_CANDIDATE_RUNS: Final = 100
 LEAST_CANDIDATE_CLUSTERS: Final = 20
+_NONE: Final = (0.0,) * CLUSTERS
 
 
 class Sums(NamedTuple):
-    """The numerator's and the denominator's sum over the runs of one cluster."""
+    """The numerator's and the denominator's sum."""
 
     numerator: float
     denominator: float
 
-    def plus(self, more: "Sums") -> "Sums":
-        return Sums(self.numerator + more.numerator, self.denominator + more.denominator)
-
 
 @dataclass(frozen=True)
 class StepSums:
-    """One arm's sums in one step, by cluster 0..63; what follows from them is computed once."""
+    """One arm's sums in one step, of each cluster 0..63; what follows from them is computed once."""
 
-    by_cluster: Mapping[int, Sums] = field(default_factory=dict[int, Sums])
+    numerator_of: tuple[float, ...] = _NONE
+    denominator_of: tuple[float, ...] = _NONE
 
-    def plus(self, more: Mapping[int, Sums]) -> "StepSums":
-        """With what was added later in the same step."""
-        sums = dict(self.by_cluster)
-        add_cells(sums, more)
-        return StepSums(sums)
+    def plus(self, numerators: Mapping[int, float], denominators: Mapping[int, float]) -> "StepSums":
+        """With what was added later in the same step, by cluster."""
+        return StepSums(with_more(self.numerator_of, numerators), with_more(self.denominator_of, denominators))
 
     @ComputedOnce
     def total(self) -> Sums:
-        if not self.by_cluster:
-            return Sums(0.0, 0.0)
-        numerators, denominators = zip(*self.by_cluster.values(), strict=True)
-        return Sums(math.fsum(numerators), math.fsum(denominators))
-
-    @ComputedOnce
-    def occupied(self) -> int:
-        """The clusters that have something to divide by, a bit for each."""
-        return sum([1 << cluster for cluster, (_, denominator) in self.by_cluster.items() if denominator > 0])
+        return Sums(math.fsum(self.numerator_of), math.fsum(self.denominator_of))
 
     @ComputedOnce
     def ratio(self) -> float:
@@ -61,10 +51,8 @@ class StepSums:
     @ComputedOnce
     def residuals(self) -> list[float]:
         """The numerator of each cluster beyond that of the arm's ratio."""
-        ratio, residuals = self.ratio, [0.0] * CLUSTERS
-        for cluster, (numerator, denominator) in self.by_cluster.items():
-            residuals[cluster] = numerator - ratio * denominator
-        return residuals
+        ratio = self.ratio
+        return [above - ratio * below for above, below in zip(self.numerator_of, self.denominator_of, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +102,24 @@ def _estimate(
     effect: float, scaled: Sequence[tuple[float, StepSums]], steps: Sequence[tuple[StepSums, StepSums]]
 ) -> Estimate | None:
     """`scaled`: each arm of each step, and by how much one unit of its numerator moves the effect."""
-    occupied = 0
-    for candidate, _ in steps:
-        occupied |= candidate.occupied
-    clusters = occupied.bit_count()
+    clusters = _non_empty([candidate for candidate, _ in steps])
     if clusters < 2:
         return None
-    influences = [0.0] * CLUSTERS
-    for scale, arm in scaled:
+    (first_scale, first), *others = scaled
+    influences = [first_scale * residual for residual in first.residuals]
+    for scale, arm in others:
         influences = [before + scale * residual for before, residual in zip(influences, arm.residuals, strict=True)]
     spread = CLUSTERS / (CLUSTERS - 1) * sum([influence * influence for influence in influences])
     variance = spread * (1 + 2 / (clusters - 1))
     return Estimate(effect, variance, clusters) if variance > 0 else None
+
+
+def _non_empty(steps: Sequence[StepSums]) -> int:
+    """How many clusters have something to divide by, over all steps of one arm."""
+    denominators = steps[0].denominator_of
+    for step in steps[1:]:
+        denominators = tuple(map(add, denominators, step.denominator_of))
+    return CLUSTERS - denominators.count(0.0)
 
 
 def log_e(effect: float, variance: float, tau: float, tolerated_effect: float = 0.0) -> float:

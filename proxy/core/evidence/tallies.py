@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar
 
 from proxy.core.evidence.bernoulli import Arms, MarginEvidence, OddsEvidence, log_sum_exp
-from proxy.core.evidence.clustering import ClusterCount, ComputedOnce, StepClusters, add_cells, design_effect, non_empty
+from proxy.core.evidence.clustering import ComputedOnce, StepClusters, design_effect, non_empty
 from proxy.core.evidence.ratio import (
     LEAST_CANDIDATE_CLUSTERS as LEAST_RATIO_CLUSTERS,
 )
@@ -21,54 +21,69 @@ from proxy.core.evidence.ratio import (
     TAU_SCORE,
     Estimate,
     StepSums,
-    Sums,
     estimate_log_ratio,
     estimate_mean_difference,
     log_e,
 )
 
 Side = Literal["candidate", "stable"]
-_Cell = TypeVar("_Cell", ClusterCount, Sums)
+_Amount = TypeVar("_Amount", int, float)
+_Place = tuple[int, Side]
+_Columns = tuple[dict[int, _Amount], dict[int, _Amount]]
 SIDES: Final[tuple[Side, Side]] = ("candidate", "stable")
 RUNS_COUNTED_PER_USER: Final = 2
 #: A rate acts only when so many clusters of the candidate have runs.
 LEAST_RATE_CLUSTERS: Final = 10
-_NOTHING: Final = StepClusters()
+_NO_COLUMNS: Final[_Columns[int]] = ({}, {})
+_NO_CLUSTERS: Final = StepClusters()
+_NO_SUMS: Final = StepSums()
 
 
 @dataclass(slots=True)
 class Tick:
-    """One metric's runs of one tick: by (step in which the run started, side), then cluster."""
+    """One metric's runs of one tick: by (step in which the run started, side), then cluster. Of a rate how many runs and how many bad
+    ones, of a ratio the sums of numerator and denominator."""
 
-    counts: dict[tuple[int, Side], dict[int, ClusterCount]] = field(
-        default_factory=dict[tuple[int, "Side"], dict[int, ClusterCount]]
-    )
-    sums: dict[tuple[int, Side], dict[int, Sums]] = field(default_factory=dict[tuple[int, "Side"], dict[int, Sums]])
+    counts: dict[_Place, _Columns[int]] = field(default_factory=dict[_Place, _Columns[int]])
+    sums: dict[_Place, _Columns[float]] = field(default_factory=dict[_Place, _Columns[float]])
 
     def count(self, step: int, side: Side, cluster: int, *, is_bad: bool) -> None:
         """Count one run of a rate."""
-        cells = self.counts.get((step, side))
-        if cells is None:
-            cells = self.counts[step, side] = {}
-        more = ClusterCount(1, int(is_bad))
-        before = cells.get(cluster)
-        cells[cluster] = more if before is None else before.plus(more)
+        columns = self.counts.get((step, side))
+        if columns is None:
+            columns = self.counts[step, side] = ({}, {})
+        runs, bad = columns
+        runs[cluster] = runs.get(cluster, 0) + 1
+        if is_bad:
+            bad[cluster] = bad.get(cluster, 0) + 1
 
     def add(self, step: int, side: Side, cluster: int, numerator: float, denominator: float) -> None:
         """Add one run of a ratio."""
-        cells = self.sums.get((step, side))
-        if cells is None:
-            cells = self.sums[step, side] = {}
-        more = Sums(numerator, denominator)
-        before = cells.get(cluster)
-        cells[cluster] = more if before is None else before.plus(more)
+        columns = self.sums.get((step, side))
+        if columns is None:
+            columns = self.sums[step, side] = ({}, {})
+        numerators, denominators = columns
+        numerators[cluster] = numerators.get(cluster, 0.0) + numerator
+        denominators[cluster] = denominators.get(cluster, 0.0) + denominator
 
     def merge(self, other: "Tick") -> None:
         """Add what another process counted in the same tick."""
         for place, counts in other.counts.items():
-            add_cells(self.counts.setdefault(place, {}), counts)
+            _add_columns(self.counts.setdefault(place, ({}, {})), counts)
         for place, sums in other.sums.items():
-            add_cells(self.sums.setdefault(place, {}), sums)
+            _add_columns(self.sums.setdefault(place, ({}, {})), sums)
+
+    def block(self, step: int) -> Arms:
+        """What came to a step of a rate."""
+        runs, bad = self.counts.get((step, "candidate"), _NO_COLUMNS)
+        stable_runs, stable_bad = self.counts.get((step, "stable"), _NO_COLUMNS)
+        return Arms(sum(runs.values()), sum(bad.values()), sum(stable_runs.values()), sum(stable_bad.values()))
+
+
+def _add_columns(columns: _Columns[_Amount], more: _Columns[_Amount]) -> None:
+    for column, added in zip(columns, more, strict=True):
+        for cluster, amount in added.items():
+            column[cluster] = column.get(cluster, 0) + amount
 
 
 @dataclass(frozen=True)
@@ -83,11 +98,10 @@ class RateTally:
     def close(self, tick: Tick) -> "RateTally":
         """The tally with one more tick in it: each step that has runs in it is a block."""
         odds, margin, steps = self.odds, self.margin, dict(self.steps)
-        for key, more in tick.counts.items():
-            before = steps.get(key)
-            steps[key] = StepClusters(more) if before is None else before.plus(more)
+        for place, (runs, bad) in tick.counts.items():
+            steps[place] = steps.get(place, _NO_CLUSTERS).plus(runs, bad)
         for step in sorted({step for step, _ in tick.counts}):
-            block = _block(self.steps, steps, step)
+            block = tick.block(step)
             odds = odds.after(block)
             margin = None if margin is None else margin.after(block)
         return RateTally(odds, margin, steps)
@@ -133,17 +147,6 @@ class RateTally:
         return self.margin.log_e(self.deff) if self.margin is not None and self.is_active else 0.0
 
 
-def _block(
-    before: Mapping[tuple[int, Side], StepClusters], after: Mapping[tuple[int, Side], StepClusters], step: int
-) -> Arms:
-    """What came to a step between two states of it."""
-    ours, theirs = after.get((step, "candidate"), _NOTHING), after.get((step, "stable"), _NOTHING)
-    our_past, their_past = before.get((step, "candidate"), _NOTHING), before.get((step, "stable"), _NOTHING)
-    return Arms(
-        ours.runs - our_past.runs, ours.bad - our_past.bad, theirs.runs - their_past.runs, theirs.bad - their_past.bad
-    )
-
-
 @dataclass(frozen=True)
 class RatioTally:
     """Everything known of one ratio or score: sums by step and side, likewise computed once. `deviation`: of a score, frozen at
@@ -156,15 +159,15 @@ class RatioTally:
     def close(self, tick: Tick, candidate_runs: int) -> "RatioTally":
         """The tally with one more tick in it, of which so many runs were the candidate's."""
         steps = dict(self.steps)
-        for key, more in tick.sums.items():
-            steps[key] = steps.get(key, StepSums()).plus(more)
+        for place, (numerators, denominators) in tick.sums.items():
+            steps[place] = steps.get(place, _NO_SUMS).plus(numerators, denominators)
         return RatioTally(self.deviation, self.candidate_runs + candidate_runs, steps)
 
     def paired(self) -> list[tuple[StepSums, StepSums]]:
         """(candidate, stable) sums of each step."""
         steps = sorted({step for step, _ in self.steps})
         return [
-            (self.steps.get((step, "candidate"), StepSums()), self.steps.get((step, "stable"), StepSums()))
+            (self.steps.get((step, "candidate"), _NO_SUMS), self.steps.get((step, "stable"), _NO_SUMS))
             for step in steps
         ]
 
@@ -184,28 +187,19 @@ class RatioTally:
 
     def log_e(self, tolerated_effect: float) -> float:
         """ln of the evidence that the effect is above the tolerated one; 0 while it may not act."""
-        estimate = self.estimate()
-        if estimate is None or not self.may_act:
-            return 0.0
-        return log_e(estimate.effect, estimate.variance, self.tau, tolerated_effect)
+        estimate = self._acting
+        return 0.0 if estimate is None else log_e(estimate.effect, estimate.variance, self.tau, tolerated_effect)
 
     @property
     def may_act(self) -> bool:
         """Whether there are runs and clusters enough for it to act."""
-        estimate = self.estimate()
-        return (
-            estimate is not None
-            and self.candidate_runs >= LEAST_CANDIDATE_RUNS
-            and estimate.candidate_clusters >= LEAST_RATIO_CLUSTERS
-        )
+        return self._acting is not None
 
-
-def by_step(cells: Mapping[tuple[int, Side, int], _Cell]) -> dict[tuple[int, Side], dict[int, _Cell]]:
-    """Cells by step, side and cluster, as those of each step and side."""
-    steps: dict[tuple[int, Side], dict[int, _Cell]] = {}
-    for (step, side, cluster), cell in cells.items():
-        steps.setdefault((step, side), {})[cluster] = cell
-    return steps
+    @property
+    def _acting(self) -> Estimate | None:
+        """The estimate, where there is enough for it to act; with too few runs none is made."""
+        estimate = self.estimate() if self.candidate_runs >= LEAST_CANDIDATE_RUNS else None
+        return None if estimate is None or estimate.candidate_clusters < LEAST_RATIO_CLUSTERS else estimate
 
 
 def mean_log_e(log_es: Sequence[float]) -> float:

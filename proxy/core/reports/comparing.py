@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypedDict
 
 from proxy.core.evidence.bernoulli import Arms, OddsEvidence
-from proxy.core.evidence.clustering import ClusterCount, StepClusters
-from proxy.core.evidence.ratio import TAU_RATIO, StepSums, Sums, interval
+from proxy.core.evidence.clustering import StepClusters
+from proxy.core.evidence.ratio import TAU_RATIO, StepSums, interval
 from proxy.core.evidence.tallies import SIDES, RateTally, RatioTally, Side
 from proxy.core.reports.counting import CLUSTERED_RATES
-from proxy.core.reports.figures import Interval
+from proxy.core.reports.figures import Interval, step_clusters
 from proxy.core.reports.sums import Cell, RunSums, summed
 from proxy.core.rollouts.assessing import pooled_log_odds
 from proxy.core.rollouts.telling import odds
@@ -86,7 +86,7 @@ def _rate(blocks: Sequence[Block], metric: str) -> ComparedMetric:
     steps: dict[tuple[int, Side], StepClusters] = {}
     turned: dict[tuple[int, Side], StepClusters] = {}
     for number, block in enumerate(blocks):
-        ours, theirs = (StepClusters(_clusters(block[side], metric)) for side in SIDES)
+        ours, theirs = (_clusters(block[side], metric) for side in SIDES)
         ahead = ahead.after(Arms(ours.runs, ours.bad, theirs.runs, theirs.bad))
         back = back.after(Arms(theirs.runs, theirs.bad, ours.runs, ours.bad))
         # What follows from a side's counts is worked out once for both directions.
@@ -113,7 +113,7 @@ def _cost(blocks: Sequence[Block]) -> ComparedMetric:
     for number, block in enumerate(blocks):
         for side, other in _SIDES:
             runs[side] += sum([priced for sums in block[side] for priced in sums.of("cluster_priced").values()])
-            steps[number, side] = back[number, other] = StepSums(_costs(block[side]))
+            steps[number, side] = back[number, other] = _costs(block[side])
     tally, turned = RatioTally(None, runs["candidate"], steps), RatioTally(None, runs["stable"], back)
     estimate = tally.estimate()
     bounds = None if estimate is None else interval(estimate.effect, estimate.variance, TAU_RATIO, _ALPHA)
@@ -129,17 +129,19 @@ def _cost(blocks: Sequence[Block]) -> ComparedMetric:
     }
 
 
-def _clusters(cells: Sequence[RunSums], metric: str) -> dict[int, ClusterCount]:
+def _clusters(cells: Sequence[RunSums], metric: str) -> StepClusters:
     bad = summed([sums.of(f"cluster_{metric}") for sums in cells])
-    runs = summed([sums.of("cluster_runs") for sums in cells])
-    return {int(cluster): ClusterCount(count, bad.get(cluster, 0)) for cluster, count in runs.items()}
+    return step_clusters(summed([sums.of("cluster_runs") for sums in cells]), bad)
 
 
-def _costs(cells: Sequence[RunSums]) -> dict[int, Sums]:
+def _costs(cells: Sequence[RunSums]) -> StepSums:
     """What the runs of each cluster cost, and how many successful ones that was for."""
     ok = summed([sums.of("cluster_priced_ok") for sums in cells])
     costs = summed([sums.of("cluster_cost") for sums in cells])
-    return {int(cluster): Sums(float(cost), float(ok.get(cluster, 0))) for cluster, cost in costs.items()}
+    return StepSums().plus(
+        {int(cluster): float(cost) for cluster, cost in costs.items()},
+        {int(cluster): float(count) for cluster, count in ok.items() if cluster in costs},
+    )
 
 
 def _verdict(is_enough: bool, worse: float, better: float) -> ComparisonVerdict:

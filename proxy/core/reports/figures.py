@@ -12,7 +12,7 @@ from typing import Annotated, Final, TypedDict
 from msgspec import Meta
 
 from proxy.core.calls.latency import bucket_edge, quantile_bucket
-from proxy.core.evidence.clustering import ClusterCount, StepClusters, design_effect
+from proxy.core.evidence.clustering import StepClusters, design_effect
 from proxy.core.reports.counting import CLUSTERED_RATES, EMPTY_ANSWERS, LANE_RATES
 from proxy.core.reports.sums import MILLIONTHS, RunSums
 from proxy.core.shapes import Count, Milliseconds, Usd
@@ -118,11 +118,15 @@ def rate_of(count: int, of: int, deff: float = 1.0) -> RateDocument:
 
 def clusters_of(sums: RunSums, metric: str) -> StepClusters:
     """Runs, and bad ones by a rate of CLUSTERED_RATES, of each cluster of users."""
-    bad = sums.of(f"cluster_{metric}")
-    counts = {
-        int(cluster): ClusterCount(runs, bad.get(cluster, 0)) for cluster, runs in sums.of("cluster_runs").items()
-    }
-    return StepClusters(counts)
+    return step_clusters(sums.of("cluster_runs"), sums.of(f"cluster_{metric}"))
+
+
+def step_clusters(runs: Mapping[str, int], bad: Mapping[str, int]) -> StepClusters:
+    """Of runs, and bad ones, by cluster as sums have them; what is bad of a cluster without runs counts nowhere."""
+    return StepClusters().plus(
+        {int(cluster): count for cluster, count in runs.items()},
+        {int(cluster): count for cluster, count in bad.items() if cluster in runs},
+    )
 
 
 def quantiles_of(histogram: Mapping[str, int]) -> QuantilesDocument:

@@ -12,9 +12,10 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from proxy.core.evidence.clustering import ComputedOnce
 from proxy.core.evidence.ratio import TAU_RATIO, interval
 from proxy.core.evidence.tallies import RateTally, RatioTally
-from proxy.core.rollouts.evidence import Evidence, MetricEvidence
+from proxy.core.rollouts.evidence import Evidence
 from proxy.core.rollouts.plan import MEASURED, Guard, HardTrigger, Plan, Step
 
 #: pass: no sign of harm; fail: worse, proven; insufficient: too little to say; error: the metric is asked for and silent.
@@ -24,20 +25,54 @@ Role = Literal["guard", "signal", "hard_trigger"]
 _EXCESS: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """One metric's numbers. `effect` is an odds ratio for a rate, a ratio of means, or standard deviations of a score."""
+    """One metric's numbers. What people read of them beside the verdict is worked out when somebody looks."""
 
     metric: str
     role: Role
     verdict: Verdict
     candidate_runs: int
-    candidate_bad: int | None = None
-    stable_runs: int | None = None
-    stable_bad: int | None = None
-    effect: float | None = None
-    interval: tuple[float, float] | None = None
     log_e: float = 0.0
+    #: What the other numbers are read from: of a rate seen from several sides the one that says most; None: nothing was counted.
+    tally: RateTally | RatioTally | None = None
+    #: What the interval is wrong with.
+    alpha: float = 0.05
+
+    @property
+    def candidate_bad(self) -> int | None:
+        """None of what is no rate, and of a rate that nobody told; a trigger's is 0 then."""
+        if isinstance(self.tally, RateTally):
+            return self.tally.bad("candidate")
+        return 0 if self.role == "hard_trigger" else None
+
+    @property
+    def stable_runs(self) -> int | None:
+        """Of a rate that is compared with stable's, which a hard trigger's is not."""
+        return None if (rate := self._compared_rate) is None else rate.runs("stable")
+
+    @property
+    def stable_bad(self) -> int | None:
+        return None if (rate := self._compared_rate) is None else rate.bad("stable")
+
+    @property
+    def effect(self) -> float | None:
+        """An odds ratio for a rate, a ratio of means, or standard deviations of a score."""
+        return None if self._effect is None else self._effect[0]
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return None if self._effect is None else self._effect[1]
+
+    @property
+    def _compared_rate(self) -> RateTally | None:
+        return self.tally if isinstance(self.tally, RateTally) and self.role != "hard_trigger" else None
+
+    @ComputedOnce
+    def _effect(self) -> tuple[float, tuple[float, float]] | None:
+        if isinstance(self.tally, RatioTally):
+            return _effect_of_ratio(self.tally, self.alpha)
+        return None if self._compared_rate is None else _effect_of_rate(self._compared_rate, self.alpha)
 
 
 def assess(plan: Plan, step: Step, evidence: Evidence) -> tuple[Assessment, ...]:
@@ -64,76 +99,45 @@ def _assess(guard: Guard, role: Role, evidence: Evidence, alpha: float, is_due: 
         verdict = "error" if is_due else "insufficient"
     elif log_e >= math.log(1 / alpha):
         verdict = "fail"
-    if metric.ratio is not None:
-        return _ratio_numbers(guard, role, metric, metric.ratio, verdict, log_e, alpha)
-    return _rate_numbers(guard, role, metric, verdict, log_e, alpha)
-
-
-def _rate_numbers(
-    guard: Guard, role: Role, metric: MetricEvidence, verdict: Verdict, log_e: float, alpha: float
-) -> Assessment:
-    if not metric.rates:
-        return Assessment(metric=guard.metric, role=role, verdict=verdict, candidate_runs=0)
-    told = max(metric.rates, key=lambda rate: rate.log_e())
-    found = pooled_log_odds(told)
-    effect = bounds = None
-    if found is not None:
-        effect = math.exp(found[0])
-        low, high = interval(*found, TAU_RATIO, alpha)
-        bounds = (math.exp(low), math.exp(high))
+    # Of equal ones the first.
+    tally = metric.ratio or max(metric.rates, key=lambda rate: rate.log_e(), default=None)
     return Assessment(
         metric=guard.metric,
         role=role,
         verdict=verdict,
-        candidate_runs=told.runs("candidate"),
-        candidate_bad=told.bad("candidate"),
-        stable_runs=told.runs("stable"),
-        stable_bad=told.bad("stable"),
-        effect=effect,
-        interval=bounds,
+        candidate_runs=tally.runs("candidate") if isinstance(tally, RateTally) else metric.candidate_runs,
         log_e=log_e,
+        tally=tally,
+        alpha=alpha,
     )
 
 
-def _ratio_numbers(
-    guard: Guard,
-    role: Role,
-    metric: MetricEvidence,
-    ratio: RatioTally,
-    verdict: Verdict,
-    log_e: float,
-    alpha: float,
-) -> Assessment:
-    effect = bounds = None
+def _effect_of_rate(rate: RateTally, alpha: float) -> tuple[float, tuple[float, float]] | None:
+    found = pooled_log_odds(rate)
+    if found is None:
+        return None
+    low, high = interval(*found, TAU_RATIO, alpha)
+    return math.exp(found[0]), (math.exp(low), math.exp(high))
+
+
+def _effect_of_ratio(ratio: RatioTally, alpha: float) -> tuple[float, tuple[float, float]] | None:
     estimate = ratio.estimate()
-    if estimate is not None:
-        low, high = interval(estimate.effect, estimate.variance, ratio.tau, alpha)
-        is_log = ratio.deviation is None
-        effect = math.exp(estimate.effect) if is_log else estimate.effect
-        bounds = (math.exp(low), math.exp(high)) if is_log else (low, high)
-    return Assessment(
-        metric=guard.metric,
-        role=role,
-        verdict=verdict,
-        candidate_runs=metric.candidate_runs,
-        effect=effect,
-        interval=bounds,
-        log_e=log_e,
-    )
+    if estimate is None:
+        return None
+    low, high = interval(estimate.effect, estimate.variance, ratio.tau, alpha)
+    is_log = ratio.deviation is None
+    return (math.exp(estimate.effect), (math.exp(low), math.exp(high))) if is_log else (estimate.effect, (low, high))
 
 
 def _assess_trigger(trigger: HardTrigger, evidence: Evidence) -> Assessment:
     metric = evidence.metrics.get(trigger.metric)
-    runs = bad = 0
-    if metric is not None and metric.rates:
-        runs, bad = metric.rates[0].runs("candidate"), metric.rates[0].bad("candidate")
+    rate = metric.rates[0] if metric is not None and metric.rates else None
+    runs, bad = (0, 0) if rate is None else (rate.runs("candidate"), rate.bad("candidate"))
     is_beyond = runs >= trigger.least_runs and bad >= trigger.least_bad and bad / runs >= trigger.rate
     verdict: Verdict = "insufficient" if runs < trigger.least_runs else "pass"
-    if is_beyond and not (metric is not None and trigger.metric in MEASURED and _stable_too(metric.rates[0], trigger)):
+    if is_beyond and not (rate is not None and trigger.metric in MEASURED and _stable_too(rate, trigger)):
         verdict = "fail"
-    return Assessment(
-        metric=trigger.metric, role="hard_trigger", verdict=verdict, candidate_runs=runs, candidate_bad=bad
-    )
+    return Assessment(metric=trigger.metric, role="hard_trigger", verdict=verdict, candidate_runs=runs, tally=rate)
 
 
 def _stable_too(rate: RateTally, trigger: HardTrigger) -> bool:

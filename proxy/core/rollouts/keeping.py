@@ -1,24 +1,27 @@
 """Tallies as a document, so that a rollout goes on after a restart with what it knew. Counterpart of counting.Tallies.
 
-Keys of cells are `step/side/cluster`; floats are exact in JSON.
+By `step/side` two rows of 64 numbers, one a cluster: runs and bad runs, or the sums of a ratio's numerator and denominator. Floats are
+exact in JSON. What earlier releases kept, a cell for each cluster by `step/side/cluster`, is read as well.
 """
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from proxy.core.evidence.bernoulli import MarginEvidence, OddsEvidence
-from proxy.core.evidence.clustering import ClusterCount, StepClusters
+from proxy.core.evidence.clustering import CLUSTERS, StepClusters
 from proxy.core.evidence.distinct import DistinctCount
-from proxy.core.evidence.ratio import StepSums, Sums
-from proxy.core.evidence.tallies import RateTally, RatioTally, Side, by_step
+from proxy.core.evidence.ratio import StepSums
+from proxy.core.evidence.tallies import RateTally, RatioTally, Side
 from proxy.core.releasing.releases import CANDIDATE
 from proxy.core.rollouts.counting import Tallies
 from proxy.core.rollouts.measuring import Thresholds
 
-_FORMAT = 1
-#: Of several arms: `arms` are documents of the other format by name.
-_FORMAT_OF_ARMS = 2
+_FORMAT_OF_CELLS: Final = 1
+#: Of several arms: `arms` are documents of the other formats by name.
+_FORMAT_OF_ARMS: Final = 2
+_FORMAT: Final = 3
+_Row = tuple[Any, ...]
 
 
 def arms_document(tallies: Mapping[str, Tallies]) -> dict[str, Any]:
@@ -58,7 +61,7 @@ def tallies_document(tallies: Tallies) -> dict[str, Any]:
 
 def read_tallies(document: Mapping[str, Any]) -> Tallies:
     """As they were kept. Raises ValueError, LookupError or TypeError for anything else."""
-    if document["format"] != _FORMAT:
+    if document["format"] not in (_FORMAT, _FORMAT_OF_CELLS):
         raise ValueError(f"tallies of format {document['format']}")
     limits = document["thresholds"]
     return Tallies(
@@ -83,48 +86,67 @@ def _rate_document(rate: RateTally) -> dict[str, Any]:
         "tolerance": rate.odds.tolerance,
         "log_sums": list(rate.odds.log_sums),
         "margin": None if rate.margin is None else [rate.margin.margin, rate.margin.log_sum],
-        "cells": {
-            f"{step}/{side}/{cluster}": [count.runs, count.bad]
-            for (step, side), clusters in rate.steps.items()
-            for cluster, count in clusters.counts.items()
-        },
+        "steps": {_text(place): [step.runs_of, step.bad_of] for place, step in rate.steps.items()},
     }
 
 
 def _rate(document: Mapping[str, Any]) -> RateTally:
     margin = document["margin"]
-    cells = {_key(text): ClusterCount(int(runs), int(bad)) for text, (runs, bad) in document["cells"].items()}
     return RateTally(
         OddsEvidence(float(document["tolerance"]), tuple(map(float, document["log_sums"]))),
         None if margin is None else MarginEvidence(float(margin[0]), float(margin[1])),
-        {key: StepClusters(counts) for key, counts in by_step(cells).items()},
+        {place: StepClusters.of(*rows) for place, rows in _rows(document, int).items()},
     )
 
 
 def _ratio_document(ratio: RatioTally) -> dict[str, Any]:
-    cells = {
-        f"{step}/{side}/{cluster}": [sums.numerator, sums.denominator]
-        for (step, side), arm in ratio.steps.items()
-        for cluster, sums in arm.by_cluster.items()
-    }
-    return {"deviation": ratio.deviation, "candidate_runs": ratio.candidate_runs, "cells": cells}
+    steps = {_text(place): [step.numerator_of, step.denominator_of] for place, step in ratio.steps.items()}
+    return {"deviation": ratio.deviation, "candidate_runs": ratio.candidate_runs, "steps": steps}
 
 
 def _ratio(document: Mapping[str, Any]) -> RatioTally:
     deviation = document["deviation"]
-    cells = {_key(text): Sums(float(above), float(below)) for text, (above, below) in document["cells"].items()}
     return RatioTally(
         None if deviation is None else float(deviation),
         int(document["candidate_runs"]),
-        {key: StepSums(sums) for key, sums in by_step(cells).items()},
+        {place: StepSums(*rows) for place, rows in _rows(document, float).items()},
     )
 
 
-def _key(text: str) -> tuple[int, Side, int]:
-    step, side, cluster = text.split("/")
+def _text(place: tuple[int, Side]) -> str:
+    return f"{place[0]}/{place[1]}"
+
+
+def _rows(document: Mapping[str, Any], number: type[int] | type[float]) -> dict[tuple[int, Side], tuple[_Row, _Row]]:
+    """The two rows of each step and side."""
+    if "cells" in document:
+        return _rows_of_cells(document["cells"], number)
+    found: dict[tuple[int, Side], tuple[_Row, _Row]] = {}
+    for text, (first, second) in document["steps"].items():
+        if not len(first) == len(second) == CLUSTERS:
+            raise ValueError(f"rows of {len(first)} and {len(second)} clusters")
+        step, side = text.split("/")
+        found[_place(step, side)] = tuple(map(number, first)), tuple(map(number, second))
+    return found
+
+
+def _rows_of_cells(
+    cells: Mapping[str, Any], number: type[int] | type[float]
+) -> dict[tuple[int, Side], tuple[_Row, _Row]]:
+    columns: dict[tuple[int, Side], tuple[list[Any], list[Any]]] = {}
+    for text, (first, second) in cells.items():
+        step, side, cluster = text.split("/")
+        if not 0 <= int(cluster) < CLUSTERS:
+            raise ValueError(f"cluster {cluster}")
+        rows = columns.setdefault(_place(step, side), ([number()] * CLUSTERS, [number()] * CLUSTERS))
+        rows[0][int(cluster)], rows[1][int(cluster)] = number(first), number(second)
+    return {place: (tuple(first), tuple(second)) for place, (first, second) in columns.items()}
+
+
+def _place(step: str, side: str) -> tuple[int, Side]:
     if side not in ("candidate", "stable"):
         raise ValueError(f"a side named {side!r}")
-    return int(step), side, int(cluster)
+    return int(step), side
 
 
 def _packed(count: DistinctCount) -> str:

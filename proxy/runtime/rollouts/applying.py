@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from proxy.core.errors import Conflict, Unavailable
 from proxy.core.releasing.proposals import Proposal
+from proxy.core.rollouts.deciding import Action
 from proxy.core.rollouts.progress import Phase
 from proxy.core.snapshot import Rollout
 from proxy.core.spending.caps import Cap
@@ -22,6 +23,8 @@ from proxy.runtime.state.live_snapshot import LiveSnapshot
 
 #: Who it is in ledger and audit.
 CONTROLLER: Final = "rollout-controller"
+#: What moves somebody's traffic; every other decision leaves it as it is.
+_ACTS: Final[frozenset[Action]] = frozenset({"roll_back", "advance", "promote"})
 _Evidence = Sequence[Mapping[str, Any]]
 
 
@@ -39,6 +42,8 @@ class Applying:
         Raises what the commands raise: Conflict (`rollout_ended`, `rollout_moved`) where somebody was first, Forbidden or
         Conflict where a label is protected, Unavailable while the store is away (a rollback works all the same).
         """
+        if of.decision.action not in _ACTS:
+            return None
         rollout, told = judged.rollout, of.told
         evidence = [evidence_reference(judged, of)]
         match of.decision.action:

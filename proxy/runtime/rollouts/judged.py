@@ -1,7 +1,7 @@
 """One rollout under judgement: what it is counted by, how long its step has run, what was decided last."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -42,13 +42,36 @@ _GOOD_WHEN_TRUE: Final = frozenset({"validation"})
 
 @dataclass(frozen=True, slots=True)
 class ArmDecision:
-    """What happens to one arm next, and the sentence that says so."""
+    """What happens to one arm next, and what it was decided on."""
 
     arm: str
     decision: Decision
-    told: str
-    #: Whether other arms go on where this one is taken out.
-    has_others: bool = False
+    standing: Standing
+
+    @property
+    def told(self) -> str:
+        """The sentence that says so."""
+        return sentence(self.decision, self.standing)
+
+    @property
+    def has_others(self) -> bool:
+        """Whether other arms go on where this one is taken out."""
+        return self.standing.has_others
+
+
+@dataclass(frozen=True, slots=True)
+class _Latest:
+    """What was decided of an arm at the last tick, as it is shown once somebody looks; `told`: what is said in the place of the
+    decision's own sentence."""
+
+    of: ArmDecision
+    state: ArmState
+    at_microseconds: int
+    told: str | None
+
+    @property
+    def sentence(self) -> str:
+        return self.of.told if self.told is None else self.told
 
 
 class JudgedRollout:
@@ -58,7 +81,10 @@ class JudgedRollout:
         self.rollout = rollout
         self.plan = plan
         self.metrics = frozenset(guard.metric for guard in plan.metrics)
-        self.progress = Progress(step=rollout.step) if kept is None else read_progress(kept.progress)
+        #: As it was when it was last kept, or shares last changed; `shown` is as it is.
+        self._progress = Progress(step=rollout.step) if kept is None else read_progress(kept.progress)
+        self._seconds_in_step = self._progress.seconds_in_step
+        self._phase: Phase = self._progress.phase
         tallies = {} if kept is None else read_arms(kept.tallies)
         self._counters = {
             arm.name: RolloutCounter(rollout.salt, plan, tallies.get(arm.name) or Tallies(step=rollout.step), arm.name)
@@ -67,9 +93,9 @@ class JudgedRollout:
         self._plan_of_arm = replace(plan, alpha=plan.alpha_of_arm)
         self._looked_at = at_microseconds
         self._waited = False
-        #: The last one since the start; before it, what was kept of the one before is in `progress`.
-        self._decision: Decision | None = None
-        watched = self.progress.watch
+        #: By arm, since the start; before it, what was kept of the one before is in `_progress`.
+        self._latest: dict[str, _Latest] = {}
+        watched = self._progress.watch
         self.watch = Watch(periods_of(plan.arm_names)) if watched is None else read_watch(watched)
         self._pairs = CopiedPairs()
         #: What was last said of each arm in the log, and under no name what went wrong; what stays as it is is said once.
@@ -144,21 +170,32 @@ class JudgedRollout:
     def follow(self, rollout: Rollout) -> None:
         """Take over what became of it: another share begins another step, whoever set it, and an arm that is gone is judged no
         more."""
-        for gone in self._counters.keys() - {arm.name for arm in rollout.arms}:
+        names = {arm.name for arm in rollout.arms}
+        for gone in self._counters.keys() - names:
             del self._counters[gone]
-        out = self.progress.arms.keys() - {arm.name for arm in rollout.arms}
-        if out:
-            arms: dict[str, Mapping[str, Any]] = dict(self.progress.arms)
-            arms |= {name: {**arms[name], "state": "taken_out"} for name in out}
-            self.progress = replace(self.progress, arms=arms)
-        if rollout.step != self.progress.step:
+        if self.plan.arms:
+            self._take_out(names)
+        if rollout.step != self.step:
             for counter in self._counters.values():
                 counter.begin_step(rollout.step)
-            plan_step = self._plan_step_of(rollout)
-            self.progress = replace(
-                self.progress, plan_step=plan_step, step=rollout.step, seconds_in_step=0.0, phase="running"
-            )
+            self._progress = replace(self._progress, plan_step=self._plan_step_of(rollout), step=rollout.step)
+            self._seconds_in_step, self._phase = 0.0, "running"
         self.rollout = rollout
+
+    def _take_out(self, arms_left: Set[str]) -> None:
+        """Show the other arms, which somebody took out, as they were last."""
+        out = self._latest.keys() - arms_left
+        out |= {name for name in self._progress.arms.keys() - arms_left if self._state_of(name) != "taken_out"}
+        if out:
+            self._progress, self._latest = self.shown, {}
+            arms: dict[str, Mapping[str, Any]] = dict(self._progress.arms)
+            arms |= {name: {**arms[name], "state": "taken_out"} for name in out}
+            self._progress = replace(self._progress, arms=arms)
+
+    @property
+    def step(self) -> int:
+        """How often its share has changed."""
+        return self._progress.step
 
     def measure(self, at_microseconds: int, now_microseconds: int) -> dict[str, Evidence]:
         """Close the tick: what is known of each arm. The step's clock runs while the rollout is not paused, and in the shadow while
@@ -167,19 +204,19 @@ class JudgedRollout:
         self._looked_at = at_microseconds
         waited, self._waited = self._waited, self._waits_in_shadow(now_microseconds)
         if self.rollout.state == "running" and not waited and not self._waited:
-            self.progress = replace(self.progress, seconds_in_step=self.progress.seconds_in_step + passed)
+            self._seconds_in_step += passed
         return {arm: counter.close() for arm, counter in self._counters.items()}
 
     def standing(self, arm: str, now_microseconds: int) -> Standing:
         """One arm as `decide` wants it; `now_microseconds` is what the clock on the wall says."""
-        state: State = self.progress.phase
+        state: State = self._phase
         if self.rollout.state == "paused":
             state = "paused"
         return Standing(
             plan=judged_by_copies(self.plan) if is_in_shadow(self.rollout) else self._plan_of_arm,
             state=state,
-            step=self.progress.plan_step,
-            seconds_in_step=self.progress.seconds_in_step,
+            step=self._progress.plan_step,
+            seconds_in_step=self._seconds_in_step,
             candidate_share=_share_beside_stable(self.rollout, arm),
             not_now=closed(self.plan.schedule, now_microseconds),
             has_begun=self._has_begun and not self._waits_in_shadow(now_microseconds),
@@ -192,14 +229,13 @@ class JudgedRollout:
         decided: list[ArmDecision] = []
         for arm, known in evidence.items():
             standing = self.standing(arm, now_microseconds)
-            decision = decide(standing, known)
-            decided.append(ArmDecision(arm, decision, sentence(decision, standing), standing.has_others))
+            decided.append(ArmDecision(arm, decide(standing, known), standing))
         return decided
 
     @property
     def next_percentage(self) -> float:
         """The share that follows: the next step's, or, of a rollout that waited for its schedule, the first one's."""
-        return self.plan.steps[self.progress.plan_step + (1 if self._has_begun else 0)].percentage
+        return self.plan.steps[self._progress.plan_step + (1 if self._has_begun else 0)].percentage
 
     @property
     def _has_begun(self) -> bool:
@@ -217,55 +253,62 @@ class JudgedRollout:
     def phase_of(self, arm: str) -> Phase:
         """What the controller makes of one arm; of one candidate, of the rollout."""
         if not self.plan.arms:
-            return self.progress.phase
-        return "holding" if self.progress.arms.get(arm, {}).get("state") == "holding" else "running"
+            return self._phase
+        return "holding" if self._state_of(arm) == "holding" else "running"
 
-    def decided(self, of: ArmDecision, told: str, now_microseconds: int, *, phase: Phase | None = None) -> None:
-        """Keep what was decided. A rollout that waits for approval goes on waiting."""
-        decision = of.decision
+    def decided(
+        self, of: ArmDecision, now_microseconds: int, *, phase: Phase | None = None, told: str | None = None
+    ) -> None:
+        """Keep what was decided, and `told` in the place of its sentence. A rollout that waits for approval goes on waiting."""
+        action = of.decision.action
+        is_holding = phase == "holding" or action == "hold"
+        is_out = phase is None and action == "roll_back"
+        state: ArmState = "holding" if is_holding else "taken_out" if is_out else "running"
+        self._latest[of.arm] = _Latest(of, state, now_microseconds, told)
         if self.plan.arms:
-            self._decided_of_arm(of, told, now_microseconds, phase)
-            return
-        was_waiting = self.progress.phase == "waiting" and decision.action == "stay"
-        self.progress = replace(
-            self.progress,
-            phase=phase or ("waiting" if was_waiting else _PHASES.get(decision.action, "running")),
-            code=decision.code,
-            sentence=told,
-            decided_at_microseconds=now_microseconds,
-        )
-        self._decision = decision
+            states = map(self._state_of, {**self._progress.arms, **self._latest})
+            self._phase = "holding" if "holding" in states else "running"
+        else:
+            was_waiting = self._phase == "waiting" and action == "stay"
+            self._phase = phase or ("waiting" if was_waiting else _PHASES.get(action, "running"))
 
     @property
     def shown(self) -> Progress:
         """The progress with every number of the last decision, which are written down only for somebody who looks."""
-        return (
-            self.progress
-            if self._decision is None
-            else replace(self.progress, decision=decision_document(self._decision))
-        )
+        progress = replace(self._progress, seconds_in_step=self._seconds_in_step, phase=self._phase)
+        if self.plan.arms and self._latest:
+            arms = dict(progress.arms) | {name: self._arm_document(latest) for name, latest in self._latest.items()}
+            return replace(
+                progress,
+                code="arms",
+                sentence="; ".join(f"{name}: {one['sentence']}" for name, one in arms.items()),
+                decided_at_microseconds=max(latest.at_microseconds for latest in self._latest.values()),
+                arms=arms,
+            )
+        for latest in self._latest.values():
+            progress = replace(
+                progress,
+                code=latest.of.decision.code,
+                sentence=latest.sentence,
+                decided_at_microseconds=latest.at_microseconds,
+                decision=decision_document(latest.of.decision),
+            )
+        return progress
 
-    def _decided_of_arm(self, of: ArmDecision, told: str, now_microseconds: int, phase: Phase | None) -> None:
-        is_holding = phase == "holding" or of.decision.action == "hold"
-        is_out = phase is None and of.decision.action == "roll_back"
-        state: ArmState = "holding" if is_holding else "taken_out" if is_out else "running"
+    def _state_of(self, arm: str) -> ArmState | None:
+        latest = self._latest.get(arm)
+        return self._progress.arms.get(arm, {}).get("state") if latest is None else latest.state
+
+    def _arm_document(self, latest: _Latest) -> Mapping[str, Any]:
         shown: ArmProgressDocument = {
-            "version": meant_arm(self.rollout, of.arm).version,
-            "state": state,
-            "code": of.decision.code,
-            "sentence": told,
-            "decided_at": rfc3339(now_microseconds),
-            "decision": decision_document(of.decision),
+            "version": meant_arm(self.rollout, latest.of.arm).version,
+            "state": latest.state,
+            "code": latest.of.decision.code,
+            "sentence": latest.sentence,
+            "decided_at": rfc3339(latest.at_microseconds),
+            "decision": decision_document(latest.of.decision),
         }
-        arms: dict[str, Mapping[str, Any]] = {**self.progress.arms, of.arm: dict(shown)}
-        self.progress = replace(
-            self.progress,
-            phase="holding" if any(one["state"] == "holding" for one in arms.values()) else "running",
-            code="arms",
-            sentence="; ".join(f"{name}: {one['sentence']}" for name, one in arms.items()),
-            decided_at_microseconds=now_microseconds,
-            arms=arms,
-        )
+        return dict(shown)
 
     def kept(self, now_microseconds: int) -> KeptEvidence:
         """To keep over a restart."""

@@ -273,26 +273,26 @@ class RolloutLoop:
 
     async def _carry_out(self, judged: JudgedRollout, of: ArmDecision) -> bool:
         """Do what was decided of an arm; whether it is out."""
-        parts, decision, told = self._parts, of.decision, of.told
-        refused = None
+        parts, decision = self._parts, of.decision
+        refused = told = None
         phase_before = judged.phase_of(of.arm)
         # Shown before it is done: whoever sees the rollout taken back sees why, also while the disk takes its time.
-        judged.decided(of, told, parts.clock.now_microseconds())
+        judged.decided(of, parts.clock.now_microseconds())
         try:
             phase = await parts.applying.apply(judged, of)
         except Refusal as refusal:
             # Tried again at the next tick: by then people may have made way for it, or decided themselves.
-            told = f"{told} — not done yet: {refusal.message}"
+            told = f"{of.told} — not done yet: {refusal.message}"
             refused = refusal.code
             phase = phase_before if refused in _OVERTAKEN else "holding"
         now = parts.clock.now_microseconds()
         if phase is not None:
-            judged.decided(of, told, now, phase=phase)
-        said = (judged.phase_of(of.arm), decision.action, decision.code, decision.metric, refused, judged.progress.step)
+            judged.decided(of, now, phase=phase, told=told)
+        said = (judged.phase_of(of.arm), decision.action, decision.code, decision.metric, refused, judged.step)
         if judged.said.get(of.arm) != said:
             judged.said.pop("", None)
             judged.said[of.arm] = said
-            self._tell(judged, of, told, now)
+            self._tell(judged, of, told or of.told, now)
             await self._keep([judged.kept(now)])
         return refused is None and decision.action == "roll_back"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.evidence.clustering import ClusterCount, StepClusters, design_effect
+from proxy.core.evidence.clustering import StepClusters, design_effect, non_empty
 from proxy.core.evidence.tallies import RateTally, RatioTally, Side, Tick, mean_log_e
 
 _RUN = st.tuples(st.integers(0, 2), st.sampled_from(["candidate", "stable"]), st.integers(0, 63), st.booleans())
@@ -61,6 +61,10 @@ _CELLS = st.dictionaries(
 )
 
 
+def _columns(cells: dict[int, tuple[int, int]]) -> tuple[dict[int, int], dict[int, int]]:
+    return {cluster: n for cluster, (n, _) in cells.items()}, {cluster: k for cluster, (_, k) in cells.items()}
+
+
 def _plain_effect(arms: list[list[dict[int, tuple[int, int]]]]) -> float:
     """The formula as it is written: residuals of each cluster, squared, beside what independent runs would give."""
     found = 1.0
@@ -88,21 +92,22 @@ def test_what_is_kept_of_clusters_tick_by_tick_gives_the_plain_design_effect(
         for ticks in steps:
             step, total = StepClusters(), dict[int, tuple[int, int]]()
             for tick in ticks:
-                step = step.plus({cluster: ClusterCount(*cell) for cluster, cell in tick.items()})
+                step = step.plus(*_columns(tick))
                 for cluster, (n, k) in tick.items():
                     had = total.get(cluster, (0, 0))
                     total[cluster] = (had[0] + n, had[1] + k)
-            again = StepClusters({cluster: ClusterCount(*cell) for cluster, cell in total.items()})
-            assert (step, step.runs, step.bad, step.occupied) == (again, again.runs, again.bad, again.occupied)
-            assert step.occupied.bit_count() == sum(n > 0 for n, _ in total.values())
+            assert step == StepClusters().plus(*_columns(total)) == StepClusters.of(step.runs_of, step.bad_of)
+            assert (step.runs, step.bad) == tuple(sum(cell[index] for cell in total.values()) for index in (0, 1))
+            assert non_empty([step]) == sum(n > 0 for n, _ in total.values())
             kept[-1].append(step)
             plain[-1].append(total)
     assert design_effect(*kept) == pytest.approx(_plain_effect(plain), rel=1e-9)
 
 
 def test_users_who_fail_together_weigh_less_than_strangers_who_do() -> None:
-    together = [StepClusters({c: ClusterCount(10, 10 if c < 4 else 0) for c in range(40)})]
-    spread = [StepClusters({c: ClusterCount(10, 1) for c in range(40)})]
+    runs = dict.fromkeys(range(40), 10)
+    together = [StepClusters().plus(runs, dict.fromkeys(range(4), 10))]
+    spread = [StepClusters().plus(runs, dict.fromkeys(range(40), 1))]
     assert design_effect(together, spread) > 5
     assert design_effect(spread, spread) == 1.0
     assert design_effect([], []) == 1.0
