@@ -16,8 +16,8 @@ from proxy.core.evidence.distinct import DistinctCount
 from proxy.core.evidence.tallies import RUNS_COUNTED_PER_USER, RateTally, RatioTally, Side, Tick
 from proxy.core.releasing.releases import CANDIDATE, STABLE
 from proxy.core.rollouts.evidence import Evidence, MetricEvidence, StepEvidence
-from proxy.core.rollouts.measuring import Thresholds, counts, measure
-from proxy.core.rollouts.plan import Guard, Plan
+from proxy.core.rollouts.measuring import Thresholds, counts, told_rate, told_ratio
+from proxy.core.rollouts.plan import MEASURED, Guard, Plan
 
 #: Users remembered within one tick; beyond it new ones are not counted, whatever their runs were like.
 _USERS_A_TICK: Final = 50_000
@@ -48,9 +48,12 @@ class RolloutCounter:
         self._plan = plan
         # A guard's or signal's own tolerance goes before that of a trigger, which has none.
         self._guards: dict[str, Guard] = {guard.metric: guard for guard in reversed(plan.metrics)}
+        self._rates = [metric for metric in self._guards if MEASURED.get(metric) == "rate"]
+        self._ratios = [metric for metric in self._guards if MEASURED.get(metric) == "ratio"]
         self._rate_ticks: dict[str, tuple[Tick, ...]] = {}
         self._ratio_ticks: dict[str, tuple[Tick, Counter[Side]]] = {}
-        self._seen: Counter[tuple[str, str]] = Counter()
+        #: How often each user was counted in this tick, for runs as such and for each outcome.
+        self._seen: dict[tuple[str, str], int] = {}
 
     def count(self, run: Run) -> None:
         """Count one finished run that this rollout decided."""
@@ -62,12 +65,12 @@ class RolloutCounter:
             self._count_step(side, unit, is_new=run.reason != "conversation")
         if not self._is_witness("", unit):
             return
-        measured = measure(run, self.tallies.thresholds)
-        cluster = cluster_of(self._salt, unit)
-        for metric in self._guards:
-            if (bad := measured.rates.get(metric)) is not None:
+        cluster, thresholds = cluster_of(self._salt, unit), self.tallies.thresholds
+        for metric in self._rates:
+            if (bad := told_rate(metric, run, thresholds)) is not None:
                 self._count_rate(metric, run.step, side, cluster, bad)
-            elif (pair := measured.ratios.get(metric)) is not None:
+        for metric in self._ratios:
+            if (pair := told_ratio(metric, run, thresholds)) is not None:
                 self._add_ratio(metric, run.step, side, cluster, pair)
 
     def count_outcome(self, run: Run, metric: str, value: bool | float) -> None:
@@ -102,7 +105,7 @@ class RolloutCounter:
         for metric, (tick, runs) in self._ratio_ticks.items():
             tally = tallies.ratios.get(metric) or self._new_ratio(metric)
             tallies.ratios[metric] = tally.close(tick, runs["candidate"])
-        self._rate_ticks, self._ratio_ticks, self._seen = {}, {}, Counter()
+        self._rate_ticks, self._ratio_ticks, self._seen = {}, {}, {}
         return self.evidence()
 
     def evidence(self) -> Evidence:
@@ -130,10 +133,11 @@ class RolloutCounter:
 
     def _is_witness(self, about: str, unit: str) -> bool:
         """Only the first runs of a user within a tick count, however they went."""
-        if len(self._seen) >= _USERS_A_TICK and (about, unit) not in self._seen:
+        before = self._seen.get((about, unit), 0)
+        if before >= RUNS_COUNTED_PER_USER or (before == 0 and len(self._seen) >= _USERS_A_TICK):
             return False
-        self._seen[about, unit] += 1
-        return self._seen[about, unit] <= RUNS_COUNTED_PER_USER
+        self._seen[about, unit] = before + 1
+        return True
 
     def _count_rate(self, metric: str, step: int, side: Side, cluster: int, bad: tuple[bool, ...]) -> None:
         ticks = self._rate_ticks.get(metric)
@@ -143,7 +147,10 @@ class RolloutCounter:
             tick.count(step, side, cluster, is_bad=is_bad)
 
     def _add_ratio(self, metric: str, step: int, side: Side, cluster: int, pair: tuple[float, float]) -> None:
-        tick, runs = self._ratio_ticks.setdefault(metric, (Tick(), Counter()))
+        found = self._ratio_ticks.get(metric)
+        if found is None:
+            found = self._ratio_ticks[metric] = (Tick(), Counter())
+        tick, runs = found
         tick.add(step, side, cluster, *pair)
         runs[side] += 1
 

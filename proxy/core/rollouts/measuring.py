@@ -31,15 +31,6 @@ class Thresholds:
     score_deviations: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What one run says: bad or not for each rate (a tuple where several thresholds are looked at), and (numerator,
-    denominator) for each ratio. A metric that the run does not tell is absent."""
-
-    rates: Mapping[str, tuple[bool, ...]]
-    ratios: Mapping[str, tuple[float, float]]
-
-
 def outcome_metrics(name: str, severity: Severity | None) -> tuple[str, ...]:
     """The metrics that an outcome tells: that of its name, and of an incident those of its severity and of all below it, so that
     `outcome.incident.high` is told by high and critical ones."""
@@ -64,31 +55,32 @@ def is_bad(metric: str, run: Run) -> bool:
     return _RATES[metric](run)
 
 
-def measure(run: Run, thresholds: Thresholds) -> Measured:
-    """Every metric of one run that takes part."""
-    rates: dict[str, tuple[bool, ...]] = {name: (is_bad(run),) for name, is_bad in _RATES.items()}
-    if run.result == "ok":
-        for name, limits, taken in (
-            ("latency", thresholds.latency_microseconds, run.duration_microseconds),
-            ("time_to_first_byte", thresholds.first_byte_microseconds, run.time_to_first_byte_microseconds),
-        ):
-            if limits and taken is not None:
-                rates[name] = tuple(taken > limit for limit in limits)
-    return Measured(rates, _ratios(run, thresholds))
+def told_rate(metric: str, run: Run, thresholds: Thresholds) -> tuple[bool, ...] | None:
+    """Whether a run that takes part is bad by a rate of `MEASURED`, by each threshold where there are several; None: it does not tell."""
+    is_bad = _RATES.get(metric)
+    if is_bad is not None:
+        return (is_bad(run),)
+    if run.result != "ok":
+        return None
+    if metric == "latency":
+        limits, taken = thresholds.latency_microseconds, run.duration_microseconds
+    else:
+        limits, taken = thresholds.first_byte_microseconds, run.time_to_first_byte_microseconds
+    return tuple([taken > limit for limit in limits]) if limits and taken is not None else None
 
 
-def _ratios(run: Run, thresholds: Thresholds) -> dict[str, tuple[float, float]]:
-    ratios: dict[str, tuple[float, float]] = {}
-    cost = run.cost_nanodollars
-    if cost is not None:
-        capped = float(cost if thresholds.cost_nanodollars is None else min(cost, thresholds.cost_nanodollars))
-        ratios["cost"] = (capped, 1.0)
-        ratios["cost_per_success"] = (capped, 1.0 if run.result == "ok" else 0.0)
-    if run.result == "ok" and run.output_tokens is not None:
-        ratios["output_tokens"] = (float(run.output_tokens), 1.0)
-    if run.result == "ok" and run.input_tokens:
-        ratios["uncached_input"] = (float(run.input_tokens - (run.cached_tokens or 0)), float(run.input_tokens))
-    return ratios
+def told_ratio(metric: str, run: Run, thresholds: Thresholds) -> tuple[float, float] | None:
+    """What a run that takes part adds to numerator and denominator of a ratio of `MEASURED`; None: it does not tell."""
+    is_ok = run.result == "ok"
+    if metric == "output_tokens":
+        return (float(run.output_tokens), 1.0) if is_ok and run.output_tokens is not None else None
+    if metric == "uncached_input":
+        cached = run.cached_tokens or 0
+        return (float(run.input_tokens - cached), float(run.input_tokens)) if is_ok and run.input_tokens else None
+    cost, most = run.cost_nanodollars, thresholds.cost_nanodollars
+    if cost is None:
+        return None
+    return float(cost if most is None else min(cost, most)), 1.0 if is_ok or metric == "cost" else 0.0
 
 
 def _is_ours(run: Run) -> bool:

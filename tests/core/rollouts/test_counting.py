@@ -4,9 +4,11 @@ import json
 import random
 from typing import Any
 
+import pytest
 from msgspec import structs
 
 from proxy.core.calls.runs import Run
+from proxy.core.evidence.bernoulli import MarginEvidence
 from proxy.core.rollouts.counting import RolloutCounter, Tallies
 from proxy.core.rollouts.keeping import read_tallies, tallies_document
 from proxy.core.rollouts.measuring import Thresholds
@@ -126,3 +128,52 @@ def test_a_counter_goes_on_after_a_restart_as_if_there_had_been_none() -> None:
             kept = json.loads(json.dumps(tallies_document(interrupted.tallies)))
             interrupted = RolloutCounter("triage/r1", plan, read_tallies(kept))
     assert whole.evidence() == interrupted.evidence()
+
+
+def test_what_an_earlier_release_kept_by_cells_is_read_and_kept_on_in_rows() -> None:
+    rate = {
+        "tolerance": 1.25,
+        "log_sums": [0.1, 0.2, -0.3, -4.0],
+        "margin": [2.0, 0.5],
+        "cells": {"0/candidate/3": [4, 1], "0/stable/63": [7, 0], "2/stable/0": [5, 5]},
+    }
+    cost = {"deviation": None, "candidate_runs": 4, "cells": {"0/candidate/3": [0.1, 4.0], "2/stable/0": [2.5, 0.0]}}
+    kept = tallies_document(Tallies(step=2)) | {"format": 1, "rates": {"errors": [rate]}, "ratios": {"cost": cost}}
+    told = read_tallies(kept)
+    errors, costs = told.rates["errors"][0], told.ratios["cost"]
+    assert (errors.odds.log_sums, errors.margin) == ((0.1, 0.2, -0.3, -4.0), MarginEvidence(2.0, 0.5))
+    assert {place: (step.runs, step.bad, step.runs_of[3]) for place, step in errors.steps.items()} == {
+        (0, "candidate"): (4, 1, 4),
+        (0, "stable"): (7, 0, 0),
+        (2, "stable"): (5, 5, 0),
+    }
+    assert costs.steps[0, "candidate"].numerator_of[3] == 0.1
+    assert costs.steps[2, "stable"].total == (2.5, 0.0)
+    again = json.loads(json.dumps(tallies_document(told)))
+    assert again["format"] == 3
+    assert (read_tallies(again).rates, read_tallies(again).ratios) == (told.rates, told.ratios)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 1, "rates": {"errors": [{"cells": {"0/candidate/64": [1, 0]}}]}},
+        {"format": 1, "rates": {"errors": [{"cells": {"0/candidate/-1": [1, 0]}}]}},
+        {"rates": {"errors": [{"steps": {"0/other": [[0] * 64, [0] * 64]}}]}},
+        {"rates": {"errors": [{"steps": {"0/candidate": [[1], [0]]}}]}},
+        {"rates": {"errors": [{"steps": {"0/candidate": [[1] * 64]}}]}},
+        {"ratios": {"cost": {"steps": {"0/candidate": [[1.0] * 64, [1.0] * 63]}}}},
+        {"format": 9},
+    ],
+)
+def test_what_was_never_kept_is_not_read(change: dict[str, Any]) -> None:
+    whole = {"tolerance": 1.0, "log_sums": [0.0] * 4, "margin": None, "deviation": None, "candidate_runs": 0}
+    for kind, tallies in change.items():
+        if isinstance(tallies, dict):
+            change = {**change, kind: {name: _with(whole, of) for name, of in tallies.items()}}
+    with pytest.raises((ValueError, LookupError, TypeError)):
+        read_tallies(tallies_document(Tallies()) | change)
+
+
+def _with(whole: dict[str, Any], of: Any) -> Any:
+    return [whole | one for one in of] if isinstance(of, list) else whole | of

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from proxy.core.calls.runs import Run
-from proxy.core.rollouts.measuring import Thresholds, counts, measure
+from proxy.core.rollouts.measuring import Thresholds, counts, told_rate, told_ratio
 from proxy.core.rollouts.plan import MEASURED
 
 OK = Run(
@@ -28,20 +28,21 @@ LIMITS = Thresholds(
     latency_microseconds=(500_000.0, 1_000_000.0), first_byte_microseconds=(300_000.0,), cost_nanodollars=4_000
 )
 
+RATES, RATIOS = ({metric for metric, kind in MEASURED.items() if kind == which} for which in ("rate", "ratio"))
+
 
 def _run(**changes: Any) -> Run:
     return structs.replace(OK, **changes)
 
 
 def _bad(run: Run) -> set[str]:
-    return {name for name, bad in measure(run, LIMITS).rates.items() if any(bad)}
+    return {metric for metric in RATES if any(told_rate(metric, run, LIMITS) or ())}
 
 
 def test_a_good_run_is_bad_only_where_it_was_slow() -> None:
-    measured = measure(OK, LIMITS)
-    assert measured.rates["latency"] == (True, False)
+    assert told_rate("latency", OK, LIMITS) == (True, False)
     assert _bad(OK) == {"latency"}
-    assert measured.ratios == {
+    assert {metric: told_ratio(metric, OK, LIMITS) for metric in RATIOS} == {
         "cost": (4_000.0, 1.0),
         "cost_per_success": (4_000.0, 1.0),
         "output_tokens": (40.0, 1.0),
@@ -84,15 +85,27 @@ def test_what_is_outside_the_analysis_takes_no_part(changes: dict[str, Any]) -> 
 
 
 def test_without_thresholds_latency_says_nothing_rather_than_good() -> None:
-    rates = measure(OK, Thresholds()).rates
-    assert "latency" not in rates
-    assert "time_to_first_byte" not in rates
+    assert told_rate("latency", OK, Thresholds()) is None
+    assert told_rate("time_to_first_byte", OK, Thresholds()) is None
+
+
+def test_a_run_that_did_not_end_well_tells_nothing_of_latency_and_tokens() -> None:
+    broken = _run(result="error", status=500)
+    told = {metric for metric in RATES if told_rate(metric, broken, LIMITS) is not None}
+    assert told == RATES - {"latency", "time_to_first_byte"}
+    assert {metric: told_ratio(metric, broken, LIMITS) for metric in RATIOS} == {
+        "cost": (4_000.0, 1.0),
+        "cost_per_success": (4_000.0, 0.0),
+        "output_tokens": None,
+        "uncached_input": None,
+    }
 
 
 def test_an_unknown_cost_is_no_cost_of_nothing() -> None:
-    assert measure(_run(cost_nanodollars=None), LIMITS).ratios.keys().isdisjoint({"cost", "cost_per_success"})
+    unpriced = _run(cost_nanodollars=None)
+    assert told_ratio("cost", unpriced, LIMITS) is told_ratio("cost_per_success", unpriced, LIMITS) is None
 
 
 def test_every_metric_that_a_plan_may_name_is_measured() -> None:
-    measured = measure(OK, LIMITS)
-    assert set(MEASURED) == set(measured.rates) | set(measured.ratios)
+    assert all(told_rate(metric, OK, LIMITS) is not None for metric in RATES)
+    assert all(told_ratio(metric, OK, LIMITS) is not None for metric in RATIOS)
