@@ -1,6 +1,7 @@
 """T1: golden vectors, exact expectations by enumeration, and sums that do not care who counted."""
 
 import math
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,41 @@ def test_a_margin_expects_no_more_than_one_where_the_candidate_is_at_it_or_beyon
 
 def _binomial(n: int, k: int, p: float) -> float:
     return math.comb(n, k) * p**k * (1 - p) ** (n - k)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        Arms(6, 3, 18, 9),
+        Arms(40, 40, 1, 1),
+        Arms(1_000, 60, 70, 3),
+        Arms(5, 5, 1_000_000, 100),
+        Arms(100_000, 45, 60, 5),
+        Arms(300, 70, 2_000, 120),
+        Arms(1_000, 300, 3_000, 500),
+    ],
+)
+@pytest.mark.parametrize(("odds_ratio", "tolerance"), [(1.5, 1.0), (12.5, 1.25), (1.0, 2.0), (500.0, 50.0)])
+def test_blocks_of_any_size_have_the_evidence_of_whole_numbers(
+    block: Arms, odds_ratio: float, tolerance: float
+) -> None:
+    """M(psi) by binomial coefficients as they are, which no float could hold."""
+    runs, ours, others, theirs = block
+    bad = ours + theirs
+
+    def power_sum(psi: Fraction) -> Fraction:
+        terms = range(max(0, bad - others), min(bad, runs) + 1)
+        return sum((math.comb(runs, j) * math.comb(others, bad - j) * psi**j for j in terms), Fraction(0))
+
+    psi, limit = Fraction(odds_ratio), Fraction(tolerance)
+    e = (psi / limit) ** ours * power_sum(limit) / power_sum(psi)
+    exact = _log(e.numerator) - _log(e.denominator)
+    assert block_log_e(block, odds_ratio, tolerance) == pytest.approx(exact, rel=1e-11, abs=1e-11)
+
+
+def _log(whole: int) -> float:
+    shift = max(0, whole.bit_length() - 900)
+    return math.log(whole >> shift) + shift * math.log(2)
 
 
 @given(st.integers(0, 60), st.integers(0, 400), st.data())
