@@ -3,12 +3,18 @@
 Pure code says where it can pause; who takes the steps decides whether anybody has that turn.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 T = TypeVar("T")
 
 Steps = Generator[None, None, T]
+
+
+def one_step(work: Callable[[], T]) -> Steps[T]:
+    """Work that cannot pause."""
+    yield from ()
+    return work()
 
 
 def at_once(steps: Generator[None, None, T]) -> T:

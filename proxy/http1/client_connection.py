@@ -102,15 +102,17 @@ class ClientConnection:
         if not self._parser.feed_plain(data):
             if len(data) > _SLICE_BYTES:
                 self._feed_sliced(data)
-                return
-            try:
-                self._parser.feed(data)
-            except RequestRefused as refused:
-                self._refuse(refused)
+            else:
+                try:
+                    self._parser.feed(data)
+                except RequestRefused as refused:
+                    self._refuse(refused)
+        if self._paused:
+            return
         if len(self._queue) >= self._limits.pipelined_calls:
             self._pause(b"")
         elif len(data) >= _LARGE_READ_BYTES and not self._deaf:
-            # A fast sender could fill a turn of the loop with its reads alone.
+            # A transport reads on as long as there is something: 5 MB that are there already would be one turn of 5 ms.
             self.transport.pause_reading()
             self._loop.call_soon(self._read_on)
 

@@ -84,6 +84,11 @@ class Outgoing:
         else:
             self.write(data)
 
+    def pass_on(self, data: memoryview) -> None:
+        """Hand a piece of what is large to the transport now; nothing may be held."""
+        self._written += len(data)
+        self.transport.write(data)
+
     def flush(self) -> None:
         """Hand what is held to the transport now."""
         held = self._held

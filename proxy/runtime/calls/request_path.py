@@ -8,12 +8,13 @@ record and a settled hold. What the provider cannot have begun is tried once mor
 
 import asyncio
 from collections.abc import Awaitable
+from functools import partial
 
 from proxy.core.calls.identity import admin_token_refused, identify, required_agent
 from proxy.core.calls.resolution import Resolution
 from proxy.core.calls.resolving import resolve
 from proxy.core.errors import BadInput, Refusal, Unavailable
-from proxy.core.steps import Steps, at_once
+from proxy.core.steps import Steps, at_once, one_step
 from proxy.core.switches import Switch
 from proxy.core.versions.versions import Version
 from proxy.runtime.calls.answering import deliver
@@ -62,7 +63,7 @@ class RequestPath:
         self._names_all = options.default_agent is not None or not options.passes_unassigned
         self._lanes = Lanes(parts.live, parts.providers, parts.metrics)
         self._flights: set[Flight] = set()
-        self._turns = Turns()
+        self._turns = Turns(parts.clock)
         self._origins = Origins(options.origins)
         self._asides = Asides(self._origins, parts.routes)
         self._glimpses = Glimpses(parts.routes, parts.live, options.default_agent)
@@ -83,7 +84,10 @@ class RequestPath:
             resolved = self._guard(flight, asked, self._resolve(flight, asked, pinned))
             if resolved is None:
                 return
-            sendable = self._inject(flight, asked, resolved)
+            if is_long:  # it is copied
+                sendable = await self._turns.take(one_step(partial(self._inject, flight, asked, resolved)))
+            else:
+                sendable = self._inject(flight, asked, resolved)
             is_over = False
             while not is_over:
                 attempt = self._hold(flight, resolved, sendable)

@@ -10,7 +10,12 @@ from typing import Final
 import msgspec
 
 from proxy.core.errors import BadInput
+from proxy.core.steps import Steps
 from proxy.wires.json.values import JsonDecoder, RawJson
+
+#: How much is gone through between two turns of others, and how many finds there may be in it.
+_STEP_BYTES: Final = 1024 * 1024
+_STEP_FINDS: Final = 2048
 
 
 def has_more_than(body: bytes, byte: bytes, most: int, start: int, end: int) -> bool:
@@ -21,6 +26,24 @@ def has_more_than(body: bytes, byte: bytes, most: int, start: int, end: int) -> 
         if not position:
             return False
     return True
+
+
+def count_up_to(body: bytes, byte: bytes, most: int) -> Steps[int]:
+    """How often a byte occurs, `most` at most; in steps."""
+    count, position, end, size = 0, 0, min(_STEP_BYTES, len(body)), len(body)
+    while count < most:
+        found = body.find(byte, position, end)
+        if found >= 0:
+            position = found + 1
+            count += 1
+            if count % _STEP_FINDS == 0:
+                yield
+        elif end < size:
+            position, end = end, min(end + _STEP_BYTES, size)
+            yield
+        else:
+            break
+    return count
 
 
 class _TooMany(Exception):

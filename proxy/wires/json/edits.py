@@ -12,6 +12,7 @@ from typing import Final
 
 import orjson
 
+from proxy.wires.json.escapes import may_hold
 from proxy.wires.json.members import JsonMembers, duplicate
 from proxy.wires.json.values import NULL, Splice, after_bracket, first_byte, spliced
 
@@ -62,6 +63,13 @@ class MemberEdits:
             if name not in known and name not in self._changes and first_byte(raw) in _CONTENT:
                 return False
         return True
+
+    def may_mention(self, words: bytes) -> bool:
+        """Whether these bytes may stand anywhere in the object as it came, or in what is changed, however they are spelled."""
+        if self._members.may_mention(None, words):
+            return True
+        changes = self._changes.values()
+        return any(may_hold(one[2] if isinstance(one, tuple) else one, words) for one in changes if one is not None)
 
     def set(self, name: str, change: bytes | Splice) -> None:
         """Replace the value in place or a part of it, or add the member at the end. Raises BadInput(`duplicate_key`)."""

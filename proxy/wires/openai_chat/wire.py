@@ -10,7 +10,6 @@ import orjson
 
 from proxy.core.calls.caller import BodyClaims
 from proxy.core.errors import Refusal
-from proxy.wires.json.escapes import may_hold
 from proxy.wires.json.members import JsonMembers
 from proxy.wires.openai_chat.answer import ChatBody, ChatEvents
 from proxy.wires.openai_chat.input import first_role, input_bound
@@ -79,7 +78,7 @@ def _bound(injection: Injection) -> int | None:
 
 def _apart(injection: Injection) -> BilledApart:
     edits = cast("EditedChat", injection.document).edits
-    has_audio = any(edits.has(name) for name in _AUDIO_MEMBERS) or may_hold(injection.body, _AUDIO_PART)
+    has_audio = any(edits.has(name) for name in _AUDIO_MEMBERS) or edits.may_mention(_AUDIO_PART)
     return BilledApart(has_audio, injection.web_searches)
 
 
@@ -107,6 +106,7 @@ class OpenAIChat(JsonWire):
             first_role=first_role,
             styles=_STYLES,
             leading_roles=SYSTEM_ROLES,
+            marks=((None, _AUDIO_PART),),
         )
 
     def operation(self, method: str, path: str) -> Operation | None:

@@ -149,11 +149,11 @@ class OpenAIResponses(JsonWire):
         """The operation of an exact raw path, with or without `/v1`."""
         return _OPERATIONS.get((method, path))
 
-    def _facts_of(self, members: JsonMembers) -> RequestFacts:
+    def _facts_of(self, members: JsonMembers, objects: int | None = None) -> RequestFacts:
         """Raises BadInput; Refusal of the same code where the body names a prompt: the provider must not see that name, so it cannot
         be left to judge the rest."""
         try:
-            return super()._facts_of(members)
+            return super()._facts_of(members, objects)
         except BadInput as refusal:
             if members.values.get("prompt", RAW_NULL) == RAW_NULL:
                 raise

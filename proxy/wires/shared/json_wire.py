@@ -14,16 +14,16 @@ from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.shared.tool_names import MARKS, MODEL_MARK
 from proxy.wires.wire import NO_HEAD, BilledApart, Injection, InjectionPlan, RequestFacts, RequestHead
 
-#: A member, and bytes that are looked for in it.
-Mark = tuple[str, bytes]
+#: A member, and bytes that are looked for in it; without a member: in the whole body.
+Mark = tuple[str | None, bytes]
 TOOL_MARKS: Final = tuple(("tools", words) for words in (*MARKS, MODEL_MARK))
 
 
 def look_for(members: JsonMembers, marks: Sequence[Mark]) -> Steps[None]:
-    """Look for all of these, with pauses: whoever asks then is told at once. A search through 30 MB takes 10 to 50 ms."""
+    """Look for all of these, with pauses: whoever asks then is told at once."""
     for mark in marks:
         yield
-        members.may_mention(*mark)
+        yield from members.look_for(*mark)
 
 
 class JsonWire:
@@ -43,8 +43,8 @@ class JsonWire:
         conversation: str = "messages",
         marks: Sequence[Mark] = (),
     ) -> None:
-        """The wire's own parts, as AlikeRequests takes them; `conversation`: the member that holds it; `marks`: what `facts` looks
-        for in which members, beside what all wires look for among tools."""
+        """The wire's own parts, as AlikeRequests takes them; `conversation`: the member that holds it; `marks`: what `facts` and
+        `apart` look for in which members, beside what all wires look for among tools."""
         self._bounds = RequestBounds() if bounds is None else bounds
         self._facts = facts
         self._conversation = conversation
@@ -67,18 +67,18 @@ class JsonWire:
 
     def read_in_steps(self, body: bytes, _head: RequestHead = NO_HEAD, /) -> Steps[RequestFacts]:
         """As `read`, with pauses."""
-        self._bounds.check_unread(body, self._conversation)
+        objects = yield from self._bounds.check_unread(body, self._conversation)
         yield
         members = yield from parse_in_steps(body, self._bounds.structure_bytes)
         yield from look_for(members, self._marks)
         yield
-        return self._facts_of(members)
+        return self._facts_of(members, objects)
 
     def _read(self, body: bytes) -> RequestFacts:
         return self._facts_of(parse_members(body))
 
-    def _facts_of(self, members: JsonMembers) -> RequestFacts:
-        self._bounds.check(members, self._conversation)
+    def _facts_of(self, members: JsonMembers, objects: int | None = None) -> RequestFacts:
+        self._bounds.check(members, self._conversation, objects)
         return self._facts(members)
 
     def inject(self, request: RequestFacts, plan: InjectionPlan) -> Injection:

@@ -10,7 +10,8 @@ bound: 0.6 ms a megabyte and 0.1 µs an object, against 60 to 300 ms for what wo
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.wires.json.counting import check_count, check_counts, has_more_than
+from proxy.core.steps import Steps
+from proxy.wires.json.counting import check_count, check_counts, count_up_to, has_more_than
 from proxy.wires.json.members import STRUCTURE_BYTES, JsonMembers
 
 #: No shorter list is worth counting.
@@ -29,17 +30,23 @@ class RequestBounds:
     tools: int = 2_000
     structure_bytes: int = STRUCTURE_BYTES
 
-    def check_unread(self, body: bytes, conversation: str = "messages") -> None:
-        """As `check`, of a large body that is not parsed yet: no more of it is read than shows that there is too much."""
-        if len(body) > _DENSE_BYTES and has_more_than(body, b"{", max(self.messages, self.tools), 0, len(body)):
+    def check_unread(self, body: bytes, conversation: str = "messages") -> Steps[int]:
+        """As `check`, of a large body that is not parsed yet, with pauses: no more of it is read than shows that there is too much.
+        How many braces open in it, up to one more than the greatest bound."""
+        most = max(self.messages, self.tools)
+        objects = yield from count_up_to(body, b"{", most + 1)
+        if objects > most and len(body) > _DENSE_BYTES:
             check_counts(body, {conversation: self.messages, "tools": self.tools, "functions": self.tools})
+        return objects
 
-    def check(self, members: JsonMembers, conversation: str = "messages") -> None:
-        """`conversation`: the member that holds it. Raises BadInput(`too_many_messages`, or after that member's name,
-        `too_many_tools`, `too_many_functions`)."""
+    def check(self, members: JsonMembers, conversation: str = "messages", objects: int | None = None) -> None:
+        """`conversation`: the member that holds it; `objects`: what `check_unread` found in the body. Raises
+        BadInput(`too_many_messages`, or after that member's name, `too_many_tools`, `too_many_functions`)."""
         if len(members.body) <= _SMALL_BYTES:
             return
         for name, most in ((conversation, self.messages), ("tools", self.tools), ("functions", self.tools)):
+            if objects is not None and objects <= most:
+                continue
             span = members.span(name)
             if span is not None:
                 _check_list(members.body, *span, most, name)
