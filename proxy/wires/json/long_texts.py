@@ -35,7 +35,8 @@ class Shortened:
 
     __slots__ = ("_gains", "_starts", "left_out", "short")
 
-    def __init__(self, body: bytes, left_out: list[Range]) -> None:
+    def __init__(self, body: bytes, left_out: list[Range], placeholder: bytes = _PLACEHOLDER) -> None:
+        """`placeholder`: the byte that stands for each range."""
         #: Where in the whole document something was left out, in order.
         self.left_out = left_out
         self._starts: list[int] = []
@@ -43,11 +44,11 @@ class Shortened:
         view, parts = memoryview(body), list[bytes | memoryview]()
         copied = size = 0
         for start, end in left_out:
-            parts += (view[copied:start], _PLACEHOLDER)
+            parts += (view[copied:start], placeholder)
             size += start - copied
             self._starts.append(size)
-            size += len(_PLACEHOLDER)
-            self._gains.append(self._gains[-1] + end - start - len(_PLACEHOLDER))
+            size += len(placeholder)
+            self._gains.append(self._gains[-1] + end - start - len(placeholder))
             copied = end
         parts.append(view[copied:])
         self.short = b"".join(parts)

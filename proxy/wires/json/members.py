@@ -13,12 +13,14 @@ import math
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 
 import msgspec
 
 from proxy.core.errors import BadInput
 from proxy.core.steps import Steps
 from proxy.wires.json.escapes import is_found, may_spell_names, may_spell_names_in_steps
+from proxy.wires.json.long_lists import shorten_lists
 from proxy.wires.json.long_texts import Shortened, shorten
 from proxy.wires.json.values import (
     RAW_NULL,
@@ -165,29 +167,46 @@ def parse_in_steps(body: bytes, structure_bytes: int = STRUCTURE_BYTES) -> Steps
     if left > structure_bytes:
         raise BadInput("too_much_structure", f"beside its long texts the body holds more than {structure_bytes} bytes")
     yield
-    members = None if shortened is None else _members_of_shortened(body, shortened)
-    yield
-    return _members_of_large(body, None) if members is None else members
+    members = None if shortened is None else (yield from _members_of_short(body, shortened))
+    return (yield from _members_of_lists(body)) if members is None else members
 
 
-def _members_of_shortened(body: bytes, shortened: Shortened) -> JsonMembers | None:
+def _members_of_short(body: bytes, shortened: Shortened) -> Steps[JsonMembers | None]:
     """The members of a body by its short form; None where that is not valid, or does not tell: the body itself has to be read."""
     try:
-        short = _members_of_large(shortened.short, None)
+        short = yield from _members_of_lists(shortened.short)
     except BadInput as refusal:
         if refusal.code == "malformed_json":
             return None
         raise
+    yield
+    return _members_by(short, body, shortened)
+
+
+def _members_of_lists(body: bytes) -> Steps[JsonMembers]:
+    """The members of a body that may have long lists."""
+    shortened = yield from shorten_lists(body)
+    yield
+    members: JsonMembers | None = None
+    if shortened is not None:
+        with suppress(BadInput):  # the whole one says what is wrong with it
+            members = _members_by(_members_of_large(shortened.short, None), body, shortened)
+        yield
+    return _members_of_large(body, None) if members is None else members
+
+
+def _members_by(short: JsonMembers, body: bytes, shortened: Shortened) -> JsonMembers | None:
+    """The members of a body, of which those of its short form are known; None where these do not tell."""
     whole, view = shortened.whole_position, memoryview(body)
     spans = [(name, whole(key), whole(start), whole(end)) for name, key, start, end in short.spans]
-    values = dict(short.values)
+    values: dict[str, msgspec.Raw] = {}
     begins = [begin for begin, _ in shortened.left_out]
     left_out = len(begins)
     for name, _, start, end in spans:
         within = bisect_left(begins, end) - bisect_right(begins, start)
-        if within:
-            left_out -= within
-            values[name] = msgspec.Raw(view[start:end])
+        left_out -= within
+        # Of a repeated name the last one stays.
+        values[name] = msgspec.Raw(view[start:end]) if within else short.values[name]
     if left_out:  # in a name
         return None
     return JsonMembers(body, values, spans, short.repeated)
