@@ -41,6 +41,8 @@ def _waits(figure: Lookup) -> Iterator[dict[str, Any]]:
         metric = f"{name}_ms_with_1000"
         more = _difference(figure("first_event", US, metric), figure("first_event", "nginx", metric))
         yield _at_most(f"first event beside 1,000 streams, {name}, above nginx's", more, 2.0, "ms")
+    more = _ratio(figure("blocking", US, "p50_ms"), figure("blocking", "envoy", "p50_ms"))
+    yield _at_most("small call beside 5 MB bodies, p50, in Envoy's", more, 2.0, "×")
     yield _at_most("longest wait of a small call beside 5 MB bodies", figure("blocking", US, "max_ms"), 50, "ms")
 
 
