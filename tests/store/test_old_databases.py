@@ -25,7 +25,8 @@ from proxy.store.sqlite.restoring import check
 from tests.harness import MODEL, Refused, deployed, eventually, saved
 from tests.store.schemas.old import fixtures, unpack
 
-KILLS = 100
+#: At any time; twenty more are at what touches a file.
+KILLS = 80
 NEWEST = max(migrations())
 #: What Python says that it is about to do to a file (audit events).
 TOUCHING = frozenset({"open", "os.link", "os.listdir", "os.remove", "os.rename", "sqlite3.connect"})
@@ -292,7 +293,7 @@ def test_a_kill_before_any_touch_of_a_file_leaves_the_old_schema_or_the_new_one_
 
 
 @pytest.mark.timeout(600)
-def test_a_hundred_kills_at_any_time_leave_the_old_schema_or_the_new_one_and_one_whole_copy(
+def test_kills_at_any_time_leave_the_old_schema_or_the_new_one_and_one_whole_copy(
     database: Path, before: dict[str, Any]
 ) -> None:
     chance = random.Random(7)  # the moments differ anyway, with the machine's pace
