@@ -19,7 +19,7 @@ from proxy.core.calls.runs import Run
 from proxy.core.reports.sums import DAY_MICROSECONDS, HOUR_MICROSECONDS, Cell, RunSums, Users
 from proxy.store.ports.reports import SumsFilter
 from proxy.store.sqlite import SqliteStore
-from proxy.store.sqlite.runs import run_sums
+from proxy.store.sqlite.runs import batches, pruning, run_sums
 from tests.store.given import NOON, audited, run
 
 HOUR = HOUR_MICROSECONDS
@@ -85,6 +85,10 @@ def told(rng: random.Random, number: int, runs: Sequence[Run]) -> Outcome:
     )
 
 
+class UndoneError(Exception):
+    """Ends a transaction."""
+
+
 class SumsHistory:
     """A store and, beside it, every run and outcome that is or was in it."""
 
@@ -99,9 +103,11 @@ class SumsHistory:
 
     async def record(self) -> None:
         batch = [some_run(self.rng, len(self.runs) + n) for n in range(self.rng.randrange(1, 12))]
-        again = self.rng.sample(batch, 1)
+        # After an answer that did not come a batch is written again.
+        again = self.rng.sample(batch, self.rng.choice([0, 0, 0, 1]))
         await self.store.record_runs([*batch, *again], [])
-        await self.store.record_runs(again, [])
+        if again:
+            await self.store.record_runs(again, [])
         self.runs |= {one.id: one for one in batch}
 
     async def tell(self) -> None:
@@ -122,6 +128,28 @@ class SumsHistory:
 
     async def sum_up(self) -> None:
         await self.store.sum_up_runs()
+
+    async def undo(self) -> None:
+        """A transaction that did its work and was undone, as where the disk is full at its end."""
+        store = self.store
+        batch = [some_run(self.rng, len(self.runs) + n) for n in range(self.rng.randrange(1, 12))]
+        there = [one for one in self.runs.values() if one.id not in self.pruned]
+        undone = [told(self.rng, self.told + n, there) for n in range(3)]
+        work = self.rng.choice(
+            [
+                lambda plain: batches.write_runs(plain, store._lanes, store._counted, batch, []),
+                lambda plain: batches.write_outcomes(plain, store._counted, undone),
+                lambda plain: run_sums.sum_up(plain, store._counted),
+                lambda plain: pruning.prune_runs(plain, store._counted, END),
+            ]
+        )
+
+        def undoing(plain: sqlite3.Connection) -> None:
+            work(plain)
+            raise UndoneError
+
+        with pytest.raises(UndoneError):
+            await store._database.write(undoing)
 
     async def prune(self) -> None:
         await self.store.prune_runs(self.rng.randrange(START, END))
@@ -222,7 +250,17 @@ def by_cell(cells: Sequence[tuple[Cell, RunSums]], span: int) -> dict[Cell, dict
     return {cell: seen(sums) for cell, sums in whole.items()}
 
 
-ACTIONS = ("record", "record", "tell", "quarantine", "sum_up", "prune", "restart", "forget_that_there_were_sums")
+ACTIONS = (
+    "record",
+    "record",
+    "tell",
+    "quarantine",
+    "sum_up",
+    "prune",
+    "undo",
+    "restart",
+    "forget_that_there_were_sums",
+)
 
 
 @pytest.fixture
@@ -249,6 +287,29 @@ async def test_sums_are_what_counting_again_comes_to_after_any_history(database,
         assert by_day.unfilled_before_microseconds is None
         assert by_cell(by_hour.cells, HOUR) == history.counted(HOUR)
         assert by_cell(by_day.cells, DAY_MICROSECONDS) == history.counted(DAY_MICROSECONDS)
+    finally:
+        await history.store.close()
+
+
+@pytest.mark.usefixtures("small_steps")
+async def test_what_was_counted_when_it_was_written_is_not_read_back(database, monkeypatch):
+    history, read = SumsHistory(database, 3), []
+    usual = run_sums._counted
+    monkeypatch.setattr(
+        run_sums, "_counted", lambda plain, lines, *sign: read.append(lines) or usual(plain, lines, *sign)
+    )
+    await history.store.open()
+    try:
+        for number in range(20):
+            batch = [some_run(history.rng, 10 * number + n) for n in range(10)]
+            history.runs |= {one.id: one for one in batch}
+            await history.store.record_runs(batch, [])
+            await history.tell()
+            while await history.store.sum_up_runs():
+                pass
+        assert not any(read)
+        found = (await history.store.summed_runs(EVERYTHING)).cells
+        assert by_cell(found, DAY_MICROSECONDS) == history.counted(DAY_MICROSECONDS)
     finally:
         await history.store.close()
 

@@ -5,6 +5,7 @@ quantiles, money, outcomes), the comparison of two sides. What does not: whether
 themselves (core/evidence), where sums are kept (store). Values in, values out.
 
     sums       the sums of one cell, how they add, and as they are kept
+    alike      runs of one lane, agent and hour, added up one after the other
     counting   runs as they were recorded, into cells
     figures    a cell's sums as figures with intervals
     comparing  one side against another, block by block

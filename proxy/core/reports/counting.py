@@ -5,17 +5,15 @@ rollout never disagree. Quarantined runs count for nothing but their users, who 
 cap or key are `blocked`. Every run counts in the hour in which it began, and so do its outcomes, whenever they are told.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from proxy.core.calls.latency import latency_bucket
 from proxy.core.calls.outcomes import OutcomeValue
 from proxy.core.calls.runs import Run
-from proxy.core.evidence.distinct import BITS, distinct_hash
+from proxy.core.reports.alike import AlikeRuns
 from proxy.core.reports.sums import HOUR_MICROSECONDS, MILLIONTHS, Cell, RunSums
 from proxy.core.rollouts.measuring import counts_for_anybody, is_bad
 
@@ -34,10 +32,6 @@ LANE_RATES: Final = (
 EMPTY_ANSWERS: Final = "empty_answers"
 #: Rates whose runs are told apart by clusters of users.
 CLUSTERED_RATES: Final = ("errors", "refusals")
-#: The upper six of 32 bits; the lower sixteen say which bit of the map of users is set.
-_CLUSTER_SHIFT: Final = 26
-#: What tokens and money of a run are bounded by before they come here, so that no run breaks the sums of the others.
-MOST_OF_A_RUN: Final = 2**50
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +86,10 @@ class RunLine(NamedTuple):
     outcomes: Sequence[tuple[str, OutcomeValue]]
 
 
+#: By lane, agent and the microsecond in which the hour began.
+Alike = dict[tuple[int, str, int], AlikeRuns]
+
+
 def count_runs(
     lines: Sequence[Sequence[Any]],
     lanes: Mapping[int, LaneFacts | None],
@@ -99,95 +97,90 @@ def count_runs(
     sign: int = 1,
 ) -> None:
     """Add runs (the members of RunLine each) to their cells; with `sign` -1 take them away again, but for their users."""
-    alike: dict[tuple[int, str, int], list[RunLine]] = {}
-    hashes = {unit: distinct_hash(unit) for unit in {line[5] or line[6] for line in lines} if unit}
-    for line in lines:
-        hour = line[2] - line[2] % HOUR_MICROSECONDS
-        alike.setdefault((line[0], line[1], hour), []).append(RunLine._make(line))
-    for (lane, agent, hour), runs in alike.items():
+    found: Alike = {}
+    for lane, agent, started, duration, quarantined, user, conversation, *amounts, outcomes in lines:
+        hour = started - started % HOUR_MICROSECONDS
+        alike = found.get((lane, agent, hour))
+        if alike is None:
+            alike = found[lane, agent, hour] = AlikeRuns()
+        if not quarantined:
+            alike.add(user or conversation, duration, *amounts)
+            facts = lanes[lane]
+            if outcomes and facts is not None:
+                sums = cells.setdefault(Cell(agent, hour, *facts.place), RunSums())
+                for name, value in outcomes:
+                    count_outcome(sums, name, value, sign)
+        elif unit := user or conversation:
+            alike.saw(unit)
+    count_alike(found, lanes, cells, sign)
+
+
+def count_alike(
+    found: Alike, lanes: Mapping[int, LaneFacts | None], cells: MutableMapping[Cell, RunSums], sign: int = 1
+) -> None:
+    """As count_runs, of runs that are added up by what they have in common; without what was told of them."""
+    for (lane, agent, hour), alike in found.items():
         facts = lanes[lane]
         if facts is None:
             continue
-        cell = Cell(agent, hour, *facts.place)
-        sums = cells.get(cell)
-        if sums is None:
-            sums = cells[cell] = RunSums()
-        sums.users.add([hashes[unit] % BITS for run in runs if (unit := run.user or run.conversation)])
-        counted = [run for run in runs if not run.quarantined]
-        for run in counted:
-            for name, value in run.outcomes:
-                count_outcome(sums, name, value, sign)
+        sums = cells.setdefault(Cell(agent, hour, *facts.place), RunSums())
+        sums.users.add(alike.users)
         if facts.counts:
-            _count(sums, facts, counted, hashes, sign)
+            _count(sums, facts, alike, sign)
         else:
-            sums.add("counts", "blocked", sign * len(counted))
+            sums.add("counts", "blocked", sign * alike.runs)
 
 
-def _count(sums: RunSums, facts: LaneFacts, runs: Sequence[RunLine], hashes: Mapping[str, int], sign: int) -> None:
+def _count(sums: RunSums, facts: LaneFacts, alike: AlikeRuns, sign: int) -> None:
     """Runs of one lane, which say something about their version."""
-    count = len(runs)
-    costs = [run.cost_nanodollars for run in runs if run.cost_nanodollars is not None]
+    priced = alike.runs - alike.unpriced
     for name, amount in (
-        ("runs", count),
-        ("anonymous", sum([not (run.user or run.conversation) for run in runs])),
-        ("priced", len(costs)),
-        ("priced_ok", len(costs) if facts.is_ok else 0),
-        ("cost_nanodollars", sum(costs)),
+        ("runs", alike.runs),
+        ("anonymous", alike.anonymous),
+        ("priced", priced),
+        ("priced_ok", priced if facts.is_ok else 0),
+        ("cost_nanodollars", alike.cost_nanodollars),
     ):
         sums.add("counts", name, sign * amount)
     for metric in facts.bad:
-        sums.add("bad", metric, sign * count)
+        sums.add("bad", metric, sign * alike.runs)
     if facts.may_be_empty:
-        sums.add("bad", EMPTY_ANSWERS, sign * sum([run.output_tokens == 0 for run in runs]))
+        sums.add("bad", EMPTY_ANSWERS, sign * alike.empty)
     if facts.is_ok:
-        _count_successes(sums, runs, sign)
+        _count_successes(sums, alike, sign)
     if facts.is_in_clusters:
-        _count_clusters(sums, facts, runs, hashes, sign)
+        _count_clusters(sums, facts, alike, sign)
 
 
-def _count_successes(sums: RunSums, runs: Sequence[RunLine], sign: int) -> None:
-    outputs = [run.output_tokens for run in runs if run.output_tokens is not None]
-    inputs = [run for run in runs if run.input_tokens is not None]
+def _count_successes(sums: RunSums, alike: AlikeRuns, sign: int) -> None:
     for name, amount in (
-        ("ok", len(runs)),
-        ("output_told", len(outputs)),
-        ("output_tokens", sum(outputs)),
-        ("input_told", len(inputs)),
-        ("input_tokens", sum([run.input_tokens or 0 for run in inputs])),
-        ("cached_tokens", sum([run.cached_tokens or 0 for run in inputs])),
+        ("ok", alike.runs),
+        ("output_told", alike.runs - alike.output_untold),
+        ("output_tokens", alike.output_tokens),
+        ("input_told", alike.runs - alike.input_untold),
+        ("input_tokens", alike.input_tokens),
+        ("cached_tokens", alike.cached_tokens),
     ):
         sums.add("counts", name, sign * amount)
-    first_bytes = [run.first_byte_microseconds for run in runs if run.first_byte_microseconds is not None]
-    _add_all(sums, "latency", [latency_bucket(run.duration_microseconds) for run in runs], sign)
-    _add_all(sums, "first_byte", [latency_bucket(taken) for taken in first_bytes], sign)
+    _add_all(sums, "latency", alike.latency, sign)
+    _add_all(sums, "first_byte", alike.first_byte, sign)
 
 
-def _count_clusters(
-    sums: RunSums, facts: LaneFacts, runs: Sequence[RunLine], hashes: Mapping[str, int], sign: int
-) -> None:
+def _count_clusters(sums: RunSums, facts: LaneFacts, alike: AlikeRuns, sign: int) -> None:
     """By clusters of users, so that those who are alike do not count for more than they are."""
-    known = [
-        (hashes[unit] >> _CLUSTER_SHIFT, run.cost_nanodollars) for run in runs if (unit := run.user or run.conversation)
-    ]
-    clusters = [cluster for cluster, _ in known]
-    priced = [cluster for cluster, cost in known if cost is not None]
-    _add_all(sums, "cluster_runs", clusters, sign)
+    priced = {cluster: runs - alike.cluster_unpriced.get(cluster, 0) for cluster, runs in alike.cluster_runs.items()}
+    _add_all(sums, "cluster_runs", alike.cluster_runs, sign)
     for metric in CLUSTERED_RATES:
         if metric in facts.bad:
-            _add_all(sums, f"cluster_{metric}", clusters, sign)
+            _add_all(sums, f"cluster_{metric}", alike.cluster_runs, sign)
     _add_all(sums, "cluster_priced", priced, sign)
     if facts.is_ok:
         _add_all(sums, "cluster_priced_ok", priced, sign)
-    costs: dict[int, int] = {}
-    for cluster, cost in known:
-        if cost is not None:
-            costs[cluster] = costs.get(cluster, 0) + cost
-    for cluster, cost in costs.items():
-        sums.add("cluster_cost", str(cluster), sign * cost)
+    _add_all(sums, "cluster_cost", alike.cluster_cost, sign)
 
 
-def _add_all(sums: RunSums, group: str, names: Iterable[int], sign: int) -> None:
-    for name, amount in Counter(names).items():
+def _add_all(sums: RunSums, group: str, amounts: Mapping[int, int], sign: int) -> None:
+    for name, amount in amounts.items():
         sums.add(group, str(name), sign * amount)
 
 

@@ -27,6 +27,7 @@ from proxy.store.sqlite import access, plans
 from proxy.store.sqlite.appending import append_audit, append_release, append_version, insert
 from proxy.store.sqlite.lists import read_label_history, read_rollout
 from proxy.store.sqlite.opening.connection import ThreadConnection
+from proxy.store.sqlite.runs.counted_runs import CountedRuns
 from proxy.store.sqlite.runs.run_sums import move_quarantined
 from proxy.store.sqlite.snapshot_parts import Part, finish, mark, read_changes
 from proxy.store.sqlite.traffic import read_agent, read_agent_state, read_version, rollouts_of
@@ -74,9 +75,10 @@ UPDATE run_records SET quarantined = :quarantined WHERE id IN (SELECT value FROM
 class SqliteChange:
     """The Change of the SQLite store. What is to be replaced or ended and is not there raises NotFound."""
 
-    def __init__(self, writer: ThreadConnection, revision: int) -> None:
+    def __init__(self, writer: ThreadConnection, revision: int, counted: CountedRuns) -> None:
         self._writer = writer
         self._revision = revision
+        self._counted = counted
         self.audit_entries = 0
         #: What of the snapshot is written to, and not marked yet.
         self._unmarked: set[Part] = set()
@@ -214,7 +216,7 @@ class SqliteChange:
         await self._alter(access.DECIDE_PROPOSAL, PROPOSALS.columns(proposal), _missing("proposal", proposal.id))
 
     async def quarantine_runs(self, run_ids: Sequence[str], quarantined: bool) -> int:
-        return await self._writer.run(_quarantine, run_ids, quarantined)
+        return await self._writer.run(_quarantine, self._counted, run_ids, quarantined)
 
     async def append_audit(self, draft: AuditDraft) -> AuditEntry:
         entry = await self._writer.run(append_audit, draft)
@@ -264,11 +266,11 @@ def _execute(plain: sqlite3.Connection, statement: str, values: Sequence[Any] | 
     return plain.execute(statement, values).rowcount
 
 
-def _quarantine(plain: sqlite3.Connection, run_ids: Sequence[str], quarantined: bool) -> int:
+def _quarantine(plain: sqlite3.Connection, counted: CountedRuns, run_ids: Sequence[str], quarantined: bool) -> int:
     """How many were not marked so; reports count them no more, or again."""
     wanted = {"runs": json_text(list(run_ids)), "quarantined": quarantined}
     changed = json_text([row["id"] for row in plain.execute(_MARKED_OTHERWISE, wanted)])
-    move_quarantined(plain, changed, quarantined)
+    move_quarantined(plain, counted, changed, quarantined)
     return plain.execute(_QUARANTINE, {"runs": changed, "quarantined": quarantined}).rowcount
 
 

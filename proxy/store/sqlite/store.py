@@ -38,6 +38,7 @@ from proxy.store.sqlite.opening.migrate import migrations
 from proxy.store.sqlite.opening.ownership import size_in_bytes
 from proxy.store.sqlite.proof import prove_more
 from proxy.store.sqlite.runs import batches, outcome_lists, pruning, run_lists, run_segments, run_sums
+from proxy.store.sqlite.runs.counted_runs import CountedRuns
 from proxy.store.sqlite.runs.run_lanes import RunLanes, answered_names
 
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -59,6 +60,7 @@ class SqliteStore:
         """`path`: the database file, made at `open` in a folder that exists. `known_migrations`: another release's."""
         self._database = Database(path, busy_timeout_seconds, known_migrations or migrations())
         self._lanes = RunLanes()
+        self._counted = CountedRuns()
 
     async def open(self) -> None:
         await self._database.open()
@@ -77,7 +79,7 @@ class SqliteStore:
         change that wrote nothing is none, and leaves the revision as it is."""
         async with self._database.change(longest_commit_seconds) as writer:
             before, revision = await writer.run(_begun)
-            change = SqliteChange(writer, revision + 1)
+            change = SqliteChange(writer, revision + 1, self._counted)
             yield change
             if await writer.run(begun_at) == before:
                 return
@@ -175,10 +177,10 @@ class SqliteStore:
         return await self._database.read_what_stays(prove_more, proof)
 
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
-        await self._database.write(batches.write_runs, self._lanes, runs, attempts)
+        await self._database.write(batches.write_runs, self._lanes, self._counted, runs, attempts)
 
     async def record_outcomes(self, outcomes: Sequence[Outcome]) -> Sequence[str]:
-        return await self._database.write(batches.write_outcomes, outcomes)
+        return await self._database.write(batches.write_outcomes, self._counted, outcomes)
 
     async def keep_evidence(self, kept: Sequence[KeptEvidence]) -> None:
         await self._database.write(evidence.keep, kept)
@@ -214,7 +216,7 @@ class SqliteStore:
         return await self._database.read_for_traffic(answered_names, limit)
 
     async def sum_up_runs(self) -> int:
-        return await self._database.write(run_sums.sum_up)
+        return await self._database.write(run_sums.sum_up, self._counted)
 
     async def summed_runs(self, wanted: SumsFilter) -> SummedRuns:
         return await self._database.read_for_lists(run_sums.read_sums_of, wanted)
@@ -223,7 +225,7 @@ class SqliteStore:
         return await self._database.write(run_segments.sort_lanes)
 
     async def prune_runs(self, before_microseconds: int) -> int:
-        return await self._database.write(pruning.prune_runs, before_microseconds)
+        return await self._database.write(pruning.prune_runs, self._counted, before_microseconds)
 
     async def prune_latencies(self, before_microseconds: int) -> int:
         return await self._database.write(pruning.prune_latencies, before_microseconds)

@@ -25,6 +25,7 @@ from proxy.store.rows.runs import (
     storable_attempt,
     storable_run,
 )
+from proxy.store.sqlite.runs.counted_runs import CountedRuns, newest_run
 from proxy.store.sqlite.runs.run_lanes import RunLanes
 from proxy.store.sqlite.runs.run_segments import sort_in
 from proxy.store.sqlite.runs.run_sums import sum_up_outcomes
@@ -46,18 +47,23 @@ _LATENCY: Final = BulkInsert(
 )
 
 
-def write_runs(plain: sqlite3.Connection, lanes: RunLanes, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
+def write_runs(
+    plain: sqlite3.Connection, lanes: RunLanes, counted: CountedRuns, runs: Sequence[Run], attempts: Sequence[Attempt]
+) -> None:
     """Insert what is not there yet, and count the durations of what is new."""
     lanes.see(plain)
-    newest_before = _newest(plain)
+    newest_before = newest_run(plain)
     try:
-        inserted = _insert(plain, lanes, runs, attempts)
+        inserted, of_lanes = _insert(plain, lanes, runs, attempts)
     except (UnicodeEncodeError, OverflowError, BadInput):
         # One unwritable value of a caller or provider must not lose the others; rows already inserted stay.
         runs = [storable_run(run) for run in runs]
         _insert(plain, lanes, runs, [storable_attempt(one) for one in attempts])
-        inserted = 0
-    sort_in(plain, newest_before, _newest(plain))
+        inserted, of_lanes = 0, []
+    newest = newest_run(plain)
+    sort_in(plain, newest_before, newest)
+    if inserted == len(runs):
+        counted.add(plain, newest_before, newest, runs, of_lanes)
     new = runs if inserted == len(runs) else _written_after(plain, newest_before, runs)
     counts: dict[tuple[str, int, int, int], int] = {}
     for run in new:
@@ -69,20 +75,21 @@ def write_runs(plain: sqlite3.Connection, lanes: RunLanes, runs: Sequence[Run], 
     _LATENCY(plain, [(*key, count) for key, count in counts.items()])
 
 
-def _insert(plain: sqlite3.Connection, lanes: RunLanes, runs: Sequence[Run], attempts: Sequence[Attempt]) -> int:
-    """How many runs were not there before."""
+def _insert(
+    plain: sqlite3.Connection, lanes: RunLanes, runs: Sequence[Run], attempts: Sequence[Attempt]
+) -> tuple[int, list[int]]:
+    """How many runs were not there before, and the lane of each."""
     rows: list[list[Any]] = []
+    of_lanes: list[int] = []
     for run in runs:
-        own, lane = run_parts(run, NULL)
-        own.append(lanes.of(lane))
+        own, values = run_parts(run, NULL)
+        lane = lanes.of(values)
+        own.append(lane)
         rows.append(own)
+        of_lanes.append(lane)
     inserted = _RECORD(plain, rows)
     _ATTEMPT(plain, [attempt_values(attempt, NULL) for attempt in attempts])
-    return inserted
-
-
-def _newest(plain: sqlite3.Connection) -> int:
-    return plain.execute("SELECT COALESCE(MAX(number), 0) FROM run_records").fetchone()[0]
+    return inserted, of_lanes
 
 
 def _written_after(plain: sqlite3.Connection, newest: int, runs: Sequence[Run]) -> list[Run]:
@@ -90,7 +97,7 @@ def _written_after(plain: sqlite3.Connection, newest: int, runs: Sequence[Run]) 
     return list({run.id: run for run in reversed(runs) if run.id in added}.values())
 
 
-def write_outcomes(plain: sqlite3.Connection, outcomes: Sequence[Outcome]) -> list[str]:
+def write_outcomes(plain: sqlite3.Connection, counted: CountedRuns, outcomes: Sequence[Outcome]) -> list[str]:
     """Insert those whose run is there; the ids of runs that are not, each once, in order."""
     wanted = list({outcome.run: None for outcome in outcomes})
     known = {row["id"] for row in plain.execute(_KNOWN_RUNS, (json_text(wanted),))}
@@ -98,7 +105,7 @@ def write_outcomes(plain: sqlite3.Connection, outcomes: Sequence[Outcome]) -> li
     new = {outcome.id: outcome for outcome in outcomes if outcome.run in known and outcome.id not in told}
     if new:
         _OUTCOME(plain, [outcome_values(outcome) for outcome in new.values()])
-        sum_up_outcomes(plain, new.values())
+        sum_up_outcomes(plain, counted, new.values())
     return [run for run in wanted if run not in known]
 
 

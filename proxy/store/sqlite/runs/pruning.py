@@ -10,6 +10,7 @@ import sqlite3
 from typing import Final
 
 from proxy.store.rows.columns import json_text
+from proxy.store.sqlite.runs.counted_runs import CountedRuns
 from proxy.store.sqlite.runs.run_segments import SEGMENT_RUNS, bounds_of
 from proxy.store.sqlite.runs.run_sums import sum_up_pruned
 
@@ -58,14 +59,14 @@ DELETE FROM latency_histograms WHERE (agent, version, hour_microseconds, bucket)
 """
 
 
-def prune_runs(plain: sqlite3.Connection, before_microseconds: int) -> int:
+def prune_runs(plain: sqlite3.Connection, counted: CountedRuns, before_microseconds: int) -> int:
     """One step; how many runs were removed."""
     old = plain.execute(_OLDEST, (before_microseconds, _RUNS_A_STEP)).fetchall()
     if not old:
         return 0
     numbers = json_text([row["number"] for row in old])
     plain.execute(_ADD_TO_DAYS, (numbers,))
-    sum_up_pruned(plain, [row["number"] for row in old])
+    sum_up_pruned(plain, counted, [row["number"] for row in old])
     for statement in _OF_RUNS:
         plain.execute(statement, (json_text([row["id"] for row in old]),))
     owners = [

@@ -1,8 +1,9 @@
 """Sums of runs by cell (core/reports), for reports: added up from what is recorded, read back with what is not added up yet.
 
-Between two marks the runs are in the sums: those from `summed_from` to `summed_to`, by number. What comes after is added in steps
-when there is enough of it; what was recorded before there were sums is added from the newest to the oldest. A report counts the
-few runs after the last mark itself, so that it is never behind. Marks move in the transaction that changes the sums.
+Between two marks the runs are in the sums: those from `summed_from` to `summed_to`, by number. What comes after is added when there
+is enough of it: at once what was counted when it was written (counted_runs.py), in steps what has to be read back because it was
+written before a restart or changed since. What was recorded before there were sums is added from the newest to the oldest. A report
+counts the few runs after the last mark itself, so that it is never behind. Marks move in the transaction that changes the sums.
 
 What a step reads comes as one JSON text in one step of the statement, because each further one would wait for the interpreter lock.
 How often there is a step, and what it costs: runtime/telemetry/summing.
@@ -14,13 +15,14 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.core.calls.outcomes import Outcome
+from proxy.core.calls.outcomes import Outcome, OutcomeValue
 from proxy.core.calls.runs import Run
-from proxy.core.reports.counting import MOST_OF_A_RUN, LaneFacts, count_outcome, count_runs, lane_facts
+from proxy.core.reports.counting import LaneFacts, count_alike, count_outcome, count_runs, lane_facts
 from proxy.core.reports.sums import DAY_MICROSECONDS, HOUR_MICROSECONDS, Cell, RunSums, read_sums, sums_text
 from proxy.store.ports.reports import SummedRuns, SumsFilter
 from proxy.store.rows.columns import json_text
 from proxy.store.rows.runs import LANE_COLUMNS, lane_of
+from proxy.store.sqlite.runs.counted_runs import CountedRuns, newest_run
 from proxy.store.sqlite.runs.run_segments import SEGMENT_RUNS
 
 #: A step, and how many runs may wait for one: a report counts them. Not Final: tests make them small.
@@ -31,14 +33,13 @@ _MOST_RECOUNTED: Final = 50_000
 _SPANS: Final = (HOUR_MICROSECONDS, DAY_MICROSECONDS)
 
 # Only constants of this code base are put together; every value is bound.
-_AMOUNTS: Final = ("input_tokens", "cached_tokens", "output_tokens", "cost_nanodollars")
-_LINES: Final = f"""
+_LINES: Final = """
 SELECT MIN(number), MAX(number), json_group_array(json_array(lane, agent, started_at_microseconds, duration_microseconds, quarantined,
-    user_id, conversation, time_to_first_byte_microseconds, {", ".join(f"MIN(MAX({name}, 0), {MOST_OF_A_RUN})" for name in _AMOUNTS)},
+    user_id, conversation, time_to_first_byte_microseconds, input_tokens, cached_tokens, output_tokens, cost_nanodollars,
     json((SELECT json_group_array(json_array(name, json(value))) FROM outcomes WHERE run = chosen.id))))
-FROM (SELECT * FROM run_records {{place}}) AS chosen
-"""  # noqa: S608
-_AFTER: Final = _LINES.format(place="NOT INDEXED WHERE number > ? ORDER BY number LIMIT ?")
+FROM (SELECT * FROM run_records {place}) AS chosen
+"""
+_AFTER: Final = _LINES.format(place="NOT INDEXED WHERE number > ? AND number < ? ORDER BY number LIMIT ?")
 _BEFORE: Final = _LINES.format(place="NOT INDEXED WHERE number < ? ORDER BY number DESC LIMIT ?")
 _BY_NUMBER: Final = _LINES.format(place="NOT INDEXED WHERE number IN (SELECT value FROM json_each(?))")
 _BY_ID: Final = _LINES.format(place="WHERE id IN (SELECT value FROM json_each(?)) AND number BETWEEN ? AND ?")
@@ -56,7 +57,6 @@ SELECT COUNT(*) FROM (
 _LANES: Final = "SELECT * FROM run_lanes WHERE lane IN (SELECT value FROM json_each(?))"
 _MARKS: Final = "SELECT summed_from, summed_to FROM run_sum_marks"
 _SET_MARKS: Final = "UPDATE run_sum_marks SET summed_from = ?, summed_to = ?"
-_NEWEST: Final = "SELECT COALESCE(MAX(number), 0) FROM run_records"
 _IS_BEFORE: Final = "SELECT 1 FROM run_records WHERE number < ? LIMIT 1"
 _KEY: Final = "agent = ? AND span_microseconds = ? AND start_microseconds = ? AND version = ? AND label = ? AND rollout = ? AND step = ? AND arm = ?"
 _SUMS: Final = f"SELECT sums FROM run_sums WHERE {_KEY}"  # noqa: S608
@@ -71,39 +71,66 @@ WHERE agent = ?1 AND span_microseconds = ?2 AND start_microseconds >= ?3 AND sta
 """
 _TOLD_OF: Final = """
 SELECT value, number, lane, agent, started_at_microseconds, quarantined FROM json_each(?) AS wanted
-CROSS JOIN run_records ON run_records.id = wanted.value WHERE number BETWEEN ? AND ?
+CROSS JOIN run_records ON run_records.id = wanted.value WHERE number >= ?
+"""
+_TOLD: Final = """
+SELECT lane, agent, started_at_microseconds, quarantined, name, outcomes.value AS told FROM json_each(?) AS wanted
+CROSS JOIN run_records ON run_records.id = wanted.value CROSS JOIN outcomes ON outcomes.run = run_records.id
+WHERE number >= ?
 """
 _PRUNED_UNTIL: Final = "SELECT MAX(day_microseconds) FROM run_days WHERE agent = ?"
 _LATEST_UNFILLED: Final = "SELECT MAX(latest_start_microseconds) FROM run_segments WHERE segment <= ?"
 _LATEST_OF_FEW: Final = "SELECT MAX(started_at_microseconds) FROM run_records NOT INDEXED WHERE number BETWEEN ? AND ?"
 
 
-def sum_up(plain: sqlite3.Connection) -> int:
+def sum_up(plain: sqlite3.Connection, counted: CountedRuns) -> int:
     """One step; how many runs were added, 0 where too few wait for it."""
     summed_from, summed_to = _marks(plain)
-    if _number(plain, _NEWEST) - summed_to >= _RUNS_AWAITED:
-        _, newest, lines = _read(plain, _AFTER, summed_to, _RUNS_A_STEP)
-        summed_to = newest
-    else:
+    newest = newest_run(plain)
+    if newest - summed_to < _RUNS_AWAITED:
         oldest, _, lines = _read(plain, _BEFORE, summed_from, _RUNS_A_STEP)
         if not lines:
             return 0
         summed_from = oldest
-    _add(plain, _counted(plain, lines))
+        _add(plain, _counted(plain, lines))
+        added = len(lines)
+    else:
+        first = counted.first(plain)
+        _, last, lines = _read(plain, _AFTER, summed_to, first, _RUNS_A_STEP)
+        if lines:
+            _add(plain, _counted(plain, lines))
+        else:
+            _add(plain, _taken(plain, counted, first))
+            last = newest
+        added, summed_to = last - summed_to, last
     plain.execute(_SET_MARKS, (summed_from, summed_to))
-    return len(lines)
+    return added
 
 
-def sum_up_pruned(plain: sqlite3.Connection, numbers: Sequence[int]) -> None:
+def _taken(plain: sqlite3.Connection, counted: CountedRuns, first: int) -> dict[Cell, RunSums]:
+    """What was counted when it was written, with what was told of it since."""
+    alike, told = counted.take()
+    cells: dict[Cell, RunSums] = {}
+    count_alike(alike, _lanes(plain, {lane for lane, _, _ in alike}), cells)
+    if told:
+        rows = plain.execute(_TOLD, (json_text(list(told)), first)).fetchall()
+        _count_told(plain, [(row, row["name"], orjson.loads(row["told"])) for row in rows], cells)
+    return cells
+
+
+def sum_up_pruned(plain: sqlite3.Connection, counted: CountedRuns, numbers: Sequence[int]) -> None:
     """Add those of these runs that are in no sum yet, before they are removed."""
     summed_from, summed_to = _marks(plain)
     missing = [number for number in numbers if not summed_from <= number <= summed_to]
     if missing:
+        if max(missing) > summed_to:
+            counted.forget()
         _add(plain, _counted(plain, _read(plain, _BY_NUMBER, json_text(missing))[2]))
 
 
-def move_quarantined(plain: sqlite3.Connection, run_ids: str, quarantined: bool) -> None:
+def move_quarantined(plain: sqlite3.Connection, counted: CountedRuns, run_ids: str, quarantined: bool) -> None:
     """Take runs out of the sums that they are in, or put them back: `run_ids` (JSON) were just marked so, and were not before."""
+    counted.forget()
     lines = _read(plain, _BY_ID, run_ids, *_marks(plain))[2]
     for line in lines:
         line[_QUARANTINED] = 0
@@ -113,23 +140,33 @@ def move_quarantined(plain: sqlite3.Connection, run_ids: str, quarantined: bool)
 _QUARANTINED: Final = 4
 
 
-def sum_up_outcomes(plain: sqlite3.Connection, outcomes: Iterable[Outcome]) -> None:
-    """Add what was just told of runs that are in the sums."""
+def sum_up_outcomes(plain: sqlite3.Connection, counted: CountedRuns, outcomes: Iterable[Outcome]) -> None:
+    """Add what was just told of runs that are in the sums; of others it is looked up when they are."""
     told: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         told.setdefault(outcome.run, []).append(outcome)
-    rows = plain.execute(_TOLD_OF, (json_text(list(told)), *_marks(plain))).fetchall()
-    lanes = _lanes(plain, {row["lane"] for row in rows})
+    summed_from, summed_to = _marks(plain)
+    rows = plain.execute(_TOLD_OF, (json_text(list(told)), summed_from)).fetchall()
+    summed = [row for row in rows if row["number"] <= summed_to]
+    if len(summed) < len(rows):
+        counted.told(row["value"] for row in rows if row["number"] > summed_to)
     cells: dict[Cell, RunSums] = {}
-    for row in rows:
+    _count_told(plain, [(row, one.name, one.value) for row in summed for one in told[row["value"]]], cells)
+    _add(plain, cells)
+
+
+def _count_told(
+    plain: sqlite3.Connection, told: Sequence[tuple[sqlite3.Row, str, OutcomeValue]], cells: dict[Cell, RunSums]
+) -> None:
+    """Add to the cells of the runs that rows are of."""
+    lanes = _lanes(plain, {row["lane"] for row, _, _ in told})
+    for row, name, value in told:
         facts = lanes[row["lane"]]
         if facts is None or row["quarantined"]:
             continue
         started = row["started_at_microseconds"]
         cell = Cell(row["agent"], started - started % HOUR_MICROSECONDS, *facts.place)
-        for outcome in told[row["value"]]:
-            count_outcome(cells.setdefault(cell, RunSums()), outcome.name, outcome.value)
-    _add(plain, cells)
+        count_outcome(cells.setdefault(cell, RunSums()), name, value)
 
 
 def read_sums_of(plain: sqlite3.Connection, wanted: SumsFilter) -> SummedRuns:
@@ -238,7 +275,3 @@ def _read(plain: sqlite3.Connection, statement: str, *values: Any) -> tuple[int,
     """The first and the last number, and the runs as `count_runs` wants them."""
     first, last, lines = plain.execute(statement, values).fetchone()
     return first or 0, last or 0, orjson.loads(lines)
-
-
-def _number(plain: sqlite3.Connection, statement: str) -> int:
-    return plain.execute(statement).fetchone()[0]
