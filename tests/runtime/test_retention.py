@@ -105,7 +105,6 @@ async def test_runs_older_than_the_rule_go_and_younger_ones_stay(store):
     )
     done = await retention.round()
     assert (done.runs_pruned, await store.count_runs(RunFilter())) == (500, 500)
-    assert done.latency_counts_pruned > 0
     assert (await retention.round()).runs_pruned == 0
 
 

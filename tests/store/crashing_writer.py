@@ -1,4 +1,4 @@
-"""Writes changes and holds for ever and says so on standard output, until it is killed. Run by test_crash.py."""
+"""Writes changes, holds, runs and their sums for ever and says so on standard output, until it is killed. Run by test_crash.py."""
 
 import asyncio
 import os
@@ -9,6 +9,7 @@ from proxy.core.snapshot import Agent
 from proxy.core.spending.caps import CounterKey
 from proxy.core.spending.ledger import Hold, LedgerWrites
 from proxy.store.sqlite import SqliteStore
+from proxy.store.sqlite.runs import run_sums
 from tests.store.given import NOON, draft, run
 
 
@@ -42,10 +43,13 @@ async def record_runs(store: SqliteStore) -> None:
         number += 1
         names = [f"run-{os.getpid()}-{number}-{part}" for part in range(5)]
         await store.record_runs([run(name) for name in names], [])
+        await store.sum_up_runs()
         acknowledge("runs", names[0])
 
 
 async def main(database: Path) -> None:
+    # A step of sums for every batch.
+    run_sums._RUNS_AWAITED = 5
     store = SqliteStore(database)
     await store.open()
     await asyncio.gather(make_changes(store), place_holds(store), record_runs(store))

@@ -2,7 +2,6 @@
 
 import pytest
 
-from proxy.core.calls.latency import latency_bucket
 from proxy.core.calls.run_filter import RunFilter
 from proxy.core.calls.runs import only_attempt
 from proxy.core.errors import BadInput, Conflict
@@ -123,32 +122,6 @@ class TestRuns:
     async def test_a_page_has_at_least_one_and_at_most_500(self, store, limit):
         await store.record_runs([run(f"run-{index:03}") for index in range(510)], [])
         assert len((await store.runs(RunFilter(), limit=limit)).items) == max(1, min(limit, 500))
-
-
-class TestLatencyHistograms:
-    async def test_count_each_live_run_once_by_agent_version_and_hour(self, store, rows):
-        hour = 3_600_000_000
-        start = NOON - NOON % hour
-        await store.record_runs(
-            [
-                run("r1", started_at_microseconds=start),
-                run("r2", started_at_microseconds=start + hour - 1),
-                run("r3", started_at_microseconds=start + hour),
-                run("r4", version=None, started_at_microseconds=start),
-                run("r5", result="refused", started_at_microseconds=start),
-                run("r6", kind="replay", started_at_microseconds=start),
-            ],
-            [],
-        )
-        await store.record_runs(
-            [run("r1", started_at_microseconds=start), run("r7", started_at_microseconds=start)], []
-        )
-        bucket = latency_bucket(250_000)
-        assert rows("SELECT * FROM latency_histograms ORDER BY version, hour_microseconds") == [
-            ("support", 0, start, bucket, 1),
-            ("support", 1, start, bucket, 3),
-            ("support", 1, start + hour, bucket, 1),
-        ]
 
 
 class TestTheLedger:

@@ -35,7 +35,7 @@ class Upkeep(Protocol):
         ...
 
     async def prune_latencies(self, before_microseconds: int) -> int:
-        """Remove latency counts of hours that began before; how many, 0 at the end."""
+        """Remove what earlier releases counted of durations in hours that began before; how many, 0 at the end."""
         ...
 
     async def carry_sums(self, settled_before_microseconds: int, after: CarryPosition | None) -> Carried:

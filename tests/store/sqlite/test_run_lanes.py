@@ -13,7 +13,7 @@ from proxy.store.sqlite.runs import run_lanes
 from tests.store.given import NOON, run
 
 _REFUSING = """
-CREATE TRIGGER refusing BEFORE INSERT ON latency_histograms BEGIN SELECT RAISE(ABORT, 'not now'); END
+CREATE TRIGGER refusing AFTER INSERT ON run_records BEGIN SELECT RAISE(ABORT, 'not now'); END
 """
 
 

@@ -1,7 +1,7 @@
-"""Runs, attempts, latency counts and outcomes: each batch in one transaction. The spend ledger is ledger.py's.
+"""Runs, attempts and outcomes: each batch in one transaction. The spend ledger is ledger.py's.
 
 Decision: CPU of the thread per run, measured in batches of 190: 5 us (its values 0.5, binding and writing them 2, its indexes 1,
-its latency count and the rest 1.5). A batch of its own adds 100 us for the hop to the thread and the commit, so callers gather.
+counting it for reports and the rest 1.5). A batch of its own adds 100 us for the hop to the thread and the commit, so callers gather.
 One index serves an agent's runs, also those of one version or release: an index for each would add 2 us to every run, to save
 20 ms for every 100,000 runs passed over.
 """
@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from proxy.core.calls.latency import latency_bucket
 from proxy.core.calls.outcomes import Outcome
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import BadInput
@@ -31,8 +30,6 @@ from proxy.store.sqlite.runs.run_segments import sort_in
 from proxy.store.sqlite.runs.run_sums import sum_up_outcomes
 from proxy.store.sqlite.statements.bulk import NULL, BulkInsert
 
-_HOUR_MICROSECONDS: Final = 3_600_000_000
-
 _RECORD: Final = BulkInsert("run_records", (*RECORD_COLUMNS, "lane"), "DO NOTHING")
 _ATTEMPT: Final = BulkInsert("attempts", ATTEMPT_COLUMNS, "DO NOTHING")
 _OUTCOME: Final = BulkInsert("outcomes", OUTCOME_COLUMNS, "DO NOTHING")
@@ -40,39 +37,26 @@ _KNOWN_RUNS: Final = (
     "SELECT run_records.id FROM json_each(?) AS wanted CROSS JOIN run_records ON run_records.id = wanted.value"
 )
 _TOLD: Final = "SELECT outcomes.id FROM json_each(?) AS wanted CROSS JOIN outcomes ON outcomes.id = wanted.value"
-_LATENCY: Final = BulkInsert(
-    "latency_histograms",
-    ("agent", "version", "hour_microseconds", "bucket", "count"),
-    "DO UPDATE SET count = count + excluded.count",
-)
 
 
 def write_runs(
     plain: sqlite3.Connection, lanes: RunLanes, counted: CountedRuns, runs: Sequence[Run], attempts: Sequence[Attempt]
 ) -> None:
-    """Insert what is not there yet, and count the durations of what is new."""
+    """Insert what is not there yet, and count it for reports."""
     lanes.see(plain)
     newest_before = newest_run(plain)
+    is_new = False
     try:
         inserted, of_lanes = _insert(plain, lanes, runs, attempts)
+        is_new = inserted == len(runs)
     except (UnicodeEncodeError, OverflowError, BadInput):
         # One unwritable value of a caller or provider must not lose the others; rows already inserted stay.
-        runs = [storable_run(run) for run in runs]
-        _insert(plain, lanes, runs, [storable_attempt(one) for one in attempts])
-        inserted, of_lanes = 0, []
+        of_lanes = []
+        _insert(plain, lanes, [storable_run(run) for run in runs], [storable_attempt(one) for one in attempts])
     newest = newest_run(plain)
     sort_in(plain, newest_before, newest)
-    if inserted == len(runs):
+    if is_new:
         counted.add(plain, newest_before, newest, runs, of_lanes)
-    new = runs if inserted == len(runs) else _written_after(plain, newest_before, runs)
-    counts: dict[tuple[str, int, int, int], int] = {}
-    for run in new:
-        if run.kind == "live" and run.result != "refused":
-            started = run.started_at_microseconds
-            hour = started - started % _HOUR_MICROSECONDS
-            key = (run.agent, run.version or 0, hour, latency_bucket(run.duration_microseconds))
-            counts[key] = counts.get(key, 0) + 1
-    _LATENCY(plain, [(*key, count) for key, count in counts.items()])
 
 
 def _insert(
@@ -90,11 +74,6 @@ def _insert(
     inserted = _RECORD(plain, rows)
     _ATTEMPT(plain, [attempt_values(attempt, NULL) for attempt in attempts])
     return inserted, of_lanes
-
-
-def _written_after(plain: sqlite3.Connection, newest: int, runs: Sequence[Run]) -> list[Run]:
-    added = {row["id"] for row in plain.execute("SELECT id FROM run_records WHERE number > ?", (newest,))}
-    return list({run.id: run for run in reversed(runs) if run.id in added}.values())
 
 
 def write_outcomes(plain: sqlite3.Connection, counted: CountedRuns, outcomes: Sequence[Outcome]) -> list[str]:

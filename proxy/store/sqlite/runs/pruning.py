@@ -48,6 +48,7 @@ _OWNER: Final = "DELETE FROM run_owners WHERE segment = ? AND kind = ? AND owner
 _RUNS: Final = "DELETE FROM run_records WHERE number IN (SELECT value FROM json_each(?))"
 _IS_LEFT: Final = "SELECT 1 FROM run_records WHERE number BETWEEN ? AND ? LIMIT 1"
 _OF_SEGMENT: Final = ("DELETE FROM run_segment_lanes WHERE segment = ?", "DELETE FROM run_segments WHERE segment = ?")
+# Earlier releases counted durations here; the sums of reports have them now, by label and arm as well.
 _NEXT_VERSION: Final = """
 SELECT agent, version FROM latency_histograms WHERE (agent, version) > (?, ?) ORDER BY agent, version LIMIT 1
 """
