@@ -15,6 +15,7 @@ import orjson
 
 from proxy.simulator.answering import Answer, Choice, made_id, pieces_of
 from proxy.simulator.asking import Ask, JsonObject, Refused, tokens_of
+from proxy.simulator.google_embeddings import embedding_generations
 from proxy.simulator.google_reading import check_caller, model_of, read_count, read_generation
 from proxy.simulator.models import MODELS, Model
 from proxy.simulator.scenario import Scenario
@@ -129,7 +130,9 @@ def _model(model: Model) -> JsonObject:
         "displayName": model.id.replace("-", " ").title(),
         "inputTokenLimit": 1_048_576,
         "outputTokenLimit": 65_536,
-        "supportedGenerationMethods": ["generateContent", "countTokens"],
+        "supportedGenerationMethods": ["embedContent"]
+        if model.kind == "embedding"
+        else ["generateContent", "countTokens"],
     }
 
 
@@ -208,7 +211,9 @@ def _generations(models: Models) -> dict[str, Generation]:
     found: dict[str, Generation] = {}
     for version in VERSIONS:
         for name, model in models.items():
-            if model.wire == "google":
+            if model.wire == "google" and model.kind == "embedding":
+                found |= embedding_generations(version, model)
+            elif model.wire == "google":
                 path = f"/{version}/models/{name}:"
                 whole = functools.partial(_read, model=name, stream=False)
                 streamed = functools.partial(_read, model=name, stream=True)

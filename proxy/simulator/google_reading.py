@@ -39,10 +39,10 @@ def check_caller(headers: Headers) -> None:
 
 def read_generation(body: JsonObject, model_name: str, models: Models, *, stream: bool) -> Ask:
     """A request of `generateContent` or `streamGenerateContent`."""
-    request = _spelled(body, MEMBERS, "")
+    request = spelled(body, MEMBERS, "")
     model = model_of(model_name, models)
     contents = _contents(request)
-    config = _spelled(request.get("generationConfig") or {}, CONFIG_MEMBERS, "generation_config")
+    config = spelled(request.get("generationConfig") or {}, CONFIG_MEMBERS, "generation_config")
     tools = _tools(request.get("tools"))
     functions, own = tools
     mode, named = _choice(request, functions)
@@ -79,7 +79,7 @@ def read_generation(body: JsonObject, model_name: str, models: Models, *, stream
 
 def read_count(body: JsonObject, model_name: str, models: Models) -> int:
     """The size of what a `countTokens` request covers, in bytes."""
-    request = _spelled(body, COUNT_MEMBERS, "")
+    request = spelled(body, COUNT_MEMBERS, "")
     model_of(model_name, models)
     inner = request.get("generateContentRequest")
     if inner is None:
@@ -87,7 +87,7 @@ def read_count(body: JsonObject, model_name: str, models: Models) -> int:
         return _counted(request)
     if request.get("contents"):
         raise Refused(400, "contents and generate_content_request cannot both be set.")
-    asked = _spelled(inner, MEMBERS, "generate_content_request")
+    asked = spelled(inner, MEMBERS, "generate_content_request")
     if asked.get("model") != f"models/{model_name}":
         raise Refused(400, "The model in the request does not match the model in the path.")
     _contents(asked)
@@ -155,10 +155,10 @@ def _tools(tools: Any) -> tuple[dict[str, JsonObject], frozenset[str]]:
     functions: dict[str, JsonObject] = {}
     own: set[str] = set()
     for index, item in enumerate([tools] if is_object(tools) else tools or []):
-        tool = _spelled(item, TOOL_MEMBERS, f"tools[{index}]")
+        tool = spelled(item, TOOL_MEMBERS, f"tools[{index}]")
         own |= tool.keys() - {"functionDeclarations"}
         for function in tool.get("functionDeclarations") or ():
-            declared = _spelled(function, FUNCTION_MEMBERS, f"tools[{index}].function_declarations")
+            declared = spelled(function, FUNCTION_MEMBERS, f"tools[{index}].function_declarations")
             name = declared.get("name")
             if not isinstance(name, str) or not name:
                 raise Refused(
@@ -192,7 +192,7 @@ def _choice(request: JsonObject, functions: Mapping[str, JsonObject]) -> tuple[s
 def _check_thinking(model: Model, thinking: Any) -> None:
     if thinking is None:
         return
-    says = _spelled(thinking, names("includeThoughts thinkingBudget thinkingLevel"), "thinking_config")
+    says = spelled(thinking, names("includeThoughts thinkingBudget thinkingLevel"), "thinking_config")
     if "thinkingBudget" in says and "thinkingLevel" in says:
         raise Refused(400, "You can only set only one of thinking budget and thinking level.")
     if "thinkingLevel" in says and model.id.startswith("gemini-2"):
@@ -206,7 +206,7 @@ def _count(config: JsonObject, name: str, least: int) -> int | None:
     return value
 
 
-def _spelled(value: Any, known: frozenset[str], where: str) -> JsonObject:
+def spelled(value: Any, known: frozenset[str], where: str) -> JsonObject:
     """An object with its members as JSON spells them. Raises Refused for unknown ones, and for both spellings."""
     if not is_object(value):
         raise Refused(400, f"Invalid value at '{where}'")

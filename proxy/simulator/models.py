@@ -81,6 +81,7 @@ MODELS: Mapping[str, Model] = _by_name(
         _gemini("gemini-2.5-flash-lite", (100, 10, 400)),
         _gemini("gemini-3-pro-preview", (2_000, 200, 12_000)),
         _gemini("gemini-3.8-flash", (750, 75, 3_750)),
+        Model("gemini-embedding-001", "google", "gemini-embedding-001", 150, 150, 150, 0, "embedding"),
         _claude("claude-haiku-4-5", "claude-haiku-4-5-20251001", (1_000, 100, 5_000), samples=True),
         _claude("claude-sonnet-4-5", "claude-sonnet-4-5-20250929", (3_000, 300, 15_000), samples=True),
         _claude("claude-sonnet-4-6", "claude-sonnet-4-6", (3_000, 300, 15_000), samples=True),

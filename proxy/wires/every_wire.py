@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from proxy.wires.anthropic_messages.wire import AnthropicMessages
+from proxy.wires.google_gemini.embeddings import GoogleEmbeddings
 from proxy.wires.google_gemini.wire import GoogleGemini
 from proxy.wires.openai_chat.wire import OpenAIChat
 from proxy.wires.openai_completions.wire import OpenAICompletions
@@ -18,4 +19,5 @@ WIRES: Sequence[Callable[[RequestBounds], Wire]] = (
     OpenAICompletions,
     AnthropicMessages,
     GoogleGemini,
+    GoogleEmbeddings,
 )

@@ -292,8 +292,6 @@ _GOOGLE_PATHS: Final = (
         "POST",
         "cachedContents",
         "models/*:asyncBatchEmbedContent",
-        "models/*:batchEmbedContents",
-        "models/*:embedContent",
         "models/*:predict",
         "models/*:predictLongRunning",
         "tunedModels",

@@ -332,10 +332,61 @@ async def test_a_count_covers_the_versions_prompt_and_costs_nothing(gemini: Depl
 
 
 async def test_what_no_wire_meters_is_known_by_its_path(gemini: Deployment) -> None:
-    async with gemini.post("/a/support/v1beta/models/m:embedContent", {"content": {}}, **HEADERS) as response:
+    async with gemini.post("/a/support/v1beta/cachedContents", {"contents": []}, **HEADERS) as response:
         assert response.status == 404  # the provider's
     async with gemini.post("/a/support/v1beta/models/m:batchGenerateContent", {}, **HEADERS) as response:
         assert (response.status, (await response.json())["error"]["details"][0]["reason"]) == (
             400,
             "version_not_applicable",
         )
+
+
+EMBEDDING = "gemini-embedding-001"
+
+
+def embedding_body(method: str, model: str) -> dict[str, Any]:
+    one = {"model": f"models/{model}", "content": {"parts": [{"text": "hello there"}]}}
+    return {"requests": [one, one]} if method == "batchEmbedContents" else one
+
+
+@pytest.mark.parametrize("method", ["embedContent", "batchEmbedContents"])
+async def test_embeddings_are_metered_and_take_the_versions_model_for_them(gemini: Deployment, method: str) -> None:
+    await gemini.operator.version(
+        "support", "Be kind.", parent=1, model={"name": VERSIONED, "embeddings": f"models/{EMBEDDING}"}
+    )
+    await gemini.operator.label("support", "prod", 2)
+    path = f"/v1beta/models/theirs:{method}"
+    async with gemini.post("/a/support" + path, embedding_body(method, "theirs"), **HEADERS) as response:
+        assert response.status == 200, await response.text()
+        body = await response.json()
+        assert len(body.get("embeddings", [body.get("embedding")])) == (2 if method == "batchEmbedContents" else 1)
+    [call] = gemini.simulator.calls
+    assert call.json == embedding_body(method, EMBEDDING)
+    run = await last_run(gemini)
+    assert (run["version"], run["model_asked"], run["result"], run["usage_source"]) == (2, EMBEDDING, "ok", "reported")
+    assert run["cost_usd"] == gemini.simulator.billed_nanodollars / 1e9 > 0
+
+    async with gemini.post(
+        path.replace("theirs", EMBEDDING), embedding_body(method, EMBEDDING), **HEADERS, x_simulate="no_usage"
+    ) as response:
+        assert response.status == 200
+    run = await last_run(gemini, 2)
+    assert (run["version"], run["usage_source"]) == (None, "estimated")
+    assert run["cost_usd"] > 0
+
+
+async def test_a_hard_cap_holds_for_embeddings_and_refuses_what_it_cannot_see(gemini: Deployment) -> None:
+    await gemini.operator.post("/caps", scope={}, window="day", unit="usd", limit=0.0001, at_limit="block", why="cap")
+    path = f"/v1beta/models/{EMBEDDING}:embedContent"
+    async with gemini.post(path, embedding_body("embedContent", EMBEDDING), **HEADERS) as response:
+        assert response.status == 200
+    picture = {"content": {"parts": [{"inlineData": {"mimeType": "image/png", "data": ""}}]}}
+    async with gemini.post(path, picture, **HEADERS) as response:
+        assert (response.status, (await response.json())["error"]["details"][0]["reason"]) == (402, "unpriceable")
+    long = {"content": {"parts": [{"text": "x" * 10_000}]}}
+    async with gemini.post(path, long, **HEADERS) as response:
+        assert (response.status, (await response.json())["error"]["details"][0]["reason"]) == (
+            402,
+            "spend_cap_exceeded",
+        )
+    assert len(gemini.simulator.calls) == 1

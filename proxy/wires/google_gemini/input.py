@@ -113,6 +113,13 @@ def billed_apart(body: Spelled, model: str | None, sent: bytes) -> BilledApart:
     )
 
 
+def is_text_content(raw: bytes | None) -> bool:
+    """Whether a content is nothing but text. Raises what a decoder raises for some that are not."""
+    if raw is not None:
+        _check_parts(_content.decode(raw))
+    return True
+
+
 def _is_text(body: Spelled, model: str) -> bool:
     edits = body.edits
     if edits.has_repeated_names or not edits.brings_only(_TEXT_MEMBERS) or _OTHER_ANSWERS.search(model):

@@ -127,8 +127,13 @@ def _with_version(
 
 def _with_model(body: Spelled, model: str | None) -> bytes:
     if model is not None:
-        body.set("model", json_text(f"models/{model}" if "/" not in model else model))
+        body.set("model", model_json(model))
     return body.edits.render()
+
+
+def model_json(model: str) -> bytes:
+    """A model as a body names it: with its collection."""
+    return json_text(model if "/" in model else f"models/{model}")
 
 
 def _target(place: ModelPath | None, asked: str | None, model: str | None) -> bytes | None:

@@ -15,6 +15,7 @@ from proxy.core.calls.caller import BodyClaims
 from proxy.core.errors import Refusal
 from proxy.core.steps import Steps
 from proxy.wires.google_gemini.answer import GeminiAnswer
+from proxy.wires.google_gemini.errors import error_body
 from proxy.wires.google_gemini.input import billed_apart, input_bound
 from proxy.wires.google_gemini.lists import GeminiStream
 from proxy.wires.google_gemini.parameters import CONFIG
@@ -50,21 +51,6 @@ _STREAM: Final = "streamGenerateContent"
 _COUNT: Final = "countTokens"
 #: No model answers more often at once.
 _MOST_CANDIDATES: Final = 128
-_STATUSES: Final = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    402: "RESOURCE_EXHAUSTED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    409: "ABORTED",
-    413: "INVALID_ARGUMENT",
-    429: "RESOURCE_EXHAUSTED",
-    501: "UNIMPLEMENTED",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
-_ERROR_INFO: Final = "type.googleapis.com/google.rpc.ErrorInfo"
 
 
 class GoogleGemini:
@@ -152,7 +138,7 @@ class GoogleGemini:
 
     def error_body(self, refusal: Refusal, request_id: str) -> bytes:
         """`{"error": {code, message, status, details: [{"@type": ErrorInfo, reason, domain, metadata}]}}`."""
-        return orjson.dumps({"error": _error(refusal, request_id)})
+        return error_body(refusal, request_id)
 
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:
         """The error JSON as an event; the SDKs raise on it."""
@@ -199,19 +185,3 @@ def _config_facts(raw: bytes) -> tuple[int, int | None]:
     names = Spelled(config)
     choices = read_whole_number(config, names.name("candidateCount"), 1, _MOST_CANDIDATES)
     return choices or 1, read_whole_number(config, names.name("maxOutputTokens"), 0, MAX_OUTPUT_TOKENS)
-
-
-def _error(refusal: Refusal, request_id: str) -> dict[str, Any]:
-    otherwise = "INTERNAL" if refusal.status >= 500 else "FAILED_PRECONDITION"
-    info = {
-        "@type": _ERROR_INFO,
-        "reason": refusal.code,
-        "domain": "switchback",
-        "metadata": {"request_id": request_id},
-    }
-    return {
-        "code": refusal.status,
-        "message": refusal.message,
-        "status": _STATUSES.get(refusal.status, otherwise),
-        "details": [info],
-    }

@@ -22,7 +22,9 @@ _BACKSLASH: Final = ord("\\")
 #: What stands behind the content of an answer.
 _USAGE: Final = b'"usage"'
 _MODEL: Final = b'"model"'
-_LAST_NAMES: Final = (b'"stop_reason"', b'"service_tier"', _USAGE)
+#: As some name it.
+_USAGE_METADATA: Final = b'"usageMetadata"'
+_LAST_NAMES: Final = (b'"stop_reason"', b'"service_tier"', _USAGE, _USAGE_METADATA)
 _USAGE_OBJECT: Final = re.compile(rb'"usage"[ \t\n\r]*:[ \t\n\r]*\{')
 #: A usage has no more objects inside of it.
 _MOST_LEVELS: Final = 16
@@ -51,7 +53,7 @@ def condensed(head: bytes, tail: bytes) -> bytes | None:
         found[_MODEL] = _outermost(tail, _MODEL)
     starts = [at for at in found.values() if at >= 0]
     early = _usage_at_the_beginning(head)
-    if not early and found[_USAGE] < 0:
+    if not early and found[_USAGE] < 0 and found[_USAGE_METADATA] < 0:
         return None
     members = [member for member in (*texts.values(), early, tail[min(starts) :] if starts else b"") if member]
     return b"{" + b",".join(members) + (b"" if starts else b"}")
