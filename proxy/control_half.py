@@ -68,6 +68,7 @@ from proxy.store.files.journal_file import JournalFile
 from proxy.store.files.snapshot_file import FILE_NAME as LAST_KNOWN_GOOD
 from proxy.store.files.snapshot_file import SnapshotFile
 from proxy.store.ports.audit import AuditStore
+from proxy.store.ports.chains import ChainStore
 from proxy.store.ports.changes import ChangeStore
 from proxy.store.ports.lifetime import BackupStore, DescribedStore, StoreLifetime
 from proxy.store.ports.outcomes import StoredRuns
@@ -86,7 +87,7 @@ from proxy.webhook_parts import webhooks_of
 
 class WholeStore(
     StoreLifetime, DescribedStore, BackupStore, ChangeStore, SnapshotStore, VersionStore, ReleaseStore, RolloutStore,
-    RolloutEvidenceStore, PlanStore, ProposalStore, TokenStore, AuditStore, StoredRuns, RunRecords, LedgerRecords, SpendStore, Upkeep, SumsStore,
+    RolloutEvidenceStore, PlanStore, ProposalStore, TokenStore, ChainStore, AuditStore, StoredRuns, RunRecords, LedgerRecords, SpendStore, Upkeep, SumsStore,
     Protocol,
 ):  # fmt: skip
     """A store with everything that a server asks of one."""

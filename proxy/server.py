@@ -25,6 +25,7 @@ from proxy.edges.admin.admin_listener import AdminLimits, AdminListener
 from proxy.http1.sockets import bind_unix
 from proxy.runtime.calls.conversations import Conversations
 from proxy.runtime.heartbeat import Heartbeat
+from proxy.runtime.kept_chains import KeptChains
 from proxy.runtime.own_calls.drill_calls import OwnCrew
 from proxy.runtime.process.admin_token import FILE_NAME, admin_token
 from proxy.runtime.process.certificate_watch import CertificateWatch
@@ -79,6 +80,7 @@ class Server:
             rollout_tick_seconds=rollout_tick_seconds,
         )
         self._conversations = Conversations()
+        self._chains = KeptChains(self._control.store, self._conversations.chains, self._on.clock)
         #: One of the two serves the calls.
         self._plane: DataPlane | None = None
         self._workers: Workers | None = None
@@ -151,6 +153,7 @@ class Server:
         await control.takeover.start(on.tasks)
         control.standby.presence.on_change(self._tell_of_store)
         self._tell_of_store(control.standby.presence.problem)
+        await self._chains.load()
         served = self._served()
         orders = commands(on, control, served)
         await self._start_loops()
@@ -236,6 +239,7 @@ class Server:
         on.tasks.spawn(control.retention.run(), "retention")
         on.tasks.spawn(Summing(control.store, control.recorder, on.on_error).run(), "summing of runs")
         on.tasks.spawn(control.token_uses.run(), "token uses")
+        on.tasks.spawn(self._chains.run(), "chains")
 
     async def _start_admin(self, parts: AdminParts) -> None:
         on, settings = self._on, self._settings
@@ -275,6 +279,7 @@ class Server:
         await self._control.judged.write()
         await self._control.rollout_loop.keep()
         await self._control.token_uses.write()
+        await self._chains.write()
 
 
 def _is_missing(database: Path) -> bool:

@@ -27,6 +27,7 @@ from proxy.runtime.telemetry.recorder import Recorder
 from proxy.runtime.validation.validation import RunVerdict
 from proxy.runtime.workers.merged_metrics import ChangedSamples
 from proxy.runtime.workers.messages import (
+    ChainIs,
     Conversation,
     CutCalls,
     Drain,
@@ -56,7 +57,7 @@ from proxy.runtime.workers.messages import (
 )
 from proxy.runtime.workers.owner_client import OwnerClient
 from proxy.runtime.workers.remote_ledger import RemoteLedger
-from proxy.runtime.workers.shared_conversations import SharedConversations
+from proxy.runtime.workers.shared_conversations import SharedChains, SharedConversations
 from proxy.settings import settings_from_bytes
 from proxy.stop_signals import on_stop_signal
 
@@ -79,7 +80,7 @@ class Worker:
         self._live = LiveSnapshot(self._owner)
         self._ledger = RemoteLedger(self._owner, on.clock, lambda: self._live.current.caps)
         self._recorder = Recorder(self._owner, _logged_by_the_owner)
-        self._conversations = SharedConversations(self._owner.announce)
+        self._conversations = SharedConversations(self._owner.announce, SharedChains(self._owner))
         self._validation = validation(on, self._judged)
         self._samples = ChangedSamples(on.metrics.registry)
         self._sampling = asyncio.Lock()
@@ -132,7 +133,7 @@ class Worker:
                     self._plane.request_path.cut(message.switch)
             case Welcome() | Serve() | Drain():
                 self._begin_or_end(message)
-            case Granted() | Recorded() | VersionIs() | Refused():
+            case Granted() | Recorded() | VersionIs() | ChainIs() | Refused():
                 """Answers are the client's own."""
             case _:
                 assert_never(message)

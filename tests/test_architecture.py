@@ -179,6 +179,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "reports": {"calls", "workers", "spending", "state", "telemetry", "process", "providers"},
         "webhooks": {"telemetry", "process"},
         # What is looked at once a second, wherever it is.
+        "kept_chains": {"calls", "process"},
         "heartbeat": {"spending", "state", "telemetry", "process"},
         # What is done to the store every ten minutes.
         "retention": {"process"},
@@ -195,6 +196,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
 ONLY_THESE = {
     # A worker shares arms of conversations with others; how a call goes its way is not its matter.
     ("runtime", "workers", "calls"): {"proxy.runtime.calls.conversations"},
+    ("runtime", "kept_chains", "calls"): {"proxy.runtime.calls.conversations"},
     # What is shown of calls is how many conversations were forgotten.
     ("runtime", "reports", "calls"): {"proxy.runtime.calls.conversations"},
     # And of workers how each of them is.

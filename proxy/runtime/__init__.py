@@ -10,6 +10,7 @@
     workers/     several processes on one host
     reports/     what is read and shown: the reading side that the admin API asks
     providers.py the configured providers;  heartbeat.py what is looked at once a second
+    kept_chains.py where chains of responses began, beyond one process
     retention.py what is done to the store every ten minutes
 
 Does not belong here: deciding (core), provider formats (wires), SQL (store), HTTP routes of the admin API (edges). Which room may

@@ -68,6 +68,8 @@ class Operation:
     could_apply: bool
     #: Whether a version that names a model for embeddings, and none that does not, is in force: with that model alone.
     takes_embeddings_model: bool
+    #: Whether the provider keeps the answer under an id, with which the next call may go on.
+    begins_chains: bool
 
     def __init__(
         self,
@@ -79,6 +81,7 @@ class Operation:
         is_in_force: bool = False,
         has_output: bool = False,
         takes_embeddings_model: bool = False,
+        begins_chains: bool = False,
     ) -> None:
         self.name = name
         self.path = path
@@ -89,6 +92,7 @@ class Operation:
         self.is_billable = kind not in ("free", "counts")
         self.could_apply = not is_in_force and kind in ("generates", "unknown")
         self.takes_embeddings_model = takes_embeddings_model
+        self.begins_chains = begins_chains
 
 
 @dataclass(init=False, slots=True)
@@ -217,6 +221,8 @@ class InjectionPlan:
     wire_version: str | None
     #: Whether a stream's usage is asked for where the caller did not.
     asks_usage: bool
+    #: What the provider keeps of the conversation has the version's messages already.
+    is_continued: bool
 
     def __init__(
         self,
@@ -226,12 +232,14 @@ class InjectionPlan:
         output_ceiling: int | None = None,
         wire_version: str | None = None,
         asks_usage: bool = True,
+        is_continued: bool = False,
     ) -> None:
         self.bundle = bundle
         self.variables = variables
         self.output_ceiling = output_ceiling
         self.wire_version = wire_version
         self.asks_usage = asks_usage
+        self.is_continued = is_continued
 
 
 @dataclass(init=False, slots=True)
@@ -257,6 +265,8 @@ class AnswerFacts:
     unreadable: int
     #: What was asked for is made later, and what it costs is told elsewhere.
     is_deferred: bool
+    #: Under which id the provider keeps it; None: under none that is known.
+    response_id: str | None
 
     def __init__(
         self,
@@ -285,6 +295,7 @@ class AnswerFacts:
         self.error_type = error_type
         self.unreadable = unreadable
         self.is_deferred = is_deferred
+        self.response_id = None
 
     @property
     def is_bare_error(self) -> bool:

@@ -20,6 +20,8 @@ class BodyClaims:
     model: str | None
     user: str | None
     conversation: str | None
+    #: The id of what a provider keeps and the call goes on with, where the wire has such a thing.
+    chain: str | None
     #: The top-level `switchback` object, if the caller sent one.
     switchback: Mapping[str, Any] | None
     #: The prompt that a provider would keep, where the wire has such a thing.
@@ -31,12 +33,14 @@ class BodyClaims:
         model: str | None = None,
         user: str | None = None,
         conversation: str | None = None,
+        chain: str | None = None,
         switchback: Mapping[str, Any] | None = None,
         prompt: "PromptClaim | None" = None,
     ) -> None:
         self.model = model
         self.user = user
         self.conversation = conversation
+        self.chain = chain
         self.switchback = switchback
         self.prompt = prompt
 
@@ -60,6 +64,8 @@ class Caller:
     label: str | None
     user: str | None
     conversation: str | None
+    #: The id of what the provider keeps and the call goes on with.
+    chain: str | None
     tags: Mapping[str, str]
     variables: Mapping[str, str]
 
@@ -71,6 +77,7 @@ class Caller:
         label: str | None = None,
         user: str | None = None,
         conversation: str | None = None,
+        chain: str | None = None,
         tags: Mapping[str, str] = _NONE,
         variables: Mapping[str, str] = _NONE,
     ) -> None:
@@ -79,6 +86,7 @@ class Caller:
         self.label = label
         self.user = user
         self.conversation = conversation
+        self.chain = chain
         self.tags = tags
         self.variables = variables
 

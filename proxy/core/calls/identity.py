@@ -85,6 +85,7 @@ def identify(
             label=named.label,
             user=_identifier("user", user or claims.user),
             conversation=_identifier("conversation", conversation or claims.conversation),
+            chain=claims.chain,
         )
     member = _Member(claims.switchback)
     reference = _agent_reference(path_agent, ours, claims, member, default_agent, prompt_ids)
@@ -99,6 +100,7 @@ def identify(
         label=None if reference is None else reference.label,
         user=_identifier("user", ours.get(USER_HEADER) or member.text("user") or claims.user),
         conversation=_identifier("conversation", conversation),
+        chain=claims.chain,
         tags=tags,
         variables=variables,
     )

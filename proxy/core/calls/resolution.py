@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from proxy.core.calls.caller import SubjectKind
+from proxy.core.calls.chains import ChainBeginning
 from proxy.core.versions.versions import Version
 
 Reason = Literal["pinned", "pinned_user", "label", "rollout", "conversation", "fallback"]
@@ -26,6 +27,8 @@ class Resolution:
     subject_kind: SubjectKind
     #: Whether this run is evidence in the rollout's analysis.
     in_analysis: bool
+    #: Where the chain began that the call goes on with; None: it goes on with none, or nobody knows.
+    began: ChainBeginning | None
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Resolution:
         bucket: int | None = None,
         subject_kind: SubjectKind = "none",
         in_analysis: bool = False,
+        began: ChainBeginning | None = None,
     ) -> None:
         self.version = version
         self.reason = reason
@@ -51,3 +55,4 @@ class Resolution:
         self.bucket = bucket
         self.subject_kind = subject_kind
         self.in_analysis = in_analysis
+        self.began = began

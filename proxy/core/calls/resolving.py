@@ -15,12 +15,18 @@ from proxy.core.versions.versions import Version
 
 
 def resolve(
-    state: AgentState, caller: Caller, *, pinned: Version | None = None, conversation_arm: str | None = None
+    state: AgentState,
+    caller: Caller,
+    *,
+    pinned: Version | None = None,
+    conversation_arm: str | None = None,
+    held: Version | None = None,
 ) -> Resolution:
     """Resolve one call.
 
     `pinned` is the loaded version for a caller with a pin (None: it does not exist); `conversation_arm` is the arm this
-    conversation began on, where the rollout still runs. Raises NotFound: `version_not_found`, `label_not_set`.
+    conversation began on, where the rollout still runs; `held` the version that its chain is held to (chains.py), outside of any
+    analysis. Raises NotFound: `version_not_found`, `label_not_set`.
     """
     if caller.pin is not None:
         if pinned is None:
@@ -38,10 +44,10 @@ def resolve(
             param="label",
         )
     rollout = state.rollouts.get(name)
-    if rollout is None:
+    if rollout is None or held is not None:
         return Resolution(
-            version=_version(state, label.version),
-            reason="label",
+            version=_version(state, label.version) if held is None else held,
+            reason="label" if held is None else "conversation",
             label=name,
             release=label.release,
             subject_kind=caller.subject_kind,

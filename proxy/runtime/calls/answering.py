@@ -41,6 +41,8 @@ def deliver(
             answered.facts = reader.facts
             if answered.kept is not None:
                 reader = answered.kept.reading(reader)
+            if answered.chain is not None:
+                reader = answered.chain.reading(reader)
     elif status < 400 and status != 304:
         answer.close()
         raise UpstreamFailed("upstream_redirect", "the provider answered with a redirect, which is never followed")

@@ -82,6 +82,7 @@ def _injected(
         output_ceiling=output_ceiling if touching.needs_ceiling else None,
         wire_version=None if version is None else version.decode("latin-1"),
         asks_usage=is_counted and resolved.lane.provider.takes_stream_options,
+        is_continued=resolution is not None and resolution.began is not None,
     )
     try:
         return asked.route.wire.inject(request, plan)

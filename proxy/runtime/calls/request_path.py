@@ -19,6 +19,7 @@ from proxy.core.switches import Switch
 from proxy.core.versions.versions import Version
 from proxy.runtime.calls.answering import deliver
 from proxy.runtime.calls.asides import Asides, Origins
+from proxy.runtime.calls.conversations import ChainOfCall
 from proxy.runtime.calls.flight import Cut, Flight
 from proxy.runtime.calls.guarding import cuts, fallback_of, guard, guard_fallback, switched_off
 from proxy.runtime.calls.identifying import (
@@ -35,7 +36,7 @@ from proxy.runtime.calls.model_list import deliver_model_list, is_model_list, ta
 from proxy.runtime.calls.path_parts import PathOptions, PathParts
 from proxy.runtime.calls.recording import attempts_apart, run_of
 from proxy.runtime.calls.refusing import STOPPED, answer_with_refusal, answer_with_text, break_off
-from proxy.runtime.calls.resolving import embedding_in_lane, in_lane, pinned_version, version_in_force
+from proxy.runtime.calls.resolving import beginning_of, embedding_in_lane, in_lane, named_version, version_in_force
 from proxy.runtime.calls.stages import (
     Answered,
     Asked,
@@ -80,8 +81,12 @@ class RequestPath:
         try:
             is_long = is_large(call.body, flight.fields.content_encoding)
             asked = await self._turns.take(self._identify(flight)) if is_long else at_once(self._identify(flight))
-            pinned = None if asked.caller.pin is None else await pinned_version(asked.caller, self._parts.live)
-            resolved = self._guard(flight, asked, self._resolve(flight, asked, pinned))
+            named, caller = None, asked.caller
+            if caller.pin is not None or caller.chain is not None:
+                named = await named_version(
+                    caller, self._parts.live, self._parts.conversations.chains, flight.started_at
+                )
+            resolved = self._guard(flight, asked, self._resolve(flight, asked, named))
             if resolved is None:
                 return
             if is_long:  # it is copied
@@ -182,7 +187,7 @@ class RequestPath:
             )
         return asked
 
-    def _resolve(self, flight: Flight, asked: Asked, pinned: Version | None) -> Resolved:
+    def _resolve(self, flight: Flight, asked: Asked, named: Version | None) -> Resolved:
         caller, parts = asked.caller, self._parts
         if caller.agent is None:
             flight.resolved = resolved = in_lane(self._lanes, asked, None)
@@ -192,13 +197,13 @@ class RequestPath:
         try:
             if asked.route.operation.is_in_force:
                 now = flight.started_at
-                resolution = version_in_force(caller, state, pinned, parts.conversations, now)
+                resolution = version_in_force(caller, state, named, parts.conversations, now)
                 resolved = in_lane(self._lanes, asked, resolution)
             elif asked.route.operation.takes_embeddings_model:
-                resolution = version_in_force(caller, state, pinned, parts.conversations, flight.started_at)
+                resolution = version_in_force(caller, state, named, parts.conversations, flight.started_at)
                 resolved = embedding_in_lane(self._lanes, asked, resolution)
             else:
-                resolved = in_lane(self._lanes, asked, None, resolve(state, caller, pinned=pinned))
+                resolved = in_lane(self._lanes, asked, None, resolve(state, caller, pinned=named))
         except Refusal:
             flight.resolved = Unresolved(caller.agent, None, resolution)
             raise
@@ -276,6 +281,9 @@ class RequestPath:
             return deliver_model_list(answer, answered, self._parts.live.current, reply, flight.stamps())
         if resolved.lane.validators:
             answered.kept = self._parts.validation.keep()
+        if asked.route.operation.begins_chains and (began := beginning_of(resolved.resolution)) is not None:
+            chains = self._parts.conversations.chains
+            answered.chain = ChainOfCall(chains, began, asked.caller.chain, flight.started_at)
         return deliver(answer, answered, asked, attempt.sendable.injection, reply, flight.stamps())
 
     def _may_follow(self, flight: Flight, attempt: AttemptUnderWay, end: UpstreamError) -> bool:

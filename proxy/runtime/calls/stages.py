@@ -15,6 +15,7 @@ from proxy.core.errors import BadInput
 from proxy.core.scopes import CallFacts
 from proxy.core.spending.caps import Cap
 from proxy.core.spending.prices import Price
+from proxy.runtime.calls.conversations import ChainOfCall
 from proxy.runtime.calls.lanes import Lane
 from proxy.runtime.calls.routing import Route
 from proxy.runtime.process.clock import Clock
@@ -151,6 +152,7 @@ class Answered:
     __slots__ = (
         "_clock",
         "_reply",
+        "chain",
         "error_class",
         "facts",
         "fields",
@@ -171,6 +173,8 @@ class Answered:
         self.takes_events = False
         #: The copy of an answer that is to be judged.
         self.kept: KeptAnswer | None = None
+        #: The chain that it belongs to, where its provider keeps it.
+        self.chain: ChainOfCall | None = None
         self.first_byte_monotonic: int | None = None
         #: The error that the provider answered with.
         self.error_class: str | None = None

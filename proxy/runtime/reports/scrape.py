@@ -55,7 +55,8 @@ class Scrape:
         metrics.holds_outstanding.set(parts.ledger.holds_outstanding)
         metrics.recorder_queue_length.set(parts.recorder.queue_length)
         metrics.recorder_dropped.follow(parts.recorder.dropped)
-        metrics.conversation_evictions.follow(parts.conversations.evictions)
+        conversations = parts.conversations
+        metrics.conversation_evictions.follow(conversations.evictions + conversations.chains.evictions)
         snapshot = metrics.labels.snapshot = parts.live.current
         metrics.switches_on(switch for switch in snapshot.switches if switch.is_active(now))
         # Of a cap whose ledger could not be read nobody knows what is left: there is no series.

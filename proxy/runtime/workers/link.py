@@ -58,6 +58,10 @@ class Link(asyncio.Protocol, Generic[Incoming]):
             self._loop.call_soon(self._write)
         self._outgoing.append(framed(encode(message)))
 
+    def flush(self) -> None:
+        """Write what waits, now."""
+        self._write()
+
     def close(self) -> None:
         """Write what waits, then close."""
         self._write()

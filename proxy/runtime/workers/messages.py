@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.core.calls.chains import ChainBeginning
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Refusal
 from proxy.core.rollouts.drills import DrillCalls, DrillOrder
@@ -136,6 +137,13 @@ class VersionIs(Message, frozen=True, array_like=True, tag=True):
     version: Version | None
 
 
+class ChainIs(Message, frozen=True, array_like=True, tag=True):
+    """Where a chain began, None where nobody knows."""
+
+    request: int
+    began: ChainBeginning | None
+
+
 class Refused(Message, frozen=True, array_like=True, tag=True):
     """The owner refuses what was asked: a Refusal's members."""
 
@@ -260,6 +268,22 @@ class VersionWanted(Message, frozen=True, array_like=True, tag=True):
     number: int
 
 
+class ChainWanted(Message, frozen=True, array_like=True, tag=True):
+    """Answered by ChainIs."""
+
+    request: int
+    agent: str
+    chain: str
+
+
+class ChainBegan(Message, frozen=True, array_like=True, tag=True):
+    """Where a chain of responses began, by the id that its provider gave it. The owner keeps it, and tells who asks."""
+
+    chain: str
+    began: ChainBeginning
+    at_microseconds: int
+
+
 class Samples(Message, frozen=True, array_like=True, tag=True):
     """Metric values that changed since the last time. `request` None: on the worker's own time."""
 
@@ -290,9 +314,10 @@ FromOwner = (
     | LeasesEnded
     | Recorded
     | VersionIs
+    | ChainIs
     | Refused
 )
-Answer = Granted | Recorded | VersionIs | Refused
+Answer = Granted | Recorded | VersionIs | ChainIs | Refused
 FromWorker = (
     Ready
     | Listening
@@ -307,9 +332,11 @@ FromWorker = (
     | DrillBegun
     | DrillOver
     | VersionWanted
+    | ChainWanted
     | Samples
     | LogLines
     | Conversation
+    | ChainBegan
 )
 
 _encoder = msgspec.msgpack.Encoder()

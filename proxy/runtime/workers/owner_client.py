@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
+from proxy.core.calls.chains import ChainBeginning
 from proxy.core.calls.runs import Attempt, Run
 from proxy.core.errors import Refusal, Unavailable
 from proxy.core.scopes import CallFacts
@@ -21,6 +22,9 @@ from proxy.runtime.spending.holding import HoldBound, Spent
 from proxy.runtime.workers.link import Link
 from proxy.runtime.workers.messages import (
     Answer,
+    ChainBegan,
+    ChainIs,
+    ChainWanted,
     Conversation,
     FromOwner,
     Granted,
@@ -38,7 +42,7 @@ from proxy.runtime.workers.messages import (
     decode_from_owner,
 )
 
-Given = TypeVar("Given", Granted, Recorded, VersionIs)
+Given = TypeVar("Given", Granted, Recorded, VersionIs, ChainIs)
 #: What calls held by themselves is told after so long at the latest.
 _GATHER_SECONDS = 0.05
 
@@ -87,6 +91,16 @@ class OwnerClient:
         """A pinned version. Raises Unavailable."""
         request = next(self._requests)
         return (await self._ask(VersionWanted(request, agent, number), request, VersionIs)).version
+
+    async def chain(self, agent: str, chain: str) -> ChainBeginning | None:
+        """Where a chain of responses began, None where nobody knows. Raises Unavailable."""
+        request = next(self._requests)
+        return (await self._ask(ChainWanted(request, agent, chain), request, ChainIs)).began
+
+    def chain_began(self, chain: str, began: ChainBeginning, at_microseconds: int) -> None:
+        """Tell where a chain began, at once: its next call may come to another worker as soon as the client has this answer."""
+        self.send(ChainBegan(chain, began, at_microseconds))
+        self._link.flush()
 
     async def record_runs(self, runs: Sequence[Run], attempts: Sequence[Attempt]) -> None:
         """Hand runs over; returns when the owner has them. Raises Unavailable."""
@@ -168,7 +182,7 @@ class OwnerClient:
                 waiting.set_exception(_gone())
 
     def _received(self, message: FromOwner) -> None:
-        if not isinstance(message, Granted | Recorded | VersionIs | Refused):
+        if not isinstance(message, Granted | Recorded | VersionIs | ChainIs | Refused):
             self._receive(message)
             return
         waiting, _ = self._waiting.get(message.request, (None, 0))

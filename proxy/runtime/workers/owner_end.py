@@ -30,6 +30,9 @@ from proxy.runtime.validation.validation import RunVerdict
 from proxy.runtime.workers.link import Link
 from proxy.runtime.workers.merged_metrics import WorkerSamples
 from proxy.runtime.workers.messages import (
+    ChainBegan,
+    ChainIs,
+    ChainWanted,
     Conversation,
     CutCalls,
     Drain,
@@ -67,6 +70,8 @@ from proxy.runtime.workers.shared_conversations import agreed, everything
 from proxy.runtime.workers.worker_leases import WorkerLeases
 from proxy.store.ports.versions import VersionSource
 
+#: So long the owner waits for news of a chain that it does not know: those that nobody knows are few.
+_ON_ITS_WAY_SECONDS = 0.02
 #: How many agents or conversations are sent at once to a worker that starts, so that the owner's event loop goes on.
 _CHUNK = 500
 
@@ -230,16 +235,16 @@ class OwnerEnd:
             case Settled():
                 self._settle(message.attempt, message.spent)
             case OwnHolds():
-                self._tickets.update(self._leases.take(message.placed))
-                for attempt, spent in message.settled:
-                    self._settle(attempt, spent)
+                self._take_over(message)
             case Leaving():
                 self._leases.leave()
             case RunsFinished():
                 self._record(message)
             case VersionWanted():
                 self._parts.tasks.spawn(self._find(message), f"version for worker {self.number}")
-            case Conversation():
+            case ChainWanted():
+                self._parts.tasks.spawn(self._find_chain(message), f"chain for worker {self.number}")
+            case Conversation() | ChainBegan():
                 self._agree(message)
             case LogLines():
                 self._parts.log(message.lines)
@@ -306,13 +311,21 @@ class OwnerEnd:
             self._reclaiming.remove(wanted.attempt)
             self._hold(wanted, is_last_try=True)
 
+    def _take_over(self, own: OwnHolds) -> None:
+        self._tickets.update(self._leases.take(own.placed))
+        for attempt, spent in own.settled:
+            self._settle(attempt, spent)
+
     def _settle(self, attempt: str, spent: Spent) -> None:
         self._reclaiming.discard(attempt)
         ticket = self._tickets.pop(attempt, None)
         if ticket is not None:
             ticket.settle(spent)
 
-    def _agree(self, news: Conversation) -> None:
+    def _agree(self, news: Conversation | ChainBegan) -> None:
+        if isinstance(news, ChainBegan):
+            self._parts.conversations.chains.note(news.chain, news.began, news.at_microseconds)
+            return
         holds = agreed(self._parts.conversations, news)
         if holds is news:
             self._tell_others(self, news)
@@ -336,6 +349,15 @@ class OwnerEnd:
             self._parts.live.answered_names.learn(run.provider, run.model_asked, run.model_answered)
             self._parts.recorder.record(run, attempts.get(run.id, ()))
         self._link.send(Recorded(finished.request))
+
+    async def _find_chain(self, wanted: ChainWanted) -> None:
+        chains = self._parts.conversations.chains
+        began = await chains.find(wanted.agent, wanted.chain, 0)
+        if began is None:
+            # Another worker told of it before its client knew it, and that may still be on its way here.
+            await asyncio.sleep(_ON_ITS_WAY_SECONDS)
+            began = await chains.find(wanted.agent, wanted.chain, 0)
+        self._link.send(ChainIs(wanted.request, began))
 
     async def _find(self, wanted: VersionWanted) -> None:
         try:

@@ -7,9 +7,11 @@ one; only calls of one conversation that begin at the same moment on two workers
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
-from proxy.runtime.calls.conversations import Conversations
+from proxy.core.calls.chains import ChainBeginning
+from proxy.core.errors import Refusal
+from proxy.runtime.calls.conversations import Chains, Conversations
 from proxy.runtime.workers.messages import Conversation
 
 #: A conversation in use is announced again when this much time has passed, so that nobody forgets it.
@@ -19,8 +21,8 @@ _AGAIN_MICROSECONDS: Final = 3_600_000_000
 class SharedConversations(Conversations):
     """A worker's copy of the table."""
 
-    def __init__(self, announce: Callable[[Conversation], None]) -> None:
-        super().__init__()
+    def __init__(self, announce: Callable[[Conversation], None], chains: Chains | None = None) -> None:
+        super().__init__(chains=chains)
         self._announce = announce
 
     def arm(self, agent: str, rollout: str, conversation: str, now_microseconds: int) -> str | None:
@@ -40,6 +42,40 @@ class SharedConversations(Conversations):
     def heard(self, news: Conversation) -> None:
         """Take over what the owner says."""
         super().remember(news.agent, news.rollout, news.conversation, news.arm, news.at_microseconds)
+
+
+class KnowsChains(Protocol):
+    """The owner, who knows of all of them."""
+
+    async def chain(self, agent: str, chain: str) -> ChainBeginning | None:
+        """Where it began. Raises Unavailable."""
+        ...
+
+    def chain_began(self, chain: str, began: ChainBeginning, at_microseconds: int) -> None:
+        """It began there."""
+        ...
+
+
+class SharedChains(Chains):
+    """Those that a worker began or asked for; of all others it asks the owner, which is told of each before its client is."""
+
+    def __init__(self, owner: KnowsChains) -> None:
+        super().__init__()
+        self._owner = owner
+        self.on_beginning(owner.chain_began)
+
+    async def find(self, agent: str, chain: str, now_microseconds: int) -> ChainBeginning | None:
+        """Where it began, also elsewhere; None: nobody knows, or the owner does not answer."""
+        known = self.beginning(agent, chain, now_microseconds)
+        if known is not None:
+            return known
+        try:
+            began = await self._owner.chain(agent, chain)
+        except Refusal:
+            return None
+        if began is not None:
+            self.heard(chain, began, now_microseconds)
+        return began
 
 
 def _hour(microseconds: int) -> int:

@@ -1,7 +1,7 @@
 """The SQLite store: every port, each promise handed to the module that keeps it.
 
 Nothing is decided here. Files, connections and transactions are database.py's; the SQL is in changes.py, traffic.py,
-lists.py, run_lists.py, outcome_lists.py, access.py, plans.py, batches.py and ledger.py.
+lists.py, run_lists.py, outcome_lists.py, access.py, plans.py, chains.py, batches.py and ledger.py.
 """
 
 import asyncio
@@ -26,12 +26,13 @@ from proxy.core.spending.caps import Cap, CounterKey
 from proxy.core.spending.ledger import LedgerWrites
 from proxy.core.tokens import Token
 from proxy.core.versions.versions import Version, VersionSummary
+from proxy.store.ports.chains import KeptChain
 from proxy.store.ports.changes import UnauditedChange
 from proxy.store.ports.lifetime import StoreCopy, StoreFacts
 from proxy.store.ports.reports import SummedRuns, SumsFilter
 from proxy.store.ports.rollouts import KeptEvidence
 from proxy.store.ports.upkeep import Carried, CarryPosition
-from proxy.store.sqlite import access, carrying, evidence, giving_back, ledger, lists, plans, traffic
+from proxy.store.sqlite import access, carrying, chains, evidence, giving_back, ledger, lists, plans, traffic
 from proxy.store.sqlite.changes import SqliteChange, begun_at
 from proxy.store.sqlite.opening.database import Database
 from proxy.store.sqlite.opening.migrate import migrations
@@ -119,6 +120,15 @@ class SqliteStore:
 
     async def tokens(self, cursor: str | None = None, limit: int = DEFAULT_PAGE) -> Page[Token]:
         return await self._database.read_for_lists(access.list_tokens, cursor, limit)
+
+    async def chains(self, since_microseconds: int, most: int) -> Sequence[KeptChain]:
+        return await self._database.read_for_lists(chains.read_chains, since_microseconds, most)
+
+    async def keep_chains(self, kept: Sequence[KeptChain]) -> None:
+        await self._database.write(chains.write_chains, kept)
+
+    async def drop_chains(self, before_microseconds: int, most_kept: int, most_dropped: int) -> int:
+        return await self._database.write(chains.drop_chains, before_microseconds, most_kept, most_dropped)
 
     async def token_uses(self) -> Mapping[str, int]:
         return await self._database.read_for_lists(access.read_token_uses)

@@ -30,6 +30,8 @@ _DELTA: Final = ".delta"
 #: Letters of sound.
 _SOUND: Final = "response.audio.delta"
 _REFUSAL: Final = "response.refusal.delta"
+#: Nobody can go on with a longer one: it would be no id of a call.
+MAX_ID_CHARACTERS: Final = 512
 _NOT_ENDED: Final = frozenset({"queued", "in_progress"})
 _INCOMPLETE: Final[dict[str, Finish]] = {"max_output_tokens": "length", "content_filter": "filtered"}
 #: Calls that the caller has to answer: with one of them it is its turn.
@@ -91,8 +93,11 @@ class _Responses:
             return None
 
     def _read_model(self, response: Response) -> None:
-        if self.facts.model is None and isinstance(response.model, str) and response.model:
-            self.facts.model = response.model
+        facts = self.facts
+        if facts.model is None and isinstance(response.model, str) and response.model:
+            facts.model = response.model
+        if facts.response_id is None and isinstance(response.id, str) and response.store is not False:
+            facts.response_id = response.id[:MAX_ID_CHARACTERS] or None
 
     def _read_end(self, response: Response) -> None:
         """A response that is not going to change any more; one that will is known by its status."""

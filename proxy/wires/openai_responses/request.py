@@ -12,8 +12,8 @@ conversation that the provider keeps never holds the prompt of a version that is
 caller's own, and where nothing else would be left of its input, it stands as such an item.
 
 Decision: messages of a prompt that stand before the caller's are items of `input`, which the provider keeps; so a turn behind
-`previous_response_id` does not bring them again, or a long conversation would hold them once a turn. Where such a turn says nothing of
-its own they are the turn.
+`previous_response_id`, or one in a `conversation` that is known here, does not bring them again, or a long conversation would hold them
+once a turn. Where such a turn says nothing of its own they are the turn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -95,7 +95,7 @@ def inject_version(request: RequestFacts, plan: InjectionPlan) -> Injection:
             most = most_output(model)
             dropped = drop_members(edits, refused_members(model)) + fit_inside(edits, model)
         set_extra(edits, written)
-        _set_prompt(edits, bundle, plan.variables)
+        _set_prompt(edits, bundle, plan.variables, is_continued=plan.is_continued)
         if names_prompt:
             _fill_input(edits)
         dropped = joined_names(dropped, set_parameters(edits, written.parameters))
@@ -129,7 +129,7 @@ class _Leading(msgspec.Struct, gc=False):
 _leading: msgspec.json.Decoder[_Leading] = msgspec.json.Decoder(_Leading)
 
 
-def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]) -> None:
+def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str], *, is_continued: bool) -> None:
     prompt = bundle.prompt
     if not prompt.is_set:
         return
@@ -152,7 +152,8 @@ def _set_prompt(edits: MemberEdits, bundle: Bundle, variables: Mapping[str, str]
             edits.set("instructions", _joined(theirs, text))
         else:
             edits.set("instructions", _joined(text, theirs))
-    if prompt.following and not (_is_given(edits, "previous_response_id") and _is_given(edits, "input")):
+    is_kept = is_continued or _is_given(edits, "previous_response_id")
+    if prompt.following and not (is_kept and _is_given(edits, "input")):
         _set_following(edits, following_items(bundle, variables))
 
 

@@ -72,6 +72,9 @@ class Item(msgspec.Struct, gc=False):
 class Response(msgspec.Struct, gc=False):
     """A whole response, or what a stream tells of it."""
 
+    id: Any = None
+    #: Whether the provider keeps it.
+    store: Any = None
     model: Any = None
     status: Any = None
     background: Any = None

@@ -60,7 +60,7 @@ from proxy.wires.wire import (
 )
 
 _RESPONSES: Final = Operation(
-    "responses", "/v1/responses", "generates", is_metered=True, is_in_force=True, has_output=True
+    "responses", "/v1/responses", "generates", is_metered=True, is_in_force=True, has_output=True, begins_chains=True
 )
 _OPERATIONS: Final = {
     ("POST", "/v1/responses"): _RESPONSES,
@@ -80,6 +80,7 @@ def _facts(members: JsonMembers) -> RequestFacts:
             model=model,
             user=user,
             conversation=conversation,
+            chain=read_identifier(members, "previous_response_id") or conversation,
             switchback=read_switchback_member(members),
             prompt=prompt_of(members),
         ),

@@ -38,7 +38,7 @@ _INJECTION_PATIENCE: Final = 64
 #: Stands for the conversation; its text occurs nowhere else.
 _PLACEHOLDER: Final = b'{"role":"user","content":"conversation 5d1f0c7e9ab34be2"}'
 
-InjectionKey = tuple["_Surroundings", str | None, int | None, str | None, bool, tuple[tuple[str, str], ...]]
+InjectionKey = tuple["_Surroundings", str | None, int | None, str | None, int, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,8 @@ class AlikeRequests:
             return self._inject(request, plan)
         known = alike.surroundings
         bundle_hash = None if plan.bundle is None else plan.bundle.bundle_hash
-        key = known, bundle_hash, plan.output_ceiling, plan.wire_version, plan.asks_usage, tuple(plan.variables.items())
+        asked = plan.asks_usage + 2 * plan.is_continued
+        key = known, bundle_hash, plan.output_ceiling, plan.wire_version, asked, tuple(plan.variables.items())
         written = self._written.get(key) or self._write(known, key, plan)
         if written is None:
             return self._inject(self._read(alike.body), plan)

@@ -7,7 +7,7 @@ under way, so that it has open holds and leases like the database of a process t
 `schema-1.db.xz` was made on 2026-11-28 by the program of commit 25e3d3a, `schema-2.db.xz` by that of
 19cd9b4, `schema-3.db.xz` by that of 795e53f, `schema-4.db.xz` by that of 3a4f5ef, `schema-5.db.xz` by that of aa5b765,
 `schema-6.db.xz` by that of f64f02a, `schema-7.db.xz` by that of 40df540,
-`schema-8.db.xz` by that of 147a9a7.
+`schema-8.db.xz` by that of 147a9a7, `schema-9.db.xz` by that of cb5f570.
 """
 
 import asyncio

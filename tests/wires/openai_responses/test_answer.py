@@ -68,6 +68,7 @@ def naive_facts(stream: bytes) -> AnswerFacts:
             facts.tool_calls.append(event["item"].get("name", event["item"]["type"].removesuffix("_call")))
         if kind == "response.created":
             facts.model = event["response"]["model"]
+            facts.response_id = event["response"]["id"]
         if kind == "response.completed":
             facts.is_complete, facts.service_tier = True, TIER
             facts.usage = SEARCHED if "web_search" in facts.tool_calls else USAGE
