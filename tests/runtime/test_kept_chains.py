@@ -6,7 +6,7 @@ from proxy.core.calls.chains import ChainBeginning
 from proxy.core.errors import Unavailable
 from proxy.runtime.calls.conversations import CHAIN_LIFETIME_MICROSECONDS, Chains
 from proxy.runtime.kept_chains import KeptChains
-from proxy.runtime.process.clock import Clock
+from proxy.runtime.process.clock import SystemClock
 from proxy.store.sqlite import SqliteStore
 
 DAY = 24 * 3_600_000_000
@@ -15,7 +15,7 @@ OTHERS = ChainBeginning("b", "prod", 7)
 
 
 def now() -> int:
-    return Clock().now_microseconds()
+    return SystemClock().now_microseconds()
 
 
 async def opened(path: Path) -> SqliteStore:
@@ -26,7 +26,7 @@ async def opened(path: Path) -> SqliteStore:
 
 async def test_what_was_noted_is_known_after_a_restart_also_of_a_crash_after_it_was_written(tmp_path: Path) -> None:
     store, chains = await opened(tmp_path / "s.db"), Chains()
-    kept = KeptChains(store, chains, Clock())
+    kept = KeptChains(store, chains, SystemClock())
     await kept.load()
     chains.note("resp_1", ONE, now())
     chains.note("resp_1", OTHERS, now())
@@ -34,7 +34,7 @@ async def test_what_was_noted_is_known_after_a_restart_also_of_a_crash_after_it_
     await kept.write()
     await store.close()
     again, found = await opened(tmp_path / "s.db"), Chains()
-    await KeptChains(again, found, Clock()).load()
+    await KeptChains(again, found, SystemClock()).load()
     await again.close()
     assert found.beginning("a", "resp_1", now()) == ONE
     assert found.beginning("b", "resp_1", now()) == OTHERS
@@ -83,7 +83,7 @@ def test_only_news_is_told() -> None:
     assert told == [("c", ONE, 0), ("c", ONE, DAY + 2), ("c", TWO, DAY + 4)]
 
 
-class Away:
+class AwayChains:
     """A store that is away until it is back."""
 
     def __init__(self, store: SqliteStore) -> None:
@@ -103,8 +103,8 @@ class Away:
 
 
 async def test_with_the_store_away_news_waits_for_it(tmp_path: Path) -> None:
-    away, chains = Away(await opened(tmp_path / "s.db")), Chains()
-    kept = KeptChains(away, chains, Clock())  # type: ignore[arg-type]
+    away, chains = AwayChains(await opened(tmp_path / "s.db")), Chains()
+    kept = KeptChains(away, chains, SystemClock())  # type: ignore[arg-type]
     await kept.load()
     chains.note("c", ONE, 5)
     await kept.write()

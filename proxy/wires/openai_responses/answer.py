@@ -30,7 +30,7 @@ _DELTA: Final = ".delta"
 #: Letters of sound.
 _SOUND: Final = "response.audio.delta"
 _REFUSAL: Final = "response.refusal.delta"
-#: Nobody can go on with a longer one: it would be no id of a call.
+#: Of an id that a call may go on with.
 MAX_ID_CHARACTERS: Final = 512
 _NOT_ENDED: Final = frozenset({"queued", "in_progress"})
 _INCOMPLETE: Final[dict[str, Finish]] = {"max_output_tokens": "length", "content_filter": "filtered"}
@@ -96,8 +96,9 @@ class _Responses:
         facts = self.facts
         if facts.model is None and isinstance(response.model, str) and response.model:
             facts.model = response.model
-        if facts.response_id is None and isinstance(response.id, str) and response.store is not False:
-            facts.response_id = response.id[:MAX_ID_CHARACTERS] or None
+        name = response.id
+        if facts.response_id is None and isinstance(name, str) and response.store is not False:
+            facts.response_id = name if 0 < len(name) <= MAX_ID_CHARACTERS else None
 
     def _read_end(self, response: Response) -> None:
         """A response that is not going to change any more; one that will is known by its status."""

@@ -16,7 +16,7 @@ from proxy.core.errors import BadInput, Refusal
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.members import JsonMembers
 from proxy.wires.json.values import RAW_NULL
-from proxy.wires.openai_responses.answer import ResponseBody, ResponseEvents
+from proxy.wires.openai_responses.answer import MAX_ID_CHARACTERS, ResponseBody, ResponseEvents
 from proxy.wires.openai_responses.input import (
     first_role,
     has_no_fee,
@@ -80,7 +80,7 @@ def _facts(members: JsonMembers) -> RequestFacts:
             model=model,
             user=user,
             conversation=conversation,
-            chain=read_identifier(members, "previous_response_id") or conversation,
+            chain=_chain_of(read_identifier(members, "previous_response_id") or conversation),
             switchback=read_switchback_member(members),
             prompt=prompt_of(members),
         ),
@@ -92,6 +92,11 @@ def _facts(members: JsonMembers) -> RequestFacts:
         document=members,
         further_models=further_models(members),
     )
+
+
+def _chain_of(identifier: str | None) -> str | None:
+    """What a call goes on with. No provider gives longer ids: what is longer is nobody's."""
+    return None if identifier is None or len(identifier) > MAX_ID_CHARACTERS else identifier
 
 
 def _bound(injection: Injection) -> int | None:

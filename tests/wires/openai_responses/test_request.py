@@ -395,3 +395,17 @@ def test_a_prompt_of_more_variables_than_any_declares_is_refused_before_it_is_re
     with pytest.raises(Refusal) as refused:
         WIRE.read(json.dumps(body).encode())
     assert (refused.value.code, refused.value.param) == ("wrong_kind", param)
+
+
+@pytest.mark.parametrize(
+    ("members", "chain"),
+    [
+        ('"previous_response_id":"resp_1"', "resp_1"),
+        ('"previous_response_id":"resp_1","conversation":{"id":"conv_1"}', "resp_1"),
+        ('"conversation":"conv_1"', "conv_1"),
+        ('"previous_response_id":null', None),
+        (f'"previous_response_id":"{"r" * 513}"', None),
+    ],
+)
+def test_what_a_call_goes_on_with_is_what_the_provider_keeps(members: str, chain: str | None) -> None:
+    assert WIRE.read(f'{{"model":"m",{members}}}'.encode()).claims.chain == chain
