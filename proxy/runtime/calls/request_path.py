@@ -81,11 +81,8 @@ class RequestPath:
         try:
             is_long = is_large(call.body, flight.fields.content_encoding)
             asked = await self._turns.take(self._identify(flight)) if is_long else at_once(self._identify(flight))
-            named, caller = None, asked.caller
-            if caller.pin is not None or caller.chain is not None:
-                named = await named_version(
-                    caller, self._parts.live, self._parts.conversations.chains, flight.started_at
-                )
+            is_plain = asked.caller.pin is None and asked.caller.chain is None
+            named = None if is_plain else await self._named(flight, asked)
             resolved = self._guard(flight, asked, self._resolve(flight, asked, named))
             if resolved is None:
                 return
@@ -186,6 +183,11 @@ class RequestPath:
                 "agent_missing", "this proxy serves only calls that name an agent: put /a/NAME in the base URL"
             )
         return asked
+
+    def _named(self, flight: Flight, asked: Asked) -> Awaitable[Version | None]:
+        """The version that the call itself brings, by a pin or by what it goes on with."""
+        chains = self._parts.conversations.chains
+        return named_version(asked.caller, self._parts.live, chains, flight.started_at)
 
     def _resolve(self, flight: Flight, asked: Asked, named: Version | None) -> Resolved:
         caller, parts = asked.caller, self._parts
