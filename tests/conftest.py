@@ -60,6 +60,7 @@ SLOW = (
     "tests/http1/test_hostile_requests.py",
     "tests/http1/test_tls.py",
     "tests/runtime/releasing/test_approval_property.py",
+    "tests/runtime/spending/test_clock_histories.py",
     "tests/runtime/spending/test_crash_loops.py",
     "tests/runtime/spending/test_lease_histories.py",
     "tests/runtime/state/test_reading_back.py",
