@@ -40,6 +40,7 @@ _TEXT_MEMBERS: Final = frozenset((*_CAMEL, *map(snake_of, _CAMEL)))
 #: Models whose answers are more than text.
 _OTHER_ANSWERS: Final = re.compile(r"image|tts|audio|live|banana|omni", re.IGNORECASE)
 _SOUNDS: Final = (b"audio", b"AUDIO", b"Audio", b"video", b"VIDEO", b"Video", b"\\u", b"file")
+SOUND_MARKS: Final = tuple(("contents", word) for word in _SOUNDS)
 
 
 class _Called(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -100,13 +101,13 @@ def input_bound(body: Spelled, model: str | None, body_bytes: int) -> int | None
     return body_bytes + _OVERHEAD_TOKENS + (_INSTRUCTED_OVERHEAD_TOKENS if is_instructed else 0)
 
 
-def billed_apart(body: Spelled, model: str | None, sent: bytes) -> BilledApart:
+def billed_apart(body: Spelled, model: str | None) -> BilledApart:
     """What such a body may be billed beside text."""
     tools = own_tools(body.given("tools"))
     unpriced = sorted(tools - {"googleSearch", "googleSearchRetrieval", "codeExecution", "urlContext"})
     searches = not tools.isdisjoint(("googleSearch", "googleSearchRetrieval"))
     return BilledApart(
-        has_audio=any(word in sent for word in _SOUNDS),
+        has_audio=any(map(body.edits.may_mention, _SOUNDS)),
         web_searches=0 if not searches else 1 if searches_by_prompt(model or "") else None,
         rounds=None if tools else 1,
         unpriced=unpriced[0] if unpriced else None,

@@ -16,7 +16,7 @@ from proxy.core.errors import Refusal
 from proxy.core.steps import Steps
 from proxy.wires.google_gemini.answer import GeminiAnswer
 from proxy.wires.google_gemini.errors import error_body
-from proxy.wires.google_gemini.input import billed_apart, input_bound
+from proxy.wires.google_gemini.input import SOUND_MARKS, billed_apart, input_bound
 from proxy.wires.google_gemini.lists import GeminiStream
 from proxy.wires.google_gemini.parameters import CONFIG
 from proxy.wires.google_gemini.places import ModelPath, place_of, place_of_target, plain_model
@@ -26,6 +26,7 @@ from proxy.wires.google_gemini.text import text_of
 from proxy.wires.google_gemini.tools import labels_of
 from proxy.wires.json.members import JsonMembers, parse_in_steps, parse_members
 from proxy.wires.shared.answer_reading import WholeReader
+from proxy.wires.shared.json_wire import look_for
 from proxy.wires.shared.request_bounds import RequestBounds, is_dense
 from proxy.wires.shared.version_parts import (
     MAX_OUTPUT_TOKENS,
@@ -76,18 +77,20 @@ class GoogleGemini:
 
     def read_in_steps(self, body: bytes, head: RequestHead = NO_HEAD, /) -> Steps[RequestFacts]:
         """As `read`, with pauses."""
-        self._bounds.check_unread(body, _CONVERSATION)
+        objects = yield from self._bounds.check_unread(body, _CONVERSATION)
         yield
         members = yield from parse_in_steps(body, self._bounds.structure_bytes)
+        yield from look_for(members, SOUND_MARKS)
         yield
-        return self._facts(members, head)
+        return self._facts(members, head, objects)
 
-    def _facts(self, outer: JsonMembers, head: RequestHead) -> RequestFacts:
-        self._bounds.check(outer, _CONVERSATION)
+    def _facts(self, outer: JsonMembers, head: RequestHead, objects: int | None = None) -> RequestFacts:
+        """`objects`: how many a large body has at most."""
+        self._bounds.check(outer, _CONVERSATION, objects)
         place = place_of_target(head.target)
         counts = place is not None and place.method == _COUNT
         asked = counted_request(place, outer) if counts else GeminiRequest(place, outer)
-        self._bounds.check(asked.members, _CONVERSATION)
+        self._bounds.check(asked.members, _CONVERSATION, objects)
         body = Spelled(asked.members)
         named = read_model(asked.members)
         model = plain_model(named or "") or None if place is None else place.model
@@ -121,7 +124,7 @@ class GoogleGemini:
 
     def billed_apart(self, injection: Injection) -> BilledApart:
         """What an injected body may be billed beside text."""
-        return billed_apart(injection.document, injection.model, injection.body)
+        return billed_apart(injection.document, injection.model)
 
     def answer_reader(self, *, streamed: bool, removes_usage_event: bool) -> AnswerReader:
         """A reader for one 2xx answer."""

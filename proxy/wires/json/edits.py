@@ -65,9 +65,15 @@ class MemberEdits:
         return True
 
     def may_mention(self, words: bytes) -> bool:
-        """Whether these bytes may stand anywhere in the object as it came, or in what is changed, however they are spelled."""
-        if self._members.may_mention(None, words):
-            return True
+        """Whether these bytes may stand in a member that is sent, however they are spelled there."""
+        members = self._members
+        if members.repeated:
+            return may_hold(members.body, words)
+        for name in members.values:
+            change = self._changes.get(name, _UNCHANGED)
+            is_sent = change is _UNCHANGED or isinstance(change, tuple)
+            if is_sent and (words in name.encode() or members.may_mention(name, words)):
+                return True
         changes = self._changes.values()
         return any(may_hold(one[2] if isinstance(one, tuple) else one, words) for one in changes if one is not None)
 

@@ -15,8 +15,9 @@ from typing import Final
 from proxy.core.steps import Steps
 
 _WINDOW_BYTES: Final = 8 * 1024
-#: How much is checked between two turns of others.
+#: How much is checked between two turns of others: 1 ns a byte, and 9 where there are escapes.
 _STEP_BYTES: Final = 512 * 1024
+_ESCAPED_STEP_BYTES: Final = 64 * 1024
 _WINDOWS_A_STEP: Final = 1024
 _QUOTE: Final = b'"'
 _PLACEHOLDER: Final = b"x"
@@ -36,7 +37,7 @@ class Shortened:
     __slots__ = ("_gains", "_starts", "left_out", "short")
 
     def __init__(self, body: bytes, left_out: list[Range], placeholder: bytes = _PLACEHOLDER) -> None:
-        """`placeholder`: the byte that stands for each range."""
+        """`placeholder`: what stands for each range."""
         #: Where in the whole document something was left out, in order.
         self.left_out = left_out
         self._starts: list[int] = []
@@ -87,10 +88,12 @@ def _text_end(body: bytes, start: int, from_here: int) -> Steps[int]:
     quote = body.find(_QUOTE, from_here)
     if quote < 0:
         return start
-    position = start
+    position, step_bytes = start, _STEP_BYTES
     while position < quote:
-        end = min(position + _STEP_BYTES, quote)
+        end = min(position + step_bytes, quote)
         if body[position:end].translate(None, _AS_IS):
+            step_bytes = _ESCAPED_STEP_BYTES
+            end = min(position + step_bytes, quote)
             match = _WITH_ESCAPES.match(body, position, end)
             reached = position if match is None else match.end()
             if end - reached > _CUT_ESCAPE_BYTES or reached == position or (end == quote and reached < end):

@@ -76,7 +76,7 @@ class JsonMembers:
         self.spans = spans
         self.repeated = repeated
         #: What was looked for already: large values are gone through once.
-        self._mentioned: dict[tuple[str | None, bytes], bool] | None = None
+        self._mentioned: dict[tuple[str, bytes], bool] | None = None
 
     def span(self, name: str) -> tuple[int, int] | None:
         """Where a value begins and ends (exclusive), the last one of a repeated name; None where it is absent."""
@@ -86,21 +86,20 @@ class JsonMembers:
                 found = start, end
         return found
 
-    def may_mention(self, name: str | None, words: bytes) -> bool:
-        """Whether these bytes stand anywhere in a value, the last one of a repeated name, or may stand there as escapes; without a
-        name: anywhere in the body."""
+    def may_mention(self, name: str, words: bytes) -> bool:
+        """Whether these bytes stand anywhere in a value, the last one of a repeated name, or may stand there as escapes."""
         known = self._mentioned = self._mentioned or {}
         found = known.get((name, words))
         if found is None:
-            span = self._searched(name)
+            span = self.span(name)
             found = span is not None and (self.body.find(words, *span) >= 0 or self._may_spell_names(name, *span))
             known[name, words] = found
         return found
 
-    def look_for(self, name: str | None, words: bytes) -> Steps[None]:
+    def look_for(self, name: str, words: bytes) -> Steps[None]:
         """Find out, with pauses, what `may_mention` says then at once. A search through 30 MB takes 10 to 50 ms."""
         known = {} if self._mentioned is None else self._mentioned
-        span = self._searched(name)
+        span = self.span(name)
         if span is None or (name, words) in known:
             return
         found = yield from is_found(self.body, words, *span)
@@ -111,10 +110,7 @@ class JsonMembers:
         known[name, words] = found
         self._mentioned = known
 
-    def _searched(self, name: str | None) -> tuple[int, int] | None:
-        return (0, len(self.body)) if name is None else self.span(name)
-
-    def _may_spell_names(self, name: str | None, start: int, end: int) -> bool:
+    def _may_spell_names(self, name: str, start: int, end: int) -> bool:
         known = self._mentioned = self._mentioned or {}
         found = known.get((name, _ESCAPES))
         if found is None:

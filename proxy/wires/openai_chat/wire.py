@@ -106,7 +106,7 @@ class OpenAIChat(JsonWire):
             first_role=first_role,
             styles=_STYLES,
             leading_roles=SYSTEM_ROLES,
-            marks=((None, _AUDIO_PART),),
+            marks=(("messages", _AUDIO_PART),),
         )
 
     def operation(self, method: str, path: str) -> Operation | None:

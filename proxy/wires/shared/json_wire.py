@@ -14,8 +14,8 @@ from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.shared.tool_names import MARKS, MODEL_MARK
 from proxy.wires.wire import NO_HEAD, BilledApart, Injection, InjectionPlan, RequestFacts, RequestHead
 
-#: A member, and bytes that are looked for in it; without a member: in the whole body.
-Mark = tuple[str | None, bytes]
+#: A member, and bytes that are looked for in it.
+Mark = tuple[str, bytes]
 TOOL_MARKS: Final = tuple(("tools", words) for words in (*MARKS, MODEL_MARK))
 
 
