@@ -50,32 +50,29 @@ def _log_es(block: Arms, odds_ratios: Sequence[float], tolerance: float) -> tupl
     """`block_log_e` for several odds ratios, whose terms are the same."""
     if block.tells_nothing:
         return (0.0,) * len(odds_ratios)
-    null, *normalisers = _log_normalisers(block, (tolerance, *odds_ratios))
-    null -= block.candidate_bad * math.log(tolerance)
-    return tuple(
-        [block.candidate_bad * math.log(psi) - log + null for psi, log in zip(odds_ratios, normalisers, strict=True)]
-    )
+    null, *logs = _log_generating(block, (tolerance, *odds_ratios))
+    # Beyond the fewest bad runs that are the candidate's whatever happens: stable has no more runs.
+    bad = block.candidate_bad - max(0, block.candidate_bad + block.stable_bad - block.stable_runs)
+    null -= bad * math.log(tolerance)
+    return tuple([bad * math.log(psi) - log + null for psi, log in zip(odds_ratios, logs, strict=True)])
 
 
-def _log_normalisers(block: Arms, odds_ratios: Sequence[float]) -> list[float]:
-    """ln M(psi) for each psi: the generating function of the candidate's bad runs given the block's margins, a polynomial in psi whose
-    coefficients are how likely j of the bad runs are the candidate's when the arms do not differ. Each coefficient follows from the
-    one before, and their sum is 1."""
+def _log_generating(block: Arms, odds_ratios: Sequence[float]) -> list[float]:
+    """For each psi the ln of the generating function of the candidate's bad runs given the block's margins: a polynomial in psi, whose
+    coefficients are in proportion to how likely it is, where the arms do not differ, that the fewest, one more, two more of the bad runs
+    are the candidate's. The first is 1 here, each further one follows from the one before; M(psi) is psi to the fewest, times this, in
+    proportion to this at 1, which cancels out."""
     runs, others, bad = block.candidate_runs, block.stable_runs, block.candidate_bad + block.stable_bad
-    least, most = max(0, bad - others), min(bad, runs)
-    ratios = [(runs - j) * (bad - j) / ((j + 1) * (others - bad + j + 1)) for j in range(least, most)]
+    fewest, most = max(0, bad - others), min(bad, runs)
+    ratios = [(runs - j) * (bad - j) / ((j + 1) * (others - bad + j + 1)) for j in range(fewest, most)]
     # The first ratio is the largest: no sum is above that power, nor does it lack more than what is too small to see.
     steepest = max([1.0, *ratios[:1]]) * max([1.0, *odds_ratios])
     if len(ratios) * math.log(steepest) < _SAFE_LOG:
         coefficients = list(accumulate(ratios, mul, initial=1.0))
-        log_whole = math.log(sum(coefficients))
         coefficients.reverse()
-        logs = [math.log(_polynomial(coefficients, psi)) for psi in odds_ratios]
-    else:
-        log_terms = list(accumulate(map(math.log, ratios), initial=0.0))
-        log_whole = log_sum_exp(log_terms)
-        logs = [log_sum_exp([log + j * math.log(psi) for j, log in enumerate(log_terms)]) for psi in odds_ratios]
-    return [least * math.log(psi) + log - log_whole for psi, log in zip(odds_ratios, logs, strict=True)]
+        return [math.log(_polynomial(coefficients, psi)) for psi in odds_ratios]
+    logs = list(accumulate(map(math.log, ratios), initial=0.0))
+    return [log_sum_exp([log + j * math.log(psi) for j, log in enumerate(logs)]) for psi in odds_ratios]
 
 
 def _polynomial(coefficients: Sequence[float], x: float) -> float:

@@ -6,6 +6,7 @@ Of one user's runs in one tick only the first two are counted: which two does no
 a hundred times is no hundred witnesses.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar
@@ -204,4 +205,4 @@ class RatioTally:
 
 def mean_log_e(log_es: Sequence[float]) -> float:
     """ln of the mean of e-values: one metric seen from several sides, such as latency at stable's median and at its p95."""
-    return log_sum_exp(list(log_es)) - log_sum_exp([0.0] * len(log_es))
+    return log_es[0] if len(log_es) == 1 else log_sum_exp(log_es) - math.log(len(log_es))

@@ -92,22 +92,20 @@ def tolerated_effect(guard: Guard) -> float:
 
 def _assess(guard: Guard, role: Role, evidence: Evidence, alpha: float, is_due: bool) -> Assessment:
     metric = evidence.metric(guard)
-    log_e = metric.log_e(tolerated_effect(guard))
+    runs, log_e = metric.candidate_runs, metric.log_e(tolerated_effect(guard))
     verdict: Verdict = "pass"
-    if metric.candidate_runs == 0:
+    if runs == 0:
         # No data is its own verdict: silence counts for nobody, and a metric that stays silent holds the rollout.
         verdict = "error" if is_due else "insufficient"
     elif log_e >= math.log(1 / alpha):
         verdict = "fail"
-    # Of equal ones the first.
-    tally = metric.ratio or max(metric.rates, key=lambda rate: rate.log_e(), default=None)
     return Assessment(
         metric=guard.metric,
         role=role,
         verdict=verdict,
-        candidate_runs=tally.runs("candidate") if isinstance(tally, RateTally) else metric.candidate_runs,
+        candidate_runs=runs,
         log_e=log_e,
-        tally=tally,
+        tally=metric.foremost,
         alpha=alpha,
     )
 

@@ -31,7 +31,14 @@ class MetricEvidence:
         """Runs of the candidate that have told this metric."""
         if self.ratio is not None:
             return self.ratio.candidate_runs
-        return max((rate.runs("candidate") for rate in self.rates), default=0)
+        return max([rate.runs("candidate") for rate in self.rates], default=0)
+
+    @property
+    def foremost(self) -> RateTally | RatioTally | None:
+        """What tells most: of the sides of a rate, the one with most evidence."""
+        if self.ratio is not None or len(self.rates) == 1:
+            return self.ratio or self.rates[0]
+        return max(self.rates, key=lambda rate: rate.log_e(), default=None)
 
     def log_e(self, tolerated_effect: float) -> float:
         """ln of the evidence that the candidate is worse than tolerated."""
