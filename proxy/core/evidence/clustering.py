@@ -4,27 +4,24 @@ Users fall into 64 clusters by a hash that has nothing to do with their arm. Per
 kept; their spread around the step's rate, beside what independent runs would give, is the design effect by which log evidence
 is divided. The larger of the two arms' counts: a design effect of the difference found little more and rolled back falsely
 with few users.
+
+Decision: counts of a step are rows of 64 machine numbers (`array`), copied when a tick is closed and never changed after, with their
+moments carried along. A tick over 200 rollouts, 5,000 runs in it, takes 83 to 95 ms of CPU instead of 179 to 217 (median, beside busy
+processes, 2026-11-29; with what people read worked out only when somebody looks). Not taken: mappings of cells, which a tick took
+apart one by one; tuples, which cost a tenth more: what so many rollouts keep is more than a processor's cache holds.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import add, mul
 from typing import Final, Generic, Self, TypeVar, overload
 
 CLUSTERS: Final = 64
-_NONE: Final = (0,) * CLUSTERS
+_NONE: Final = array("Q", [0] * CLUSTERS)
 
 _Owner = TypeVar("_Owner")
 _Value = TypeVar("_Value")
-_Number = TypeVar("_Number", int, float)
-
-
-def with_more(by_cluster: Iterable[_Number], more: Mapping[int, _Number]) -> tuple[_Number, ...]:
-    """Sums by cluster 0..63, with what came for some of them."""
-    sums = list(by_cluster)
-    for cluster, amount in more.items():
-        sums[cluster] += amount
-    return tuple(sums)
 
 
 class ComputedOnce(Generic[_Owner, _Value]):
@@ -52,8 +49,8 @@ class StepClusters:
     """One arm's runs, and bad runs, in one step, of each cluster 0..63, and over the clusters their sums, those of their squares and of
     their product. A tick changes the clusters that had runs in it; a step that is over does not change any more."""
 
-    runs_of: tuple[int, ...] = _NONE
-    bad_of: tuple[int, ...] = _NONE
+    runs_of: "array[int]" = field(default_factory=lambda: _NONE)
+    bad_of: "array[int]" = field(default_factory=lambda: _NONE)
     runs: int = 0
     bad: int = 0
     runs_squared: int = 0
@@ -61,15 +58,15 @@ class StepClusters:
     bad_squared: int = 0
 
     @classmethod
-    def of(cls, runs_of: tuple[int, ...], bad_of: tuple[int, ...]) -> "StepClusters":
-        """Of counts by cluster. Raises ValueError where they are not 64 each."""
-        if not len(runs_of) == len(bad_of) == CLUSTERS:
-            raise ValueError(f"counts of {len(runs_of)} and {len(bad_of)} clusters")
+    def of(cls, runs_of: Sequence[int], bad_of: Sequence[int]) -> "StepClusters":
+        """Of counts by cluster. Raises ValueError where one is no count."""
+        if not all(0 <= count < 1 << 64 for count in (*runs_of, *bad_of)):
+            raise ValueError("a count below 0, or of more than 64 bits")
         return cls().plus(dict(enumerate(runs_of)), dict(enumerate(bad_of)))
 
     def plus(self, runs: Mapping[int, int], bad: Mapping[int, int]) -> "StepClusters":
         """With what was counted later in the same step, by cluster."""
-        runs_of, bad_of = list(self.runs_of), list(self.bad_of)
+        runs_of, bad_of = self.runs_of[:], self.bad_of[:]
         all_runs, all_bad = self.runs, self.bad
         runs_squared, runs_by_bad, bad_squared = self.runs_squared, self.runs_by_bad, self.bad_squared
         for cluster, more in runs.items():
@@ -84,7 +81,7 @@ class StepClusters:
             all_bad += more
             bad_squared += more * (had + had + more)
             runs_by_bad += more * runs_of[cluster]
-        return StepClusters(tuple(runs_of), tuple(bad_of), all_runs, all_bad, runs_squared, runs_by_bad, bad_squared)
+        return StepClusters(runs_of, bad_of, all_runs, all_bad, runs_squared, runs_by_bad, bad_squared)
 
     @property
     def tells(self) -> bool:
@@ -118,9 +115,9 @@ def design_effect(candidate: Iterable[StepClusters], stable: Iterable[StepCluste
 
 def non_empty(steps: Iterable[StepClusters]) -> int:
     """How many clusters have at least one run, over all steps of one arm."""
-    runs: tuple[int, ...] = _NONE
+    runs = _NONE
     for step in steps:
-        runs = step.runs_of if runs is _NONE else tuple(map(add, runs, step.runs_of))
+        runs = step.runs_of if runs is _NONE else array("Q", map(add, runs, step.runs_of))
     return CLUSTERS - runs.count(0)
 
 

@@ -7,19 +7,20 @@ only with many runs and clusters, and never on rates, where it errs too often.
 """
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import add
 from typing import Final, NamedTuple
 
-from proxy.core.evidence.clustering import CLUSTERS, ComputedOnce, with_more
+from proxy.core.evidence.clustering import CLUSTERS, ComputedOnce
 
 #: The mixture's width for log ratios, and for scores in standard deviations.
 TAU_RATIO: Final = 0.3
 TAU_SCORE: Final = 0.2
 LEAST_CANDIDATE_RUNS: Final = 100
 LEAST_CANDIDATE_CLUSTERS: Final = 20
-_NONE: Final = (0.0,) * CLUSTERS
+_NONE: Final = array("d", [0.0] * CLUSTERS)
 
 
 class Sums(NamedTuple):
@@ -33,12 +34,22 @@ class Sums(NamedTuple):
 class StepSums:
     """One arm's sums in one step, of each cluster 0..63; what follows from them is computed once."""
 
-    numerator_of: tuple[float, ...] = _NONE
-    denominator_of: tuple[float, ...] = _NONE
+    numerator_of: "array[float]" = field(default_factory=lambda: _NONE)
+    denominator_of: "array[float]" = field(default_factory=lambda: _NONE)
+
+    @classmethod
+    def of(cls, numerator_of: Sequence[float], denominator_of: Sequence[float]) -> "StepSums":
+        """Of sums by cluster."""
+        return cls(array("d", numerator_of), array("d", denominator_of))
 
     def plus(self, numerators: Mapping[int, float], denominators: Mapping[int, float]) -> "StepSums":
         """With what was added later in the same step, by cluster."""
-        return StepSums(with_more(self.numerator_of, numerators), with_more(self.denominator_of, denominators))
+        numerator_of, denominator_of = self.numerator_of[:], self.denominator_of[:]
+        for cluster, amount in numerators.items():
+            numerator_of[cluster] += amount
+        for cluster, amount in denominators.items():
+            denominator_of[cluster] += amount
+        return StepSums(numerator_of, denominator_of)
 
     @ComputedOnce
     def total(self) -> Sums:
@@ -118,7 +129,7 @@ def _non_empty(steps: Sequence[StepSums]) -> int:
     """How many clusters have something to divide by, over all steps of one arm."""
     denominators = steps[0].denominator_of
     for step in steps[1:]:
-        denominators = tuple(map(add, denominators, step.denominator_of))
+        denominators = array("d", map(add, denominators, step.denominator_of))
     return CLUSTERS - denominators.count(0.0)
 
 

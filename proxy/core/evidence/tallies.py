@@ -109,22 +109,15 @@ class RateTally:
 
     def runs(self, side: Side) -> int:
         """Runs counted of one side, over all steps."""
-        return sum([step.runs for step in self.of(side).values()])
+        return sum([counts.runs for (_, other), counts in self.steps.items() if other == side])
 
     def bad(self, side: Side) -> int:
         """Bad runs among them."""
-        return sum([step.bad for step in self.of(side).values()])
+        return sum([counts.bad for (_, other), counts in self.steps.items() if other == side])
 
     def of(self, side: Side) -> dict[int, StepClusters]:
         """One side's counts by step."""
-        return self._sides[side]
-
-    @ComputedOnce
-    def _sides(self) -> dict[Side, dict[int, StepClusters]]:
-        sides: dict[Side, dict[int, StepClusters]] = {side: {} for side in SIDES}
-        for (step, side), counts in self.steps.items():
-            sides[side][step] = counts
-        return sides
+        return {step: counts for (step, other), counts in self.steps.items() if other == side}
 
     @ComputedOnce
     def deff(self) -> float:

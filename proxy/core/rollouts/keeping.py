@@ -86,7 +86,7 @@ def _rate_document(rate: RateTally) -> dict[str, Any]:
         "tolerance": rate.odds.tolerance,
         "log_sums": list(rate.odds.log_sums),
         "margin": None if rate.margin is None else [rate.margin.margin, rate.margin.log_sum],
-        "steps": {_text(place): [step.runs_of, step.bad_of] for place, step in rate.steps.items()},
+        "steps": {_text(place): [step.runs_of.tolist(), step.bad_of.tolist()] for place, step in rate.steps.items()},
     }
 
 
@@ -100,7 +100,9 @@ def _rate(document: Mapping[str, Any]) -> RateTally:
 
 
 def _ratio_document(ratio: RatioTally) -> dict[str, Any]:
-    steps = {_text(place): [step.numerator_of, step.denominator_of] for place, step in ratio.steps.items()}
+    steps = {
+        _text(place): [step.numerator_of.tolist(), step.denominator_of.tolist()] for place, step in ratio.steps.items()
+    }
     return {"deviation": ratio.deviation, "candidate_runs": ratio.candidate_runs, "steps": steps}
 
 
@@ -109,7 +111,7 @@ def _ratio(document: Mapping[str, Any]) -> RatioTally:
     return RatioTally(
         None if deviation is None else float(deviation),
         int(document["candidate_runs"]),
-        {place: StepSums(*rows) for place, rows in _rows(document, float).items()},
+        {place: StepSums.of(*rows) for place, rows in _rows(document, float).items()},
     )
 
 

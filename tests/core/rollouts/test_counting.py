@@ -161,6 +161,8 @@ def test_what_an_earlier_release_kept_by_cells_is_read_and_kept_on_in_rows() -> 
         {"format": 1, "rates": {"errors": [{"cells": {"0/candidate/-1": [1, 0]}}]}},
         {"rates": {"errors": [{"steps": {"0/other": [[0] * 64, [0] * 64]}}]}},
         {"rates": {"errors": [{"steps": {"0/candidate": [[1], [0]]}}]}},
+        {"rates": {"errors": [{"steps": {"0/candidate": [[-1] * 64, [0] * 64]}}]}},
+        {"rates": {"errors": [{"steps": {"0/candidate": [[1 << 64] * 64, [0] * 64]}}]}},
         {"rates": {"errors": [{"steps": {"0/candidate": [[1] * 64]}}]}},
         {"ratios": {"cost": {"steps": {"0/candidate": [[1.0] * 64, [1.0] * 63]}}}},
         {"format": 9},
