@@ -15,6 +15,8 @@ from proxy.runtime.process.clock import Clock
 from proxy.store.ports.chains import ChainStore, KeptChain
 
 _WRITE_SECONDS: Final = 1.0
+#: A start waits no longer: calls are more than what they go on with.
+_LOAD_SECONDS = 5.0
 #: Old ones are looked for in every so many writes, and dropped so many at once, so that calls do not wait behind that.
 _DROPPED_EVERY: Final = 60
 _DROPPED_AT_ONCE: Final = 2000
@@ -35,11 +37,12 @@ class KeptChains:
         chains.on_beginning(self._noted)
 
     async def load(self) -> None:
-        """Take over what the store has. With the store away that is done later, by `run`."""
+        """Take over what the store has. With the store away, or slow to answer, that is done later, by `run`."""
         now = self._clock.now_microseconds()
         try:
-            kept = await self._store.chains(now - CHAIN_LIFETIME_MICROSECONDS, MAX_CHAINS)
-        except Refusal:
+            async with asyncio.timeout(_LOAD_SECONDS):
+                kept = await self._store.chains(now - CHAIN_LIFETIME_MICROSECONDS, MAX_CHAINS)
+        except (Refusal, TimeoutError):
             return
         self._is_loaded = True
         for index, (chain, began, at) in enumerate(kept, 1):

@@ -1,6 +1,9 @@
 """Where chains began outlives the process: written behind, bounded, and loaded before calls are taken."""
 
+import asyncio
 from pathlib import Path
+
+import pytest
 
 from proxy.core.calls.chains import ChainBeginning
 from proxy.core.errors import Unavailable
@@ -100,6 +103,27 @@ class AwayChains:
         if self.store is None:
             raise Unavailable("store_unavailable", "away")
         return self.store
+
+
+class SilentChains(AwayChains):
+    """A store that never answers."""
+
+    async def chains(self, since_microseconds: int, most: int) -> object:
+        await asyncio.Event().wait()
+        return []
+
+
+async def test_a_start_does_not_wait_for_a_store_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.runtime.kept_chains._LOAD_SECONDS", 0.01)
+    silent, chains = SilentChains(await opened(tmp_path / "s.db")), Chains()
+    kept = KeptChains(silent, chains, SystemClock())  # type: ignore[arg-type]
+    async with asyncio.timeout(60):
+        await kept.load()
+    chains.note("c", ONE, 5)
+    assert chains.beginning("a", "c", 6) == ONE
+    await silent.real.close()
 
 
 async def test_with_the_store_away_news_waits_for_it(tmp_path: Path) -> None:
