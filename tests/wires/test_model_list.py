@@ -58,3 +58,15 @@ def test_anything_else_comes_back_unchanged(body: bytes) -> None:
 def test_without_agents_nothing_changes() -> None:
     body = b'{"object":"list","data":[]}'
     assert append_agents(body, []) is body
+
+
+def test_agents_stand_on_the_last_page_of_googles_models() -> None:
+    body = b'{ "models": [ {"name":"models/gemini-2.5-pro", "topK": 64} ] }'
+    answer = append_agents(body, AGENTS)
+    assert answer.startswith(body.split(b" ] }")[0])
+    assert [model["name"] for model in json.loads(answer)["models"]][1:] == [
+        "models/agent:support-triage",
+        "models/agent:billing",
+    ]
+    for other in (b'{"models":[],"nextPageToken":"x"}', b'{"models":7}', b'{"error":{"code":403}}'):
+        assert append_agents(other, AGENTS) == other
