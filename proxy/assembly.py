@@ -195,6 +195,7 @@ def providers_of(settings: Settings) -> Providers:
                 takes_unknown_paths=provider.unknown_paths == "pass",
                 needs_key=provider.needs_key,
                 takes_stream_options=provider.stream_options,
+                named_dialect=provider.dialect,
             )
             for name, provider in settings.providers.items()
         ]

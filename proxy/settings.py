@@ -134,6 +134,22 @@ class CorsSettings(Section):
     origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = ()
 
 
+#: Servers that speak one wire, each with ways of its own.
+DialectName = Literal[
+    "deepseek",
+    "fireworks",
+    "gemini",
+    "groq",
+    "mistral",
+    "ollama",
+    "openai",
+    "openrouter",
+    "together",
+    "vllm",
+    "xai",
+]
+
+
 class ProviderSettings(Section):
     """One provider. A set `api_key` replaces the caller's."""
 
@@ -146,8 +162,11 @@ class ProviderSettings(Section):
     unknown_paths: Literal["refuse", "pass"] = "refuse"
     #: Whether a call whose only key is another provider's is refused; false for a server that needs none.
     needs_key: bool = True
-    #: Whether it takes `stream_options`; where not, the usage of streams is counted and flagged.
-    stream_options: bool = True
+    #: Whether it takes `stream_options`; where not, the usage of streams is counted and flagged, unless it is told unasked. None: as its
+    #: dialect does.
+    stream_options: bool | None = None
+    #: How the server differs from others that speak its wire; None: as its domain says.
+    dialect: DialectName | None = None
     #: Allow plain http to a host that is not this machine.
     allow_http: bool = False
 
@@ -291,6 +310,8 @@ def _unsafe(settings: Settings) -> list[str]:
         why = "listen: beyond this machine anybody could spend the configured provider keys"
         problems.append(f"{why}; listen on 127.0.0.1 or set allow_remote: true")
     for name, provider in settings.providers.items():
+        if provider.dialect is not None and provider.wire != "openai":
+            problems.append(f"providers.{name}.dialect: only servers that speak the openai wire differ so; leave it out")
         parts = urlsplit(provider.base_url)
         is_here = Address(parts.hostname or "", 0).is_loopback
         if parts.scheme == "http" and not is_here and not provider.allow_http:

@@ -137,6 +137,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
             "anthropic_messages",
             "google_gemini",
         },
+        "dialects": {"wire", "json"},
         "families": {"wire"},
         "cache_writes": {"json"},
         "key_owners": {"families", "wire"},

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,8 +20,9 @@ from proxy.cli import failures
 from proxy.core.addresses import Address
 from proxy.core.errors import NotFound
 from proxy.runtime.calls.routing import Routes
-from proxy.settings import Settings, load_settings
+from proxy.settings import DialectName, Settings, load_settings
 from proxy.simulator.app import Simulator
+from proxy.wires.dialects import DIALECTS
 from proxy.wires.families import FAMILIES
 from tests.acceptance.test_listening import SERVED
 from tests.harness import Deployment, deployed, ended
@@ -131,6 +132,23 @@ def test_every_operation_that_a_wire_meters_is_in_the_table_of_endpoints() -> No
     metered = {path for path in known for wire in WIRES if wire.operation("POST", path) is not None}
     assert metered
     assert metered <= told
+
+
+def test_the_table_of_dialects_is_that_of_the_code_and_the_settings_know_their_names() -> None:
+    rows = [
+        [cell.strip().strip("`") for cell in row.strip("|").split("|")] for row in section("dialects").splitlines()[2:]
+    ]
+    assert rows == [
+        [
+            dialect.name,
+            dialect.base_url or "of your own",
+            "asked" if dialect.takes_stream_options else "left out",
+            dialect.output_bound,
+            "yes" if dialect.tells_cost else "no",
+        ]
+        for dialect in DIALECTS.values()
+    ]
+    assert set(get_args(DialectName)) == set(DIALECTS)
 
 
 def test_the_exit_codes_are_those_of_the_command() -> None:

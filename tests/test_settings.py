@@ -108,6 +108,8 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
         ("admin: {listen: 'ü:1'}", "must be HOST:PORT"),
         ("providers: {x: {wire: openai, base_url: 'https://u:p@h'}}", "without query or user"),
         ("providers: {x: {wire: openai, base_url: 'http://example.test'}}", "allow_http"),
+        ("providers: {x: {wire: anthropic, base_url: 'https://example.test', dialect: groq}}", "providers.x.dialect"),
+        ("providers: {x: {wire: openai, base_url: 'https://example.test', dialect: grok}}", "providers.x.dialect"),
         ("providers: {x: {wire: gemini, base_url: 'https://h'}}", "providers.x.wire"),
         ("listen: 0.0.0.0:1\nproviders: {openai: {api_key: k}}", "allow_remote"),
         ("prices: {nonsense: free}", "PROVIDER/MODEL"),

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proxy.core.calls.identity import CREDENTIAL_HEADERS
 from proxy.core.errors import BadInput
+from proxy.wires.dialects import Dialect, dialect_of
 from proxy.wires.families import FAMILIES, Family, joined
 from proxy.wires.key_owners import foreign_keys, key_headers
 from proxy.wires.wire import Headers, WireFamily
@@ -23,8 +24,12 @@ class Provider:
     takes_unknown_paths: bool = False
     #: Whether a call whose only key is another provider's is refused; False: it is sent without one.
     needs_key: bool = True
-    #: Whether it takes `stream_options`; False: the usage of streams is counted instead.
-    takes_stream_options: bool = True
+    #: Whether it takes `stream_options`; False: the usage of streams is counted instead, where it is not told unasked. None: as its
+    #: dialect does.
+    takes_stream_options: bool | None = None
+    #: The dialect it speaks; None: that of its domain.
+    named_dialect: str | None = None
+    dialect: Dialect = field(init=False, repr=False, compare=False)
     #: Scheme, host and port, and the path behind them.
     origin: str = field(init=False, repr=False, compare=False)
     base_path: str = field(init=False, repr=False, compare=False)
@@ -40,7 +45,11 @@ class Provider:
         authority, slash, path = rest.partition("/")
         own = None if self.api_key is None else _credentials(family, self.api_key)
         takes_any = self.takes_unknown_paths
+        dialect = dialect_of(self.named_dialect, self.base_url)
+        if self.takes_stream_options is not None:
+            dialect = replace(dialect, takes_stream_options=self.takes_stream_options)
         for name, value in (
+            ("dialect", dialect),
             ("origin", f"{scheme}://{authority}"),
             ("base_path", slash + path),
             ("own_credentials", own),

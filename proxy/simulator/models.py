@@ -1,12 +1,25 @@
 """The models the simulator knows: which wire and endpoint they serve, what they reject, and what a token costs.
 
 Names, prices and rejected parameters are those of the real models, so that a price library prices a call the same way.
-Nothing here reads requests; `openai.py` and `anthropic.py` apply the rules, `recording.py` multiplies the prices.
+Nothing here reads requests; `openai.py` and `anthropic.py` apply the rules, `recording.py` bills.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
+
+
+class Counted(Protocol):
+    """What is billed: the tokens of an answer."""
+
+    @property
+    def input_tokens(self) -> int: ...
+    @property
+    def cached_tokens(self) -> int: ...
+    @property
+    def cache_write_tokens(self) -> int: ...
+    @property
+    def output_tokens(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,16 @@ class Model:
     takes_stop: bool = True
     dimensions: int = 0
     """Length of an embedding."""
+
+    def nanodollars(self, answer: Counted) -> int:
+        """What an answer is billed."""
+        plain = answer.input_tokens - answer.cached_tokens - answer.cache_write_tokens
+        return (
+            plain * self.input_nanodollars
+            + answer.cached_tokens * self.cached_nanodollars
+            + answer.cache_write_tokens * self.cache_write_nanodollars
+            + answer.output_tokens * self.output_nanodollars
+        )
 
 
 def _chat(name: str, dated: str, prices: tuple[int, int, int], *, reasons: bool = False, stops: bool = True) -> Model:

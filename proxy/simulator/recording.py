@@ -106,15 +106,9 @@ class Record:
     def bill(self, call: Call, model: Model, answer: Answer) -> None:
         """Bills a call, at the price of the model that answers if that one is known."""
         priced = self._models.get(answer.model, model)
-        plain = answer.input_tokens - answer.cached_tokens - answer.cache_write_tokens
         call.billed = True
         call.input_tokens, call.output_tokens = answer.input_tokens, answer.output_tokens
-        call.billed_nanodollars = (
-            plain * priced.input_nanodollars
-            + answer.cached_tokens * priced.cached_nanodollars
-            + answer.cache_write_tokens * priced.cache_write_nanodollars
-            + answer.output_tokens * priced.output_nanodollars
-        )
+        call.billed_nanodollars = priced.nanodollars(answer)
         self.billed_calls += 1
         self.billed_input_tokens += call.input_tokens
         self.billed_output_tokens += call.output_tokens

@@ -15,6 +15,8 @@ class UsageParts:
     file_searches: int
     #: Calls of a provider's own tools that have a fee which no price list knows.
     unpriced_calls: int
+    #: What the answer says that all of it is billed, nano-dollars; 0: it does not say.
+    told_nanodollars: int
 
     def __init__(
         self,
@@ -25,6 +27,7 @@ class UsageParts:
         web_searches: int = 0,
         file_searches: int = 0,
         unpriced_calls: int = 0,
+        told_nanodollars: int = 0,
     ) -> None:
         self.audio_input_tokens = audio_input_tokens
         self.image_input_tokens = image_input_tokens
@@ -33,6 +36,7 @@ class UsageParts:
         self.web_searches = web_searches
         self.file_searches = file_searches
         self.unpriced_calls = unpriced_calls
+        self.told_nanodollars = told_nanodollars
 
 
 @dataclass(init=False, slots=True)
@@ -94,4 +98,5 @@ def _larger_parts(one: UsageParts | None, other: UsageParts | None) -> UsagePart
         max(one.web_searches, other.web_searches),
         max(one.file_searches, other.file_searches),
         max(one.unpriced_calls, other.unpriced_calls),
+        max(one.told_nanodollars, other.told_nanodollars),
     )

@@ -13,6 +13,7 @@ from proxy.runtime.calls.stages import Asked, Resolved, Sendable
 from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.transport.exchange import Call
 from proxy.runtime.transport.header_fields import RequestFields, with_changes
+from proxy.wires.dialects import in_dialect
 from proxy.wires.families import FAMILIES
 from proxy.wires.passed_bodies import without_ours
 from proxy.wires.wire import Headers, Injection, InjectionPlan, RequestFacts
@@ -25,6 +26,8 @@ def sendable_read(
     lane = resolved.lane
     provider, touching = lane.provider, lane.caps_of(resolved.facts)
     injection = _injected(asked, resolved, call, fields, touching, output_ceiling)
+    if provider.dialect.changes_requests and (resolved.resolution is not None or touching.needs_ceiling):
+        injection = in_dialect(injection, provider.dialect)
     price = prices.price(provider, injection.model, injection.service_tier)
     bound = UNMETERED
     if asked.request is not None and touching.needs_bound:
@@ -81,7 +84,7 @@ def _injected(
         variables=asked.caller.variables,
         output_ceiling=output_ceiling if touching.needs_ceiling else None,
         wire_version=None if version is None else version.decode("latin-1"),
-        asks_usage=is_counted and resolved.lane.provider.takes_stream_options,
+        asks_usage=is_counted and resolved.lane.provider.dialect.takes_stream_options,
         is_continued=resolution is not None and resolution.began is not None,
     )
     try:

@@ -25,6 +25,9 @@ from proxy.wires.wire import AnswerFacts, Injection, Operation, RequestFacts, Wi
 #: For estimates only: English text has about four bytes a token.
 _BYTES_PER_TOKEN: Final = 4
 
+#: Where the cost was told there is no price, but what told it has a name.
+_TOLD_PRICE: Final = Price("provider:usage.cost", ())
+
 UNMETERED: Final = HoldBound(nanodollars=None, tokens=None, unbounded_because="the proxy cannot meter this path")
 
 
@@ -122,7 +125,8 @@ def charge_of(
         price = prices.served_price(sendable.provider, injection.model, facts.model, tier) or price
         usage = facts.usage
         if usage is not None and _is_counted(usage, facts, operation) and (facts.is_complete or ended_well):
-            return _reported(usage, price, injection, hold)
+            tells_cost = sendable.provider.dialect.tells_cost
+            return _reported(usage, price, injection, hold, tells_cost=tells_cost)
         if facts.is_deferred and usage is None:
             return Charge("unmetered", price), Spent(settled_by="held")
     return _unknown(facts, attempt.sent_bytes, price, hold.nanodollars, operation)
@@ -142,7 +146,11 @@ def _unknown(
     return Charge("held", price, max(held, told_cost), estimated), spent
 
 
-def _reported(usage: Usage, price: Price | None, injection: Injection, hold: Ticket) -> tuple[Charge, Spent]:
+def _reported(
+    usage: Usage, price: Price | None, injection: Injection, hold: Ticket, *, tells_cost: bool
+) -> tuple[Charge, Spent]:
+    if tells_cost and usage.parts is not None and (told := usage.parts.told_nanodollars):
+        return _told_by_the_provider(usage, told)
     if injection.web_searches and usage.parts is None:
         usage.parts = UsageParts(web_searches=injection.web_searches)
     cost = None if price is None else cost_of(usage, price)
@@ -153,6 +161,12 @@ def _reported(usage: Usage, price: Price | None, injection: Injection, hold: Tic
         cost, source = max(held, 0 if price is None else cost_of(rest, price) or 0), "held"
     tokens = usage.input_tokens + usage.output_tokens
     return Charge(source, price, cost), Spent(nanodollars=cost or 0, is_priced=cost is not None, tokens=tokens)
+
+
+def _told_by_the_provider(usage: Usage, nanodollars: int) -> tuple[Charge, Spent]:
+    """What the provider says the call is billed goes before any price list, and stands in where none knows the model."""
+    tokens = usage.input_tokens + usage.output_tokens
+    return Charge("reported", _TOLD_PRICE, nanodollars), Spent(nanodollars=nanodollars, is_priced=True, tokens=tokens)
 
 
 def _told(facts: AnswerFacts | None) -> Usage | None:

@@ -5,7 +5,7 @@ answer_reading.py. Counterpart: anthropic_messages/answer.py.
 
 Protocol facts: a stream ends with `data: [DONE]`; with `stream_options.include_usage` one extra chunk with an empty
 `choices` list carries the usage, all others `usage: null`; some servers send a running usage with every chunk. An empty
-`choices` list alone is not the usage chunk: Azure opens its streams with one.
+`choices` list alone is not the usage chunk: Azure opens its streams with one. Groq tells it in `x_groq` with the finish reason.
 
 Decision: a whole answer of the usual kind (one text, a sound usage) is read by a typed decoder, any other by the general one:
 3 µs, not 6.
@@ -18,7 +18,8 @@ import msgspec
 
 from proxy.core.calls.runs import Finish
 from proxy.core.spending.usage import Usage, larger_usage
-from proxy.wires.openai_chat.shapes import Completion, Frame, Function, Message, PlainCompletion
+from proxy.wires.json.values import ABSENT, RawJson
+from proxy.wires.openai_chat.shapes import Beside, Completion, Frame, Function, Message, PlainCompletion
 from proxy.wires.openai_chat.usage import usage_of, usage_of_sound
 from proxy.wires.shared.answer_reading import error_type_of, text_bytes
 from proxy.wires.shared.plain_deltas import MAX_PLAIN_BYTES
@@ -37,6 +38,7 @@ _FINISHES: Final[dict[str, Finish]] = {
 
 _completion: Final[msgspec.json.Decoder[Completion]] = msgspec.json.Decoder(Completion)
 _frame: Final[msgspec.json.Decoder[Frame]] = msgspec.json.Decoder(Frame)
+_beside: Final[msgspec.json.Decoder[Beside]] = msgspec.json.Decoder(Beside)
 _plain_completion: Final[msgspec.json.Decoder[PlainCompletion]] = msgspec.json.Decoder(PlainCompletion)
 
 
@@ -59,6 +61,8 @@ class _Completions:
             completion = self._frame(data)
             if completion is None:
                 return None
+        if len(completion.x_groq) and not completion.has_usage:
+            completion.usage = _usage_beside(completion.x_groq)
         if completion.service_tier is not None and isinstance(completion.service_tier, str):
             self.facts.service_tier = completion.service_tier
         if self.facts.model is None and isinstance(completion.model, str) and completion.model:
@@ -210,6 +214,14 @@ class ChatBody(_Completions):
     """Reads one whole completion (a BodyReader)."""
 
     __slots__ = ()
+
+
+def _usage_beside(raw: RawJson) -> msgspec.Raw:
+    """The usage that stands in a member of the server's own, with the last text of a stream; empty where there is none."""
+    try:
+        return _beside.decode(raw).usage
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ABSENT
 
 
 def _key(index: Any, otherwise: int = 0) -> int:

@@ -28,6 +28,10 @@ class _ServerTools(msgspec.Struct, gc=False):
     web_search_requests: Count | None = None
 
 
+class _CostDetails(msgspec.Struct, gc=False):
+    upstream_inference_cost: float | None = None
+
+
 class SoundUsage(msgspec.Struct, gc=False):
     """A usage without nonsense."""
 
@@ -37,6 +41,10 @@ class SoundUsage(msgspec.Struct, gc=False):
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
     server_tool_use: _ServerTools | None = None
+    prompt_cache_hit_tokens: Count | None = None
+    cost: float | None = None
+    cost_details: _CostDetails | None = None
+    is_byok: bool | None = None
 
 
 class Function(msgspec.Struct, gc=False):
@@ -71,6 +79,12 @@ class Choice(msgspec.Struct, gc=False):
     error: Any = None
 
 
+class Beside(msgspec.Struct, gc=False):
+    """What a server tells beside the members that all have."""
+
+    usage: msgspec.Raw = ABSENT
+
+
 class Frame(msgspec.Struct, gc=False):
     """A completion without its choices, for one whose choices cannot be read."""
 
@@ -86,6 +100,7 @@ class Completion(msgspec.Struct, gc=False):
     choices: list[Choice] | None = None
     usage: msgspec.Raw = ABSENT
     error: Any = None
+    x_groq: msgspec.Raw = ABSENT
 
     @property
     def has_usage(self) -> bool:

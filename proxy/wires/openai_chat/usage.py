@@ -2,18 +2,19 @@
 
 Belongs here: what the counts mean and which are nonsense. Where a usage stands and when it holds is openai_chat/answer.py.
 
-Protocol facts: `prompt_tokens` includes cached ones, `completion_tokens` includes reasoning.
+Protocol facts: `prompt_tokens` includes cached ones, `completion_tokens` includes reasoning. Some servers say of cached ones
+`prompt_cache_hit_tokens`, count reasoning beside both, or tell in dollars what the call costs (`cost`).
 """
 
 from typing import Final
 
 import msgspec
 
-from proxy.core.spending.usage import Usage
+from proxy.core.spending.usage import Usage, UsageParts
 from proxy.wires.json.values import RawJson
 from proxy.wires.openai_chat.shapes import SoundUsage
 from proxy.wires.shared.answer_reading import parts_of
-from proxy.wires.shared.openai_usage import suspicious_usage, usage_within_totals
+from proxy.wires.shared.openai_usage import suspicious_usage, told_cost, usage_within_totals
 
 _sound_usage: Final[msgspec.json.Decoder[SoundUsage]] = msgspec.json.Decoder(SoundUsage)
 
@@ -40,7 +41,22 @@ def usage_of_sound(usage: SoundUsage) -> Usage:
             outputs.audio_tokens or 0,
             outputs.image_tokens or 0,
         )
+    if usage.prompt_cache_hit_tokens is not None:
+        cached = max(cached, usage.prompt_cache_hit_tokens)
     searches = 0 if tools is None else tools.web_search_requests or 0
     parts = parts_of(audio_in, image_in, audio_out, image_out, searches)
+    if usage.cost is not None:
+        parts = _with_cost(parts, usage)
     totals = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens or 0
     return usage_within_totals(totals, cached, written, reasoning, parts)
+
+
+def _with_cost(parts: UsageParts | None, usage: SoundUsage) -> UsageParts | None:
+    """Parts that say what the answer says that it costs."""
+    details = usage.cost_details
+    told = told_cost(usage.cost, None if details is None else details.upstream_inference_cost, usage.is_byok)
+    if not told:
+        return parts
+    parts = parts or UsageParts()
+    parts.told_nanodollars = told
+    return parts

@@ -339,6 +339,16 @@ class TokenCounts:
         self.is_sound = False
         return None
 
+    def dollars(self, name: str) -> float | None:
+        """The amount of that name, None where it is absent or no number."""
+        value = self._content.get(name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def flag(self, name: str) -> bool | None:
+        """The flag of that name, None where it is absent or none."""
+        value = self._content.get(name)
+        return value if isinstance(value, bool) else None
+
     def inner(self, name: str) -> "TokenCounts":
         """The counts of a nested object; an empty one where it is absent or no object."""
         value = self._content.get(name)
@@ -348,10 +358,12 @@ class TokenCounts:
         return TokenCounts({})
 
 
-def parts_of(audio_in: int, image_in: int, audio_out: int, image_out: int, web_searches: int = 0) -> UsageParts | None:
-    """What of a usage may have a rate of its own; None where there is nothing of it."""
-    if audio_in or image_in or audio_out or image_out or web_searches:
-        return UsageParts(audio_in, image_in, audio_out, image_out, web_searches)
+def parts_of(
+    audio_in: int, image_in: int, audio_out: int, image_out: int, web_searches: int = 0, told_nanodollars: int = 0
+) -> UsageParts | None:
+    """What of a usage may have a rate of its own, or says what all of it costs; None where there is nothing of it."""
+    if audio_in or image_in or audio_out or image_out or web_searches or told_nanodollars:
+        return UsageParts(audio_in, image_in, audio_out, image_out, web_searches, told_nanodollars=told_nanodollars)
     return None
 
 
