@@ -311,7 +311,9 @@ def _unsafe(settings: Settings) -> list[str]:
         problems.append(f"{why}; listen on 127.0.0.1 or set allow_remote: true")
     for name, provider in settings.providers.items():
         if provider.dialect is not None and provider.wire != "openai":
-            problems.append(f"providers.{name}.dialect: only servers that speak the openai wire differ so; leave it out")
+            problems.append(
+                f"providers.{name}.dialect: only servers that speak the openai wire differ so; leave it out"
+            )
         parts = urlsplit(provider.base_url)
         is_here = Address(parts.hostname or "", 0).is_loopback
         if parts.scheme == "http" and not is_here and not provider.allow_http:
