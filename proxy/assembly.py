@@ -117,7 +117,9 @@ def data_half(on: Foundation, settings: Settings, parts: DataParts) -> DataPlane
     spoken = wires(settings)
     without_copies = PathParts(
         live=parts.live,
-        routes=Routes(spoken, parts.providers.takes_unknown),
+        routes=Routes(
+            spoken, parts.providers.takes_unknown, has_deployments=parts.providers.with_deployments is not None
+        ),
         providers=parts.providers,
         prices=parts.prices,
         ledger=parts.ledger,
@@ -196,6 +198,7 @@ def providers_of(settings: Settings) -> Providers:
                 needs_key=provider.needs_key,
                 takes_stream_options=provider.stream_options,
                 named_dialect=provider.dialect,
+                deployments=provider.deployments,
             )
             for name, provider in settings.providers.items()
         ]

@@ -136,6 +136,7 @@ class CorsSettings(Section):
 
 #: Servers that speak one wire, each with ways of its own.
 DialectName = Literal[
+    "azure",
     "deepseek",
     "fireworks",
     "gemini",
@@ -167,6 +168,8 @@ class ProviderSettings(Section):
     stream_options: bool | None = None
     #: How the server differs from others that speak its wire; None: as its domain says.
     dialect: DialectName | None = None
+    #: Which model each deployment has, where models go by such names: for prices, and for what a version's model becomes.
+    deployments: dict[str, str] = Field(default_factory=dict[str, str])
     #: Allow plain http to a host that is not this machine.
     allow_http: bool = False
 

@@ -137,6 +137,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
             "anthropic_messages",
             "google_gemini",
         },
+        "deployments": {"wire", "json"},
         "dialects": {"wire", "json"},
         "families": {"wire"},
         "cache_writes": {"json"},

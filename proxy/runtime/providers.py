@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from proxy.core.calls.identity import CREDENTIAL_HEADERS
 from proxy.core.errors import BadInput
+from proxy.wires.deployments import KEY_HEADER, base_path_of, target_below
 from proxy.wires.dialects import Dialect, dialect_of
 from proxy.wires.families import FAMILIES, Family, joined
 from proxy.wires.key_owners import foreign_keys, key_headers
@@ -30,6 +31,8 @@ class Provider:
     #: The dialect it speaks; None: that of its domain.
     named_dialect: str | None = None
     dialect: Dialect = field(init=False, repr=False, compare=False)
+    #: Models by the names of their deployments.
+    deployments: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     #: Scheme, host and port, and the path behind them.
     origin: str = field(init=False, repr=False, compare=False)
     base_path: str = field(init=False, repr=False, compare=False)
@@ -44,22 +47,29 @@ class Provider:
         scheme, _, rest = self.base_url.rstrip("/").partition("://")
         authority, slash, path = rest.partition("/")
         own = None if self.api_key is None else _credentials(family, self.api_key)
+        callers = key_headers(self.family, self.base_url)
         takes_any = self.takes_unknown_paths
         dialect = dialect_of(self.named_dialect, self.base_url)
         if self.takes_stream_options is not None:
             dialect = replace(dialect, takes_stream_options=self.takes_stream_options)
+        if dialect.has_deployments:
+            slash, path = "", base_path_of(slash + path)
+            callers |= {KEY_HEADER}
+            own = None if self.api_key is None else [(KEY_HEADER, self.api_key.encode())]
         for name, value in (
             ("dialect", dialect),
             ("origin", f"{scheme}://{authority}"),
             ("base_path", slash + path),
             ("own_credentials", own),
-            ("key_headers", CREDENTIAL_HEADERS if takes_any else key_headers(self.family, self.base_url)),
+            ("key_headers", CREDENTIAL_HEADERS if takes_any else callers),
             ("foreign_keys", foreign_keys(None if takes_any else self.family, self.base_url)),
         ):
             object.__setattr__(self, name, value)
 
     def target(self, target: bytes) -> bytes:
         """What is asked for there, for the target of a route."""
+        if self.dialect.has_deployments:
+            return target_below(self.base_path, target)
         if not self.base_path:
             return target
         path, mark, query = target.partition(b"?")
@@ -77,6 +87,11 @@ class Providers:
 
     def __iter__(self) -> Iterator[Provider]:
         return iter(self._by_name.values())
+
+    @property
+    def with_deployments(self) -> Provider | None:
+        """The first whose models go by the names of their deployments; None: there is none."""
+        return next((provider for provider in self._by_name.values() if provider.dialect.has_deployments), None)
 
     @property
     def names(self) -> Sequence[str]:

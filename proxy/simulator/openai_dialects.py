@@ -17,6 +17,7 @@ from proxy.simulator.asking import Ask, JsonObject, Refused
 from proxy.simulator.openai import DONE, OPENAI, chat_frames, whole_chat
 from proxy.simulator.openai_extras import COMPLETIONS, EMBEDDINGS
 from proxy.simulator.openai_reading import read_chat
+from proxy.simulator.openai_responses import OPENAI_RESPONSES
 from proxy.simulator.openai_usage import usage_of
 from proxy.simulator.wire import Frame, Generation, Headers, Models, Wire
 
@@ -171,4 +172,44 @@ def _wire(name: str, habit: Habit) -> Wire:
     )
 
 
+def azure(deployments: Mapping[str, str]) -> Wire:
+    """A resource with these deployments, by name the model of each: in the path, or as the body's `model` below `/openai/v1`."""
+
+    def check_caller(headers: Headers) -> None:
+        if not headers.get("api-key"):
+            OPENAI.check_caller(headers)
+
+    def of(generation: Generation, deployment: str | None) -> Generation:
+        def read(body: JsonObject, headers: Headers, models: Models) -> Ask:
+            named = body.get("model") if deployment is None else deployment
+            if named not in deployments:
+                raise Refused(404, "The API deployment for this resource does not exist.", code="DeploymentNotFound")
+            return generation.read({**body, "model": deployments[named]}, headers, models)
+
+        return replace(generation, read=read)
+
+    plain = {"chat/completions": Generation(read_chat, _filtered_whole, _filtered_frames), "embeddings": EMBEDDINGS}
+    generations = {f"/openai/v1/{path}": of(generation, None) for path, generation in plain.items()}
+    generations |= {
+        f"/openai/v1/{path}": of(OPENAI_RESPONSES.generations[f"/v1/{path}"], None) for path in ("responses",)
+    }
+    generations |= {
+        f"/openai/deployments/{name}/{path}": of(generation, name)
+        for name in deployments
+        for path, generation in plain.items()
+    }
+    return replace(OPENAI, name="azure", generations=generations, check_caller=check_caller)
+
+
+def _filtered_whole(body: JsonObject, ask: Ask, answer: Answer) -> JsonObject:
+    return {**whole_chat(body, ask, answer), "prompt_filter_results": [FILTERED]}
+
+
+def _filtered_frames(body: JsonObject, ask: Ask, answer: Answer) -> Sequence[Frame]:
+    """The first event has no choices: what the filter said of the prompt."""
+    first = {"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": [FILTERED]}
+    return [Frame(b"data: " + orjson.dumps(first) + b"\n\n", False), *chat_frames(body, ask, answer)]
+
+
+FILTERED: JsonObject = {"prompt_index": 0, "content_filter_results": {"hate": {"filtered": False, "severity": "safe"}}}
 DIALECTS: Mapping[str, Wire] = {name: _wire(name, habit) for name, habit in HABITS.items()}

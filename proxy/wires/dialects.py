@@ -42,6 +42,8 @@ class Dialect:
     output_bound: Literal["max_tokens", "max_completion_tokens"] = "max_completion_tokens"
     #: Whether `usage.cost` is what the call is billed, in dollars.
     tells_cost: bool = False
+    #: Whether models go by the names of their deployments, below paths of its own (deployments.py), with keys in `api-key`.
+    has_deployments: bool = False
 
     @property
     def changes_requests(self) -> bool:
@@ -54,6 +56,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
     dialect.name: dialect
     for dialect in (
         PLAIN,
+        Dialect(name="azure", domains=("azure.com",), has_deployments=True),
         Dialect(
             name="deepseek",
             base_url="https://api.deepseek.com/v1",

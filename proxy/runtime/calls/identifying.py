@@ -21,6 +21,7 @@ from proxy.runtime.state.live_snapshot import LiveSnapshot
 from proxy.runtime.transport.exchange import Call
 from proxy.runtime.transport.header_fields import RequestFields
 from proxy.runtime.transport.inflate import RequestBody
+from proxy.wires.deployments import asked_of
 from proxy.wires.passed_bodies import claims_of_refused, read_passed, read_passed_in_steps, read_path
 from proxy.wires.passed_forms import is_form, read_form
 from proxy.wires.wire import RequestFacts, RequestHead
@@ -45,6 +46,8 @@ def read_request(
     `is_named`: a call that names no agent still is somebody's here. Raises BadInput, TooLarge for a body that has to be understood,
     Unavailable (see plain_body).
     """
+    if route.deployment is not None:
+        return (yield from _read_deployed(call, body, route, limit_bytes, route.deployment)), None
     if not route.operation.is_metered:
         if not call.body:
             return read_path(route.operation.path), None
@@ -64,6 +67,19 @@ def read_request(
             raise
         # Without its traceback, which leads back to whoever will hold it.
         return (yield from _read_passed(call, body, route, limit_bytes)), refusal.with_traceback(None)
+
+
+def _read_deployed(
+    call: Call, body: RequestBody, route: Route, limit_bytes: int, deployment: str
+) -> Steps[RequestFacts | None]:
+    """What a call asks whose path names the deployment: its model is that one's. Raises as `read_request`."""
+    if route.operation.is_metered:
+        plain = yield from body.read(limit_bytes)
+        # In steps it is read without what is remembered of alike requests, whose model stands in their bodies.
+        facts = yield from route.wire.read_in_steps(plain, RequestHead(call.method, route.target, call.headers))
+        return asked_of(facts, deployment)
+    passed = (yield from _read_passed(call, body, route, limit_bytes)) if call.body else None
+    return None if passed is None else asked_of(passed, deployment)
 
 
 def check_providers_to_judge(body: RequestBody, request: RequestFacts | None, problem: BadInput) -> None:

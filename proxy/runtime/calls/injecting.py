@@ -13,6 +13,7 @@ from proxy.runtime.calls.stages import Asked, Resolved, Sendable
 from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.transport.exchange import Call
 from proxy.runtime.transport.header_fields import RequestFields, with_changes
+from proxy.wires.deployments import at_deployment
 from proxy.wires.dialects import in_dialect
 from proxy.wires.families import FAMILIES
 from proxy.wires.passed_bodies import without_ours
@@ -28,6 +29,9 @@ def sendable_read(
     injection = _injected(asked, resolved, call, fields, touching, output_ceiling)
     if provider.dialect.changes_requests and (resolved.resolution is not None or touching.needs_ceiling):
         injection = in_dialect(injection, provider.dialect)
+    if provider.dialect.has_deployments:
+        route = asked.route
+        injection = at_deployment(injection, route.target, route.deployment, provider.deployments)
     price = prices.price(provider, injection.model, injection.service_tier)
     bound = UNMETERED
     if asked.request is not None and touching.needs_bound:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from proxy.core.calls.caller import Caller
 from proxy.core.calls.resolution import PASSED_THROUGH, Resolution
+from proxy.core.errors import BadInput
 from proxy.core.names import UNASSIGNED
 from proxy.core.releasing.releases import STABLE
 from proxy.core.rollouts.shadow import ShadowStep, shadow_step
@@ -173,8 +174,10 @@ class Lanes:
         named = None if version is None else version.bundle.model.provider
         if named is not None and operation.takes_embeddings_model and not self._speaks(named, route):
             named = None  # whoever answers it need not be who makes vectors
-        provider = self._providers.choose(named, route.wire.family)
+        provider = self._provider(named, route)
         answered_as = self._live.answered_names.of(provider.name)
+        if provider.deployments:
+            answered_as = {**provider.deployments, **answered_as}
         facts = _facts(resolution, provider, passed, answered_as, operation)
         caps = self._live.caps_for(facts.agent) if operation.is_billable else ()
         caps = tuple(cap for cap in caps if _certain_part(cap.scope, facts).matches(facts))
@@ -195,6 +198,19 @@ class Lanes:
             has_followers=bool(validators) or shadow is not None,
             answered_as=answered_as,
         )
+
+    def _provider(self, named: str | None, route: Route) -> Provider:
+        """Where a call goes. Raises BadInput (see Providers.choose)."""
+        if not route.is_deployed:
+            return self._providers.choose(named, route.wire.family)
+        deployed = self._providers.with_deployments
+        provider = deployed if named is None or deployed is None else self._providers.choose(named, route.wire.family)
+        if provider is None or not provider.dialect.has_deployments:
+            raise BadInput(
+                "wire_mismatch",
+                f"the version's provider {named!r} has no deployments, but the call's path names one: call /v1 below the base URL",
+            )
+        return provider
 
     def _speaks(self, name: str, route: Route) -> bool:
         """Whether a provider takes the calls of a route's family."""
@@ -217,12 +233,13 @@ class Lanes:
 def _key(resolution: Resolution | None, route: Route, passed: Passed | None) -> _LaneKey:
     operation = route.operation
     if resolution is None:
-        return route.wire.name, operation.is_metered, operation.is_billable, *(passed or ())
+        return route.wire.name, operation.is_metered, operation.is_billable, route.is_deployed, *(passed or ())
     version = resolution.version
     return (
         route.wire.name,
         operation.is_metered,
         operation.is_billable,
+        route.is_deployed,
         version.agent,
         version.number,
         resolution.reason,

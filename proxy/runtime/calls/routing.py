@@ -20,6 +20,7 @@ from proxy.core.errors import BadInput, NotFound, Refusal
 from proxy.core.tokens import TOKEN_PREFIX
 from proxy.runtime.transport.exchange import Call
 from proxy.runtime.transport.header_fields import RequestFields
+from proxy.wires.deployments import plain_path
 from proxy.wires.families import FAMILIES, upstream_path
 from proxy.wires.key_owners import carries_key, family_of_query, key_taken_out
 from proxy.wires.wire import Operation, OperationKind, Wire, WireFamily
@@ -52,6 +53,9 @@ class Route:
     operation: Operation
     #: What is sent to the provider: the operation's path, and the query as it came, without a key.
     target: bytes
+    #: Whether the path is one of a provider with deployments, and the one that it names.
+    is_deployed: bool
+    deployment: str | None
     #: The header field that says the key which the query held.
     key_field: tuple[bytes, bytes] | None
 
@@ -62,12 +66,17 @@ class Route:
         operation: Operation,
         target: bytes,
         key_field: tuple[bytes, bytes] | None = None,
+        *,
+        is_deployed: bool = False,
+        deployment: str | None = None,
     ) -> None:
         self.agent = agent
         self.wire = wire
         self.operation = operation
         self.target = target
         self.key_field = key_field
+        self.is_deployed = is_deployed
+        self.deployment = deployment
 
 
 def is_base_url(target: bytes) -> bool:
@@ -87,9 +96,13 @@ class Routes:
     """The routing table over the configured wires. The first wire of a family renders its unmetered paths, and the first of all
     what nobody's client is known to have sent."""
 
-    def __init__(self, wires: Sequence[Wire], takes_unknown: TakesUnknown = lambda _: False) -> None:
-        """`takes_unknown`: whether the provider that calls of a family go to takes paths that no family knows."""
+    def __init__(
+        self, wires: Sequence[Wire], takes_unknown: TakesUnknown = lambda _: False, *, has_deployments: bool = False
+    ) -> None:
+        """`takes_unknown`: whether the provider that calls of a family go to takes paths that no family knows; `has_deployments`: whether
+        there is one whose paths name deployments."""
         self._wires = wires
+        self._has_deployments = has_deployments
         self._takes_unknown = takes_unknown
         self._routes: dict[tuple[str, bytes, WireFamily | None], Route] = {}
 
@@ -151,6 +164,9 @@ class Routes:
             raise admin_token_refused()
         if agent == "" or not _is_canonical(path) or not _QUERY.match(query):
             raise NotFound("path_not_found", "this path is not one the proxy forwards; check the base URL")
+        deployed = plain_path(path.decode("ascii")) if self._has_deployments else None
+        if deployed is not None:
+            return self._deployed(agent, method, path, *deployed, query)
         found = self._metered(method, path)
         if found is None:
             found = self._passed_through(method, path.decode("ascii"), family)
@@ -160,6 +176,25 @@ class Routes:
             if carries_key(query) and not self._takes_unknown(wire.family):
                 raise BadInput("foreign_key", "a key in the query is one no provider here takes; check the base URL")
         return _route(agent, *found, query, key_field)
+
+    def _deployed(
+        self, agent: str | None, method: str, path: bytes, plain: str, deployment: str | None, query: bytes
+    ) -> Route:
+        """The route of a path of a provider with deployments, by what it asks for. Raises NotFound(`path_not_found`)."""
+        wire, operation = self._metered(method, plain.encode("ascii")) or self._known(method, plain, None)
+        if query and carries_key(query):
+            raise BadInput("foreign_key", "a key in the query is one no provider here takes; send it as api-key")
+        target = path + b"?" + query if query else path
+        own = Operation(
+            operation.name,
+            path.decode("ascii"),
+            operation.kind,
+            is_metered=operation.is_metered,
+            is_in_force=operation.is_in_force,
+            has_output=operation.has_output,
+            takes_embeddings_model=operation.takes_embeddings_model,
+        )
+        return Route(agent, wire, own, target, is_deployed=True, deployment=deployment)
 
     def _metered(self, method: str, path: bytes) -> tuple[Wire, Operation] | None:
         text = path.decode("ascii")
