@@ -223,6 +223,8 @@ PROTOCOLS = {
         "proxy.wires.passed_forms",
         "proxy.wires.passed_streams",
         "proxy.wires.cache_writes",
+        "proxy.wires.deployments",
+        "proxy.wires.dialects",
     ),
 }
 #: runtime meets http1 in one module
