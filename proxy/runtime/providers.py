@@ -31,6 +31,8 @@ class Provider:
     #: The dialect it speaks; None: that of its domain.
     named_dialect: str | None = None
     dialect: Dialect = field(init=False, repr=False, compare=False)
+    #: Whether requests may have to look otherwise there.
+    is_peculiar: bool = field(init=False, repr=False, compare=False)
     #: Models by the names of their deployments.
     deployments: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     #: Scheme, host and port, and the path behind them.
@@ -58,6 +60,7 @@ class Provider:
             own = None if self.api_key is None else [(KEY_HEADER, self.api_key.encode())]
         for name, value in (
             ("dialect", dialect),
+            ("is_peculiar", dialect.changes_requests or dialect.has_deployments),
             ("origin", f"{scheme}://{authority}"),
             ("base_path", slash + path),
             ("own_credentials", own),

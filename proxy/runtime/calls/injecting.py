@@ -9,7 +9,9 @@ from proxy.core.snapshot import AgentState
 from proxy.runtime.calls.identifying import anew
 from proxy.runtime.calls.lanes import TouchingCaps
 from proxy.runtime.calls.metering import UNMETERED, hold_bound
+from proxy.runtime.calls.routing import Route
 from proxy.runtime.calls.stages import Asked, Resolved, Sendable
+from proxy.runtime.providers import Provider
 from proxy.runtime.spending.prices import PriceBook
 from proxy.runtime.transport.exchange import Call
 from proxy.runtime.transport.header_fields import RequestFields, with_changes
@@ -27,16 +29,23 @@ def sendable_read(
     lane = resolved.lane
     provider, touching = lane.provider, lane.caps_of(resolved.facts)
     injection = _injected(asked, resolved, call, fields, touching, output_ceiling)
-    if provider.dialect.changes_requests and (resolved.resolution is not None or touching.needs_ceiling):
-        injection = in_dialect(injection, provider.dialect)
-    if provider.dialect.has_deployments:
-        route = asked.route
-        injection = at_deployment(injection, route.target, route.deployment, provider.deployments)
+    if provider.is_peculiar:
+        is_ours = resolved.resolution is not None or touching.needs_ceiling
+        injection = _as_taken(injection, asked.route, provider, is_ours=is_ours)
     price = prices.price(provider, injection.model, injection.service_tier)
     bound = UNMETERED
     if asked.request is not None and touching.needs_bound:
         bound = hold_bound(asked.route.wire, asked.request, injection, price)
     return Sendable(provider, injection, price, touching.caps, bound)
+
+
+def _as_taken(injection: Injection, route: Route, provider: Provider, *, is_ours: bool) -> Injection:
+    """A request as a provider with ways of its own takes it. `is_ours`: a version or a hard cap has a say in it."""
+    if is_ours and provider.dialect.changes_requests:
+        injection = in_dialect(injection, provider.dialect)
+    if provider.dialect.has_deployments:
+        injection = at_deployment(injection, route.target, route.deployment, provider.deployments)
+    return injection
 
 
 def sendable_passed(asked: Asked, resolved: Resolved, state: AgentState | None) -> Sendable:

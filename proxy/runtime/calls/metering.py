@@ -125,8 +125,9 @@ def charge_of(
         price = prices.served_price(sendable.provider, injection.model, facts.model, tier) or price
         usage = facts.usage
         if usage is not None and _is_counted(usage, facts, operation) and (facts.is_complete or ended_well):
-            tells_cost = sendable.provider.dialect.tells_cost
-            return _reported(usage, price, injection, hold, tells_cost=tells_cost)
+            if usage.parts is not None and usage.parts.told_nanodollars and sendable.provider.dialect.tells_cost:
+                return _told_by_the_provider(usage, usage.parts.told_nanodollars)
+            return _reported(usage, price, injection, hold)
         if facts.is_deferred and usage is None:
             return Charge("unmetered", price), Spent(settled_by="held")
     return _unknown(facts, attempt.sent_bytes, price, hold.nanodollars, operation)
@@ -146,11 +147,7 @@ def _unknown(
     return Charge("held", price, max(held, told_cost), estimated), spent
 
 
-def _reported(
-    usage: Usage, price: Price | None, injection: Injection, hold: Ticket, *, tells_cost: bool
-) -> tuple[Charge, Spent]:
-    if tells_cost and usage.parts is not None and (told := usage.parts.told_nanodollars):
-        return _told_by_the_provider(usage, told)
+def _reported(usage: Usage, price: Price | None, injection: Injection, hold: Ticket) -> tuple[Charge, Spent]:
     if injection.web_searches and usage.parts is None:
         usage.parts = UsageParts(web_searches=injection.web_searches)
     cost = None if price is None else cost_of(usage, price)
