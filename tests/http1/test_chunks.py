@@ -71,7 +71,7 @@ class BreakableTransport:
         return 0
 
 
-class Pool:
+class ChunkPool:
     """A pool of one connection, which may come back to it."""
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ class Relayed:
 
     def __init__(self, reads: list[bytes]) -> None:
         self._reads = reads
-        self.pool = Pool()
+        self.pool = ChunkPool()
         self.reply = KeptReply()
         self.outcome = "open"
 
@@ -192,7 +192,7 @@ def test_a_body_with_a_length_is_never_taken_for_chunks() -> None:
     head = HEAD.replace(b"Transfer-Encoding: chunked", b"Content-Length: 16")
 
     async def bodies() -> bytes:
-        pool = Pool()
+        pool = ChunkPool()
         origin = Origin.parse("http://provider")
         connection = UpstreamConnection(origin, pool, UpstreamLimits(), asyncio.get_running_loop())
         connection.connection_made(cast("asyncio.Transport", BreakableTransport()))
