@@ -142,7 +142,7 @@ PATHS = [
             b"/a/support/v1/chat/completions/", b"/a/support/v1/chat/completions//", b"/a/support/v1/./chat/completions",
             b"/a/support/v1/../v1/chat/completions", b"/a/support/v1/chat/completions/.", b"/a/support/v1/chat/completions/..",
             b"/a/support/../claude/v1/chat/completions", b"/a/../a/support/v1/chat/completions",
-            b"/a/support/v1beta/models/gemini-2.5-flash:generatecontent", b"/v1/models/gemini-2.5-flash%3AgenerateContent", b"/api/chat",
+            b"/a/support/v2beta/models/gemini-2.5-flash:generateContent", b"/v1/models/gemini-2.5-flash%3AgenerateContent", b"/api/chat",
             b"/v2/chat", b"/openai/deployments/d/chat/completions", b"/model/anthropic.claude%3A0/converse", b"/v1/rerank",
             b"/v1/models/%2e%2e/chat/completions", b"/v1/files/a%2F..%2Fb/content", b"/v1/files/%5c..%5cb/content",
             b"/a/support/v1/%63hat/completions", b"/a/support/v1/chat%2fcompletions", b"/a/support/v1%2Fchat/completions",
