@@ -182,7 +182,7 @@ def azure(deployments: Mapping[str, str]) -> Wire:
     def of(generation: Generation, deployment: str | None) -> Generation:
         def read(body: JsonObject, headers: Headers, models: Models) -> Ask:
             named = body.get("model") if deployment is None else deployment
-            if named not in deployments:
+            if not isinstance(named, str) or named not in deployments:
                 raise Refused(404, "The API deployment for this resource does not exist.", code="DeploymentNotFound")
             return generation.read({**body, "model": deployments[named]}, headers, models)
 
