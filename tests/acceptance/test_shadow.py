@@ -101,7 +101,7 @@ async def _results(deployment: Deployment) -> dict[str, float]:
 async def test_a_candidate_that_fails_in_the_shadow_is_taken_back_before_any_user_has_it(
     home: Path, workers: int
 ) -> None:
-    async with _shadowed(home, FAILING, workers) as (deployment, rollout):
+    async with _shadowed(home, FAILING, workers, shadow={"min_runs": 1000}) as (deployment, rollout):
         assert [(arm["name"], arm["percentage"]) for arm in rollout["arms"]] == [("stable", 100), ("candidate", 0)]
         ended, seen = await _until_over(deployment, rollout)
         assert (ended["state"], ended["step"]) == ("rolled_back", 0)
@@ -229,7 +229,8 @@ async def test_validators_judge_copies_too_and_a_candidate_whose_answers_fail_th
         judged: dict[str, Any] = {"policy": {"validators": ["json"]}}
         await deployment.operator.agent("support", "[[simulate: text={}]]", **judged)
         await deployment.operator.version("support", "[[simulate: text=sorry]]", parent=1, **judged)
-        rollout = await _start(deployment, {"outcome.validation": {"kind": "rate"}})
+        # Answers are judged behind the calls, at their own pace: the shadow is not to be over before.
+        rollout = await _start(deployment, {"outcome.validation": {"kind": "rate"}}, min_runs=1000)
         ended, seen = await _until_over(deployment, rollout)
         assert (ended["state"], ended["step"], seen) == ("rolled_back", 0, {(200, "support@1")})
         assert ended["progress"]["sentence"].startswith("candidate outcome.validation ")
@@ -241,10 +242,14 @@ BY_DEFAULT = [{"metric": "errors", "rate": 0.5, "min_runs": 20, "min_bad": 10}]
 async def test_an_outage_that_hits_both_takes_no_candidate_back(home: Path) -> None:
     async with _shadowed(home, shadow={"min_runs": 1000}, plan={"hard_triggers": BY_DEFAULT}) as (deployment, rollout):
         users = itertools.count()
-        await _calls(deployment, users, 10)
+        # No more at a time than may be copied at a time, or some are left out.
+        for count in (5, 10):
+            await _calls(deployment, users, 5)
+            await _copies(deployment, count)
         await deployment.simulator.stop()
-        assert await _calls(deployment, users, 20) == {(502, "support@1")}
-        copies = await _copies(deployment, 30)
+        for count in (15, 20, 25, 30):
+            assert await _calls(deployment, users, 5) == {(502, "support@1")}
+            copies = await _copies(deployment, count)
         assert sum(copy["result"] == "error" for copy in copies) == 20
         await eventually(lambda: _has_compared(deployment, rollout, 30))
         shown = await _shown(deployment, rollout)
