@@ -39,6 +39,8 @@ _CERTIFICATES = _ROOT / "tests" / "http1" / "certificates"
 _KEPT = (600, 2_000)
 _NEW = (400, 800)
 _LEFT = (800, 800)
+#: What leaks does so in each; where the machine is busy more streams are open at once than before, and the heap grows once.
+_ROUNDS = 2
 _AT_ONCE = 4
 _STREAMS_AT_ONCE = 40
 _STREAM = messages.request(0, "/v1/chat/completions", {}, messages.chat_body(streamed=True))
@@ -132,11 +134,15 @@ async def _measured(port: int, tls_port: int) -> dict[str, float]:
     control(port, "profile", {"events": 1_000_000, "interval_us": 20_000})
     warm, count = _LEFT
     await chain.left_streams(warm)
-    before = _resident_bytes()
-    await chain.left_streams(count)
-    found["left"] = (_resident_bytes() - before) / count
+    found["left"] = min([await _left_by_streams(chain, count) for _ in range(_ROUNDS)])
     await chain.stop()
     return found
+
+
+async def _left_by_streams(chain: _Chain, count: int) -> float:
+    before = _resident_bytes()
+    await chain.left_streams(count)
+    return (_resident_bytes() - before) / count
 
 
 def _resident_bytes() -> int:
