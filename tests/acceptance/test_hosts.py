@@ -83,7 +83,8 @@ async def test_a_hard_cap_bounds_the_output_by_a_name_that_the_host_looks_at(
     async with hosted(tmp_path / "home", host) as deployment:
         await deployment.operator.agent("support", "[[simulate: output_tokens=5000]] Be kind.")
         await cap(deployment.operator, "usd", 5)
-        await call(deployment, streamed=True, **({} if asked is None else {asked: 7}))
+        # Thousands of events would take seconds; the bound is one thing, the framing another.
+        await call(deployment, streamed=asked is not None, **({} if asked is None else {asked: 7}))
         bounded = 4096 if asked is None else 7
         assert deployment.simulator.calls[-1].output_tokens == bounded
         run = (await deployment.operator.runs(1))[0]
