@@ -9,7 +9,6 @@ from typing import Any, Final, cast
 import orjson
 
 from proxy.core.calls.caller import BodyClaims
-from proxy.core.errors import Refusal
 from proxy.wires.json.members import JsonMembers
 from proxy.wires.openai_chat.answer import ChatBody, ChatEvents
 from proxy.wires.openai_chat.input import first_role, input_bound
@@ -17,8 +16,7 @@ from proxy.wires.openai_chat.request import SYSTEM_ROLES, EditedChat, inject_ver
 from proxy.wires.openai_chat.text import text_of
 from proxy.wires.shared.alike_requests import Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
-from proxy.wires.shared.json_wire import JsonWire
-from proxy.wires.shared.openai_errors import error_of
+from proxy.wires.shared.openai_wire import OpenAIWire
 from proxy.wires.shared.request_bounds import RequestBounds, is_dense
 from proxy.wires.shared.tool_names import further_models, offered_tools
 from proxy.wires.shared.version_parts import (
@@ -88,7 +86,7 @@ _STYLES: Final = (
 )
 
 
-class OpenAIChat(JsonWire):
+class OpenAIChat(OpenAIWire):
     """Implements Wire for `/v1/chat/completions`. Remembers nothing that it could not work out again."""
 
     name: str = "openai_chat"
@@ -122,18 +120,6 @@ class OpenAIChat(JsonWire):
     def answer_text(self, answer: bytes) -> str | None:
         """The text of a finished answer; None where nobody can tell it."""
         return text_of(answer)
-
-    def error_status(self, refusal: Refusal) -> int:
-        """The refusal's own."""
-        return refusal.status
-
-    def error_body(self, refusal: Refusal, request_id: str) -> bytes:
-        """`{"error": {message, type, param, code}}`; the request id travels in the headers alone on this wire."""
-        return orjson.dumps({"error": error_of(refusal)})
-
-    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
-        """The error JSON as data; the SDKs raise on it."""
-        return b"data: %b\n\n" % self.error_body(refusal, request_id)
 
     def smallest_call(self, model: str) -> bytes:
         """One message, and room for one token."""

@@ -10,15 +10,13 @@ from typing import Any, Final, cast
 import orjson
 
 from proxy.core.calls.caller import BodyClaims
-from proxy.core.errors import Refusal
 from proxy.wires.json.edits import MemberEdits
 from proxy.wires.json.members import JsonMembers
 from proxy.wires.openai_completions.answer import CompletionBody, CompletionEvents
 from proxy.wires.openai_completions.input import count_prompts, input_bound
 from proxy.wires.openai_completions.request import MAX_CHOICES, bound_output, read_output_bound
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
-from proxy.wires.shared.json_wire import JsonWire
-from proxy.wires.shared.openai_errors import error_of
+from proxy.wires.shared.openai_wire import OpenAIWire
 from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.shared.tool_names import further_models, offered_tools
 from proxy.wires.shared.version_parts import (
@@ -43,7 +41,6 @@ _OPERATIONS: Final = {
     ("POST", "/v1/completions"): _COMPLETIONS,
     ("POST", "/completions"): _COMPLETIONS,
 }
-_NOBODY_LEADS: Final[frozenset[str]] = frozenset()
 
 
 def _facts(members: JsonMembers) -> RequestFacts:
@@ -71,11 +68,7 @@ def _apart(_injection: Injection) -> BilledApart:
     return BilledApart(has_audio=True, web_searches=None)
 
 
-def _no_role(_raw: bytes) -> str | None:
-    return None
-
-
-class OpenAICompletions(JsonWire):
+class OpenAICompletions(OpenAIWire):
     """Implements Wire for `/v1/completions`. Remembers nothing that it could not work out again."""
 
     name: str = "openai_completions"
@@ -90,9 +83,6 @@ class OpenAICompletions(JsonWire):
             inject=bound_output,
             bound=_bound,
             apart=_apart,
-            first_role=_no_role,
-            styles=(),
-            leading_roles=_NOBODY_LEADS,
             conversation="prompt",
         )
 
@@ -110,18 +100,6 @@ class OpenAICompletions(JsonWire):
         """No version is in force here, so that none has validators to judge one by."""
         del answer
         return None
-
-    def error_status(self, refusal: Refusal) -> int:
-        """The refusal's own."""
-        return refusal.status
-
-    def error_body(self, refusal: Refusal, request_id: str) -> bytes:
-        """`{"error": {message, type, param, code}}`; the request id travels in the headers alone on this wire."""
-        return orjson.dumps({"error": error_of(refusal)})
-
-    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
-        """The error JSON as data; the SDKs raise on it."""
-        return b"data: %b\n\n" % self.error_body(refusal, request_id)
 
     def smallest_call(self, model: str) -> bytes:
         """One letter, and room for one token."""

@@ -9,14 +9,12 @@ from typing import Final
 import orjson
 
 from proxy.core.calls.caller import BodyClaims
-from proxy.core.errors import Refusal
 from proxy.wires.json.members import JsonMembers
 from proxy.wires.openai_embeddings.answer import EmbeddingsBody
 from proxy.wires.openai_embeddings.input import input_bound
 from proxy.wires.openai_embeddings.request import inject_model
 from proxy.wires.shared.answer_reading import WholeReader
-from proxy.wires.shared.json_wire import JsonWire
-from proxy.wires.shared.openai_errors import error_of
+from proxy.wires.shared.openai_wire import OpenAIWire
 from proxy.wires.shared.request_bounds import RequestBounds
 from proxy.wires.shared.tool_names import further_models, offered_tools
 from proxy.wires.shared.version_parts import read_identifier, read_model, read_switchback_member
@@ -35,7 +33,6 @@ _OPERATIONS: Final = {
     ("POST", "/v1/embeddings"): _EMBEDDINGS,
     ("POST", "/embeddings"): _EMBEDDINGS,
 }
-_NOBODY_LEADS: Final[frozenset[str]] = frozenset()
 
 
 def _facts(members: JsonMembers) -> RequestFacts:
@@ -57,11 +54,7 @@ def _apart(_injection: Injection) -> BilledApart:
     return BilledApart(has_audio=True, web_searches=None)
 
 
-def _no_role(_raw: bytes) -> str | None:
-    return None
-
-
-class OpenAIEmbeddings(JsonWire):
+class OpenAIEmbeddings(OpenAIWire):
     """Implements Wire for `/v1/embeddings`. Remembers nothing that it could not work out again."""
 
     name: str = "openai_embeddings"
@@ -76,9 +69,6 @@ class OpenAIEmbeddings(JsonWire):
             inject=inject_model,
             bound=input_bound,
             apart=_apart,
-            first_role=_no_role,
-            styles=(),
-            leading_roles=_NOBODY_LEADS,
             conversation="input",
         )
 
@@ -95,18 +85,6 @@ class OpenAIEmbeddings(JsonWire):
         """Vectors are no text."""
         del answer
         return None
-
-    def error_status(self, refusal: Refusal) -> int:
-        """The refusal's own."""
-        return refusal.status
-
-    def error_body(self, refusal: Refusal, request_id: str) -> bytes:
-        """`{"error": {message, type, param, code}}`; the request id travels in the headers alone on this wire."""
-        return orjson.dumps({"error": error_of(refusal)})
-
-    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
-        """The error JSON as data, though nothing is streamed here."""
-        return b"data: %b\n\n" % self.error_body(refusal, request_id)
 
     def smallest_call(self, model: str) -> bytes:
         """One letter."""

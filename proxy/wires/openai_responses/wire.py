@@ -37,8 +37,8 @@ from proxy.wires.openai_responses.request import (
 from proxy.wires.openai_responses.text import text_of
 from proxy.wires.shared.alike_requests import Style
 from proxy.wires.shared.answer_reading import StreamReader, WholeReader
-from proxy.wires.shared.json_wire import JsonWire
 from proxy.wires.shared.openai_errors import error_of
+from proxy.wires.shared.openai_wire import OpenAIWire
 from proxy.wires.shared.request_bounds import RequestBounds, is_dense
 from proxy.wires.shared.tool_names import further_models, offered_tools
 from proxy.wires.shared.version_parts import (
@@ -129,7 +129,7 @@ _STYLES: Final = (
 )
 
 
-class OpenAIResponses(JsonWire):
+class OpenAIResponses(OpenAIWire):
     """Implements Wire for `/v1/responses`. Remembers nothing that it could not work out again."""
 
     name: str = "openai_responses"
@@ -174,14 +174,6 @@ class OpenAIResponses(JsonWire):
     def answer_text(self, answer: bytes) -> str | None:
         """The text of a finished answer; None where nobody can tell it."""
         return text_of(answer)
-
-    def error_status(self, refusal: Refusal) -> int:
-        """The refusal's own."""
-        return refusal.status
-
-    def error_body(self, refusal: Refusal, request_id: str) -> bytes:
-        """`{"error": {message, type, param, code}}`; the request id travels in the headers alone on this wire."""
-        return orjson.dumps({"error": error_of(refusal)})
 
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:
         """An `error` event with the error in an object of its own: a flat one the SDKs hand on as an event like any other."""

@@ -26,6 +26,11 @@ def look_for(members: JsonMembers, marks: Sequence[Mark]) -> Steps[None]:
         yield from members.look_for(*mark)
 
 
+def nobody_leads(_raw: bytes) -> str | None:
+    """The first role where there are none: no prompt of a version stands before anything."""
+    return None
+
+
 class JsonWire:
     """The half of a Wire that is about requests. Remembers nothing that it could not work out again."""
 
@@ -37,9 +42,9 @@ class JsonWire:
         inject: Callable[[RequestFacts, InjectionPlan], Injection],
         bound: Callable[[Injection], int | None],
         apart: Callable[[Injection], BilledApart],
-        first_role: Callable[[bytes], str | None],
-        styles: Sequence[Style],
-        leading_roles: frozenset[str],
+        first_role: Callable[[bytes], str | None] = nobody_leads,
+        styles: Sequence[Style] = (),
+        leading_roles: frozenset[str] = frozenset(),
         conversation: str = "messages",
         marks: Sequence[Mark] = (),
     ) -> None:

@@ -22,7 +22,7 @@ _TOTALS: Final = (b'"prompt_tokens"', b'"completion_tokens"', b'"input_tokens"',
 def is_told_twice(document: bytes) -> bool:
     """Whether the usage of a document or a count of it may stand there more than once: to read it then takes a slower decoder."""
     times = document.count(_USAGE)
-    return times > 1 or (times == 1 and _tells_a_total_twice(document))
+    return times > 1 or (times == 1 and is_any_told_twice(document, _TOTALS))
 
 
 def in_one_telling(document: bytes) -> bytes:
@@ -35,19 +35,15 @@ def in_one_telling(document: bytes) -> bytes:
 
 def is_any_told_twice(document: bytes, names: Sequence[bytes]) -> bool:
     """Whether one of these names (in quotes) may stand in a document more than once."""
-    return any(document.count(name) > 1 for name in names)
+    for name in names:  # noqa: SIM110 a loop costs half of any() on the path of every answer
+        if document.count(name) > 1:
+            return True
+    return False
 
 
 def told_at_largest(document: bytes) -> bytes | None:
     """A document of the same members, each told once and at its largest; None where it cannot be read at all."""
     return _anew(document)
-
-
-def _tells_a_total_twice(document: bytes) -> bool:
-    for name in _TOTALS:  # noqa: SIM110 a loop costs half of any() on the path of every answer
-        if document.count(name) > 1:
-            return True
-    return False
 
 
 def mended(document: bytes) -> bytes | None:
